@@ -1,0 +1,78 @@
+/**
+ * Invalidate an in-memory cache on every node the moment a credential changes. What was fetched with the old key may not be
+ * what the new one is allowed to see.
+ *
+ *   npx tsx examples/03-invalidate-a-cache.ts
+ *
+ * Takes the Redis at REDIS_URL, or starts one.
+ */
+import { Redis } from 'ioredis';
+import { LRUCache } from 'lru-cache';
+import { firstValueFrom } from 'rxjs';
+
+import { RedisCredentialStore } from 'credstream';
+
+import { startRedis } from './support/start-redis.js';
+
+interface ApiKey {
+  readonly apiKey: string;
+  readonly plan: 'free' | 'paid';
+}
+
+/** One process of many: it asks an API, and remembers the answers. */
+class Node {
+  readonly name: string;
+  readonly store: RedisCredentialStore<ApiKey>;
+  readonly #redis: Redis;
+  readonly #answers = new LRUCache<string, string>({ max: 1_000 });
+
+  constructor(name: string, redisUrl: string) {
+    this.name = name;
+    this.#redis = new Redis(redisUrl);
+    this.store = new RedisCredentialStore<ApiKey>(this.#redis, { key: 'example:weather:plan' });
+    // Also after the link to Redis was lost: the store catches up, and tells what it missed.
+    this.store.on('change', ({ type }) => {
+      console.log(`${name}: ${type}, forgets ${this.#answers.size} answers`);
+      this.#answers.clear();
+    });
+  }
+
+  forecast(city: string): string {
+    const remembered = this.#answers.get(city);
+    if (remembered !== undefined) return `${remembered} (remembered)`;
+    const key = this.store.current?.credentials;
+    if (key === undefined) return 'no key, no forecast';
+    const answer = this.#askApi(city, key);
+    this.#answers.set(city, answer);
+    return answer;
+  }
+
+  #askApi(city: string, { plan }: ApiKey): string {
+    return plan === 'paid' ? `${city}: hour by hour` : `${city}: sunny, or not`;
+  }
+
+  async close(): Promise<void> {
+    await this.store.close();
+    this.#redis.disconnect();
+  }
+}
+
+await using server = await startRedis();
+const nodes = [new Node('node A', server.url), new Node('node B', server.url)];
+const [first] = nodes as [Node, Node];
+await Promise.all(nodes.map(({ store }) => store.ready()));
+
+await saveAndSee({ apiKey: 'secret-key-1', plan: 'free' });
+for (const node of [...nodes, ...nodes]) console.log(`${node.name}: ${node.forecast('Lisbon')}`);
+
+await saveAndSee({ apiKey: 'secret-key-2', plan: 'paid' });
+for (const node of nodes) console.log(`${node.name}: ${node.forecast('Lisbon')}`);
+
+await first.store.clear();
+await Promise.all(nodes.map((node) => node.close()));
+
+/** Saves on one node, and waits until every node has been told. */
+async function saveAndSee(key: ApiKey): Promise<void> {
+  const told = nodes.map(({ store }) => firstValueFrom(store.changes$));
+  await Promise.all([first.store.save(key), ...told]);
+}

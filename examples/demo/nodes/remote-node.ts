@@ -1,0 +1,84 @@
+import type { NotificationMode } from 'credstream';
+
+import { startNodeProcess, type NodeProcess } from '../../../test/support/node-process.js';
+import type { DemoNode } from './demo-node.js';
+import type { NodeChange } from './node-change.js';
+
+/** What a node's process sends. */
+export type FromNode =
+  | { readonly kind: 'ready'; readonly notifications: NotificationMode }
+  | { readonly kind: 'told'; readonly change: NodeChange }
+  | { readonly kind: 'used'; readonly status?: number };
+
+/** What a node's process is sent: what to use its token for. */
+export interface ToNode {
+  readonly use: string;
+}
+
+/** What a node connects to and watches. */
+export interface RemoteNodeOptions {
+  readonly redisUrl: string;
+  /** Options of its store. */
+  readonly store: { readonly key: string; readonly pollMs: number };
+}
+
+const START_DEADLINE_MS = 15_000;
+
+/** Starts a process with a store of its own; resolves when that is live. */
+export async function startRemoteNode(
+  name: string,
+  { redisUrl, store }: RemoteNodeOptions,
+): Promise<DemoNode> {
+  const child = await startNodeProcess<FromNode, ToNode>(
+    new URL('./node-process.ts', import.meta.url),
+    { env: { DEMO_REDIS_URL: redisUrl, DEMO_STORE: JSON.stringify(store) } },
+  );
+  try {
+    const { notifications } = await child.next(ofKind('ready'), START_DEADLINE_MS);
+    return new RemoteNode(name, notifications, child);
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+}
+
+class RemoteNode implements DemoNode {
+  readonly name: string;
+  readonly notifications: NotificationMode;
+  readonly #child: NodeProcess<FromNode, ToNode>;
+
+  constructor(name: string, notifications: NotificationMode, child: NodeProcess<FromNode, ToNode>) {
+    this.name = name;
+    this.notifications = notifications;
+    this.#child = child;
+  }
+
+  get where(): string {
+    return `process ${this.#child.pid}`;
+  }
+
+  get told(): readonly NodeChange[] {
+    return this.#child.messages.filter(ofKind('told')).map(({ change }) => change);
+  }
+
+  async next(timeoutMs: number): Promise<NodeChange> {
+    const { change } = await this.#child.next(ofKind('told'), timeoutMs);
+    return change;
+  }
+
+  async useToken(url: string): Promise<number | undefined> {
+    await this.#child.send({ use: url });
+    const { status } = await this.#child.next(ofKind('used'));
+    return status;
+  }
+
+  async stop(): Promise<void> {
+    const { code, signal } = await this.#child.stop();
+    if (code === 0) return;
+    throw new Error(`${this.name} ended with ${signal ?? `code ${code}`}: ${this.#child.stderr}`);
+  }
+}
+
+function ofKind<Kind extends FromNode['kind']>(kind: Kind) {
+  return (message: FromNode): message is Extract<FromNode, { kind: Kind }> => message.kind === kind;
+}

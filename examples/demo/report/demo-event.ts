@@ -1,0 +1,67 @@
+import type { ChangeSource, CredentialChangeType, NotificationMode } from 'credstream';
+
+import type { NodeChange } from '../nodes/node-change.js';
+import type { Rehearsal } from '../scenes/rehearsal.js';
+
+/** The latencies of one step, by node. */
+export interface SummaryColumn {
+  readonly title: string;
+  /** `write`: from just before the write to the moment the node was told · `deadline`: from the server's deadline on. */
+  readonly since: 'write' | 'deadline';
+  readonly ms: Readonly<Record<string, number>>;
+}
+
+/** Everything that the demo has to say; `--json` prints it as it is. */
+export type DemoEvent =
+  | {
+      readonly event: 'redis';
+      readonly product: string;
+      readonly version: string;
+      readonly port: number;
+      readonly how: string;
+    }
+  | { readonly event: 'embedded'; readonly why: string }
+  | { readonly event: 'oauth'; readonly issuer: string; readonly tokenSeconds: number }
+  | {
+      readonly event: 'node';
+      readonly node: string;
+      readonly where: string;
+      readonly notifications: NotificationMode;
+    }
+  | ({ readonly event: 'rehearsal' } & Rehearsal)
+  | {
+      readonly event: 'scene';
+      readonly scene: string;
+      readonly title: string;
+      readonly seconds: number;
+    }
+  | { readonly event: 'step'; readonly step: string; readonly does: string }
+  | {
+      readonly event: 'told';
+      readonly step: string;
+      readonly node: string;
+      readonly type: CredentialChangeType;
+      readonly since: SummaryColumn['since'];
+      readonly latencyMs: number;
+      readonly source: ChangeSource;
+      readonly origin: NodeChange['origin'];
+      readonly reason?: string;
+      readonly lastsMs?: number;
+      readonly tokenBytes?: number;
+    }
+  | {
+      readonly event: 'used';
+      readonly step: string;
+      /** HTTP status by node; null where it holds no token. */
+      readonly status: Readonly<Record<string, number | null>>;
+    }
+  | { readonly event: 'summary'; readonly columns: readonly SummaryColumn[] }
+  | {
+      readonly event: 'result';
+      readonly ok: boolean;
+      readonly seconds: number;
+      readonly problem?: string;
+    };
+
+/** Where events go. */
+export type Report = (event: DemoEvent) => void;

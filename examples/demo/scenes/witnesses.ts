@@ -1,0 +1,127 @@
+import type { CredentialChangeType } from 'credstream';
+
+import { monotonicMs } from '../monotonic-clock.js';
+import type { DemoNode } from '../nodes/demo-node.js';
+import type { NodeChange } from '../nodes/node-change.js';
+import type { Report, SummaryColumn } from '../report/demo-event.js';
+import type { Deadline } from '../stage/stage.js';
+import { DemoFailure, messageOf } from './demo-failure.js';
+
+/** A write, and what every node should be told because of it. */
+export interface Step {
+  /** Short, for the head of a column. */
+  readonly step: string;
+  /** For people: what is written, without the token. */
+  readonly does: string;
+  readonly write: () => Promise<unknown>;
+  readonly expect: Pick<NodeChange, 'type'> & Partial<Pick<NodeChange, 'reason' | 'tokenBytes'>>;
+}
+
+/** An end that is coming, and will be told of without anybody writing. */
+export interface ExpiryStep {
+  readonly step: string;
+  readonly does: string;
+  readonly deadline: Deadline;
+}
+
+const PATIENCE_MS = 5_000;
+
+/** The nodes as those who vouch for every step: each must be told of it, in the same order, and of nothing else. */
+export class Witnesses {
+  readonly columns: SummaryColumn[] = [];
+  readonly #nodes: readonly DemoNode[];
+  readonly #report: Report;
+  readonly #expected: CredentialChangeType[] = [];
+  /** How many changes each node had been told of before. */
+  readonly #earlier: ReadonlyMap<DemoNode, number>;
+
+  constructor(nodes: readonly DemoNode[], report: Report) {
+    this.#nodes = nodes;
+    this.#earlier = new Map(nodes.map((node) => [node, node.told.length]));
+    this.#report = report;
+  }
+
+  /** Writes, and resolves when every node has told. */
+  async see({ step, does, write, expect }: Step): Promise<void> {
+    this.#report({ event: 'step', step, does });
+    const issuedAtMs = monotonicMs();
+    const [ms] = await Promise.all([
+      this.#latencies({ step, since: 'write', fromMs: issuedAtMs, expect, waitMs: PATIENCE_MS }),
+      write(),
+    ]);
+    this.columns.push({ title: step, since: 'write', ms });
+  }
+
+  /** Resolves when every node has told of the expiry; before the deadline nobody may. */
+  async seeExpiry({ step, does, deadline }: ExpiryStep): Promise<void> {
+    this.#report({ event: 'step', step, does });
+    const { atMs, uncertaintyMs } = deadline;
+    const waitMs = Math.max(0, atMs - monotonicMs()) + PATIENCE_MS;
+    const expect = { type: 'expired' } as const;
+    const ms = await this.#latencies({ step, since: 'deadline', fromMs: atMs, expect, waitMs });
+    for (const [node, lateness] of Object.entries(ms)) {
+      if (lateness + uncertaintyMs >= 0) continue;
+      throw new DemoFailure(
+        `${node} was told "expired" ${(-lateness).toFixed(2)} ms before the server's deadline`,
+      );
+    }
+    this.columns.push({ title: step, since: 'deadline', ms });
+  }
+
+  /** Every node asks the API with what it holds in memory: it answers 200, or nobody holds a token. */
+  async useTokens(step: string, url: string, expected: 200 | 'no token'): Promise<void> {
+    const answers = await Promise.all(
+      this.#nodes.map(async (node) => [node.name, (await node.useToken(url)) ?? null] as const),
+    );
+    this.#report({ event: 'used', step, status: Object.fromEntries(answers) });
+    for (const [node, status] of answers) {
+      if ((status ?? 'no token') === expected) continue;
+      throw new DemoFailure(`${node} used its token: ${status ?? 'no token'}, not ${expected}`);
+    }
+  }
+
+  /** After the last step: whether any node was told more than was seen, or something else. */
+  checkAll(): void {
+    const expected = this.#expected.join(', ');
+    for (const node of this.#nodes) {
+      const told = node.told.slice(this.#earlier.get(node));
+      const seen = told.map(({ type }) => type).join(', ');
+      if (seen !== expected) {
+        throw new DemoFailure(`${node.name} was told "${seen}" in all, not "${expected}"`);
+      }
+    }
+  }
+
+  async #latencies(wanted: Wanted): Promise<Record<string, number>> {
+    this.#expected.push(wanted.expect.type);
+    const all = this.#nodes.map(async (node) => [node.name, await this.#hear(node, wanted)]);
+    return Object.fromEntries(await Promise.all(all)) as Record<string, number>;
+  }
+
+  /** What one node tells next. Reported before it is judged, so that a wrong one shows in the timeline. */
+  async #hear(node: DemoNode, { step, since, fromMs, expect, waitMs }: Wanted): Promise<number> {
+    const { toldAtMs, ...change } = await node.next(waitMs).catch((error: unknown) => {
+      throw new DemoFailure(
+        `${node.name} was not told "${expect.type}" (${step}): ${messageOf(error)}`,
+      );
+    });
+    const latencyMs = toldAtMs - fromMs;
+    this.#report({ event: 'told', step, node: node.name, since, latencyMs, ...change });
+    for (const [field, value] of Object.entries(expect)) {
+      const seen = change[field as keyof typeof expect];
+      if (seen === value) continue;
+      throw new DemoFailure(
+        `${node.name} was told ${field} ${String(seen)} where ${field} ${value} was due (${step})`,
+      );
+    }
+    return latencyMs;
+  }
+}
+
+interface Wanted {
+  readonly step: string;
+  readonly since: SummaryColumn['since'];
+  readonly fromMs: number;
+  readonly expect: Step['expect'];
+  readonly waitMs: number;
+}

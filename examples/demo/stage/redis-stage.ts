@@ -1,0 +1,73 @@
+import { randomUUID } from 'node:crypto';
+
+import { Redis } from 'ioredis';
+
+import { RedisCredentialStore } from 'credstream';
+
+import type { AccessToken } from '../access-token.js';
+import type { DemoNode } from '../nodes/demo-node.js';
+import { startRemoteNode } from '../nodes/remote-node.js';
+import { serverDeadline } from './server-deadline.js';
+import type { OutsideClient, Stage } from './stage.js';
+
+/** How often a credential is looked at where Redis tells nothing of foreign writes. */
+const POLL_MS = 500;
+
+/** Sets the stage on a Redis: every node is a process. */
+export async function setRedisStage(
+  redisUrl: string,
+  nodeNames: readonly string[],
+): Promise<Stage> {
+  const options = { key: `credstream-demo:${randomUUID().slice(0, 8)}`, pollMs: POLL_MS };
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1, commandTimeout: 2_000 });
+  redis.on('error', () => {});
+  const store = new RedisCredentialStore<AccessToken>(redis, options);
+  let nodes: readonly DemoNode[] = [];
+  const dispose = async (): Promise<void> => {
+    await Promise.allSettled(nodes.map((node) => node.stop()));
+    // Left behind when a scene was cut short.
+    await redis.del(options.key).catch(() => {});
+    await store.close();
+    redis.disconnect();
+  };
+  try {
+    nodes = await startAll(
+      nodeNames.map((name) => startRemoteNode(name, { redisUrl, store: options })),
+    );
+    // The application's own connection is open from here on, as in any program that runs for a while.
+    await store.load();
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+  return {
+    key: options.key,
+    store,
+    outside: outsideClient(redis, options.key),
+    nodes,
+    [Symbol.asyncDispose]: dispose,
+  };
+}
+
+/** All of them, or none: what did start is stopped again. */
+async function startAll(starting: readonly Promise<DemoNode>[]): Promise<DemoNode[]> {
+  try {
+    return await Promise.all(starting);
+  } catch (error) {
+    const results = await Promise.allSettled(starting);
+    for (const result of results) if (result.status === 'fulfilled') await result.value.stop();
+    throw error;
+  }
+}
+
+function outsideClient(redis: Redis, key: string): OutsideClient {
+  return {
+    setex: async (seconds, value) => {
+      await redis.setex(key, seconds, value);
+    },
+    expire: async (seconds) => {
+      await redis.expire(key, seconds);
+    },
+    deadline: () => serverDeadline(redis, key),
+  };
+}

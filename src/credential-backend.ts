@@ -1,0 +1,140 @@
+import type { ChangeOrigin } from './credential-change.js';
+import type { Clock } from './clock.js';
+import type { LinkStatus, NotificationMode, StoreStatus } from './store-status.js';
+import type { ServerTime } from './server-time.js';
+
+/*
+ * The seam between the store and the place where credentials are kept. It speaks of keys, bytes, ends, hints and
+ * observations. Deliberately not in it: what a credential means, when one has expired, which change follows from an observation,
+ * staleness. Those are decided once, above the seam, for every backend.
+ */
+
+/** What is stored at a key. `foreign`: something that is no credential's bytes; it was not transferred. */
+export type Content =
+  | { readonly type: 'absent' }
+  | { readonly type: 'bytes'; readonly bytes: Buffer }
+  | { readonly type: 'foreign'; readonly reason: 'wrong-type' | 'too-large' };
+
+/** One atomic look at a key. */
+export interface Observation {
+  readonly content: Content;
+  /** When the server drops the key, in epoch milliseconds of its clock; `undefined` for a key without TTL. */
+  readonly expiresAt: number | undefined;
+  /** How exactly `expiresAt` could be told: two looks at one unchanged end differ by no more. */
+  readonly toleranceMs: number;
+  /** The server's clock at the look, in epoch milliseconds with fractions. */
+  readonly serverNow: number;
+  /** The clock that `expiresAt` and `serverNow` belong to; has taken in this very sample. */
+  readonly time: ServerTime;
+}
+
+/** Something may have happened at a key. Says at most how to label what an observation then finds. */
+export type Hint =
+  | { readonly type: 'written'; readonly origin: ChangeOrigin; readonly reason: string | undefined }
+  | {
+      readonly type: 'removed';
+      readonly as: 'expired' | 'cleared' | 'evicted';
+      readonly origin: ChangeOrigin;
+      readonly reason: string | undefined;
+    };
+
+/** The condition of the feed of one key. A value; replaced as a whole. */
+export interface KeyFeed {
+  readonly link: Exclude<LinkStatus, 'idle'>;
+  /** Changes whenever hints may have been missed: everything known must be observed anew. */
+  readonly generation: number;
+  /** Why the generation began: a new link, data that vanished as a whole, or this machine's clocks coming apart. */
+  readonly gap: 'link' | 'data' | 'clock';
+  readonly notifications: NotificationMode;
+  /** Whether this process may announce its writes. */
+  readonly announcing: boolean;
+  /** Within how many milliseconds a change is seen while the link is live, whatever is lost. */
+  readonly boundMs: number;
+  /** Why the link is not live. */
+  readonly error: Error | undefined;
+  /** The status of a store that is up to date with this feed; one object for all of them. */
+  readonly fresh: StoreStatus;
+}
+
+export function createKeyFeed(condition: Omit<KeyFeed, 'fresh'>): KeyFeed {
+  const { link, notifications, announcing, boundMs, error } = condition;
+  const fresh: StoreStatus = {
+    link,
+    freshness: 'fresh',
+    staleSince: undefined,
+    notifications,
+    announcing,
+    boundMs: link === 'live' ? boundMs : undefined,
+    error,
+  };
+  return { ...condition, fresh };
+}
+
+/** The watching side of one key. Must not throw. */
+export interface KeyWatcher {
+  hint(hint: Hint): void;
+  feed(feed: KeyFeed): void;
+  /** Asks for an observation soon. `false`: one cannot be issued now (busy). */
+  poll(): boolean;
+}
+
+/** The watch of one key, until stopped. */
+export interface KeyWatch {
+  /** Looks at the key over the link whose hints are being received. Rejects when there is none. */
+  observe(): Promise<Observation>;
+  /** The monotonic instant up to which all hints are known to have arrived. */
+  vouchedAt(): number;
+  /** Tells that this machine's clocks came apart; starts a new generation. */
+  reportClockStep(): void;
+  stop(): void;
+}
+
+/** How long the written bytes stay: milliseconds, or as long as those they replace, or without end. */
+export type TimeToLive = number | 'keep' | 'none';
+
+/** What must be stored for a conditional write to happen: bytes with this digest, or nothing. */
+export type Expected = { readonly digest: string } | 'absent' | undefined;
+
+export interface WriteRequest {
+  readonly key: string;
+  readonly bytes: Buffer;
+  readonly ttl: TimeToLive;
+  readonly expected: Expected;
+  /** What is stored was seen to be a string larger than `maxBytes`: not to be fetched, and surely no other type. */
+  readonly overLarge: boolean;
+  readonly reason: string | undefined;
+}
+
+export interface RemoveRequest {
+  readonly key: string;
+  readonly expected: Exclude<Expected, 'absent'>;
+  readonly reason: string | undefined;
+}
+
+/** The place where credentials are kept. Every promise settles within the backend's own deadlines. */
+export interface CredentialBackend {
+  /** Names this process in announcements. */
+  readonly node: string;
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Looks at a key that need not be watched; starts no watch. */
+  observe(key: string, maxBytes: number): Promise<Observation>;
+  /**
+   * Stores bytes.
+   *
+   * @throws ConflictError, RefusedError, UnavailableError (nothing was written), OutcomeUnknownError
+   */
+  write(request: WriteRequest): Promise<{ readonly announced: boolean }>;
+  /**
+   * Removes a key.
+   *
+   * @throws ConflictError, RefusedError, UnavailableError (nothing was removed), OutcomeUnknownError
+   */
+  remove(
+    request: RemoveRequest,
+  ): Promise<{ readonly removed: boolean; readonly announced: boolean }>;
+  /** Reports the feed of a key from now on, first in a later turn. */
+  watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch;
+  /** Lets go of all resources; never rejects, and settles within `timeoutMs`. */
+  close(timeoutMs: number): Promise<void>;
+}

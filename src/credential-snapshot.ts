@@ -1,0 +1,128 @@
+import { setMaxListeners } from 'node:events';
+import { inspect, type InspectOptions } from 'node:util';
+
+/**
+ * A credential as this process holds it.
+ *
+ * `credentials` can be read by name, but is left out of `console.log`, `util.inspect`, `JSON.stringify`, spreading and
+ * `structuredClone`. Plain objects and arrays inside are frozen, because everybody in the process shares them.
+ *
+ * @public
+ */
+export interface CredentialSnapshot<T> {
+  /** What names the credential. */
+  readonly id: string;
+  /** The credential itself. */
+  readonly credentials: T;
+  /**
+   * When it ends, in epoch milliseconds of the Redis server's clock: the earlier of its logical end and the end of the
+   * key's TTL; `undefined` when it has neither.
+   */
+  readonly expiresAt: number | undefined;
+  /**
+   * Aborts when the credential is withdrawn: cleared, evicted, expired or unreadable; the change is the reason. A newer
+   * credential in its place aborts it only with the option `abortOnSaved`. Has no listener limit.
+   *
+   * Of a snapshot that `read()` gave it can only abort while the store is also being watched.
+   */
+  readonly signal: AbortSignal;
+}
+
+/** The one signal that a credential and its rotations share; made on first use, because most are never asked for. */
+export class Withdrawal {
+  #controller: AbortController | undefined;
+  #withdrawn = false;
+  #reason: unknown;
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      setMaxListeners(0, this.#controller.signal);
+      if (this.#withdrawn) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  withdraw(reason: unknown): void {
+    if (this.#withdrawn) return;
+    this.#withdrawn = true;
+    this.#reason = reason;
+    this.#controller?.abort(reason);
+  }
+}
+
+let digestIn: (snapshot: object) => string | undefined;
+let withdrawalIn: (snapshot: object) => Withdrawal | undefined;
+
+export class HeldCredential<T> implements CredentialSnapshot<T> {
+  static {
+    digestIn = (snapshot) => (#digest in snapshot ? snapshot.#digest : undefined);
+    withdrawalIn = (snapshot) => (#digest in snapshot ? snapshot.#withdrawal : undefined);
+  }
+
+  readonly id: string;
+  readonly expiresAt: number | undefined;
+  readonly #credentials: T;
+  readonly #digest: string;
+  readonly #withdrawal: Withdrawal;
+
+  constructor(
+    id: string,
+    credentials: T,
+    expiresAt: number | undefined,
+    digest: string,
+    withdrawal: Withdrawal,
+  ) {
+    this.id = id;
+    this.#credentials = credentials;
+    this.expiresAt = expiresAt;
+    this.#digest = digest;
+    this.#withdrawal = withdrawal;
+  }
+
+  get credentials(): T {
+    return this.#credentials;
+  }
+
+  get signal(): AbortSignal {
+    return this.#withdrawal.signal;
+  }
+
+  toJSON(): object {
+    return { id: this.id, expiresAt: this.expiresAt, credentials: '[hidden]' };
+  }
+
+  /** @internal */
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `CredentialSnapshot ${inspect(this.toJSON(), options)}`;
+  }
+}
+
+/** SHA-1 (hex) of the stored bytes behind a snapshot; `undefined` when the snapshot was not made by this package. */
+export function digestOf(snapshot: unknown): string | undefined {
+  return typeof snapshot === 'object' && snapshot !== null ? digestIn(snapshot) : undefined;
+}
+
+export function withdrawalOf(snapshot: object): Withdrawal | undefined {
+  return withdrawalIn(snapshot);
+}
+
+/** Freezes plain objects and arrays all the way down; instances of classes are the codec's business. */
+export function freezePlain<V>(value: V): V {
+  if (typeof value !== 'object' || value === null) return value;
+  // Not by recursion: what others store may be nested deeper than calls can be.
+  const pending: object[] = [value];
+  for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
+    if (Object.isFrozen(one) || !isPlain(one)) continue;
+    Object.freeze(one);
+    for (const inner of Object.values(one) as unknown[]) {
+      if (typeof inner === 'object' && inner !== null) pending.push(inner);
+    }
+  }
+  return value;
+}
+
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null || Array.isArray(value);
+}

@@ -1,0 +1,285 @@
+import type { CredentialBackend, Expected, Hint, Observation } from './credential-backend.js';
+import {
+  digestOf,
+  freezePlain,
+  HeldCredential,
+  Withdrawal,
+  type CredentialSnapshot,
+} from './credential-snapshot.js';
+import type {
+  ClearOptions,
+  SaveOptions,
+  SaveReceipt,
+  UpdateOptions,
+  UpdateReceipt,
+} from './credential-store.js';
+import { digest, type Decoded, type Encoding } from './encoding.js';
+import {
+  ClosedError,
+  ConflictError,
+  InvalidOptionError,
+  RefusedError,
+  UnreadableError,
+} from './errors.js';
+import type { LiveCredential } from './live-credential.js';
+import {
+  checkFunction,
+  checkNames,
+  checkReason,
+  checkSignal,
+  checkTtlSeconds,
+} from './option-checks.js';
+import { resolveRemoval, resolveWrite } from './lost-replies.js';
+import { earlier } from './sight.js';
+import type { SharedStoreOptions } from './store-options.js';
+import { timeToLive } from './time-to-live.js';
+import type { ServerTime } from './server-time.js';
+import { after, unlessAborted } from './waiting.js';
+import { WriteQueue } from './write-queue.js';
+
+const DEFAULT_ATTEMPTS = 10;
+const LONGEST_PAUSE_MS = 200;
+
+type Looked<T> =
+  | { readonly type: 'absent' }
+  | (Decoded<T> & { readonly digest: string; readonly ttlEnd: number | undefined });
+
+/** Reads and writes one credential, in call order, for callers that wait for the answer. */
+export class CredentialWriter<T> {
+  readonly #id: string;
+  readonly #key: string;
+  readonly #options: SharedStoreOptions<T>;
+  readonly #backend: CredentialBackend;
+  readonly #encoding: Encoding<T>;
+  readonly #live: LiveCredential<T>;
+  readonly #queue = new WriteQueue();
+  #time: ServerTime | undefined;
+  /** The key was seen to be free or to hold a string. */
+  #vetted = false;
+  #closed = false;
+
+  constructor(
+    id: string,
+    key: string,
+    options: SharedStoreOptions<T>,
+    backend: CredentialBackend,
+    encoding: Encoding<T>,
+    live: LiveCredential<T>,
+  ) {
+    this.#id = id;
+    this.#key = key;
+    this.#options = options;
+    this.#backend = backend;
+    this.#encoding = encoding;
+    this.#live = live;
+  }
+
+  async look(): Promise<Looked<T>> {
+    const { content, expiresAt: ttlEnd } = await this.#observe();
+    if (content.type === 'absent') return content;
+    const decoded = await this.#encoding.decode(content);
+    return {
+      ...decoded,
+      ttlEnd,
+      digest: content.type === 'bytes' ? digest(content.bytes) : content.reason,
+    };
+  }
+
+  async read(): Promise<CredentialSnapshot<T> | undefined> {
+    const found = await this.look();
+    if (found.type !== 'readable') return undefined;
+    return new HeldCredential(
+      this.#id,
+      freezePlain(found.credentials),
+      earlier(found.logicalEnd, found.ttlEnd),
+      found.digest,
+      this.#live.withdrawalOf(found.digest) ?? new Withdrawal(),
+    );
+  }
+
+  save(credentials: T, options: SaveOptions<T>): Promise<SaveReceipt> {
+    checkNames(options, ['ttlSeconds', 'onlyIf', 'reason', 'signal']);
+    const expected = options.onlyIf === 'absent' ? 'absent' : this.#expected(options.onlyIf);
+    return this.#write(credentials, options, expected);
+  }
+
+  clear(options: ClearOptions<T>): Promise<boolean> {
+    checkNames(options, ['reason', 'onlyIf', 'signal']);
+    const reason = checkReason(options.reason);
+    const signal = checkSignal(options.signal);
+    const expected = this.#expected(options.onlyIf);
+    const key = this.#key;
+    const removal = this.#queue.run(
+      // DEL does not tell what it takes away, and unlike SET it cannot be made to refuse. Looked at beforehand, because what is sent must
+      // go out at once, or a later write would overtake it.
+      () => this.#vet(expected === undefined),
+      async () => {
+        this.#checkOpen(signal);
+        const removed = await this.#backend.remove({ key, expected, reason }).then(
+          (one) => one.removed,
+          (error: unknown) => resolveRemoval(error, () => this.#observe()),
+        );
+        return removed;
+      },
+    );
+    return unlessAborted(
+      this.#seen(removal, { type: 'removed', as: 'cleared', origin: 'self', reason }),
+      signal,
+    );
+  }
+
+  async update(
+    fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
+    options: UpdateOptions,
+  ): Promise<UpdateReceipt<T>> {
+    if (typeof fn !== 'function') checkFunction(null, 'fn');
+    checkNames(options, ['ttlSeconds', 'reason', 'signal', 'maxAttempts']);
+    const { maxAttempts = DEFAULT_ATTEMPTS, ttlSeconds, reason } = options;
+    const signal = checkSignal(options.signal);
+    if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1) {
+      throw new InvalidOptionError('maxAttempts', 'must be a whole number from 1');
+    }
+    for (let attempts = 1; ; attempts += 1) {
+      signal?.throwIfAborted();
+      const found = await unlessAborted(this.look(), signal);
+      // Bytes that cannot be read may be somebody's only refresh token; only a plain save writes over them.
+      if (found.type === 'unreadable') throw found.error;
+      const current = found.type === 'readable' ? found.credentials : undefined;
+      const next = await unlessAborted(Promise.resolve(fn(current)), signal);
+      if (this.#live.closed) throw new ClosedError();
+      if (next === undefined) return { written: false, credentials: current, attempts };
+      try {
+        const expected = found.type === 'readable' ? { digest: found.digest } : 'absent';
+        await this.#write(next, { ttlSeconds, reason, signal }, expected);
+        return { written: true, credentials: next, attempts };
+      } catch (error) {
+        if (!(error instanceof ConflictError) || attempts >= maxAttempts) throw error;
+        await this.#pause(attempts, signal);
+      }
+    }
+  }
+
+  /** Resolves when no write is under way. */
+  idle(): Promise<void> {
+    return this.#queue.idle();
+  }
+
+  /** Nothing is sent any more, whatever still waits. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  #checkOpen(signal: AbortSignal | undefined): void {
+    if (this.#closed) throw new ClosedError();
+    signal?.throwIfAborted();
+  }
+
+  #write(credentials: T, options: SaveOptions<T>, expected: Expected): Promise<SaveReceipt> {
+    const reason = checkReason(options.reason);
+    const signal = checkSignal(options.signal);
+    const asked = options.ttlSeconds;
+    if (asked !== undefined && asked !== 'keep' && asked !== 'none') checkTtlSeconds(asked);
+    const key = this.#key;
+    const write = this.#queue.run(
+      async () => {
+        const [{ bytes, logicalEnd }, overLarge] = await Promise.all([
+          this.#encoding.encode(credentials),
+          this.#vet(),
+        ]);
+        return {
+          bytes,
+          ttl: timeToLive(
+            credentials,
+            asked,
+            logicalEnd,
+            this.#options,
+            () => this.#time?.latest() ?? this.#backend.clock.now(),
+          ),
+          overLarge,
+        };
+      },
+      async ({ bytes, ttl, overLarge }) => {
+        this.#checkOpen(signal);
+        const { clock } = this.#backend;
+        const sentAt = clock.monotonic();
+        const receipt = await this.#backend
+          .write({ key, bytes, ttl, expected, overLarge, reason })
+          .catch((error: unknown) =>
+            resolveWrite(
+              error,
+              { bytes, ttl },
+              () => this.#observe(),
+              () => clock.monotonic() - sentAt,
+            ),
+          );
+        return receipt;
+      },
+    );
+    return unlessAborted(this.#seen(write, { type: 'written', origin: 'self', reason }), signal);
+  }
+
+  /** After a write that did something, this process's own view is at least as new. */
+  async #seen<R>(write: Promise<R>, own: Hint): Promise<R> {
+    const result = await write;
+    await this.#live.refreshed(result === false ? undefined : own);
+    return result;
+  }
+
+  #expected(snapshot: CredentialSnapshot<T> | undefined): { readonly digest: string } | undefined {
+    if (snapshot === undefined) return undefined;
+    const name = digestOf(snapshot);
+    if (name === undefined || snapshot.id !== this.#id) {
+      throw new InvalidOptionError(
+        'onlyIf',
+        'must be a snapshot of this credential that a store gave',
+      );
+    }
+    return { digest: name };
+  }
+
+  /**
+   * SET and DEL take a list or a hash away without a word; a key that holds one was surely not meant.
+   *
+   * @param again - looks also at a key that was looked at before
+   * @returns whether the key holds a string that is too large to be fetched
+   */
+  async #vet(again = false): Promise<boolean> {
+    const { state } = this.#live;
+    const seen = state.type === 'unreadable' ? state.error : undefined;
+    // What was seen may be over by now; a type that forbids the write is looked for anew.
+    if (this.#vetted && !again && seen?.reason !== 'wrong-type')
+      return seen?.reason === 'too-large';
+    try {
+      const { content } = await this.#observe();
+      if (content.type === 'foreign' && content.reason === 'wrong-type') {
+        throw new UnreadableError(
+          'wrong-type',
+          'the key holds another Redis type than a string; it is left as it is',
+        );
+      }
+      this.#vetted = true;
+      return content.type === 'foreign';
+    } catch (error) {
+      // Who may write but not read writes unseen.
+      if (!(error instanceof RefusedError)) throw error;
+      this.#vetted = true;
+      return false;
+    }
+  }
+
+  async #observe(): Promise<Observation> {
+    const observation = await this.#backend.observe(this.#key, this.#options.maxBytes);
+    this.#time = observation.time;
+    return observation;
+  }
+
+  /** Jittered, so that writers which met once do not meet again. */
+  #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, random } = this.#backend;
+    const longest = Math.min(2 ** attempts * 2, LONGEST_PAUSE_MS);
+    const pause = new Promise<void>((resolve) => {
+      after(clock, random() * longest, resolve);
+    });
+    return unlessAborted(pause, signal);
+  }
+}

@@ -1,0 +1,228 @@
+/**
+ * Every code that an error of this package can carry.
+ *
+ * @public
+ */
+export type CredstreamErrorCode =
+  | 'INVALID_OPTION'
+  | 'ENCODE_FAILED'
+  | 'UNREADABLE'
+  | 'CONFLICT'
+  | 'UNAVAILABLE'
+  | 'OUTCOME_UNKNOWN'
+  | 'REFUSED'
+  | 'TIMEOUT'
+  | 'CLOSED';
+
+/**
+ * Base of all errors of this package. None carries a credential, its bytes or a digest of them, in any field.
+ *
+ * @example
+ * ```ts
+ * import { isCredstreamError, type CredentialStore } from 'credstream';
+ *
+ * async function save(store: CredentialStore<string>, token: string): Promise<void> {
+ *   try {
+ *     await store.save(token);
+ *   } catch (error) {
+ *     if (isCredstreamError(error) && error.retryable) await store.save(token);
+ *     else throw error;
+ *   }
+ * }
+ * ```
+ * @public
+ */
+export abstract class CredstreamError extends Error {
+  /** What happened, for a `switch`. */
+  abstract readonly code: CredstreamErrorCode;
+  /** Whether the same call may simply be made again. */
+  readonly retryable: boolean = false;
+
+  constructor(message: string, cause?: Error) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.name = new.target.name;
+  }
+}
+
+/**
+ * An option or argument is not usable. Mend the code; nothing was sent.
+ *
+ * @public
+ */
+export class InvalidOptionError extends CredstreamError {
+  readonly code = 'INVALID_OPTION';
+  /** Name of the option or argument. */
+  readonly option: string;
+
+  constructor(option: string, expected: string) {
+    super(`${option}: ${expected}`);
+    this.option = option;
+  }
+}
+
+/**
+ * Why a credential could not be turned into bytes.
+ *
+ * `threw`: `serialize` threw or rejected · `not-bytes`: it returned neither a well-formed string nor a `Uint8Array` ·
+ * `not-json`: the value would not survive JSON · `schema`: the schema refused it · `too-large`: more than `maxBytes` ·
+ * `timeout`: it did not settle within `decodeTimeoutMs` · `expires-at`: the `expiresAt` option gave no usable instant.
+ *
+ * @public
+ */
+export type EncodeFailure =
+  'threw' | 'not-bytes' | 'not-json' | 'schema' | 'too-large' | 'timeout' | 'expires-at';
+
+/**
+ * A credential could not be serialized. Nothing was sent. The error of `serialize` is not attached: it may quote the value.
+ *
+ * @public
+ */
+export class EncodeError extends CredstreamError {
+  readonly code = 'ENCODE_FAILED';
+  /** What went wrong. */
+  readonly reason: EncodeFailure;
+
+  constructor(reason: EncodeFailure, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/**
+ * Why stored bytes are not a credential.
+ *
+ * `decode`: `deserialize` threw or rejected · `schema`: the schema refused the value · `timeout`: it did not settle within
+ * `decodeTimeoutMs` · `wrong-type`: the key holds a list, hash or other Redis type · `too-large`: more than `maxBytes` ·
+ * `expires-at`: the `expiresAt` option gave no usable instant.
+ *
+ * @public
+ */
+export type UnreadableReason =
+  'decode' | 'schema' | 'timeout' | 'wrong-type' | 'too-large' | 'expires-at';
+
+/**
+ * What is stored at the key is not a credential that this store can read. It is left as it is.
+ *
+ * @public
+ */
+export class UnreadableError extends CredstreamError {
+  readonly code = 'UNREADABLE';
+  /** What is wrong with what is stored. */
+  readonly reason: UnreadableReason;
+
+  constructor(reason: UnreadableReason, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+}
+
+/**
+ * A conditional write found other bytes than it was to replace. Nothing was written; read again and decide anew.
+ *
+ * @public
+ */
+export class ConflictError extends CredstreamError {
+  readonly code = 'CONFLICT';
+}
+
+/**
+ * Redis could not be asked. Nothing was written; the call may be made again.
+ *
+ * @public
+ */
+export class UnavailableError extends CredstreamError {
+  readonly code = 'UNAVAILABLE';
+  override readonly retryable = true;
+}
+
+/**
+ * A write was sent and no answer came: it may or may not have happened, and may still happen. Read before writing again.
+ *
+ * @public
+ */
+export class OutcomeUnknownError extends CredstreamError {
+  readonly code = 'OUTCOME_UNKNOWN';
+}
+
+/**
+ * Redis answered with an error: rights are missing, memory is full, the server is a replica … Nothing was written.
+ *
+ * @public
+ */
+export class RefusedError extends CredstreamError {
+  readonly code = 'REFUSED';
+  /** First word of Redis's reply, such as `NOPERM`, `OOM`, `READONLY`, `WRONGPASS`. */
+  readonly reply: string;
+
+  constructor(reply: string, message: string) {
+    super(message);
+    this.reply = reply;
+  }
+}
+
+/**
+ * A deadline passed while waiting.
+ *
+ * @public
+ */
+export class TimeoutError extends CredstreamError {
+  readonly code = 'TIMEOUT';
+  override readonly retryable = true;
+  /** The deadline that passed, in milliseconds. */
+  readonly timeoutMs: number;
+
+  constructor(what: string, timeoutMs: number, cause?: Error) {
+    super(`${what} did not happen within ${String(timeoutMs)} ms`, cause);
+    this.timeoutMs = timeoutMs;
+  }
+}
+
+/**
+ * The store was closed.
+ *
+ * @public
+ */
+export class ClosedError extends CredstreamError {
+  readonly code = 'CLOSED';
+
+  constructor() {
+    super('the store is closed');
+  }
+}
+
+/**
+ * All errors of this package, for an exhaustive `switch` on `code`.
+ *
+ * @public
+ */
+export type AnyCredstreamError =
+  | InvalidOptionError
+  | EncodeError
+  | UnreadableError
+  | ConflictError
+  | UnavailableError
+  | OutcomeUnknownError
+  | RefusedError
+  | TimeoutError
+  | ClosedError;
+
+const codes: ReadonlySet<unknown> = new Set<CredstreamErrorCode>([
+  'INVALID_OPTION',
+  'ENCODE_FAILED',
+  'UNREADABLE',
+  'CONFLICT',
+  'UNAVAILABLE',
+  'OUTCOME_UNKNOWN',
+  'REFUSED',
+  'TIMEOUT',
+  'CLOSED',
+]);
+
+/**
+ * Whether `value` is an error of this package, also of another copy of it in the same process.
+ *
+ * @public
+ */
+export function isCredstreamError(value: unknown): value is AnyCredstreamError {
+  return value instanceof Error && 'retryable' in value && 'code' in value && codes.has(value.code);
+}

@@ -1,0 +1,75 @@
+export { systemClock, type Clock } from './clock.js';
+export {
+  jsonCodec,
+  type CredentialCodec,
+  type CredentialSchema,
+  type CredentialSchemaFailure,
+  type CredentialSchemaProps,
+  type CredentialSchemaResult,
+  type CredentialSchemaSuccess,
+  type CredentialSchemaTypes,
+} from './codec.js';
+export type {
+  ChangeOrigin,
+  ChangeSource,
+  ClearedChange,
+  CredentialChange,
+  CredentialChangeBase,
+  CredentialChangeType,
+  EvictedChange,
+  ExpiredChange,
+  OtherNode,
+  RenewedChange,
+  SavedChange,
+  UnreadableChange,
+} from './credential-change.js';
+export type { CredentialSnapshot } from './credential-snapshot.js';
+export type {
+  AbsentState,
+  CredentialState,
+  ExpiredState,
+  PresentState,
+  UnknownState,
+  UnreadableState,
+  WithheldState,
+} from './credential-state.js';
+export type {
+  ClearOptions,
+  CredentialEvents,
+  CredentialStore,
+  ObservableCredentialStore,
+  ReadyOptions,
+  SaveOptions,
+  SaveReceipt,
+  UpdateOptions,
+  UpdateReceipt,
+} from './credential-store.js';
+export {
+  ClosedError,
+  ConflictError,
+  CredstreamError,
+  EncodeError,
+  InvalidOptionError,
+  isCredstreamError,
+  OutcomeUnknownError,
+  RefusedError,
+  TimeoutError,
+  UnavailableError,
+  UnreadableError,
+  type AnyCredstreamError,
+  type CredstreamErrorCode,
+  type EncodeFailure,
+  type UnreadableReason,
+} from './errors.js';
+export { CredentialMemory, type CredentialMemoryOptions } from './memory/credential-memory.js';
+export {
+  MemoryCredentialStore,
+  type MemoryCredentialStoreOptions,
+} from './memory/memory-credential-store.js';
+export {
+  RedisCredentialStore,
+  type RedisCredentialStoreOptions,
+} from './redis/redis-credential-store.js';
+export type { RedisConnectionOptions } from './redis/redis-settings.js';
+export type { CallbackErrorHandler, CredentialStoreOptions } from './store-options.js';
+export type { LinkStatus, NotificationMode, StoreStatus } from './store-status.js';

@@ -1,0 +1,200 @@
+import { systemClock, type Clock } from '../clock.js';
+import type { Hint } from '../credential-backend.js';
+import { isOver } from '../credential-state.js';
+import { checkClock, checkFunction, checkMs, checkNames } from '../option-checks.js';
+
+/** How many writes pass between two searches for entries that ended and were never touched again. */
+const SWEEP_EVERY = 1_000;
+
+/**
+ * Options of a {@link CredentialMemory}.
+ *
+ * @public
+ */
+export interface CredentialMemoryOptions {
+  /** Time as the memory and the stores on it see it; default the machine's. Tests give a virtual one. */
+  readonly clock?: Clock | undefined;
+  /** Gives numbers from 0 to below 1; default `Math.random`. */
+  readonly random?: (() => number) | undefined;
+}
+
+interface Entry {
+  readonly bytes: Buffer;
+  readonly expiresAt: number | undefined;
+}
+
+/** A store that is connected to the memory. */
+export interface MemoryClient {
+  hint(key: string, hint: Hint): void;
+  gap(gap: 'link' | 'data', connected: boolean): void;
+}
+
+/**
+ * A small key space inside this process: stores on one memory see each other's credentials, as processes do through Redis.
+ *
+ * The methods act as some other client would: their effects are `out-of-band`.
+ *
+ * @example
+ * ```ts
+ * import { CredentialMemory, MemoryCredentialStore } from 'credstream';
+ *
+ * const memory = new CredentialMemory();
+ * const store = new MemoryCredentialStore<{ token: string }>({ key: 'api', in: memory });
+ * await store.save({ token: 'one' });
+ * memory.evict('api');
+ * ```
+ * @public
+ */
+export class CredentialMemory {
+  /** @internal */
+  readonly clock: Clock;
+  /** @internal */
+  readonly random: () => number;
+  readonly #entries = new Map<string, Entry>();
+  readonly #clients = new Set<MemoryClient>();
+  /** The memory's own clock goes with the monotonic one, so that a wall clock that is set does not end credentials. */
+  readonly #offset: number;
+  #connected = true;
+  #writes = 0;
+
+  /** @throws InvalidOptionError */
+  constructor(options: CredentialMemoryOptions = {}) {
+    checkNames(options, ['clock', 'random']);
+    const { clock = systemClock, random = Math.random } = options;
+    checkFunction(random, 'random');
+    this.clock = checkClock(clock);
+    this.random = random;
+    this.#offset = this.clock.now() - this.clock.monotonic();
+  }
+
+  /** Whether stores reach the memory. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** A copy of the bytes at a key; `undefined` when there are none. */
+  get(key: string): Buffer | undefined {
+    const entry = this.peek(key);
+    return entry && Buffer.from(entry.bytes);
+  }
+
+  /**
+   * Stores bytes, or a string as UTF-8.
+   *
+   * @param options - `ttlMs`: how long they stay, in milliseconds from 1; without it they stay
+   */
+  set(key: string, value: string | Uint8Array, options: { readonly ttlMs?: number } = {}): void {
+    const ttlMs =
+      options.ttlMs === undefined ? undefined : checkMs(options.ttlMs, 'ttlMs', 1, 2 ** 52);
+    this.put(key, Buffer.from(value), ttlMs === undefined ? undefined : this.now() + ttlMs);
+    this.tell(key, { type: 'written', origin: 'out-of-band', reason: undefined });
+  }
+
+  /**
+   * Gives a key another end.
+   *
+   * @param ttlMs - in milliseconds from 1, `undefined` for no end
+   * @returns whether the key was there
+   */
+  expire(key: string, ttlMs: number | undefined): boolean {
+    const entry = this.peek(key);
+    if (entry === undefined) return false;
+    const expiresAt =
+      ttlMs === undefined ? undefined : this.now() + checkMs(ttlMs, 'ttlMs', 1, 2 ** 52);
+    this.put(key, entry.bytes, expiresAt);
+    this.tell(key, { type: 'written', origin: 'out-of-band', reason: undefined });
+    return true;
+  }
+
+  /** How long a key stays, in milliseconds; `undefined` for one without end, and for none. */
+  ttlMs(key: string): number | undefined {
+    const end = this.peek(key)?.expiresAt;
+    return end === undefined ? undefined : Math.max(0, end - this.now());
+  }
+
+  /** Removes a key; says whether it was there. */
+  delete(key: string): boolean {
+    return this.#remove(key, 'cleared');
+  }
+
+  /** Removes a key as a server short of memory would; says whether it was there. */
+  evict(key: string): boolean {
+    return this.#remove(key, 'evicted');
+  }
+
+  /** Removes everything without a word about any single key, as FLUSHALL does. */
+  flush(): void {
+    this.#entries.clear();
+    this.#report('data');
+  }
+
+  /** Cuts all stores off: their calls fail with an `UnavailableError`, hints are lost. */
+  disconnect(): void {
+    if (!this.#connected) return;
+    this.#connected = false;
+    this.#report('link');
+  }
+
+  /** Lets the stores back. */
+  reconnect(): void {
+    if (this.#connected) return;
+    this.#connected = true;
+    this.#report('link');
+  }
+
+  /** @internal The server's clock. */
+  now(): number {
+    return this.clock.monotonic() + this.#offset;
+  }
+
+  /** @internal What is stored, after dropping what has ended. */
+  peek(key: string): Entry | undefined {
+    const entry = this.#entries.get(key);
+    if (entry === undefined || !isOver(entry.expiresAt, this.now())) return entry;
+    this.#entries.delete(key);
+    this.tell(key, { type: 'removed', as: 'expired', origin: 'unknown', reason: undefined });
+    return undefined;
+  }
+
+  /** @internal */
+  put(key: string, bytes: Buffer, expiresAt: number | undefined): void {
+    this.#entries.set(key, {
+      bytes,
+      expiresAt: expiresAt === undefined ? undefined : Math.floor(expiresAt),
+    });
+    this.#writes += 1;
+    if (this.#writes % SWEEP_EVERY === 0)
+      for (const each of [...this.#entries.keys()]) this.peek(each);
+  }
+
+  /** @internal */
+  drop(key: string): boolean {
+    return this.peek(key) !== undefined && this.#entries.delete(key);
+  }
+
+  /** @internal */
+  tell(key: string, hint: Hint): void {
+    if (!this.#connected) return;
+    for (const client of this.#clients) client.hint(key, hint);
+  }
+
+  /** @internal */
+  join(client: MemoryClient): () => void {
+    this.#clients.add(client);
+    return () => {
+      this.#clients.delete(client);
+    };
+  }
+
+  #remove(key: string, as: 'cleared' | 'evicted'): boolean {
+    const removed = this.drop(key);
+    // Nobody did it but the server itself, as with Redis.
+    const origin = as === 'evicted' ? 'unknown' : 'out-of-band';
+    if (removed) this.tell(key, { type: 'removed', as, origin, reason: undefined });
+    return removed;
+  }
+
+  #report(gap: 'link' | 'data'): void {
+    for (const client of [...this.#clients]) client.gap(gap, this.#connected);
+  }
+}

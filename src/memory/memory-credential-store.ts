@@ -1,0 +1,44 @@
+import { BackedCredentialStore } from '../backed-credential-store.js';
+import { InvalidOptionError } from '../errors.js';
+import { resolveStoreOptions, type CredentialStoreOptions } from '../store-options.js';
+import { CredentialMemory } from './credential-memory.js';
+import { MemoryBackend } from './memory-backend.js';
+
+/**
+ * Options of a {@link MemoryCredentialStore}.
+ *
+ * @public
+ */
+export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<T> {
+  /** The memory to keep the credential in; stores on the same memory and key share it. Default: a memory of its own. */
+  readonly in?: CredentialMemory | undefined;
+}
+
+/**
+ * A credential store inside this process, for tests and for programs that run alone. It goes through the same states and tells the same
+ * changes as the one on Redis.
+ *
+ * @example
+ * ```ts
+ * import { MemoryCredentialStore } from 'credstream';
+ *
+ * await using store = new MemoryCredentialStore<{ token: string }>({ key: 'api', ttlSeconds: 3600 });
+ * store.on('saved', (change) => {
+ *   console.log(change.expiresAt);
+ * });
+ * await store.ready();
+ * await store.save({ token: 'one' });
+ * ```
+ * @public
+ */
+export class MemoryCredentialStore<T> extends BackedCredentialStore<T> {
+  /** @throws InvalidOptionError */
+  constructor(options: MemoryCredentialStoreOptions<T>) {
+    const resolved = resolveStoreOptions(options, ['in']);
+    const { in: memory = new CredentialMemory() } = options;
+    if (!(memory instanceof CredentialMemory)) {
+      throw new InvalidOptionError('in', 'must be a CredentialMemory');
+    }
+    super(resolved.key, resolved, new MemoryBackend(memory));
+  }
+}

@@ -1,0 +1,56 @@
+import { LinkLostError } from './redis-errors.js';
+import type { LinkOptions } from './redis-link.js';
+import { RedisLink } from './redis-link.js';
+import { RedisObserver } from './redis-observing.js';
+import type { RedisTemplate } from './redis-template.js';
+
+/** A link with what is remembered about it. */
+export interface Commanding {
+  readonly link: RedisLink;
+  readonly observer: RedisObserver;
+  /** Turns false when Redis refuses this user the announcement channel; asked anew on every connection. */
+  announcing: boolean;
+}
+
+/** The one connection for commands: opened when first needed, and anew when needed after it was lost. */
+export class CommandLink {
+  readonly #template: RedisTemplate;
+  readonly #options: LinkOptions;
+  #opening: Promise<Commanding> | undefined;
+  #current: Commanding | undefined;
+  readonly #closing = new AbortController();
+
+  constructor(template: RedisTemplate, options: LinkOptions) {
+    this.#template = template;
+    this.#options = options;
+  }
+
+  get current(): Commanding | undefined {
+    return this.#current;
+  }
+
+  /** @throws LinkLostError, or ioredis's own error when Redis refused the login */
+  get(): Promise<Commanding> {
+    if (this.#closing.signal.aborted) return Promise.reject(new LinkLostError(false));
+    if (this.#current?.link.open) return Promise.resolve(this.#current);
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async close(timeoutMs: number): Promise<void> {
+    this.#closing.abort();
+    await this.#current?.link.close(timeoutMs);
+  }
+
+  async #open(): Promise<Commanding> {
+    const link = await RedisLink.open(this.#template, this.#options, this.#closing.signal);
+    this.#current = {
+      link,
+      observer: new RedisObserver(link, this.#options.clock),
+      announcing: true,
+    };
+    return this.#current;
+  }
+}

@@ -1,0 +1,300 @@
+import type { NotificationMode } from '../store-status.js';
+import type { Observation } from '../credential-backend.js';
+import { after } from '../waiting.js';
+import type { ServerTime } from '../server-time.js';
+import { hintFrom, hintFromEvent } from './announcement.js';
+import type { CommandLink } from './command-link.js';
+import { DataEpoch, EPOCH_KEY } from './data-epoch.js';
+import { NotificationProbe } from './notification-probe.js';
+import { LinkLostError, replyWord } from './redis-errors.js';
+import { announcementChannel, keyspaceChannel } from './redis-keys.js';
+import { RedisLink, type LinkOptions } from './redis-link.js';
+import { RedisObserver, type Look } from './redis-observing.js';
+import type { RedisSettings } from './redis-settings.js';
+import type { RedisTemplate } from './redis-template.js';
+import { Slots } from './slots.js';
+import { Subscriptions } from './subscriptions.js';
+import type { WatchedKey, WatchedKeys } from './watched-keys.js';
+
+const LOOKS_UNDER_WAY = 256;
+
+export interface FeedRunContext {
+  readonly template: RedisTemplate;
+  readonly linkOptions: LinkOptions;
+  readonly keys: WatchedKeys;
+  readonly commands: CommandLink;
+  readonly time: ServerTime;
+  readonly node: string;
+  readonly newName: () => string;
+  settings(): RedisSettings;
+  /** The link is gone, or not to be trusted. */
+  lost(run: FeedRun, error: unknown): void;
+  /** Hints may have been missed although the link lives. */
+  gap(run: FeedRun, gap: 'data' | 'clock'): void;
+  /** What is heard of all keys has changed, or of `some` only. */
+  changed(run: FeedRun, some?: readonly WatchedKey[]): void;
+}
+
+type RunTimer = { readonly cancel: () => void } & Record<'periodMs' | 'firedAt', number>;
+
+/** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
+export class FeedRun {
+  readonly #context: FeedRunContext;
+  readonly #link: RedisLink;
+  readonly #observer: RedisObserver;
+  readonly #subscriptions: Subscriptions;
+  readonly #probe: NotificationProbe;
+  readonly #epoch: DataEpoch;
+  readonly #prefixes: { readonly keyspace: string; readonly announcements: string };
+  readonly #timers = new Map<'beat' | 'poll' | 'probe', RunTimer>();
+  /** What the last probe found; `undefined` while probing is not possible. */
+  #probed: boolean | undefined;
+  #notified = false;
+  #polled = false;
+  #epochDue = false;
+  #probing = false;
+  #reporting = false;
+  #missing: WatchedKey[] = [];
+  /** A resync looks at everything at once; the reply deadline is for one look, not for all of them. */
+  readonly #slots = new Slots(LOOKS_UNDER_WAY);
+  #stopped = false;
+
+  private constructor(context: FeedRunContext, link: RedisLink) {
+    const { db } = context.template;
+    const { clock } = context.linkOptions;
+    this.#context = context;
+    this.#link = link;
+    this.#observer = new RedisObserver(link, clock);
+    this.#subscriptions = new Subscriptions(link, db);
+    this.#probe = new NotificationProbe(link, context.commands, clock, db, context.node);
+    this.#epoch = new DataEpoch(context.commands, context.newName);
+    this.#prefixes = {
+      keyspace: keyspaceChannel(db, ''),
+      announcements: announcementChannel(db, ''),
+    };
+    link.client.on('message', (channel: string, message: string) => {
+      if (!this.#stopped) this.#take(channel, message);
+    });
+  }
+
+  /** Connects and subscribes to all keys watched now. @throws LinkLostError, or an error reply of Redis */
+  static async open(context: FeedRunContext, signal: AbortSignal): Promise<FeedRun> {
+    const link = await RedisLink.open(context.template, context.linkOptions, signal);
+    const run = new FeedRun(context, link);
+    const giveUp = (): void => {
+      run.stop();
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      await run.#subscriptions.listen([...context.keys]);
+      // RESP2 mixes replies and messages, so a subscribed connection cannot read.
+      if (!link.canReadWhileSubscribed) await context.commands.get();
+    } catch (error) {
+      run.stop();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+    return run;
+  }
+
+  get vouchedAt(): number {
+    return this.#link.vouchedAt;
+  }
+
+  /** The observer of the subscribed connection, if that can read. */
+  get observer(): RedisObserver | undefined {
+    return this.#link.canReadWhileSubscribed ? this.#observer : undefined;
+  }
+
+  /** Starts the heartbeat, polling and probing; the run is live. */
+  start(): void {
+    void this.#link.closed.then(() => {
+      this.#fail(new LinkLostError(true, this.#link.lastError));
+    });
+    this.retime();
+    void this.#runProbe();
+    // Keys that came while the run was being opened.
+    for (const watched of this.#context.keys) if (watched.heard === undefined) this.listen(watched);
+  }
+
+  /** Sets the timers anew, after the settings changed. */
+  retime(): void {
+    this.#every(
+      'beat',
+      () => this.#context.settings().heartbeatMs,
+      () => {
+        this.#beat();
+      },
+    );
+    this.#every(
+      'poll',
+      () => this.#context.settings().pollMs,
+      () => {
+        if (this.#context.keys.pollAll((watched) => this.mode(watched) !== 'keyspace'))
+          this.#polled = true;
+      },
+    );
+    this.#every(
+      'probe',
+      () => this.#context.settings().probeMs,
+      () => void this.#runProbe(),
+    );
+  }
+
+  mode({ heard }: WatchedKey): NotificationMode {
+    const keyspace = heard === 'both' || heard === 'keyspace';
+    if (keyspace && (this.#probed ?? this.#notified)) return 'keyspace';
+    return heard === 'both' || heard === 'announcements' ? 'announcements' : 'polling';
+  }
+
+  /** Within how long a change is seen, whatever is lost, with `count` keys in the heartbeat's rotation. */
+  boundMs(mode: NotificationMode, count: number): number {
+    const { heartbeatMs, pollMs, probeMs, replyTimeoutMs } = this.#context.settings();
+    if (mode !== 'keyspace') return pollMs + replyTimeoutMs;
+    // Either the rotation comes by, or a probe (where one is possible) finds that notifications have stopped and polling starts.
+    const probing = this.#probed === undefined ? Infinity : probeMs + pollMs + replyTimeoutMs;
+    return Math.min(count * heartbeatMs, probing) + replyTimeoutMs;
+  }
+
+  /** Subscribes to a key, together with all others that come in the same turn. */
+  listen(watched: WatchedKey): void {
+    this.#missing.push(watched);
+    if (this.#missing.length > 1) return;
+    this.#context.linkOptions.clock.nextTurn(() => {
+      const missing = this.#missing.filter(
+        ({ heard, watchers }) => heard === undefined && watchers.length > 0,
+      );
+      this.#missing = [];
+      if (!this.#stopped && missing.length > 0) void this.#listenTo(missing);
+    });
+  }
+
+  leave(watched: WatchedKey): void {
+    this.#subscriptions.leave(watched).catch((error: unknown) => {
+      if (replyWord(error) === undefined) this.#fail(error);
+    });
+  }
+
+  /** @throws LinkLostError, or an error reply of Redis */
+  async observe(key: string, maxBytes: number): Promise<Observation> {
+    const epochKey = this.#epochDue ? EPOCH_KEY : undefined;
+    this.#epochDue = false;
+    const look = await this.#slots.run(async () => {
+      const observer = this.observer ?? (await this.#context.commands.get()).observer;
+      return observer.look({ key, maxBytes, epochKey });
+    });
+    // Reported in a later turn: the observation at hand is of the data as it is now.
+    if (look.epoch !== undefined && this.#epoch.check(look.epoch)) this.#report('data');
+    return toObservation(look, this.#context.time);
+  }
+
+  reportClockStep(): void {
+    this.#report('clock');
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    for (const { cancel } of this.#timers.values()) cancel();
+    this.#timers.clear();
+    this.#probe.stop();
+    this.#link.kill();
+  }
+
+  #report(gap: 'data' | 'clock'): void {
+    // However many reads notice the same gap, it is one.
+    if (this.#reporting) return;
+    this.#reporting = true;
+    this.#context.linkOptions.clock.nextTurn(() => {
+      this.#reporting = false;
+      if (!this.#stopped) this.#context.gap(this, gap);
+    });
+  }
+
+  #take(channel: string, message: string): void {
+    const { keys, node } = this.#context;
+    const { keyspace, announcements } = this.#prefixes;
+    if (this.#probe.take(channel)) return;
+    if (channel.startsWith(keyspace)) {
+      if (!this.#notified) {
+        this.#notified = true;
+        if (this.#probed === undefined) this.#context.changed(this);
+      }
+      keys.hint(channel.slice(keyspace.length), hintFromEvent(message));
+    } else if (channel.startsWith(announcements)) {
+      keys.hint(channel.slice(announcements.length), hintFrom(message, node));
+    }
+  }
+
+  /** One command that proves the link alive; where it can, it is an observation, so that lost hints are made up for too. */
+  #beat(): void {
+    const { keys, time } = this.#context;
+    if (time.hasStepped()) this.#report('clock');
+    this.#epochDue = keys.size > 1;
+    const polled = this.#polled || keys.pollNext();
+    this.#polled = false;
+    if (polled && this.observer !== undefined) return;
+    this.#link
+      .call((client) => client.ping())
+      .catch((error: unknown) => {
+        if (replyWord(error) === undefined) this.#fail(error);
+      });
+  }
+
+  async #runProbe(): Promise<void> {
+    if (this.#probing) return;
+    this.#probing = true;
+    const { configureNotifications, replyTimeoutMs } = this.#context.settings();
+    if (configureNotifications) await this.#probe.configure();
+    const found = await this.#probe.run(replyTimeoutMs);
+    this.#probing = false;
+    if (this.#stopped || found === this.#probed) return;
+    this.#probed = found;
+    // What was seen before notifications were switched off says nothing about now.
+    if (found === false) this.#notified = false;
+    this.#context.changed(this);
+  }
+
+  async #listenTo(missing: readonly WatchedKey[]): Promise<void> {
+    try {
+      await this.#subscriptions.listen(missing);
+      if (this.#stopped) return;
+      for (const watched of missing) {
+        // Its watchers left before it was subscribed to, unless others came for the same key.
+        if (this.#context.keys.get(watched.key) === undefined) this.leave(watched);
+      }
+      this.#context.changed(this, missing);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (!this.#stopped) this.#context.lost(this, error);
+  }
+
+  /** Starts a timer, or gives it another period; goes on counting from when it last fired, so that no churn can hold it off. */
+  #every(name: 'beat' | 'poll' | 'probe', periodMs: () => number, run: () => void): void {
+    const { clock } = this.#context.linkOptions;
+    const before = this.#timers.get(name);
+    if (before?.periodMs === periodMs()) return;
+    before?.cancel();
+    const arm = (firedAt: number): void => {
+      const period = periodMs();
+      const left = Math.max(0, firedAt + period - clock.monotonic());
+      const cancel = after(clock, left, () => {
+        arm(clock.monotonic());
+        run();
+      });
+      this.#timers.set(name, { cancel, periodMs: period, firedAt });
+    };
+    arm(before?.firedAt ?? clock.monotonic());
+  }
+}
+
+/** Ties a look to the clock of the server that was looked at. */
+export function toObservation(look: Look, time: ServerTime): Observation {
+  time.sample(look.serverNow, look.sentAt, look.receivedAt);
+  const { content, expiresAt, toleranceMs, serverNow } = look;
+  return { content, expiresAt, toleranceMs, serverNow, time };
+}

@@ -1,0 +1,101 @@
+import type { Clock } from '../clock.js';
+import { RESERVED_PREFIX } from '../option-checks.js';
+import { after } from '../waiting.js';
+import type { CommandLink } from './command-link.js';
+import { replyWord } from './redis-errors.js';
+import { keyspaceChannel } from './redis-keys.js';
+import type { RedisLink } from './redis-link.js';
+
+const PROBE_TTL_MS = 1_000;
+/** Strings, generic commands, expiry, eviction; on the channels named after the key. */
+const NEEDED_FLAGS = ['K', 'g', '$', 'x', 'e'];
+/** `A` stands for all event classes that we need, and `K` alone is not one of them. */
+const ALL_EVENTS = 'A';
+
+/** Finds out by trying whether keyspace notifications arrive: asking for the configuration is often forbidden, and says less. */
+export class NotificationProbe {
+  readonly #link: RedisLink;
+  readonly #commands: CommandLink;
+  readonly #clock: Clock;
+  readonly #key: string;
+  readonly #channel: string;
+  #subscribed: Promise<boolean> | undefined;
+  #settle: ((arrived: boolean) => void) | undefined;
+
+  constructor(link: RedisLink, commands: CommandLink, clock: Clock, db: number, node: string) {
+    this.#link = link;
+    this.#commands = commands;
+    this.#clock = clock;
+    this.#key = `${RESERVED_PREFIX}probe:${node}`;
+    this.#channel = keyspaceChannel(db, this.#key);
+  }
+
+  /** Takes a message that may be the probe's; says whether it was. */
+  take(channel: string): boolean {
+    if (channel !== this.#channel) return false;
+    this.#settle?.(true);
+    return true;
+  }
+
+  /** Ends a probe that is under way, so that its timer does not hold the process. */
+  stop(): void {
+    this.#settle?.(false);
+  }
+
+  /** @returns whether notifications arrive within `timeoutMs`; `undefined` when this user may not find out or the links fail */
+  async run(timeoutMs: number): Promise<boolean | undefined> {
+    try {
+      this.#subscribed ??= this.#subscribe();
+      if (!(await this.#subscribed)) return undefined;
+      return await this.#try(timeoutMs);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Adds the flags that are missing; where that is refused, the probe will tell. */
+  async configure(): Promise<void> {
+    try {
+      const { link } = await this.#commands.get();
+      const name = 'notify-keyspace-events';
+      const reply = await link.call((client) => client.config('GET', name));
+      const flags = Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : '';
+      const missing = NEEDED_FLAGS.filter(
+        (flag) => !flags.includes(flag) && !(flag !== 'K' && flags.includes(ALL_EVENTS)),
+      );
+      if (missing.length > 0) {
+        await link.call((client) => client.config('SET', name, flags + missing.join('')));
+      }
+    } catch {
+      // Refused or lost; nothing depends on it.
+    }
+  }
+
+  async #subscribe(): Promise<boolean> {
+    try {
+      await this.#link.call((client) => client.subscribe(this.#channel));
+      return true;
+    } catch (error) {
+      if (replyWord(error) === undefined) throw error;
+      return false;
+    }
+  }
+
+  async #try(timeoutMs: number): Promise<boolean> {
+    let cancel: () => void = () => undefined;
+    const arrival = new Promise<boolean>((resolve) => {
+      this.#settle = resolve;
+      cancel = after(this.#clock, timeoutMs, () => {
+        resolve(false);
+      });
+    });
+    try {
+      const { link } = await this.#commands.get();
+      await link.call((client) => client.set(this.#key, '1', 'PX', PROBE_TTL_MS));
+      return await arrival;
+    } finally {
+      cancel();
+      this.#settle = undefined;
+    }
+  }
+}

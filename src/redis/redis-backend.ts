@@ -1,0 +1,103 @@
+import type { Redis } from 'ioredis';
+import type { Clock } from '../clock.js';
+import type {
+  CredentialBackend,
+  KeyWatch,
+  KeyWatcher,
+  Observation,
+  RemoveRequest,
+  WriteRequest,
+} from '../credential-backend.js';
+import { ClosedError } from '../errors.js';
+import { encodeAnnouncement } from './announcement.js';
+import type { Commanding } from './command-link.js';
+import { RedisHub } from './redis-hub.js';
+import { announcementChannel } from './redis-keys.js';
+import type { RedisSettings } from './redis-settings.js';
+import { RedisWriting, type Publication } from './redis-writing.js';
+
+/** One store's access to a Redis; the connections behind it are shared with the other stores on the same client. */
+export class RedisBackend implements CredentialBackend {
+  readonly #hub: RedisHub;
+  readonly #settings: RedisSettings;
+  #closed = false;
+
+  /** @throws InvalidOptionError */
+  constructor(redis: Redis, settings: RedisSettings) {
+    const membership = RedisHub.join(redis, settings);
+    this.#hub = membership.hub;
+    this.#settings = membership.settings;
+  }
+
+  get node(): string {
+    return this.#hub.node;
+  }
+
+  get clock(): Clock {
+    return this.#settings.clock;
+  }
+
+  get random(): () => number {
+    return this.#settings.random;
+  }
+
+  async observe(key: string, maxBytes: number): Promise<Observation> {
+    this.#checkOpen();
+    return this.#hub.observe(key, maxBytes);
+  }
+
+  async write(request: WriteRequest): Promise<{ announced: boolean }> {
+    this.#checkOpen();
+    const commanding = await this.#hub.commanding();
+    const publication = this.#publication('saved', request, commanding);
+    const announced = await this.#writing(commanding).set(request, publication);
+    this.#learn(commanding, announced);
+    return { announced };
+  }
+
+  async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
+    this.#checkOpen();
+    const commanding = await this.#hub.commanding();
+    const publication = this.#publication('cleared', request, commanding);
+    const result = await this.#writing(commanding).remove(request, publication);
+    this.#learn(commanding, result.announced);
+    return result;
+  }
+
+  watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch {
+    return this.#hub.feed.watch(key, maxBytes, watcher);
+  }
+
+  close(timeoutMs: number): Promise<void> {
+    this.#closed = true;
+    return this.#hub.leave(this.#settings, timeoutMs);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError();
+  }
+
+  #writing({ link }: Commanding): RedisWriting {
+    return new RedisWriting(link, () => this.#hub.newName());
+  }
+
+  #publication(
+    kind: 'saved' | 'cleared',
+    { key, reason }: { readonly key: string; readonly reason: string | undefined },
+    { announcing }: Commanding,
+  ): Publication | undefined {
+    if (!announcing) return undefined;
+    const { node, template } = this.#hub;
+    const at = this.clock.now();
+    return {
+      channel: announcementChannel(template.db, key),
+      message: encodeAnnouncement({ kind, node, at, reason }),
+    };
+  }
+
+  #learn(commanding: Commanding, announced: boolean): void {
+    if (announced || !commanding.announcing) return;
+    commanding.announcing = false;
+    this.#hub.feed.changed();
+  }
+}

@@ -1,0 +1,65 @@
+import type { Redis } from 'ioredis';
+import { BackedCredentialStore } from '../backed-credential-store.js';
+import { checkKey } from '../option-checks.js';
+import { resolveStoreOptions, type CredentialStoreOptions } from '../store-options.js';
+import { RedisBackend } from './redis-backend.js';
+import { readTemplate } from './redis-template.js';
+import {
+  CONNECTION_OPTION_NAMES,
+  resolveSettings,
+  type RedisConnectionOptions,
+} from './redis-settings.js';
+
+/**
+ * Options of a {@link RedisCredentialStore}.
+ *
+ * @public
+ */
+export interface RedisCredentialStoreOptions<T>
+  extends CredentialStoreOptions<T>, RedisConnectionOptions {}
+
+/**
+ * A credential that many processes share through Redis. Every one of them learns at once when it is saved, renewed, expires, is cleared or
+ * evicted, whoever did it.
+ *
+ * The bytes at `key` are exactly what `serialize` returned, so that any other client can read and write them.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from 'ioredis';
+ * import { RedisCredentialStore } from 'credstream';
+ *
+ * interface Tokens {
+ *   accessToken: string;
+ *   refreshToken: string;
+ *   expiresAt: number;
+ * }
+ *
+ * const redis = new Redis();
+ * await using store = new RedisCredentialStore<Tokens>(redis, {
+ *   key: 'crm:tokens',
+ *   ttlSeconds: 30 * 86_400,
+ *   expiresAt: (tokens) => tokens.expiresAt,
+ * });
+ * store.credentials$.subscribe((tokens) => {
+ *   console.log(tokens === undefined ? 'nobody is logged in' : 'logged in');
+ * });
+ * ```
+ * @public
+ */
+export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
+  /**
+   * Sends nothing yet.
+   *
+   * @param redis - a client of ioredis, used as a template: the store makes at most two connections of its own with its options, shared by
+   * all stores on the same client, and never uses or closes this one. A `keyPrefix` of the client applies to `key`.
+   * @throws InvalidOptionError
+   */
+  constructor(redis: Redis, options: RedisCredentialStoreOptions<T>) {
+    const resolved = resolveStoreOptions(options, CONNECTION_OPTION_NAMES);
+    const settings = resolveSettings(options);
+    // The prefix is applied here, because channels and patterns of ioredis leave it out.
+    const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
+    super(key, resolved, new RedisBackend(redis, settings));
+  }
+}

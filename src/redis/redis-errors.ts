@@ -1,0 +1,74 @@
+import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+
+/** The link was lost, or never there; `sent` tells whether the command may have reached Redis. Stays inside this folder. */
+export class LinkLostError extends Error {
+  readonly sent: boolean;
+
+  constructor(sent: boolean, cause?: Error) {
+    super('the link to Redis was lost', cause === undefined ? undefined : { cause });
+    this.sent = sent;
+  }
+}
+
+/** Redis cannot serve right now; the same command may succeed later or elsewhere. */
+const PASSING: ReadonlySet<string> = new Set([
+  'LOADING',
+  'BUSY',
+  'MASTERDOWN',
+  'READONLY',
+  'TRYAGAIN',
+  'CLUSTERDOWN',
+  'UNBLOCKED',
+]);
+
+const DENIED: ReadonlySet<string> = new Set(['NOAUTH', 'WRONGPASS', 'NOPERM']);
+
+/**
+ * The first word of an error reply, such as `NOPERM`; `undefined` for anything that Redis did not say. Nothing else of an ioredis error
+ * may be kept: the message can quote arguments, and `command.args` holds all of them.
+ */
+export function replyWord(error: unknown): string | undefined {
+  if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined;
+  return /^[A-Z]+(?= |$)/.exec(error.message)?.[0] ?? 'ERR';
+}
+
+export function isPassing(word: string): boolean {
+  return PASSING.has(word);
+}
+
+export function isDenial(error: unknown): boolean {
+  return error instanceof RefusedError && DENIED.has(error.reply);
+}
+
+/** What a reading failed with, in the words of the store. */
+export function readFailure(error: unknown): UnavailableError | RefusedError {
+  const word = replyWord(error);
+  if (word === undefined) return new UnavailableError('Redis could not be reached', causeOf(error));
+  return refusal(word);
+}
+
+/** What a write failed with, in the words of the store. */
+export function writeFailure(error: unknown): Error {
+  if (error instanceof LinkLostError && error.sent) {
+    return new OutcomeUnknownError(
+      'the link was lost before Redis answered; the write may have happened',
+      causeOf(error),
+    );
+  }
+  return readFailure(error);
+}
+
+function refusal(word: string): UnavailableError | RefusedError {
+  return isPassing(word)
+    ? new UnavailableError(`Redis cannot serve right now (${word})`)
+    : new RefusedError(word, `Redis refused (${word})`);
+}
+
+/** Only codes survive: messages of connection errors may quote the password or the host's secrets. */
+function causeOf(error: unknown): Error | undefined {
+  const inner = error instanceof LinkLostError ? error.cause : error;
+  if (!(inner instanceof Error) || !('code' in inner) || typeof inner.code !== 'string')
+    return undefined;
+  const call = 'syscall' in inner && typeof inner.syscall === 'string' ? `${inner.syscall} ` : '';
+  return Object.assign(new Error(`${call}${inner.code}`), { code: inner.code });
+}

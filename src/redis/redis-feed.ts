@@ -1,0 +1,298 @@
+import {
+  createKeyFeed,
+  type KeyFeed,
+  type KeyWatch,
+  type KeyWatcher,
+  type Observation,
+} from '../credential-backend.js';
+import { ClosedError, UnavailableError, type RefusedError } from '../errors.js';
+import { after } from '../waiting.js';
+import { FeedRun, toObservation, type FeedRunContext } from './feed-run.js';
+import { isDenial, readFailure } from './redis-errors.js';
+import { WatchedKeys, type WatchedKey } from './watched-keys.js';
+
+const FIRST_PAUSE_MS = 50;
+const LONGEST_PAUSE_MS = 5_000;
+/** Who is refused is not let in by knocking faster. */
+const DENIED_PAUSE_MS = 1_000;
+/** A link that lived this long was a good one: the next failure is a new one. */
+const GOOD_LIFE_MS = 1_000;
+
+type Condition = Pick<KeyFeed, 'link' | 'generation' | 'gap' | 'error'>;
+
+export type RedisFeedContext = Omit<FeedRunContext, 'keys' | 'lost' | 'gap' | 'changed'> & {
+  /** Whether this process may announce its writes, as far as it knows. */
+  announcing(): boolean;
+};
+
+/** One watcher of one key; there may be very many. */
+class RedisKeyWatch implements KeyWatch {
+  readonly #feed: RedisFeed;
+  readonly #watched: WatchedKey;
+  readonly #watcher: KeyWatcher;
+  readonly #maxBytes: number;
+  #stopped = false;
+
+  constructor(feed: RedisFeed, watched: WatchedKey, watcher: KeyWatcher, maxBytes: number) {
+    this.#feed = feed;
+    this.#watched = watched;
+    this.#watcher = watcher;
+    this.#maxBytes = maxBytes;
+  }
+
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  observe(): Promise<Observation> {
+    return this.#feed.observe(this.#watched.key, this.#maxBytes);
+  }
+
+  vouchedAt(): number {
+    return this.#feed.vouchedAt();
+  }
+
+  reportClockStep(): void {
+    this.#feed.reportClockStep();
+  }
+
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#feed.unwatch(this.#watched, this.#watcher);
+  }
+}
+
+/**
+ * Keeps the hints of all watched keys coming: while any key is watched there is a run, or one is being opened, or a timer that will open
+ * one. Every gap between runs is a new generation.
+ */
+export class RedisFeed {
+  readonly #context: RedisFeedContext;
+  readonly #keys = new WatchedKeys();
+  #run: FeedRun | undefined;
+  /** Identifies the attempt under way, and gives it up. */
+  #opening: AbortController | undefined;
+  #cancelRetry: (() => void) | undefined;
+  #wasLive = false;
+  #liveSince = 0;
+  #failures = 0;
+  #condition: Condition = {
+    link: 'connecting',
+    generation: 0,
+    gap: 'link',
+    error: undefined,
+  };
+  /** Keys in the same condition share one value. */
+  readonly #feeds = new Map<string, KeyFeed>();
+  #lastVouchedAt: number;
+  #recounting = false;
+  #closed = false;
+
+  constructor(context: RedisFeedContext) {
+    this.#context = context;
+    this.#lastVouchedAt = context.linkOptions.clock.monotonic();
+  }
+
+  watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch {
+    const watched = this.#keys.add(key, watcher);
+    const watch = new RedisKeyWatch(this, watched, watcher, maxBytes);
+    this.#context.linkOptions.clock.nextTurn(() => {
+      if (!watch.stopped) watcher.feed(this.#feedOf(watched));
+    });
+    if (this.#run === undefined) this.#open();
+    else if (watched.heard === undefined && watched.watchers.length === 1)
+      this.#run.listen(watched);
+    this.#recount();
+    return watch;
+  }
+
+  unwatch(watched: WatchedKey, watcher: KeyWatcher): void {
+    if (!this.#keys.remove(watched, watcher)) return;
+    this.#run?.leave(watched);
+    if (this.#keys.size === 0) this.#rest();
+    else this.#recount();
+  }
+
+  /** Looks at a key over the subscribed connection; `undefined` when that is not there or cannot read. */
+  async read(key: string, maxBytes: number): Promise<Observation | undefined> {
+    const run = this.#run;
+    if (run?.observer === undefined) return undefined;
+    try {
+      return toObservation(
+        await run.observer.look({ key, maxBytes, epochKey: undefined }),
+        this.#context.time,
+      );
+    } catch (error) {
+      // Let go because the last watcher left, not lost: the other connection can answer.
+      if (this.#keys.size === 0) return undefined;
+      throw this.#failure(run, error);
+    }
+  }
+
+  /** Tells watchers, all or those of `some` keys, what has changed about their feeds. */
+  changed(some?: readonly WatchedKey[]): void {
+    if (some === undefined) this.#feeds.clear();
+    this.#keys.report((watched) => this.#feedOf(watched), some);
+  }
+
+  retime(): void {
+    this.#run?.retime();
+    this.#feeds.clear();
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#rest();
+  }
+
+  #open(): void {
+    if (this.#closed || this.#opening !== undefined || this.#cancelRetry !== undefined) return;
+    const attempt = new AbortController();
+    this.#opening = attempt;
+    FeedRun.open(
+      {
+        ...this.#context,
+        keys: this.#keys,
+        lost: (run, error) => {
+          this.#lost(run, error);
+        },
+        gap: (run, gap) => {
+          if (run === this.#run) this.#newGeneration({ link: 'live', gap, error: undefined });
+        },
+        changed: (run, some) => {
+          if (run === this.#run) this.changed(some);
+        },
+      },
+      attempt.signal,
+    ).then(
+      (run) => {
+        if (this.#opening === attempt) this.#live(run);
+        else run.stop();
+      },
+      (error: unknown) => {
+        if (this.#opening !== attempt) return;
+        this.#opening = undefined;
+        this.#keys.forgetSubscriptions();
+        this.#retry(readFailure(error));
+      },
+    );
+  }
+
+  #live(run: FeedRun): void {
+    this.#opening = undefined;
+    this.#run = run;
+    this.#wasLive = true;
+    this.#liveSince = this.#context.linkOptions.clock.monotonic();
+    run.start();
+    this.#newGeneration({ link: 'live', gap: 'link', error: undefined });
+  }
+
+  #lost(run: FeedRun, error: unknown): void {
+    if (run !== this.#run) return;
+    this.#endRun();
+    if (this.#context.linkOptions.clock.monotonic() - this.#liveSince >= GOOD_LIFE_MS)
+      this.#failures = 0;
+    this.#retry(readFailure(error));
+  }
+
+  #retry(error: UnavailableError | RefusedError): void {
+    const denied = isDenial(error);
+    const { linkOptions, settings } = this.#context;
+    const first = denied ? DENIED_PAUSE_MS : FIRST_PAUSE_MS;
+    const pause = Math.min(first * 2 ** this.#failures, LONGEST_PAUSE_MS);
+    this.#failures = Math.min(this.#failures + 1, 20);
+    this.#cancelRetry = after(linkOptions.clock, pause * (0.5 + settings().random() / 2), () => {
+      this.#cancelRetry = undefined;
+      this.#open();
+    });
+    const link = denied ? 'unauthorized' : this.#wasLive ? 'reconnecting' : 'connecting';
+    this.#newGeneration({ link, gap: 'link', error });
+  }
+
+  /** Nothing is watched: no connection, no timer. */
+  #rest(): void {
+    this.#opening?.abort();
+    this.#opening = undefined;
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.#endRun();
+    this.#failures = 0;
+    this.#wasLive = false;
+    this.#feeds.clear();
+    this.#condition = { ...this.#condition, link: 'connecting', error: undefined };
+  }
+
+  #endRun(): void {
+    if (this.#run === undefined) return;
+    this.#lastVouchedAt = this.#run.vouchedAt;
+    this.#run.stop();
+    this.#run = undefined;
+    this.#keys.forgetSubscriptions();
+  }
+
+  reportClockStep(): void {
+    const { clock } = this.#context.linkOptions;
+    if (this.#run !== undefined) this.#run.reportClockStep();
+    else
+      clock.nextTurn(() => {
+        if (this.#run === undefined) this.#newGeneration({ ...this.#condition, gap: 'clock' });
+      });
+  }
+
+  #newGeneration(next: Omit<Condition, 'generation'>): void {
+    this.#condition = { ...next, generation: this.#condition.generation + 1 };
+    this.changed();
+  }
+
+  async observe(key: string, maxBytes: number): Promise<Observation> {
+    const run = this.#run;
+    if (run === undefined)
+      throw this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis');
+    try {
+      return await run.observe(key, maxBytes);
+    } catch (error) {
+      throw this.#failure(run, error);
+    }
+  }
+
+  /** A reading that got no answer is the end of its run, told before the reader hears of it. */
+  #failure(run: FeedRun, error: unknown): Error {
+    const failure = readFailure(error);
+    if (failure instanceof UnavailableError) this.#lost(run, error);
+    return failure;
+  }
+
+  /** The bound depends on how many keys share the heartbeat; told once a turn, however many come and go in it. */
+  #recount(): void {
+    if (this.#recounting) return;
+    this.#recounting = true;
+    this.#context.linkOptions.clock.nextTurn(() => {
+      this.#recounting = false;
+      if (this.#run !== undefined) this.changed();
+    });
+  }
+
+  vouchedAt(): number {
+    return this.#run?.vouchedAt ?? this.#lastVouchedAt;
+  }
+
+  #feedOf(watched: WatchedKey): KeyFeed {
+    const { link } = this.#condition;
+    const heard = link !== 'live' || watched.heard !== undefined;
+    const mode = this.#run?.mode(watched) ?? 'polling';
+    const name = `${String(heard)} ${mode}`;
+    let feed = this.#feeds.get(name);
+    if (feed === undefined) {
+      feed = createKeyFeed({
+        ...this.#condition,
+        link: heard ? link : 'connecting',
+        notifications: mode,
+        announcing: this.#context.announcing(),
+        boundMs: this.#run?.boundMs(mode, this.#keys.size) ?? 0,
+      });
+      this.#feeds.set(name, feed);
+    }
+    return feed;
+  }
+}

@@ -1,0 +1,155 @@
+import { randomUUID } from 'node:crypto';
+import type { Redis } from 'ioredis';
+import type { Clock } from '../clock.js';
+import type { Observation } from '../credential-backend.js';
+import { InvalidOptionError } from '../errors.js';
+import { ServerTime } from '../server-time.js';
+import { CommandLink, type Commanding } from './command-link.js';
+import { toObservation } from './feed-run.js';
+import { readFailure } from './redis-errors.js';
+import { RedisFeed } from './redis-feed.js';
+import { mergeSettings, type RedisSettings } from './redis-settings.js';
+import { readTemplate, type RedisTemplate } from './redis-template.js';
+
+/** All stores on one client of the caller share one hub. */
+const hubs = new WeakMap<Redis, RedisHub>();
+
+/** A store's place in a hub. */
+export interface RedisMembership {
+  readonly hub: RedisHub;
+  readonly settings: RedisSettings;
+}
+
+/** What the stores on one client share: at most two connections, one feed, one view of the server's clock. Lives as long as any of them. */
+export class RedisHub {
+  readonly node: string = randomUUID();
+  readonly template: RedisTemplate;
+  readonly clock: Clock;
+  readonly commands: CommandLink;
+  readonly feed: RedisFeed;
+  readonly #time: ServerTime;
+  /** The stores, by what they ask for: thousands may ask for the same. */
+  readonly #users = new Map<string, { readonly settings: RedisSettings; count: number }>();
+  #settings: RedisSettings;
+  #names = 0;
+
+  private constructor(template: RedisTemplate, settings: RedisSettings) {
+    const { clock } = settings;
+    this.template = template;
+    this.clock = clock;
+    this.#settings = settings;
+    this.#time = new ServerTime(clock);
+    const replyTimeoutMs = (): number => this.#settings.replyTimeoutMs;
+    this.commands = new CommandLink(template, {
+      clock,
+      name: 'credstream:commands',
+      replyTimeoutMs,
+    });
+    this.feed = new RedisFeed({
+      template,
+      linkOptions: { clock, name: 'credstream:feed', replyTimeoutMs },
+      commands: this.commands,
+      time: this.#time,
+      node: this.node,
+      newName: () => this.newName(),
+      settings: () => this.#settings,
+      announcing: () => this.commands.current?.announcing ?? true,
+    });
+  }
+
+  /** Joins the hub of a client, or makes one. @throws InvalidOptionError */
+  static join(redis: Redis, settings: RedisSettings): RedisMembership {
+    const template = readTemplate(redis);
+    let hub = hubs.get(redis);
+    if (hub === undefined) {
+      hub = new RedisHub(template, settings);
+      hubs.set(redis, hub);
+    }
+    if (hub.clock !== settings.clock) {
+      throw new InvalidOptionError(
+        'clock',
+        'must be the one that the other stores on this client use',
+      );
+    }
+    return { hub, settings: hub.#enter(settings) };
+  }
+
+  /** A name that no other process, and no other call in this one, uses. */
+  newName(): string {
+    this.#names += 1;
+    return `${this.node}:${String(this.#names)}`;
+  }
+
+  /** @throws UnavailableError, RefusedError */
+  async observe(key: string, maxBytes: number): Promise<Observation> {
+    const seen = await this.feed.read(key, maxBytes);
+    if (seen !== undefined) return seen;
+    const { observer } = await this.commanding();
+    try {
+      return toObservation(await observer.look({ key, maxBytes, epochKey: undefined }), this.#time);
+    } catch (error) {
+      throw readFailure(error);
+    }
+  }
+
+  /** @throws UnavailableError, RefusedError */
+  async commanding(): Promise<Commanding> {
+    try {
+      return await this.commands.get();
+    } catch (error) {
+      throw readFailure(error);
+    }
+  }
+
+  /** The last to leave closes the connections, within `timeoutMs`. */
+  async leave(settings: RedisSettings, timeoutMs: number): Promise<void> {
+    if (this.#exit(settings) > 0) return;
+    hubs.delete(this.template.client);
+    this.feed.close();
+    await this.commands.close(timeoutMs);
+  }
+
+  /** Gives the one object that all who ask for the same share. */
+  #enter(settings: RedisSettings): RedisSettings {
+    const name = nameOf(settings);
+    const same = this.#users.get(name);
+    if (same !== undefined) {
+      same.count += 1;
+      return same.settings;
+    }
+    this.#users.set(name, { settings, count: 1 });
+    this.#retime();
+    return settings;
+  }
+
+  /** Says how many kinds of users are left. */
+  #exit(settings: RedisSettings): number {
+    const name = nameOf(settings);
+    const same = this.#users.get(name);
+    if (same !== undefined) {
+      same.count -= 1;
+      if (same.count === 0) {
+        this.#users.delete(name);
+        this.#retime();
+      }
+    }
+    return this.#users.size;
+  }
+
+  #retime(): void {
+    const [first, ...more] = [...this.#users.values()].map(({ settings }) => settings);
+    if (first === undefined) return;
+    this.#settings = mergeSettings([first, ...more]);
+    this.feed.retime();
+  }
+}
+
+function nameOf({
+  heartbeatMs,
+  replyTimeoutMs,
+  pollMs,
+  probeMs,
+  configureNotifications,
+}: RedisSettings): string {
+  return [heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications].join(' ');
+}

@@ -1,0 +1,162 @@
+import type { Redis } from 'ioredis';
+import type { Clock } from '../clock.js';
+import { withDeadline } from '../waiting.js';
+import { LinkLostError, replyWord } from './redis-errors.js';
+import { openClient, type RedisTemplate } from './redis-template.js';
+
+export interface LinkOptions {
+  readonly clock: Clock;
+  /** Shown by CLIENT LIST. */
+  readonly name: string;
+  /** How long Redis may take to accept the connection and to answer each command. */
+  replyTimeoutMs(): number;
+}
+
+/** One connection from its opening to its end. It is never mended: who needs another opens another. */
+export class RedisLink {
+  readonly client: Redis;
+  readonly #options: LinkOptions;
+  readonly #closed: Promise<void>;
+  #vouchedAt: number;
+  #lastError: Error | undefined;
+  #open = true;
+  #killed = false;
+
+  private constructor(client: Redis, options: LinkOptions) {
+    this.client = client;
+    this.#options = options;
+    this.#vouchedAt = options.clock.monotonic();
+    // Without a listener ioredis prints errors, and throws some of them.
+    client.on('error', (error: Error) => {
+      this.#lastError = error;
+    });
+    this.#closed = new Promise((resolve) => {
+      client.once('end', () => {
+        this.#open = false;
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * @param signal - gives the attempt up
+   * @throws LinkLostError, or ioredis's own error when Redis refused the login
+   */
+  static async open(
+    template: RedisTemplate,
+    options: LinkOptions,
+    signal: AbortSignal,
+  ): Promise<RedisLink> {
+    // A write whose reply was lost while the store closed may still want to read.
+    const isGivenUp = (): boolean => signal.aborted;
+    if (isGivenUp()) throw new LinkLostError(false);
+    const timeoutMs = options.replyTimeoutMs();
+    const link = new RedisLink(openClient(template, options.name, timeoutMs), options);
+    const giveUp = (): void => {
+      link.kill();
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      // ioredis has no deadline for the handshake, only for the connection.
+      await withDeadline(
+        options.clock,
+        link.client.connect(),
+        timeoutMs,
+        () => new LinkLostError(false),
+      );
+      // A refused SELECT is only reported, and would leave the connection on database 0.
+      if (replyWord(link.#lastError) !== undefined) throw new LinkLostError(false);
+    } catch (error) {
+      link.kill();
+      const said = link.#lastError ?? error;
+      throw replyWord(said) === undefined
+        ? new LinkLostError(false, said instanceof Error ? said : undefined)
+        : said;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+    if (isGivenUp()) {
+      link.kill();
+      throw new LinkLostError(false);
+    }
+    return link;
+  }
+
+  get open(): boolean {
+    return this.#open && this.client.status === 'ready';
+  }
+
+  /** Whether replies and messages come apart on this connection, so that it can read while it is subscribed. */
+  get canReadWhileSubscribed(): boolean {
+    return this.client.mode !== 'subscriber';
+  }
+
+  /** When the last command was sent that Redis has answered: whatever was pushed before that has arrived. Monotonic. */
+  get vouchedAt(): number {
+    return this.#vouchedAt;
+  }
+
+  /** Resolves when the connection has ended, by whomever. */
+  get closed(): Promise<void> {
+    return this.#closed;
+  }
+
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+
+  /**
+   * Sends something and waits for the answer. A connection that does not answer in time is dead, and is destroyed.
+   *
+   * @throws LinkLostError, or an error reply of Redis as ioredis made it
+   */
+  async call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
+    if (!this.open) throw new LinkLostError(false, this.#lastError);
+    const { clock } = this.#options;
+    const sentAt = clock.monotonic();
+    try {
+      const reply = await withDeadline(
+        clock,
+        send(this.client),
+        this.#options.replyTimeoutMs(),
+        () => new LinkLostError(true),
+      );
+      this.#vouchedAt = Math.max(this.#vouchedAt, sentAt);
+      return reply;
+    } catch (error) {
+      const word = replyWord(error);
+      if (word !== undefined) {
+        this.#vouchedAt = Math.max(this.#vouchedAt, sentAt);
+        // It was opened without a password and stays locked out; the next one takes the password of then.
+        if (word === 'NOAUTH') this.kill();
+        throw error;
+      }
+      this.kill();
+      throw error instanceof LinkLostError ? error : new LinkLostError(true, this.#lastError);
+    }
+  }
+
+  /** Ends the connection without a word. */
+  kill(): void {
+    this.#open = false;
+    // Every call under way kills a lost link, and each disconnect() adds a listener to the socket. On a connection that has ended it
+    // would leave a timer behind that holds the process for two seconds.
+    if (!this.#killed && this.client.status !== 'end') this.client.disconnect();
+    this.#killed = true;
+    // disconnect() waits for the other side to close too, which a dead one never does.
+    (this.client as { stream?: { destroy(): void } }).stream?.destroy();
+  }
+
+  /** Lets replies under way arrive, then ends the connection; at the latest after `timeoutMs`. */
+  async close(timeoutMs: number): Promise<void> {
+    if (!this.open) {
+      this.kill();
+      return;
+    }
+    const quit = this.client.quit().then(() => this.#closed);
+    const late = (): Error => new LinkLostError(true);
+    const deadlineMs = Math.min(timeoutMs, this.#options.replyTimeoutMs());
+    await withDeadline(this.#options.clock, quit, deadlineMs, late).catch(() => undefined);
+    this.kill();
+  }
+}

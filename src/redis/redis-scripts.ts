@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+
+/** A script and the name under which Redis remembers it. */
+export interface RedisScript {
+  readonly text: string;
+  readonly sha: string;
+}
+
+function script(text: string): RedisScript {
+  return { text, sha: createHash('sha1').update(text).digest('hex') };
+}
+
+/*
+ * Looks at a key in one step: read apart, bytes and end would belong to different states.
+ *
+ * KEYS[1] the credential; KEYS[2], if given, the epoch key
+ * ARGV[1] the largest size to hand over
+ * Returns { kind, bytes or nil, end, seconds, microseconds, epoch or nil }, numbers as strings because Lua's lose digits:
+ *   kind 'absent' | 'bytes' | 'wrong-type' | 'too-large'; end -1 for none.
+ *
+ * PEXPIRETIME tells the end itself. Redis 6 has only PTTL, of which the end is a sum that wobbles by a millisecond.
+ */
+const lookWith = (end: string): string => `
+local now = redis.call('TIME')
+local size = redis.pcall('STRLEN', KEYS[1])
+local kind, bytes = 'bytes', false
+if type(size) == 'table' then
+  if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
+  kind = 'wrong-type'
+elseif size > tonumber(ARGV[1]) then
+  kind = 'too-large'
+else
+  bytes = redis.call('GET', KEYS[1])
+  if not bytes then kind = 'absent' end
+end
+local left = ${end}
+local epoch = KEYS[2] and redis.call('GET', KEYS[2]) or false
+return { kind, bytes, string.format('%.0f', left), now[1], now[2], epoch }
+`;
+
+/** For Redis 7 and later. */
+export const LOOK: RedisScript = script(lookWith(`redis.call('PEXPIRETIME', KEYS[1])`));
+
+/** For Redis 6.2. */
+export const LOOK_BY_PTTL: RedisScript = script(`
+local function ends(now)
+  local left = redis.call('PTTL', KEYS[1])
+  if left < 0 then return left end
+  return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + left
+end
+${lookWith('ends(now)')}`);
+
+/*
+ * Writes or removes only what was expected, in one step. Neither the bytes nor their digest may be arguments, because tracing records
+ * those of scripts in full; they come in a staged copy in the same slot.
+ *
+ * KEYS[1] the credential; KEYS[2] the staged copy: SHA-1 (40 hex digits) of the expected bytes, then the new bytes
+ * ARGV[1] 'set' or 'del'; ARGV[2] milliseconds | 'keep' | 'none'; ARGV[3] channel, '' for none; ARGV[4] announcement
+ * Returns { outcome, announced }: outcome 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was written).
+ */
+export const WRITE_IF: RedisScript = script(`
+local staged = redis.call('GET', KEYS[2])
+if not staged then return { 'unstaged', 0 } end
+redis.call('DEL', KEYS[2])
+local held = redis.pcall('GET', KEYS[1])
+if type(held) ~= 'string' or redis.sha1hex(held) ~= string.sub(staged, 1, 40) then
+  return { 'conflict', 0 }
+end
+if ARGV[1] == 'del' then
+  redis.call('DEL', KEYS[1])
+elseif ARGV[2] == 'keep' then
+  redis.call('SET', KEYS[1], string.sub(staged, 41), 'KEEPTTL')
+elseif ARGV[2] == 'none' then
+  redis.call('SET', KEYS[1], string.sub(staged, 41))
+else
+  redis.call('SET', KEYS[1], string.sub(staged, 41), 'PX', ARGV[2])
+end
+if ARGV[3] == '' then return { 'done', 0 } end
+local told = redis.pcall('PUBLISH', ARGV[3], ARGV[4])
+return { 'done', type(told) == 'table' and 0 or 1 }
+`);

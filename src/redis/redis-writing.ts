@@ -1,0 +1,199 @@
+import type { ChainableCommander } from 'ioredis';
+import type { Expected, RemoveRequest, TimeToLive, WriteRequest } from '../credential-backend.js';
+import {
+  ConflictError,
+  OutcomeUnknownError,
+  RefusedError,
+  UnavailableError,
+  UnreadableError,
+} from '../errors.js';
+import { LinkLostError, replyWord, writeFailure } from './redis-errors.js';
+import { helperKey } from './redis-keys.js';
+import type { RedisLink } from './redis-link.js';
+import { runScript } from './redis-observing.js';
+import { WRITE_IF } from './redis-scripts.js';
+
+/** How long a staged copy outlives a process that dies before its script ran. */
+const STAGE_MS = 10_000;
+
+/** How a write is told to others. */
+export interface Publication {
+  readonly channel: string;
+  readonly message: string;
+}
+
+type Command = (chain: ChainableCommander) => ChainableCommander;
+
+/** Writes over one link. Each write is sent once; what becomes of it is an answer, a typed refusal, or unknown. */
+export class RedisWriting {
+  readonly #link: RedisLink;
+  readonly #stageName: () => string;
+
+  /** @param stageName - gives a name that no other write uses */
+  constructor(link: RedisLink, stageName: () => string) {
+    this.#link = link;
+    this.#stageName = stageName;
+  }
+
+  /** @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError */
+  async set(request: WriteRequest, publication: Publication | undefined): Promise<boolean> {
+    const { key, bytes, ttl, expected, overLarge } = request;
+    if (typeof expected === 'object') return this.#setIf(request, expected, publication);
+    const ends = ttlArguments(ttl);
+    if (expected === 'absent') {
+      const command: Command = (chain) => chain.call('SET', key, bytes, ...ends, 'NX');
+      const { reply, announced } = await this.#transact(publication, command);
+      if (reply === null) throw conflict();
+      return announced;
+    }
+    const plain: Command = (chain) => chain.call('SET', key, bytes, ...ends);
+    if (overLarge) return (await this.#transact(publication, plain)).announced;
+    try {
+      // GET makes Redis refuse to write over a list or a hash, which plain SET takes away without a word.
+      const guarded: Command = (chain) => chain.call('SET', key, bytes, ...ends, 'GET');
+      return (await this.#transact(publication, guarded)).announced;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      if (error.reply === 'WRONGTYPE') throw wrongType();
+      if (error.reply !== 'NOPERM') throw error;
+      // Who may write but not read writes unseen.
+      return (await this.#transact(publication, plain)).announced;
+    }
+  }
+
+  /** @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError */
+  async remove(
+    { key, expected }: RemoveRequest,
+    publication: Publication | undefined,
+  ): Promise<{ removed: boolean; announced: boolean }> {
+    if (expected !== undefined) {
+      const announced = await this.#stagedWrite(
+        key,
+        expected.digest,
+        Buffer.alloc(0),
+        ['del', 'none'],
+        publication,
+      );
+      return { removed: true, announced };
+    }
+    const { reply, announced } = await this.#transact(publication, (chain) => chain.del(key));
+    return { removed: Number(reply) > 0, announced };
+  }
+
+  #setIf(
+    { key, bytes, ttl }: WriteRequest,
+    expected: Exclude<Expected, 'absent' | undefined>,
+    publication: Publication | undefined,
+  ): Promise<boolean> {
+    return this.#stagedWrite(key, expected.digest, bytes, ['set', String(ttl)], publication);
+  }
+
+  /** The write and its announcement in one transaction and one round trip, or the write alone where announcing is refused. */
+  async #transact(
+    publication: Publication | undefined,
+    command: Command,
+  ): Promise<{ reply: unknown; announced: boolean }> {
+    if (publication === undefined) return { reply: await this.#alone(command), announced: false };
+    const { channel, message } = publication;
+    try {
+      const replies = await this.#link.call((client) =>
+        command(client.multi()).publish(channel, message).exec(),
+      );
+      const [error, reply] = replies?.[0] ?? [new LinkLostError(true), null];
+      if (error) throw error;
+      return { reply, announced: replies?.[1]?.[0] === null };
+    } catch (error) {
+      const refusals = refusalsBefore(error);
+      if (refusals.has('multi')) {
+        // Without a transaction each command stands alone, and of those that were executed the answers are lost.
+        refusals.delete('multi');
+        refusals.delete('publish');
+        const [refusal] = refusals.values();
+        if (refusal !== undefined) throw this.#failure(refusal);
+        throw new OutcomeUnknownError('Redis refused MULTI and executed what came after it');
+      }
+      // One refused command keeps the whole transaction from being executed, so nothing was written yet.
+      if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
+      refusals.delete('publish');
+      const [refusal] = refusals.values();
+      if (refusal !== undefined) throw this.#failure(refusal);
+      return { reply: await this.#alone(command), announced: false };
+    }
+  }
+
+  async #alone(command: Command): Promise<unknown> {
+    try {
+      const replies = await this.#link.call((client) => command(client.pipeline()).exec());
+      const [error, reply] = replies?.[0] ?? [new LinkLostError(true), null];
+      if (error) throw error;
+      return reply;
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  async #stagedWrite(
+    key: string,
+    expected: string,
+    bytes: Buffer,
+    how: readonly [string, string],
+    publication: Publication | undefined,
+  ): Promise<boolean> {
+    const stage = helperKey('stage', key, this.#stageName());
+    const staged = Buffer.concat([Buffer.from(expected), bytes]);
+    const staging = this.#link.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
+    const { channel = '', message = '' } = publication ?? {};
+    const writing = runScript(this.#link, WRITE_IF, 'EVALSHA', 'EVAL', [
+      '2',
+      key,
+      stage,
+      ...how,
+      channel,
+      message,
+    ]);
+    const [first, second] = await Promise.allSettled([staging, writing]);
+    if (first.status === 'rejected') throw this.#failure(first.reason);
+    if (second.status === 'rejected') {
+      await this.#link.call((client) => client.del(stage)).catch(() => undefined);
+      throw this.#failure(second.reason);
+    }
+    const [outcome, announced] = second.value as [Buffer, number];
+    if (String(outcome) === 'conflict') throw conflict();
+    if (String(outcome) === 'unstaged')
+      throw new UnavailableError('the staged copy was gone; nothing was written');
+    return announced === 1;
+  }
+
+  #failure(error: unknown): Error {
+    // A demoted master stays one on this connection; the next connection is made to whatever is the master then.
+    if (replyWord(error) === 'READONLY') this.#link.kill();
+    // A transaction or pipeline reports a lost connection as an error of its commands.
+    if (error instanceof LinkLostError || replyWord(error) !== undefined)
+      return writeFailure(error);
+    return writeFailure(new LinkLostError(true, error instanceof Error ? error : undefined));
+  }
+}
+
+/** What Redis refused of a transaction before its EXEC, by the command's name in lower case. */
+function refusalsBefore(error: unknown): Map<string, Error> {
+  const { previousErrors = [] } = error as {
+    readonly previousErrors?: readonly (Error & { readonly command?: { readonly name: string } })[];
+  };
+  return new Map(previousErrors.map((one) => [one.command?.name.toLowerCase() ?? '', one]));
+}
+
+function ttlArguments(ttl: TimeToLive): string[] {
+  if (ttl === 'none') return [];
+  return ttl === 'keep' ? ['KEEPTTL'] : ['PX', String(ttl)];
+}
+
+function wrongType(): UnreadableError {
+  return new UnreadableError(
+    'wrong-type',
+    'the key holds another Redis type than a string; it is left as it is',
+  );
+}
+
+function conflict(): ConflictError {
+  return new ConflictError('other bytes are stored than the write was to replace');
+}

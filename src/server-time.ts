@@ -1,0 +1,79 @@
+import type { Clock } from './clock.js';
+import { Deadlines } from './deadlines.js';
+
+/** Clocks of healthy machines run apart by far less; the bounds widen by this share of the time since the last sample. */
+const DRIFT = 1e-4;
+
+/** More between the wall clock and the monotonic one means that the machine slept or that somebody set the clock. */
+const STEP_MS = 1000;
+
+/**
+ * The server's clock as far as this process can know it: between two bounds, carried by the monotonic clock.
+ *
+ * A sample says that the server's clock showed `serverNow` at some moment between sending and receiving. Bounds of
+ * successive samples are intersected, so they tighten to the fastest round trip seen; a sample that does not overlap means that the
+ * server's clock was set, or that another server answers, and counts alone.
+ */
+export class ServerTime {
+  /** What is due by this clock, judged by its earlier bound: never before the server's own clock shows the instant. */
+  readonly deadlines: Deadlines;
+  readonly #clock: Clock;
+  readonly #drift: number;
+  #low = -Infinity;
+  #high = Infinity;
+  #sampledAt = 0;
+  #wallOffset: number;
+
+  /** @param drift - by how much the server's clock may run apart from the monotonic one, as a share of the time */
+  constructor(clock: Clock, drift: number = DRIFT) {
+    this.#clock = clock;
+    this.#drift = drift;
+    this.#wallOffset = clock.now() - clock.monotonic();
+    this.deadlines = new Deadlines(clock, () => this.earliest());
+  }
+
+  /** Takes in that the server's clock showed `serverNow` between the monotonic instants `sentAt` and `receivedAt`. */
+  sample(serverNow: number, sentAt: number, receivedAt: number): void {
+    const low = serverNow - receivedAt;
+    // The server's clock may have run fast while the answer traveled.
+    const high = serverNow - sentAt + (receivedAt - sentAt) * this.#drift;
+    const widen = this.#widening(receivedAt);
+    const before = this.#low;
+    const bothLow = Math.max(low, this.#low - widen);
+    const bothHigh = Math.min(high, this.#high + widen);
+    const overlap = bothLow <= bothHigh;
+    this.#low = overlap ? bothLow : low;
+    this.#high = overlap ? bothHigh : high;
+    this.#sampledAt = receivedAt;
+    this.#wallOffset = this.#clock.now() - this.#clock.monotonic();
+    if (this.#low !== before) this.deadlines.rearm();
+  }
+
+  /** The server's clock shows at least this; `-Infinity` before the first sample. */
+  earliest(): number {
+    const at = this.#clock.monotonic();
+    return at + this.#low - this.#widening(at);
+  }
+
+  /** The server's clock shows at most this; `Infinity` before the first sample. */
+  latest(): number {
+    const at = this.#clock.monotonic();
+    return at + this.#high + this.#widening(at);
+  }
+
+  /** Whether the two clocks of this machine have come apart since the last sample. */
+  hasStepped(): boolean {
+    return Math.abs(this.#clock.now() - this.#clock.monotonic() - this.#wallOffset) > STEP_MS;
+  }
+
+  /** Whether `end` may have passed by the server's clock, or this machine's clocks can no longer tell. One look at each clock. */
+  verdict(end: number | undefined): 'before' | 'passed' | 'stepped' {
+    const at = this.#clock.monotonic();
+    if (Math.abs(this.#clock.now() - at - this.#wallOffset) > STEP_MS) return 'stepped';
+    return end !== undefined && at + this.#high + this.#widening(at) >= end ? 'passed' : 'before';
+  }
+
+  #widening(at: number): number {
+    return Math.max(0, at - this.#sampledAt) * this.#drift;
+  }
+}

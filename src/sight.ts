@@ -1,0 +1,32 @@
+import type { Observation } from './credential-backend.js';
+import { freezePlain } from './credential-snapshot.js';
+import { heldBy, type Known, type Sighting } from './credential-state.js';
+import { digest, type Encoding } from './encoding.js';
+
+/** Decodes an observation; bytes that are known already are not decoded again, unless that failed. */
+export async function sight<T>(
+  { content, expiresAt: ttlEnd }: Observation,
+  known: Known<T>,
+  encoding: Encoding<T>,
+): Promise<Sighting<T>> {
+  if (content.type === 'absent') return { type: 'absent' };
+  const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
+  const again = name === known.digest;
+  const held = again ? heldBy(known.state) : undefined;
+  const decoded =
+    held === undefined ? await encoding.decode(content, again) : encoding.judge(held.credentials);
+  if (decoded.type === 'unreadable') return { ...decoded, digest: name, ttlEnd };
+  return {
+    type: 'readable',
+    digest: name,
+    credentials: freezePlain(decoded.credentials),
+    ttlEnd,
+    end: earlier(decoded.logicalEnd, ttlEnd),
+  };
+}
+
+/** The earlier of two ends, either of which may not be there. */
+export function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}

@@ -1,0 +1,77 @@
+import type { ObservableCredentialStore } from '../../credential-store.js';
+import type { CredentialStoreOptions } from '../../store-options.js';
+
+/**
+ * The process that a store of the contract runs in, or stands for. Two stores on one node may share connections and call their writes their
+ * own; stores on different nodes must not.
+ *
+ * @public
+ */
+export type ContractNode = 'first' | 'second';
+
+/**
+ * Another client of the place where the credentials are kept, one that has never heard of credential stores. What it does is
+ * `out-of-band`.
+ *
+ * @public
+ */
+export interface OutsideClient {
+  /** The bytes at a key; `undefined` when there is none, or when it has ended. */
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** How long a key still lives, in milliseconds; `undefined` without end, and without key. */
+  ttlMs(key: string): Promise<number | undefined>;
+  /** Stores bytes, or a string as UTF-8, with the given time to live or, without one, for ever. */
+  set(key: string, value: string | Uint8Array, ttlMs?: number): Promise<void>;
+  /** Gives a key another time to live, or with `undefined` none. */
+  expire(key: string, ttlMs: number | undefined): Promise<void>;
+  /** Removes a key. */
+  delete(key: string): Promise<void>;
+}
+
+/**
+ * What {@link credentialStoreContract} needs to know of an implementation.
+ *
+ * @remarks
+ * Everything that a harness makes refers to one shared place. The cases name keys that no other case uses, close the stores that they
+ * made, and leave their keys behind.
+ *
+ * @public
+ */
+export interface ContractHarness {
+  /**
+   * Makes a store on the shared place; throws an `InvalidOptionError` at once when an option is not usable. Outside changes must reach it
+   * within a second or so, by notification or by polling, without `advance`.
+   */
+  createStore<T>(
+    node: ContractNode,
+    options: CredentialStoreOptions<T>,
+  ): ObservableCredentialStore<T>;
+  /** A client beside the stores. */
+  readonly outside: OutsideClient;
+  /** What the clock of the shared place shows, in epoch milliseconds. */
+  now(): number | Promise<number>;
+  /** Lets at least `ms` milliseconds pass, for the stores and for the place: moves a virtual clock, or waits. */
+  advance(ms: number): Promise<void>;
+}
+
+/**
+ * One case of the contract: a sentence, and what checks it.
+ *
+ * @public
+ */
+export interface ContractCase {
+  /** What is promised. */
+  readonly name: string;
+  /** Rejects with an `AssertionError` when the promise is not kept; closes every store that it made. */
+  readonly run: (harness: ContractHarness) => Promise<void>;
+}
+
+/**
+ * Options of {@link credentialStoreContract}.
+ *
+ * @public
+ */
+export interface ContractOptions {
+  /** How long a case waits, in real time, for what must happen, in milliseconds from 1; default 5,000. */
+  readonly timeoutMs?: number | undefined;
+}

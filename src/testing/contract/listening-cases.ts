@@ -1,0 +1,156 @@
+import { strict as assert } from 'node:assert';
+import type { CredentialChange } from '../../credential-change.js';
+import { bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
+
+/** Plain listeners and async iteration. */
+export const listeningCases: readonly Scene[] = [
+  scene('on tells the events of its type, in the order of changes$', async (stage) => {
+    const { store, changes } = await stage.watch({ onCallbackError: () => undefined });
+    const heard: unknown[] = [];
+    const hear = (value: unknown): void => {
+      heard.push(value);
+    };
+    const returned = store
+      .on('saved', hear)
+      .on('renewed', hear)
+      .on('cleared', hear)
+      .on('unreadable', hear);
+    assert.equal(returned, store);
+    const all: CredentialChange<unknown>[] = [];
+    store.on('change', (change) => all.push(change));
+    await store.save({ token: 'one' });
+    await stage.outside.expire(stage.key, HOUR_MS);
+    await changes.take(({ type }) => type === 'renewed');
+    await stage.outside.set(stage.key, '{');
+    await changes.take(({ type }) => type === 'unreadable');
+    await store.clear();
+    assert.deepEqual(changes.types, ['saved', 'renewed', 'unreadable', 'cleared']);
+    assert.deepEqual(heard, changes.values);
+    assert.deepEqual(all, changes.values);
+  }),
+
+  scene('on tells states and statuses; listening to status starts no watch', async (stage) => {
+    const store = stage.store();
+    const links: string[] = [];
+    const states: string[] = [];
+    store.on('status', ({ link }) => links.push(link));
+    assert.equal(store.status.link, 'idle');
+    store.on('state', ({ type }) => states.push(type));
+    await stage.inTime('ready', store.ready());
+    await store.save({ token: 'one' });
+    assert.equal(links.at(-1), 'live');
+    assert.deepEqual(states, ['absent', 'present']);
+  }),
+
+  scene('once tells one event', async (stage) => {
+    const { store } = await stage.watch();
+    const heard: unknown[] = [];
+    assert.equal(
+      store.once('saved', ({ credentials }) => heard.push(credentials)),
+      store,
+    );
+    await store.save({ token: 'one' });
+    await store.save({ token: 'two' });
+    assert.deepEqual(heard, [{ token: 'one' }]);
+  }),
+
+  scene('off takes a listener back, and the last one gone the watch ends', async (stage) => {
+    const store = stage.store();
+    const heard: string[] = [];
+    const saved = (): void => {
+      heard.push('saved');
+    };
+    const cleared = (): void => {
+      heard.push('cleared');
+    };
+    store.on('saved', saved).once('cleared', cleared);
+    await stage.record(store.status$).take(({ link }) => link === 'live');
+    await store.save({ token: 'one' });
+    assert.equal(store.off('saved', saved), store);
+    store.off('saved', saved).off('renewed', saved);
+    await store.save({ token: 'two' });
+    assert.deepEqual(heard, ['saved']);
+    assert.equal(store.status.link, 'live');
+    store.off('cleared', cleared);
+    assert.equal(store.status.link, 'idle');
+    await store.clear();
+    assert.deepEqual(heard, ['saved']);
+  }),
+
+  scene('what a listener throws or rejects goes to onCallbackError', async (stage) => {
+    const reported: { error: unknown; where: string }[] = [];
+    const { store } = await stage.watch({
+      onCallbackError: (error, where) => {
+        reported.push({ error, where });
+      },
+    });
+    const thrown = new Error('thrown');
+    const rejected = new Error('rejected');
+    const heard: string[] = [];
+    store.on('saved', () => {
+      throw thrown;
+    });
+    store.on('saved', () => Promise.reject(rejected));
+    store.on('saved', ({ credentials }) => heard.push(credentials.token));
+    await store.save({ token: 'one' });
+    assert.deepEqual(heard, ['one']);
+    assert.deepEqual(
+      reported.map(({ error }) => error),
+      [thrown, rejected],
+    );
+    assert.ok(reported.every(({ where }) => where.includes('saved')));
+  }),
+
+  scene('listeners may call the store', async (stage) => {
+    const { store, changes } = await stage.watch();
+    store.once('saved', () => store.save({ token: 'two' }));
+    store.once('change', () => {
+      assert.deepEqual(store.current?.credentials, { token: 'one' });
+    });
+    await store.save({ token: 'one' });
+    await changes.expect('saved');
+    assert.deepEqual((await changes.expect('saved')).credentials, { token: 'two' });
+  }),
+
+  scene('iteration gives every change from its start, in order', async (stage) => {
+    const { store } = await stage.watch();
+    await store.save({ token: 'zero' });
+    const iterator = store[Symbol.asyncIterator]();
+    const waiting = iterator.next();
+    await store.save({ token: 'one' });
+    await store.clear();
+    const tokens: string[] = [];
+    const first = await stage.inTime('next', waiting);
+    assert.ok(first.done !== true && first.value.type === 'saved');
+    tokens.push(first.value.credentials.token);
+    const second = await stage.inTime('next', iterator.next());
+    assert.ok(second.done !== true && second.value.type === 'cleared');
+    assert.deepEqual(tokens, ['one']);
+    await iterator.return?.();
+    assert.deepEqual(await iterator.next(), { done: true, value: undefined });
+  }),
+
+  scene('iteration watches until it is left, and ends when the store closes', async (stage) => {
+    const store = stage.store();
+    const told = stage.record(store.status$);
+    await stage.outside.set(stage.key, bytesOf('one'));
+    const left = (async () => {
+      for await (const change of store) return change.type;
+      return undefined;
+    })();
+    await told.take(({ link }) => link === 'live');
+    await store.save({ token: 'two' });
+    assert.equal(await stage.inTime('the loop', left), 'saved');
+    await told.take(({ link }) => link === 'idle');
+
+    const ended = (async () => {
+      const types: string[] = [];
+      for await (const change of store) types.push(change.type);
+      return types;
+    })();
+    await told.take(({ link }) => link === 'live');
+    await store.clear();
+    await store.close();
+    assert.deepEqual(await stage.inTime('the loop', ended), ['cleared']);
+  }),
+];

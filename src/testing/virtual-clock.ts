@@ -1,0 +1,204 @@
+import { LONGEST_TIMER_MS, type Clock } from '../clock.js';
+import { InvalidOptionError } from '../errors.js';
+import { checkMs, checkNames } from '../option-checks.js';
+
+/** Kept from before anybody replaced it: fake timers of a test runner must not stop virtual time. */
+const realTurn = setImmediate;
+
+/** More than any program takes; beyond, something answers every turn with another one. */
+const MOST_TURNS = 100_000;
+const MOST_TIMERS_AT_ONE_INSTANT = 100_000;
+
+/** So far ahead that nobody takes it for the real time. */
+const DEFAULT_START = Date.UTC(2040, 0, 1);
+
+/**
+ * Options of a {@link VirtualClock}.
+ *
+ * @public
+ */
+export interface VirtualClockOptions {
+  /** What the wall clock shows at the start; a `Date` or epoch milliseconds. Default: midnight UTC, 1 January 2040. */
+  readonly startAt?: Date | number | undefined;
+}
+
+interface Timer {
+  readonly at: number;
+  /** Timers that are due at one instant fire in the order in which they were set. */
+  readonly order: number;
+  readonly run: () => void;
+}
+
+/**
+ * A clock that stands still until it is told to go on, for tests of everything that takes a `Clock`.
+ *
+ * @remarks
+ * Only time is virtual. Turns of the event loop and promises go on by themselves, so that `await store.save(…)` needs nobody to move
+ * the clock; what waits for a timer waits for {@link VirtualClock.advance}. Real input and output (sockets, files, a real `setTimeout`)
+ * is not waited for.
+ *
+ * @example
+ * ```ts
+ * import { CredentialMemory, MemoryCredentialStore } from 'credstream';
+ * import { VirtualClock } from 'credstream/testing';
+ *
+ * const clock = new VirtualClock();
+ * const memory = new CredentialMemory({ clock });
+ * const store = new MemoryCredentialStore<{ token: string }>({ key: 'api', in: memory, ttlSeconds: 3600 });
+ * store.on('expired', () => {
+ *   console.log('log in again');
+ * });
+ * await store.ready();
+ * await store.save({ token: 'one' });
+ * await clock.advance(3_600_001);
+ * ```
+ * @public
+ */
+export class VirtualClock implements Clock {
+  #wall: number;
+  #monotonic = 0;
+  #orders = 0;
+  #turns = 0;
+  /** Sorted: the first one is due first. */
+  readonly #timers: Timer[] = [];
+  #advancing: Promise<void> = Promise.resolve();
+
+  /** @throws InvalidOptionError */
+  constructor(options: VirtualClockOptions = {}) {
+    checkNames(options, ['startAt']);
+    const { startAt = DEFAULT_START } = options;
+    this.#wall = Number(startAt);
+    if (!Number.isFinite(this.#wall)) {
+      throw new InvalidOptionError('startAt', 'must be a valid Date or epoch milliseconds');
+    }
+  }
+
+  /** How many timers are set; after everything was closed it should be 0. */
+  get pendingTimers(): number {
+    return this.#timers.length;
+  }
+
+  now(): number {
+    return this.#wall;
+  }
+
+  monotonic(): number {
+    return this.#monotonic;
+  }
+
+  /** @throws InvalidOptionError for a delay that the machine's own timers would not keep */
+  setTimer(run: () => void, delayMs: number): () => void {
+    checkMs(delayMs, 'delayMs', 0, LONGEST_TIMER_MS);
+    const timer: Timer = { at: this.#monotonic + delayMs, order: this.#orders, run };
+    this.#orders += 1;
+    this.#timers.splice(this.#placeOf(timer), 0, timer);
+    return () => {
+      const index = this.#placeOf(timer);
+      if (this.#timers[index] === timer) this.#timers.splice(index, 1);
+    };
+  }
+
+  nextTurn(run: () => void): void {
+    this.#turns += 1;
+    realTurn(() => {
+      this.#turns -= 1;
+      run();
+    });
+  }
+
+  /**
+   * Lets `ms` milliseconds pass on both clocks: fires the timers that become due, in order and each at its own instant, and lets turns and
+   * promises drain before, between and after them. The time it really takes depends on what happens, not on `ms`.
+   *
+   * @remarks
+   * Calls that overlap happen one after the other. `advance(0)` fires what is due now.
+   *
+   * @param ms - from 0
+   * @throws InvalidOptionError; what a timer throws; an `Error` when timers or turns set each other for ever
+   */
+  async advance(ms: number): Promise<void> {
+    checkMs(ms, 'ms', 0, Number.MAX_SAFE_INTEGER);
+    const done = this.#advancing.then(() => this.#advance(ms));
+    this.#advancing = done.catch(() => undefined);
+    await done;
+  }
+
+  /**
+   * Lets turns and promises drain without moving either clock; fires no timer.
+   *
+   * @throws an `Error` when turns cause each other for ever
+   */
+  async settle(): Promise<void> {
+    let quiet = 0;
+    // The second quiet turn is for code that takes a turn without asking this clock.
+    for (let turns = 0; quiet < 2; turns += 1) {
+      if (turns > MOST_TURNS) throw new Error('turns of the event loop go on causing each other');
+      await new Promise<void>((resolve) => {
+        realTurn(resolve);
+      });
+      quiet = this.#turns === 0 ? quiet + 1 : 0;
+    }
+  }
+
+  /**
+   * Sets the wall clock forward or, with a negative number, back, as NTP or an operator would. The monotonic clock and its timers do not
+   * notice.
+   */
+  step(ms: number): void {
+    if (!Number.isFinite(ms)) throw new InvalidOptionError('ms', 'must be a finite number');
+    this.#wall += ms;
+  }
+
+  /**
+   * Suspends the machine: when it wakes, the wall clock has gone on by `ms` while the monotonic clock and its timers stood still.
+   *
+   * @remarks
+   * A `CredentialMemory` is in the same machine and sleeps with it; a Redis server would not.
+   *
+   * @param ms - from 0
+   */
+  sleep(ms: number): void {
+    this.#wall += checkMs(ms, 'ms', 0, Number.MAX_SAFE_INTEGER);
+  }
+
+  async #advance(ms: number): Promise<void> {
+    const target = this.#monotonic + ms;
+    await this.settle();
+    let fired = 0;
+    for (let first = this.#due(target); first !== undefined; first = this.#due(target)) {
+      fired = first.at > this.#monotonic ? 0 : fired + 1;
+      if (fired > MOST_TIMERS_AT_ONE_INSTANT) throw new Error('timers go on setting each other');
+      this.#moveTo(first.at);
+      first.run();
+      await this.settle();
+    }
+    this.#moveTo(target);
+  }
+
+  /** Takes the first timer, if it is due by `target`. */
+  #due(target: number): Timer | undefined {
+    const first = this.#timers[0];
+    return first !== undefined && first.at <= target ? this.#timers.shift() : undefined;
+  }
+
+  #moveTo(monotonic: number): void {
+    if (monotonic <= this.#monotonic) return;
+    this.#wall += monotonic - this.#monotonic;
+    this.#monotonic = monotonic;
+  }
+
+  /** Where a timer is in the sorted list, or belongs. */
+  #placeOf({ at, order }: Timer): number {
+    let low = 0;
+    let high = this.#timers.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      const timer = this.#timers[middle];
+      const before =
+        timer !== undefined && (timer.at < at || (timer.at === at && timer.order < order));
+      if (before) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

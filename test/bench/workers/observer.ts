@@ -1,0 +1,40 @@
+import { connect } from '../../support/redis-clients.js';
+import { eventually } from '../../support/wait.js';
+import { now } from './instants.js';
+import { credstream } from './library.js';
+import type { Place, Token } from './saver.js';
+import { serve } from './serve.js';
+
+/** When each number arrived. */
+const observed = new Map<number, number>();
+
+const calls = {
+  async open({ url, key, channel, keyByHand, channelByHand }: Place): Promise<void> {
+    const store = new credstream.RedisCredentialStore<Token>(connect(url), { key });
+    store.changes$.subscribe((change) => {
+      if (change.type === 'saved') observed.set(change.snapshot.credentials.number, now());
+    });
+    await store.ready();
+    const plain = connect(url);
+    const reader = connect(url);
+    const readByHand = async (): Promise<void> => {
+      const token = JSON.parse((await reader.get(keyByHand)) ?? '{}') as Token;
+      observed.set(token.number, now());
+    };
+    plain.on('message', (from: string, message: string) => {
+      if (from === channel) observed.set(Number(message), now());
+      else void readByHand();
+    });
+    await plain.subscribe(channel, channelByHand);
+  },
+  /** Waits for the last of them; null for what never came. */
+  async take({ first, count }: { first: number; count: number }): Promise<(number | null)[]> {
+    await eventually(() => observed.has(first + count - 1));
+    const instants = Array.from({ length: count }, (_, nth) => observed.get(first + nth) ?? null);
+    observed.clear();
+    return instants;
+  },
+};
+export type ObserverCalls = typeof calls;
+
+serve(calls);

@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest';
+
+import { RedisCredentialStore } from 'credstream';
+
+import { useRedis } from '../support/redis.js';
+import { collect, eventually } from '../support/wait.js';
+import { readText } from './repository.js';
+
+const redis = useRedis();
+
+/** The rules as `docs/security-and-access.md` prints them, by user. */
+const text = await readText('docs/security-and-access.md');
+const rules = new Map(
+  [...text.matchAll(/^ACL SETUSER (\S+) (.+)$/gm)].map((match) => [match[1]!, match[2]!]),
+);
+
+/** A server with the user, stores that are that user, and what Redis refused to it. */
+async function enter(user: string) {
+  const server = await redis.startRedis({ config: { 'notify-keyspace-events': 'Kg$xe' } });
+  const admin = redis.connect(server);
+  const rule = rules.get(user);
+  if (rule === undefined) throw new Error(`there are no rules for ${user}`);
+  await admin.call('ACL', 'SETUSER', user, ...rule.split(' '));
+  const client = redis.connect(server, {
+    username: user,
+    password: 'password',
+    lazyConnect: true,
+  });
+  const open = (key: string): RedisCredentialStore<string> =>
+    redis.track(new RedisCredentialStore<string>(client, { key, heartbeatMs: 20 }), (store) =>
+      store.close(),
+    );
+  const refusals = async (): Promise<string[]> => {
+    const log = (await admin.call('ACL', 'LOG')) as string[][];
+    return log.map((entry) => entry[entry.indexOf('object') + 1]!);
+  };
+  return { admin, open, refusals };
+}
+
+async function writeAll(store: RedisCredentialStore<string>): Promise<void> {
+  await store.save('a', { ttlSeconds: 60 });
+  await store.update((current) => `${current!}b`);
+  await store.save('c', { onlyIf: await store.read(), ttlSeconds: 'keep' });
+  expect(await store.load()).toBe('c');
+  expect(await store.clear()).toBe(true);
+}
+
+test('the rights of a writer in the documents are enough to write in every way', async () => {
+  const { open, refusals } = await enter('app-writer');
+  await writeAll(open('app:token'));
+  expect(await refusals()).toEqual(['client|setname']);
+});
+
+test('the rights of a watcher in the documents are enough to watch, and not to write', async () => {
+  const { admin, open, refusals } = await enter('app-watcher');
+  const [store, other] = [open('app:token'), open('app:other')];
+  const changes = collect(store.changes$);
+  await Promise.all([store.ready(), other.ready()]);
+  await admin.set('app:token', '"a"');
+  expect(await changes.next()).toMatchObject({ type: 'saved' });
+  expect(store.status.notifications).toBe('keyspace');
+  const refused = await refusals();
+  expect(refused.filter((one) => !/^client\|setname$|:probe:|^set$/.test(one))).toEqual([]);
+  await expect(store.save('b')).rejects.toMatchObject({ code: 'REFUSED', reply: 'NOPERM' });
+});
+
+test('the rights for both in the documents are enough for both', async () => {
+  const { admin, open, refusals } = await enter('app-both');
+  const [store, other] = [open('app:token'), open('app:other')];
+  await Promise.all([store.ready(), other.ready()]);
+  await eventually(() => expect(store.status.notifications).toBe('keyspace'));
+  await eventually(async () => expect(await admin.exists('credstream:epoch')).toBe(1));
+  await writeAll(store);
+  expect(await refusals()).toEqual(['client|setname']);
+});
+
+test('no other user is named in the documents', () => {
+  expect([...rules.keys()]).toEqual(['app-writer', 'app-watcher', 'app-both']);
+});

@@ -1,0 +1,67 @@
+import { afterAll, beforeAll, describe, expect, inject, test, vi } from 'vitest';
+
+import type { Fence } from './markdown.js';
+import { findDocument, place, readDocuments, readSourceExamples } from './repository.js';
+import { openWorkshop, type Workshop } from './run-fence.js';
+import { tableRows } from './tables.js';
+import { checkFences, type FenceProgram } from './type-check.js';
+
+// A compiler and many programs on a busy machine.
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
+
+const documents = await readDocuments();
+const fences = documents.flatMap((document) => document.fences);
+const programs = fences.filter(({ language }) => language === 'ts');
+
+/** What may stand behind `ts`: nothing for a program, or how else it is run. */
+const MARKS = ['', 'vitest'];
+const LANGUAGES = ['mermaid', 'sh', 'text', 'ts'];
+
+describe('the documents', () => {
+  let checked: FenceProgram;
+  let workshop: Workshop;
+  beforeAll(async () => {
+    checked = checkFences([...programs, ...(await readSourceExamples())]);
+    workshop = await openWorkshop();
+  });
+  afterAll(() => workshop[Symbol.asyncDispose]());
+
+  test('hold programs that compile, and so do the examples in the sources', async () => {
+    expect((await readSourceExamples()).length).toBeGreaterThan(0);
+    expect(checked.complaints).toEqual([]);
+  });
+
+  test('mark programs with nothing but what this test knows', () => {
+    const marks = new Set(programs.map(({ meta }) => meta));
+    expect([...marks].filter((mark) => !MARKS.includes(mark))).toEqual([]);
+    const languages = new Set(fences.map(({ language }) => language));
+    expect([...languages].filter((one) => !LANGUAGES.includes(one))).toEqual([]);
+  });
+
+  const marked = (mark: string): [string, Fence][] =>
+    programs.filter(({ meta }) => meta === mark).map((fence) => [place(fence), fence]);
+
+  test.each(marked(''))(
+    'hold a program that runs and ends by itself: %s',
+    async (_place, fence) => {
+      const printed = await workshop.run(fence, inject('redisUrl'));
+      expect(printed).toBe(fence.prints ?? '');
+    },
+  );
+
+  test.each(marked('vitest'))('hold a test that passes: %s', async (_place, fence) => {
+    expect(await workshop.test(fence)).toMatch(/Tests\s+1 passed/);
+  });
+
+  test.each([
+    ['docs/errors.md', 'Codes', 'CredstreamErrorCode'],
+    ['docs/errors.md', 'Reasons of an EncodeError', 'EncodeFailure'],
+    ['docs/errors.md', 'Reasons of an UnreadableError', 'UnreadableReason'],
+    ['docs/semantics.md', 'Changes', 'CredentialChangeType'],
+    ['docs/semantics.md', 'Notification modes', 'NotificationMode'],
+  ])('%s lists below "%s" what %s holds, and nothing else', (file, heading, union) => {
+    const rows = tableRows(findDocument(documents, file), heading);
+    const listed = rows.map(([name = '']) => name.replaceAll('`', ''));
+    expect(listed.sort()).toEqual([...checked.membersOf(union)].sort());
+  });
+});

@@ -1,0 +1,138 @@
+import { readdir } from 'node:fs/promises';
+import { dirname, join, posix } from 'node:path';
+
+import { describe, expect, test } from 'vitest';
+
+import { MemoryCredentialStore } from 'credstream';
+
+import { ITERATOR_BUFFER } from '../../src/change-iterator.js';
+import { resolveSettings } from '../../src/redis/redis-settings.js';
+import { resolveStoreOptions } from '../../src/store-options.js';
+import type { Document, Link } from './markdown.js';
+import { findDocument, place, readDocuments, readText, ROOT } from './repository.js';
+import { tableRows } from './tables.js';
+
+const documents = await readDocuments();
+const document = (file: string): Document => findDocument(documents, file);
+
+describe('the README', () => {
+  test('has at most 200 lines', () => {
+    expect(document('README.md').lines.length).toBeLessThanOrEqual(201);
+  });
+
+  test('begins with a quick start of at most 20 lines that saves, subscribes and reads memory', () => {
+    const first = document('README.md').fences.find(({ language }) => language === 'ts');
+    expect(first?.meta).toBe('');
+    expect(first?.text.trimEnd().split('\n').length).toBeLessThanOrEqual(20);
+    for (const part of ['.save(', '.subscribe(', '.current']) expect(first?.text).toContain(part);
+    const heading = document('README.md').prose.findLast(
+      (line, index) => index < first!.line && line.startsWith('#'),
+    );
+    expect(heading).toBe('## Quick start');
+  });
+
+  test('shows the two commands that a newcomer types', () => {
+    const shell = document('README.md').fences.filter(({ language }) => language === 'sh');
+    const text = shell.map((fence) => fence.text).join('');
+    expect(text).toContain('npm ci && npm run demo\n');
+    expect(text).toContain('npm ci && npm test\n');
+  });
+});
+
+describe('docs/important-defaults.md', () => {
+  const rows = ['Options of every store', 'Options of stores on Redis'].flatMap((heading) =>
+    tableRows(document('docs/important-defaults.md'), heading),
+  );
+  const documented = new Map(rows.map(([name = '', value = '']) => [unquoted(name), value]));
+
+  test('prints the defaults that the code has', async () => {
+    const resolved: Record<string, unknown> = {
+      ...resolveStoreOptions({ key: 'key' }, []),
+      ...resolveSettings({}),
+      maxAttempts: await attemptsOfAnUpdate(),
+    };
+    const printed = [...documented].filter(([, value]) => /^[\d,]+$|^`(true|false)`$/.test(value));
+    expect(printed.length).toBeGreaterThan(10);
+    for (const [name, value] of printed)
+      expect(`${name} ${value}`).toBe(`${name} ${print(resolved[name])}`);
+  });
+
+  test('leaves no option out and invents none', () => {
+    const options = [
+      ...Object.keys(resolveStoreOptions({ key: 'key' }, [])),
+      ...Object.keys(resolveSettings({})),
+    ];
+    expect([...documented.keys()].sort()).toEqual(
+      [...new Set([...options, 'maxAttempts', 'in'])].sort(),
+    );
+  });
+
+  test('says how many changes an iterator holds', () => {
+    const text = document('docs/important-defaults.md').prose.join(' ');
+    expect(text).toContain(`${ITERATOR_BUFFER.toLocaleString('en-US')} changes`);
+  });
+});
+
+describe('links in the documents', () => {
+  const links = documents.flatMap((one) => one.links);
+
+  test.each(documents.map(({ file }) => [file]))('of %s lead somewhere', async (file) => {
+    const broken: string[] = [];
+    for (const link of links.filter((one) => one.file === file)) {
+      if (!(await leadsSomewhere(link))) broken.push(`${place(link)} ${link.target}`);
+    }
+    expect(broken).toEqual([]);
+  });
+
+  test('show the tests behind the guarantees', () => {
+    const tests = document('README.md').links.filter(({ target }) => target.startsWith('test/'));
+    expect(tests.length).toBeGreaterThan(10);
+  });
+});
+
+test('the commands in the documents are scripts of the package', async () => {
+  const { scripts } = JSON.parse(await readText('package.json')) as {
+    scripts: Record<string, string>;
+  };
+  const missing = documents.flatMap(({ file, lines }) =>
+    lines.flatMap((line) =>
+      [...line.matchAll(/npm run ([\w:]+)/g)]
+        .map((match) => match[1]!)
+        .filter((name) => !(name in scripts))
+        .map((name) => `${file}: npm run ${name}`),
+    ),
+  );
+  expect(missing).toEqual([]);
+});
+
+function unquoted(text: string): string {
+  return text.replaceAll('`', '');
+}
+
+function print(value: unknown): string {
+  return typeof value === 'number' ? value.toLocaleString('en-US') : `\`${String(value)}\``;
+}
+
+/** How often an update that always meets another writer calls its function. */
+async function attemptsOfAnUpdate(): Promise<number> {
+  await using store = new MemoryCredentialStore<number>({ key: 'key' });
+  let attempts = 0;
+  const update = store.update(async () => {
+    attempts += 1;
+    await store.save(attempts);
+    return -attempts;
+  });
+  await expect(update).rejects.toMatchObject({ code: 'CONFLICT' });
+  return attempts;
+}
+
+async function leadsSomewhere({ file, target }: Link): Promise<boolean> {
+  if (/^(https?|mailto):/.test(target)) return true;
+  const [path = '', anchor] = target.split('#');
+  const to = path === '' ? file : posix.join(posix.dirname(file), path);
+  if (to.startsWith('..')) return false;
+  const names = await readdir(join(ROOT, dirname(to))).catch((): string[] => []);
+  if (!names.includes(posix.basename(to)) && to !== '.') return false;
+  if (anchor === undefined) return true;
+  return documents.some((one) => one.file === to && one.anchors.has(anchor));
+}

@@ -1,0 +1,209 @@
+import { describe, expect, it } from 'vitest';
+
+import type { DemoEvent } from '../../examples/demo/report/demo-event.js';
+import { type MonitoredCommand, recordMonitor } from '../support/command-counter.js';
+import { isAlive } from '../support/guarded-process.js';
+import { startNodeProcess, type NodeProcess } from '../support/node-process.js';
+import { NOTIFICATIONS } from '../integration/world.js';
+import { useRedis } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+import { EXAMPLES, type FinishedProcess, run } from './finished-process.js';
+
+/** Finding a Redis may take a download; all that comes after has to end within 30 s. */
+const TIMEOUT_MS = 40_000;
+const DEMO = 'demo/main.ts';
+const NODES = ['node-1', 'node-2', 'node-3'];
+
+/** What every node has to be told, in this order. */
+const STEPS = [
+  { step: 'saved', type: 'saved', origin: 'other-node', source: 'live' },
+  { step: 'renewed', type: 'renewed', origin: 'out-of-band', source: 'live' },
+  { step: 'overwritten', type: 'saved', origin: 'out-of-band', source: 'live' },
+  { step: 'expired', type: 'expired', source: 'live' },
+  { step: 'saved again', type: 'saved', origin: 'other-node', source: 'live' },
+  {
+    step: 'cleared',
+    type: 'cleared',
+    origin: 'other-node',
+    source: 'live',
+    reason: 'user logged out',
+  },
+] as const;
+
+describe('the demo', { timeout: TIMEOUT_MS + 10_000 }, () => {
+  const redis = useRedis();
+
+  it('shows on three processes every change in order, each with its latency', async () => {
+    const server = await redis.startRedis({ config: NOTIFICATIONS });
+    const recording = redis.track(await recordMonitor(server), (one) => one.stop());
+    const demo = await runDemo({ REDIS_URL: server.url }, '--json');
+    expect(demo.stderr).toBe('');
+    expect(demo.code).toBe(0);
+
+    const events = eventsIn(demo.stdout);
+    const nodes = ofKind(events, 'node');
+    expect(nodes.map(({ node }) => node)).toEqual(NODES);
+    expect(new Set(nodes.map(({ where }) => where)).size).toBe(3);
+    for (const node of NODES) {
+      const told = ofKind(events, 'told').filter((one) => one.node === node);
+      expect(told).toMatchObject(STEPS);
+      for (const { latencyMs, since } of told) {
+        // The demo itself has checked that no expiry was early, to within what the clocks tell.
+        expect(latencyMs).toBeGreaterThan(since === 'write' ? 0 : -1);
+        expect(latencyMs).toBeLessThan(2_000);
+      }
+    }
+    // Each node has used its token, and has had none after the end.
+    expect(ofKind(events, 'used').map(({ status }) => Object.values(status))).toEqual([
+      [200, 200, 200],
+      [200, 200, 200],
+      [null, null, null],
+      [null, null, null],
+    ]);
+    expect(ofKind(events, 'summary')[0]?.columns.map(({ title }) => title)).toEqual(
+      STEPS.map(({ step }) => step),
+    );
+    const [result] = ofKind(events, 'result');
+    expect(result).toMatchObject({ ok: true });
+    expect(result?.seconds).toBeLessThan(30);
+
+    await recording.flush();
+    expectNoTokenOf(recording.lines, demo.stdout);
+    expect(await redis.connect(server).keys('credstream-demo:*')).toEqual([]);
+  });
+
+  it('starts a Redis, and tells people what it found and how long everything took', async () => {
+    const demo = await startDemo({ REDIS_URL: '', NO_COLOR: '1' });
+    const port = await eventually(() => /, port (\d+)\n/.exec(demo.stdout)?.[1] ?? false, {
+      timeoutMs: TIMEOUT_MS,
+    });
+    const { lines: commands } = redis.track(
+      await recordMonitor(`redis://127.0.0.1:${port}`),
+      // The demo has stopped its server by then.
+      (one) => one.stop().catch(() => {}),
+    );
+    await expect(demo.exited).resolves.toEqual({ code: 0, signal: null });
+    expectNoTokenOf(commands, demo.stdout + demo.stderr);
+    const lines = demo.stdout.split('\n');
+    expect(lines[0]).toMatch(/^(Redis|Valkey) \d+\.\d+\.\d+ \(.+\), port \d+$/);
+    const table = lines.slice(lines.findIndex((line) => line.startsWith('ms ')));
+    expect(table[0]).toMatch(/^ms +saved +renewed +overwritten +expired\* +saved again +cleared$/);
+    for (const [index, node] of NODES.entries()) {
+      expect(table[index + 1]).toMatch(new RegExp(`^${node}( +\\d+\\.\\d\\d){6}$`));
+    }
+    expect(demo.stdout).toMatch(/\nEvery node saw everything, in \d+\.\d s\.\n$/);
+    // No color codes where nobody can see colors.
+    expect(demo.stdout).not.toContain('\u001b');
+  });
+
+  it('plays in one process and says so where no Redis can be found', async () => {
+    const nothingThere = { REDIS_URL: '', TEST_REDIS: 'binary', REDIS_SERVER: '/no/redis-server' };
+    const demo = await runDemo(nothingThere, '--json');
+    expect(demo.stderr).toBe('');
+    expect(demo.code).toBe(0);
+    const events = eventsIn(demo.stdout);
+    expect(events[0]).toMatchObject({
+      event: 'embedded',
+      why: expect.stringMatching(/no Redis/) as string,
+    });
+    for (const node of NODES) {
+      expect(ofKind(events, 'told').filter((one) => one.node === node)).toMatchObject(
+        STEPS.map(({ type, source }) => ({ type, source })),
+      );
+    }
+  });
+
+  it('fails and names the node that saw nothing', async () => {
+    const server = await redis.startRedis({ config: NOTIFICATIONS });
+    const demo = await startDemo({ REDIS_URL: server.url }, '--json');
+    // Between being ready and the last scene.
+    const [, , victim] = await nodePids(demo);
+    process.kill(victim!, 'SIGKILL');
+    await expect(demo.exited).resolves.toMatchObject({ code: 1 });
+    const result = eventsIn(demo.stdout).at(-1);
+    expect(result).toMatchObject({ event: 'result', ok: false });
+    expect(result).toMatchObject({ problem: expect.stringMatching(/^node-3 /) as string });
+  });
+
+  it('fails and says where it looked when the given Redis does not answer', async () => {
+    const server = await redis.startRedis();
+    await server.stop();
+    const { code, stdout } = await runDemo({
+      REDIS_URL: `redis://:canary-password@127.0.0.1:${server.port}`,
+    });
+    expect(code).toBe(1);
+    expect(stdout).toBe(`Failed: no Redis answers at redis://127.0.0.1:${server.port}\n`);
+  });
+
+  it('cleans up half-way on Ctrl-C', async () => {
+    const server = await redis.startRedis({ config: NOTIFICATIONS });
+    const demo = await startDemo({ REDIS_URL: server.url }, '--json');
+    const pids = await nodePids(demo);
+    await eventually(() => demo.stdout.includes('"type":"saved"'), { timeoutMs: 20_000 });
+    process.kill(demo.pid, 'SIGINT');
+    await expect(demo.exited).resolves.toEqual({ code: 130, signal: null });
+    expect(pids.filter(isAlive)).toEqual([]);
+    expect(await redis.connect(server).keys('credstream-demo:*')).toEqual([]);
+  });
+
+  it('leaves no process behind when it is killed half-way', async () => {
+    const demo = await startDemo({ REDIS_URL: '' }, '--json');
+    const pids = await nodePids(demo);
+    const [found] = ofKind(eventsIn(demo.stdout), 'redis');
+    await demo.kill();
+    await eventually(() => expect(pids.filter(isAlive)).toEqual([]));
+    const client = redis.connect(`redis://127.0.0.1:${found!.port}`, { maxRetriesPerRequest: 0 });
+    // The reaper of containers takes its time.
+    await eventually(() => expect(client.ping()).rejects.toThrow(), { timeoutMs: 20_000 });
+  });
+
+  function runDemo(
+    env: Readonly<Record<string, string>>,
+    ...args: string[]
+  ): Promise<FinishedProcess> {
+    return run(DEMO, { env, args, timeoutMs: TIMEOUT_MS });
+  }
+
+  async function startDemo(
+    env: Readonly<Record<string, string>>,
+    ...args: string[]
+  ): Promise<NodeProcess> {
+    const demo = await startNodeProcess(`${EXAMPLES}${DEMO}`, { env, args });
+    return redis.track(demo, (one) => one.stop());
+  }
+});
+
+function eventsIn(stdout: string): DemoEvent[] {
+  const lines = stdout.split('\n').filter((line) => line !== '');
+  return lines.map((line) => JSON.parse(line) as DemoEvent);
+}
+
+function ofKind<Kind extends DemoEvent['event']>(
+  events: readonly DemoEvent[],
+  kind: Kind,
+): Extract<DemoEvent, { event: Kind }>[] {
+  return events.filter((one): one is Extract<DemoEvent, { event: Kind }> => one.event === kind);
+}
+
+/** The processes of the nodes, as soon as all of them watch. */
+function nodePids(demo: NodeProcess): Promise<number[]> {
+  return eventually(
+    () => {
+      const complete = demo.stdout.slice(0, demo.stdout.lastIndexOf('\n'));
+      const nodes = ofKind(eventsIn(complete), 'node');
+      expect(nodes, demo.stderr).toHaveLength(NODES.length);
+      return nodes.map(({ where }) => Number(where.replace('process ', '')));
+    },
+    { timeoutMs: TIMEOUT_MS },
+  );
+}
+
+/** What was written to Redis as a token stands nowhere in the output. */
+function expectNoTokenOf(commands: readonly MonitoredCommand[], output: string): void {
+  const written = commands.flatMap(({ text }) =>
+    Array.from(text.matchAll(/"accessToken\\*":\\*"([^"\\]+)/g), ([, token = '']) => token),
+  );
+  const tokens = new Set(written.filter((token) => !token.startsWith('dummy ')));
+  expect(tokens.size).toBe(3);
+  for (const token of tokens) expect(output).not.toContain(token);
+}

@@ -1,0 +1,148 @@
+import type { Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+
+import { countCommands } from '../support/command-counter.js';
+import { eventually } from '../support/wait.js';
+import { FAST, isLive, isNotLive, KEY, NOISE_MS, saved, say, useFaults } from './support/faults.js';
+
+const { connect, startNotifying, startRedis, watch } = useFaults();
+
+const FLAGS = 'notify-keyspace-events';
+/** With one credential the heartbeat alone would see everything. */
+const NO_BEAT = { heartbeatMs: 600_000 };
+
+describe('notifications switched off at run time', () => {
+  it('are missed within the time between two probes, and polling takes over', async () => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    const { store, changes, statuses } = await watch(server, NO_BEAT);
+    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    // What was heard before says nothing about now.
+    await admin.set(KEY, 'v0');
+    await changes.next(saved('v0'));
+    await admin.config('SET', FLAGS, '');
+    const offAt = performance.now();
+    const status = await statuses.next(({ notifications }) => notifications !== 'keyspace');
+    expect(performance.now() - offAt).toBeLessThan(FAST.probeMs + FAST.replyTimeoutMs + NOISE_MS);
+    expect(status).toMatchObject({
+      link: 'live',
+      freshness: 'fresh',
+      notifications: 'announcements',
+      boundMs: FAST.pollMs + FAST.replyTimeoutMs,
+    });
+    for (const value of ['v1', 'v2', 'v3']) {
+      await admin.set(KEY, value);
+      await changes.next(saved(value), FAST.pollMs + FAST.replyTimeoutMs + NOISE_MS);
+    }
+    await admin.del(KEY);
+    // Nobody said why: it has no end, so it was not the end.
+    expect(await changes.next()).toMatchObject({ type: 'cleared', origin: 'unknown' });
+    expect(store.status.notifications).toBe('announcements');
+  });
+
+  it('are believed again once they arrive, and polling stops', async () => {
+    const server = await startRedis();
+    const admin = connect(server);
+    const { store, changes, statuses } = await watch(server, {
+      ...NO_BEAT,
+      pollMs: 100,
+      // A probe that is late for want of a processor is not one that fails.
+      replyTimeoutMs: 2_000,
+    });
+    expect(store.status.notifications).toBe('announcements');
+    await admin.config('SET', FLAGS, 'Kg$xe');
+    const status = await statuses.next(({ notifications }) => notifications === 'keyspace');
+    expect(status.link).toBe('live');
+    const counted = await countCommands(admin, () => moreProbes(admin, 2));
+    expect(counted.get('evalsha_ro') ?? 0).toBe(0);
+    await admin.set(KEY, 'v1');
+    expect(await changes.next()).toMatchObject({ type: 'saved', origin: 'out-of-band' });
+  });
+
+  it('do not hide what another process announces', async () => {
+    const server = await startRedis();
+    const rare = { ...NO_BEAT, pollMs: 600_000 };
+    const [one, other] = await Promise.all([watch(server, rare), watch(server, rare)]);
+    expect(one.store.status.notifications).not.toBe('keyspace');
+    await one.store.save('v1', { reason: 'login' });
+    const change = await other.changes.next();
+    expect(change).toMatchObject({ type: 'saved', source: 'live', reason: 'login' });
+    expect(change.origin).toEqual({ node: expect.any(String) as unknown });
+    await other.store.clear({ reason: 'logout' });
+    await one.changes.next(saved('v1'));
+    expect(await one.changes.next()).toMatchObject({ type: 'cleared', reason: 'logout' });
+  });
+});
+
+describe('configureNotifications', () => {
+  it('adds the flags that are missing and takes none away', async () => {
+    const server = await startRedis({ config: { [FLAGS]: 'El' } });
+    const admin = connect(server);
+    const { changes, statuses } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    expect(await flags(admin)).toBe('$EKeglx');
+    await admin.set(KEY, 'v1', 'PX', 100);
+    await changes.next(saved('v1'));
+    await changes.next(({ type }) => type === 'expired');
+  });
+
+  it.each(['KEA', 'AK', 'Kg$lshzxe'])('leaves %s as it is', async (already) => {
+    const server = await startRedis({ config: { [FLAGS]: already } });
+    const admin = connect(server);
+    const before = await flags(admin);
+    const counted = await countCommands(admin, async () => {
+      const { statuses } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+      await statuses.next(({ notifications }) => notifications === 'keyspace');
+    });
+    expect(await flags(admin)).toBe(before);
+    expect(counted.get('config|get')).toBeGreaterThanOrEqual(1);
+    expect(counted.get('config|set') ?? 0).toBe(0);
+  });
+
+  it('does so again when the server has restarted without them, or somebody took them away', async () => {
+    const server = await startRedis({ config: { [FLAGS]: 'El' } });
+    const { statuses } = await watch(server, { configureNotifications: true });
+    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    await server.restart();
+    await statuses.next(isNotLive);
+    await statuses.next((status) => isLive(status) && status.notifications === 'keyspace');
+    const admin = connect(server);
+    expect(await flags(admin)).toBe('$EKeglx');
+    await admin.config('SET', FLAGS, 'K');
+    await eventually(async () => expect(await flags(admin)).toBe('$Kegx'));
+  });
+
+  it('is not done unasked', async () => {
+    const server = await startRedis({ config: { [FLAGS]: 'El' } });
+    const admin = connect(server);
+    const { store } = await watch(server);
+    expect(store.status.notifications).toBe('announcements');
+    const counted = await countCommands(admin, () => moreProbes(admin, 2));
+    expect(await flags(admin)).toBe('El');
+    expect([...counted.keys()].filter((name) => name.startsWith('config'))).toEqual([]);
+  });
+
+  it('does no harm where CONFIG is refused', async () => {
+    const server = await startRedis({ config: { 'rename-command CONFIG': '' } });
+    const { store, changes } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+    const admin = connect(server);
+    await moreProbes(admin, 2);
+    await admin.set(KEY, 'v1');
+    expect(say(await changes.next())).toBe('saved v1');
+    expect(store.status).toMatchObject({ link: 'live', notifications: 'announcements' });
+  });
+});
+
+/** Sorted, as Redis gives them in an order of its own. */
+async function flags(admin: Redis): Promise<string> {
+  const [, value = ''] = await admin.config('GET', FLAGS);
+  return Array.from(value).sort().join('');
+}
+
+/** Until so many more probes have been made; each of them writes once. */
+async function moreProbes(admin: Redis, count: number): Promise<void> {
+  const writes = async (): Promise<number> =>
+    Number(/^cmdstat_set:calls=(\d+)/m.exec(await admin.info('commandstats'))?.[1] ?? 0);
+  const before = await writes();
+  await eventually(async () => expect(await writes()).toBeGreaterThanOrEqual(before + count));
+}

@@ -1,0 +1,39 @@
+import { describe, expect, it } from 'vitest';
+
+import { uniquePrefix } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+import { makeUser } from './users.js';
+import { brings, bytesOf, useWorld } from './world.js';
+
+const world = useWorld();
+
+const SETTINGS = { heartbeatMs: 1_000, replyTimeoutMs: 2_000, pollMs: 500, probeMs: 500 };
+const KEYS = 10;
+
+/** Watches many keys as a user with these rights, until the first one shows the bound in the mode `keyspace`. */
+async function expectBound(rules: (prefix: string) => string, boundMs: number): Promise<void> {
+  const prefix = uniquePrefix();
+  const client = (await makeUser(world, rules(prefix))).connect();
+  const [first] = await Promise.all(
+    Array.from({ length: KEYS }, (_, index) =>
+      world.watch(client, { ...SETTINGS, key: `${prefix}${index}` }),
+    ),
+  );
+  await world.connect().set(first!.key, bytesOf('a'));
+  await first!.changes.next(brings('a'));
+  await eventually(() => {
+    expect(first!.store.status).toMatchObject({ notifications: 'keyspace', boundMs });
+  });
+}
+
+describe('the bound of many credentials with keyspace notifications', () => {
+  it('ends with the probe that finds notifications gone', async () => {
+    await expectBound(() => '+@all ~* &*', 500 + 500 + 2_000 + 2_000);
+  });
+
+  it('is a whole round of the heartbeat for a user who may not probe', async () => {
+    const rules = (prefix: string): string =>
+      `+@all ~${prefix}* resetchannels &__keyspace@0__:${prefix}* &credstream:0:${prefix}*`;
+    await expectBound(rules, KEYS * 1_000 + 2_000);
+  });
+});

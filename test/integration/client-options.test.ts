@@ -1,0 +1,205 @@
+import { Cluster, type Redis } from 'ioredis';
+import { describe, expect, it } from 'vitest';
+
+import { InvalidOptionError, RedisCredentialStore, RefusedError, TimeoutError } from 'credstream';
+
+import { recordMonitor } from '../support/command-counter.js';
+import { type ClientOptions, uniqueKey, uniquePrefix } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+import { connections, storeConnections } from './connections.js';
+import { brings, bytesOf, useWorld } from './world.js';
+
+const world = useWorld();
+
+/** One of everything that goes over our connections. */
+async function lives(template: Redis, redis: Redis, prefix = ''): Promise<void> {
+  const { store, key, changes } = await world.watch(template);
+  const full = prefix + key;
+  expect(store.id).toBe(key);
+  await store.save({ token: 'a' }, { ttlSeconds: 60 });
+  expect(await redis.get(full)).toBe(bytesOf('a'));
+  expect((await store.read())?.expiresAt).toBe(Number(await redis.call('PEXPIRETIME', full)));
+  await redis.set(full, bytesOf('b'));
+  expect(await changes.next(brings('b'))).toMatchObject({ origin: 'out-of-band', id: key });
+  await eventually(() => expect(store.status.notifications).toBe('keyspace'));
+  await store.update(() => ({ token: 'c' }));
+  expect(await store.load()).toEqual({ token: 'c' });
+  expect(store.current?.credentials).toEqual({ token: 'c' });
+  expect(await store.clear()).toBe(true);
+  expect(await redis.exists(full)).toBe(0);
+  expect(changes.values.map(({ type }) => type)).toEqual(['saved', 'saved', 'saved', 'cleared']);
+}
+
+describe('a client of the caller with', () => {
+  const options: readonly (readonly [string, ClientOptions])[] = [
+    ['lazyConnect', { lazyConnect: true }],
+    ['enableAutoPipelining', { enableAutoPipelining: true }],
+    ["replyMapping 'resp3'", { replyMapping: 'resp3' } as ClientOptions],
+    ['stringNumbers', { stringNumbers: true }],
+    ['readOnly', { readOnly: true, lazyConnect: true }],
+    ['connectionName', { connectionName: 'the-application' }],
+    ['no offline queue', { enableOfflineQueue: false, lazyConnect: true }],
+    ['endless retries', { maxRetriesPerRequest: null, autoResendUnfulfilledCommands: true }],
+    ['autoResubscribe', { autoResubscribe: true }],
+    ['a ready check', { enableReadyCheck: true }],
+    ['friendly error stacks', { showFriendlyErrorStack: true }],
+    ['timeouts of its own', { commandTimeout: 30_000, socketTimeout: 30_000 }],
+    ['a password that nobody asks for', { password: 'needless', lazyConnect: true }],
+    ['a script of its own', { scripts: { del: { lua: 'return 1', numberOfKeys: 1 } } }],
+  ];
+
+  it.each(options)('%s is a template like any other', async (_name, clientOptions) => {
+    await lives(world.connect(clientOptions), world.connect());
+  });
+});
+
+describe('a store that may configure notifications', () => {
+  it.each<[string, ClientOptions]>([
+    ['as usual', {}],
+    ['as RESP3 has them', { replyMapping: 'resp3' } as ClientOptions],
+    ['as RESP2 has them', { protocol: 2 }],
+  ])('adds what is missing when the client reads replies %s', async (_how, clientOptions) => {
+    const redis = world.connect();
+    await redis.config('SET', 'notify-keyspace-events', 'Eg');
+    const { store, key, changes } = await world.watch(world.connect(clientOptions), {
+      configureNotifications: true,
+    });
+    await eventually(() => expect(store.status.notifications).toBe('keyspace'));
+    const [, flags = ''] = await redis.config('GET', 'notify-keyspace-events');
+    expect(Array.from(flags).sort().join('')).toBe('$EKegx');
+    await redis.set(key, bytesOf('a'));
+    await changes.next(brings('a'));
+  });
+});
+
+describe('a client of the caller on another database', () => {
+  it('has its credentials there', async () => {
+    const redis = world.connect({ db: 7 });
+    await lives(world.connect({ db: 7 }), redis);
+  });
+
+  it('does not hear of the same key elsewhere', async () => {
+    const [there, here] = [world.connect({ db: 7 }), world.connect({ db: 0 })];
+    const { store, key, changes } = await world.watch(there);
+    const other = world.store(here, { key });
+    await other.save({ token: 'of database 0' });
+    await store.save({ token: 'of database 7' });
+    expect(changes.values).toHaveLength(1);
+    expect(store.current?.credentials).toEqual({ token: 'of database 7' });
+    expect(await other.load()).toEqual({ token: 'of database 0' });
+    const used = (await storeConnections(here)).map(({ db }) => db);
+    expect(used.sort()).toEqual(['0', '7', '7']);
+  });
+});
+
+describe('a client of the caller on a database that Redis refuses', () => {
+  it('fails, and never touches another database instead', async () => {
+    const redis = world.connect();
+    const store = world.store(world.connect({ db: 99, lazyConnect: true }), {
+      readyTimeoutMs: 200,
+    });
+    await redis.set(store.id, bytesOf('of database 0'));
+    await expect(store.load()).rejects.toThrow(RefusedError);
+    await expect(store.save({ token: 'a' })).rejects.toThrow(RefusedError);
+    await expect(store.clear()).rejects.toThrow(RefusedError);
+    await expect(store.ready()).rejects.toThrow(TimeoutError);
+    expect(store.state.type).toBe('unknown');
+    expect(await redis.get(store.id)).toBe(bytesOf('of database 0'));
+  });
+});
+
+describe('a client of the caller with a keyPrefix', () => {
+  it('has its credentials where its own GET finds them', async () => {
+    const keyPrefix = uniquePrefix('app');
+    const template = world.connect({ keyPrefix });
+    await lives(template, world.connect(), keyPrefix);
+
+    const store = world.store(template);
+    await store.save({ token: 'a' });
+    expect(await template.get(store.id)).toBe(bytesOf('a'));
+  });
+
+  it('shares them with stores that name the whole key', async () => {
+    const keyPrefix = uniquePrefix('app');
+    const prefixed = await world.watch(world.connect({ keyPrefix }));
+    const plain = await world.watch(world.connect(), { key: keyPrefix + prefixed.key });
+    await prefixed.store.save({ token: 'a' });
+    expect(await plain.changes.next()).toMatchObject({
+      id: keyPrefix + prefixed.key,
+      origin: { node: expect.any(String) as string },
+    });
+    await plain.store.save({ token: 'b' }, { onlyIf: plain.store.current! });
+    expect(await prefixed.changes.next(brings('b'))).toMatchObject({
+      id: prefixed.key,
+      origin: { node: expect.any(String) as string },
+    });
+  });
+
+  it('may not lead into the keys of the store itself', () => {
+    const client = world.connect({ keyPrefix: 'credstream:', lazyConnect: true });
+    expect(() => new RedisCredentialStore(client, { key: 'a' })).toThrow(InvalidOptionError);
+  });
+});
+
+describe('the client of the caller', () => {
+  it('carries nothing of ours while it is connected', async () => {
+    const redis = world.connect();
+    const template = world.connect();
+    const id = String(await template.client('ID'));
+    const recording = await recordMonitor(world.server);
+    await lives(template, redis);
+    const ours = (await connections(redis)).find((one) => one['id'] === id);
+    const lines = await recording.stop();
+    expect(lines.length).toBeGreaterThan(10);
+    expect(lines.filter(({ source }) => source === ours?.['addr'])).toEqual([]);
+    expect(ours).toMatchObject({ cmd: 'client|id', sub: '0' });
+  });
+
+  it('may be closed while a store goes on', async () => {
+    const redis = world.connect();
+    const template = world.connect();
+    const { store, key, changes } = await world.watch(template);
+    await template.quit();
+    await store.save({ token: 'a' });
+    await redis.multi().call('CLIENT', 'KILL', 'TYPE', 'pubsub').set(key, bytesOf('b')).exec();
+    await changes.next(brings('b'));
+    expect(await store.load()).toEqual({ token: 'b' });
+  });
+});
+
+describe('what is no usable client', () => {
+  const refused = (redis: unknown): void => {
+    const build = (): unknown => new RedisCredentialStore(redis as Redis, { key: uniqueKey() });
+    expect(build).toThrow(expect.toSatisfy((error) => error instanceof InvalidOptionError));
+    expect(build).toThrow(expect.objectContaining({ option: 'redis' }));
+  };
+
+  it.each([
+    ['nothing', undefined],
+    ['null', null],
+    ['a URL', 'redis://127.0.0.1:1'],
+    ['options', { host: '127.0.0.1', port: 1 }],
+    ['a client of another package', { get: () => null, options: {}, duplicate: () => ({}) }],
+  ])('is refused at construction: %s', (_name, redis) => {
+    refused(redis);
+  });
+
+  it('is refused at construction: a client that was closed', async () => {
+    const client = world.connect();
+    await client.quit();
+    await eventually(() => expect(client.status).toBe('end'));
+    refused(client);
+  });
+
+  it('is refused at construction: a monitor', async () => {
+    const monitor = await world.connect().monitor();
+    world.track(monitor, () => monitor.disconnect());
+    refused(monitor);
+  });
+
+  it('is refused at construction: a cluster', () => {
+    const cluster = new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true });
+    refused(cluster);
+    cluster.disconnect();
+  });
+});

@@ -1,0 +1,263 @@
+import { describe, expect, it } from 'vitest';
+
+import type { RedisCredentialStore } from 'credstream';
+
+import {
+  countCommands,
+  type MonitoredCommand,
+  type MonitorRecording,
+  recordMonitor,
+} from '../support/command-counter.js';
+import { uniqueKey } from '../support/redis.js';
+import { createTcpProxy, nonSubscribers } from '../support/tcp-proxy.js';
+import { eventually } from '../support/wait.js';
+import { brings, bytesOf, HINTS_ONLY, type Token, useWorld } from './world.js';
+
+const world = useWorld();
+
+const LOOK = 'evalsha_ro';
+
+/** Live, and past everything that is done only once: probing, the first look at the key, the loading of scripts. */
+async function steady(store: RedisCredentialStore<Token>): Promise<void> {
+  await store.ready();
+  await eventually(() => expect(store.status.notifications).toBe('keyspace'));
+  await store.save({ token: 'first' });
+  await store.update(() => ({ token: 'second' }));
+}
+
+async function record(): Promise<MonitorRecording> {
+  return world.track(await recordMonitor(world.server), (recording) => recording.stop());
+}
+
+const nameOf = ({ args }: MonitoredCommand): string => args[0]!.toLowerCase();
+
+/** What came over connections, not what scripts did. */
+const sent = (lines: readonly MonitoredCommand[]): string[] =>
+  lines.filter(({ source }) => source !== 'lua').map(nameOf);
+
+const looks = (lines: readonly MonitoredCommand[]): MonitoredCommand[] =>
+  lines.filter((line) => nameOf(line) === LOOK);
+
+/** The notification can come a turn before the reply, on another connection, and is then a hint of its own. */
+function expectFewLooks(lines: readonly MonitoredCommand[], writes: number): void {
+  expect(looks(lines).length).toBeGreaterThanOrEqual(writes);
+  expect(looks(lines).length).toBeLessThanOrEqual(writes * 1.5);
+}
+
+describe('a save', () => {
+  it('is one transaction, and a look by who watches', async () => {
+    const store = world.store(world.connect(), HINTS_ONLY);
+    await steady(store);
+    const recording = await record();
+    const saves = 50;
+    for (let number = 0; number < saves; number += 1) {
+      await store.save({ token: String(number) }, { ttlSeconds: 60, reason: 'rotation' });
+    }
+    await recording.flush();
+    const names = sent(recording.lines);
+    const transaction = ['multi', 'set', 'publish', 'exec'];
+    expect(names.filter((name) => name !== LOOK)).toEqual(Array(saves).fill(transaction).flat());
+    expectFewLooks(recording.lines, saves);
+  });
+
+  it('is one transaction and nothing else where nobody watches', async () => {
+    const store = world.store(world.connect());
+    await store.save({ token: 'first' });
+    const recording = await record();
+    for (const token of ['a', 'b', 'c']) await store.save({ token });
+    await recording.flush();
+    const one = ['multi', 'set', 'publish', 'exec'];
+    expect(sent(recording.lines)).toEqual([...one, ...one, ...one]);
+  });
+
+  it('waits for no answer in between: one round trip', async () => {
+    const link = await createTcpProxy({ target: world.server });
+    world.track(link, () => link.close());
+    const redis = world.connect();
+    const store = world.store(world.connect({}, link.url), HINTS_ONLY);
+    await steady(store);
+
+    link.pause('toClient', { select: nonSubscribers });
+    const save = store.save({ token: 'third' });
+    await eventually(async () => expect(await redis.get(store.id)).toBe(bytesOf('third')));
+    link.resume('toClient');
+    await save;
+  });
+
+  it('over what was seen is a staged copy and a script, and a look by who watches', async () => {
+    const store = world.store(world.connect(), HINTS_ONLY);
+    await steady(store);
+    const recording = await record();
+    const saves = 20;
+    for (let number = 0; number < saves; number += 1) {
+      await store.save({ token: String(number) }, { onlyIf: store.current! });
+    }
+    await recording.flush();
+    const names = sent(recording.lines);
+    expect(names.filter((name) => name !== LOOK)).toEqual(
+      Array(saves).fill(['set', 'evalsha']).flat(),
+    );
+    expectFewLooks(recording.lines, saves);
+  });
+
+  it('over what was seen waits for no answer in between: one round trip', async () => {
+    const link = await createTcpProxy({ target: world.server });
+    world.track(link, () => link.close());
+    const redis = world.connect();
+    const store = world.store(world.connect({}, link.url), HINTS_ONLY);
+    await steady(store);
+
+    link.pause('toClient', { select: nonSubscribers });
+    const save = store.save({ token: 'third' }, { onlyIf: store.current! });
+    await eventually(async () => expect(await redis.get(store.id)).toBe(bytesOf('third')));
+    link.resume('toClient');
+    await save;
+  });
+});
+
+describe('a clear', () => {
+  it('looks at what it is about to remove, and is one transaction', async () => {
+    const store = world.store(world.connect());
+    await store.save({ token: 'a' });
+    const recording = await record();
+    expect(await store.clear()).toBe(true);
+    await recording.flush();
+    expect(sent(recording.lines)).toEqual([LOOK, 'multi', 'del', 'publish', 'exec']);
+  });
+});
+
+describe('reading', () => {
+  it('costs one command', async () => {
+    const store = world.store(world.connect());
+    await store.load();
+    const recording = await record();
+    await store.load();
+    await store.read();
+    await recording.flush();
+    expect(sent(recording.lines)).toEqual([LOOK, LOOK]);
+  });
+
+  it('costs nothing from memory', async () => {
+    const store = world.store(world.connect(), HINTS_ONLY);
+    await steady(store);
+    const recording = await record();
+    for (let times = 0; times < 1_000; times += 1) {
+      expect(store.current?.credentials).toEqual({ token: 'second' });
+    }
+    await recording.flush();
+    expect(sent(recording.lines)).toEqual([]);
+  });
+});
+
+describe('a change by somebody else', () => {
+  it('costs each process one look', async () => {
+    const redis = world.connect();
+    const key = uniqueKey();
+    const watchers = await Promise.all(
+      Array.from({ length: 3 }, () => world.watch(world.connect(), { key })),
+    );
+    for (const { store } of watchers) await steady(store);
+    const changes = 50;
+    const counted = await countCommands(redis, async () => {
+      for (let number = 0; number < changes; number += 1) {
+        await redis.setex(key, 60 + number, bytesOf(String(number)));
+        await Promise.all(watchers.map((one) => one.changes.next(brings(String(number)))));
+      }
+    });
+    const looks = counted.get(LOOK)! / changes / watchers.length;
+    expect(looks).toBeGreaterThanOrEqual(1);
+    expect(looks).toBeLessThanOrEqual(1.2);
+    // A look reads the key, and nothing else reads.
+    expect(counted.get('get')).toBe(counted.get(LOOK));
+  });
+
+  it('by a store costs no more for being announced as well as notified', async () => {
+    const redis = world.connect();
+    const watcher = await world.watch(world.connect());
+    const writer = world.store(world.connect(), { key: watcher.key });
+    await steady(watcher.store);
+    await writer.save({ token: 'first' });
+    const changes = 50;
+    const counted = await countCommands(redis, async () => {
+      for (let number = 0; number < changes; number += 1) {
+        await writer.save({ token: String(number) }, { ttlSeconds: 60 + number });
+        await watcher.changes.next(brings(String(number)));
+      }
+    });
+    expect(counted.get(LOOK)! / changes).toBeLessThanOrEqual(1.2);
+    expect(counted.get('set')).toBe(changes);
+  });
+
+  it('in a burst costs fewer looks than changes', async () => {
+    const redis = world.connect();
+    const { store, key, changes } = await world.watch(world.connect());
+    await steady(store);
+    const counted = await countCommands(redis, async () => {
+      const burst = redis.pipeline();
+      for (let number = 0; number < 500; number += 1) burst.set(key, bytesOf(String(number)));
+      await burst.exec();
+      await changes.next(brings('499'));
+    });
+    expect(counted.get('set')).toBe(500);
+    expect(counted.get(LOOK)).toBeLessThan(50);
+  });
+});
+
+describe('an idle store', () => {
+  const heartbeatMs = 50;
+  const beats = 8;
+
+  /** Timers are never early, but a busy machine can make the first one late: that much less lies between it and the last. */
+  function expectOnePerHeartbeat(lines: readonly MonitoredCommand[]): void {
+    const [first, last] = [lines[0]!, lines.at(-1)!];
+    expect((last.at - first.at) * 1_000).toBeGreaterThan((lines.length - 2) * heartbeatMs);
+  }
+
+  it('sends one command per heartbeat and no other', async () => {
+    const { store } = await world.watch(world.connect(), { heartbeatMs });
+    await steady(store);
+    const recording = await record();
+    await eventually(() => looks(recording.lines).length >= beats);
+    expect(sent(recording.lines)).toEqual(looks(recording.lines).map(() => LOOK));
+    expectOnePerHeartbeat(looks(recording.lines));
+  });
+
+  it('sends no more when many watch on the same client', async () => {
+    const client = world.connect();
+    const options = { ...HINTS_ONLY, heartbeatMs };
+    const stores = Array.from({ length: 20 }, () => world.store(client, options));
+    await Promise.all(stores.map((store) => steady(store)));
+    const redis = world.connect();
+    // Watchers of more than one key make it once.
+    await eventually(async () => expect(await redis.exists('credstream:epoch')).toBe(1));
+    const recording = await record();
+    await eventually(() => looks(recording.lines).length >= beats);
+    const taken = looks(recording.lines).slice(0, beats);
+    expect(sent(recording.lines)).toEqual(looks(recording.lines).map(() => LOOK));
+    expectOnePerHeartbeat(taken);
+    // Each is the turn of another credential.
+    expect(new Set(taken.map(({ args }) => args[3])).size).toBe(beats);
+  });
+
+  it('sends a PING beside it where the subscribed connection cannot read', async () => {
+    const { store } = await world.watch(world.connect({ protocol: 2 }), { heartbeatMs });
+    await steady(store);
+    const recording = await record();
+    const pings = (): MonitoredCommand[] =>
+      recording.lines.filter((line) => nameOf(line) === 'ping');
+    await eventually(() => pings().length >= beats);
+    expectOnePerHeartbeat(pings());
+    expect(looks(recording.lines).length).toBeLessThanOrEqual(pings().length);
+  });
+
+  it('that watches nothing sends nothing', async () => {
+    const watching = await world.watch(world.connect(), { heartbeatMs: 10 });
+    await steady(watching.store);
+    const store = world.store(world.connect(), { heartbeatMs: 10, pollMs: 10, probeMs: 10 });
+    await store.save({ token: 'a' });
+    const recording = await record();
+    await eventually(() => looks(recording.lines).length >= 10);
+    expect(new Set(looks(recording.lines).map(({ source }) => source)).size).toBe(1);
+    expect(sent(recording.lines)).toEqual(looks(recording.lines).map(() => LOOK));
+  });
+});

@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+
+import { recordMonitor } from '../support/command-counter.js';
+import { uniquePrefix } from '../support/redis.js';
+import { eventually } from '../support/wait.js';
+import { makeUser } from './users.js';
+import { HINTS_ONLY, useWorld } from './world.js';
+
+const world = useWorld();
+
+/** The slot of a key as Redis Cluster computes it: CRC-16 (XMODEM) of its hash tag or else of all of it. */
+function clusterSlot(key: string): number {
+  const tag = /^[^{]*\{([^}]+)\}/s.exec(key)?.[1] ?? key;
+  let crc = 0;
+  for (const byte of Buffer.from(tag)) {
+    for (let bit = 7; bit >= 0; bit -= 1) {
+      const carry = ((crc >> 15) & 1) ^ ((byte >> bit) & 1);
+      crc = ((crc << 1) & 0xffff) ^ (carry === 1 ? 0x1021 : 0);
+    }
+  }
+  return crc % 16_384;
+}
+
+it('the slots of this test are those that Redis documents', () => {
+  expect(clusterSlot('123456789')).toBe(0x31c3);
+  expect(clusterSlot('foo')).toBe(12_182);
+  expect(clusterSlot('{user1000}.following')).toBe(clusterSlot('user1000'));
+  expect(clusterSlot('foo{}{bar}')).not.toBe(clusterSlot('bar'));
+});
+
+/** What a store does that needs more than the key itself. */
+async function conditionalWrites(key: string, client = world.connect()): Promise<void> {
+  const store = world.store(client, { key });
+  await store.update(() => ({ token: 'a' }));
+  await store.update(() => ({ token: 'b' }));
+  await store.save({ token: 'c' }, { onlyIf: await store.read() });
+  await store.clear({ onlyIf: await store.read() });
+  await store.close();
+}
+
+describe('a staged copy', () => {
+  const prefix = uniquePrefix('slot');
+
+  it.each([
+    `${prefix}plain`,
+    `${prefix}t:{42}:x`,
+    `${prefix}a}b`,
+    `${prefix}foo{}bar`,
+    `${prefix}{`,
+    `${prefix}}{`,
+    `${prefix}{{a}}`,
+    `${prefix}{a}{b}`,
+    '{',
+    '}',
+    '{}',
+    '{}}',
+  ])('of %j lies in its slot, under our prefix, and not for long', async (key) => {
+    const redis = world.connect();
+    const recording = await recordMonitor(world.server);
+    await conditionalWrites(key);
+    const lines = await recording.stop();
+    const staged = lines.filter(
+      ({ args }) => args[0] === 'set' && args[1]?.startsWith('credstream:stage:'),
+    );
+    expect(staged).toHaveLength(3);
+    for (const { args } of staged) {
+      expect(clusterSlot(args[1]!)).toBe(clusterSlot(key));
+      expect(args.slice(-2)).toEqual(['PX', '10000']);
+    }
+    expect(new Set(staged.map(({ args }) => args[1])).size).toBe(3);
+    expect(await redis.keys('credstream:stage:*')).toEqual([]);
+  });
+
+  it('vanishes by itself when nobody is left to remove it', async () => {
+    const redis = world.connect();
+    const user = await makeUser(world, '+@all -evalsha -eval -del ~* &*');
+    const store = world.store(user.connect());
+    await store.save({ token: 'a' });
+    const seen = await store.read();
+    await expect(store.save({ token: 'b' }, { onlyIf: seen })).rejects.toMatchObject({
+      reply: 'NOPERM',
+    });
+    const [left, ...more] = await redis.keys('credstream:stage:*');
+    expect(more).toEqual([]);
+    const ttl = await redis.pttl(left!);
+    expect(ttl).toBeGreaterThan(0);
+    expect(ttl).toBeLessThanOrEqual(10_000);
+    await redis.del(left!);
+  });
+});
+
+describe('the database', () => {
+  it('holds nothing of the store but what is under credstream:', async () => {
+    const redis = world.connect();
+    await redis.flushdb();
+    const prefix = uniquePrefix();
+    const keys = ['a', 'b', 'c'].map((id) => prefix + id);
+    const client = world.connect();
+    const options = { ...HINTS_ONLY, heartbeatMs: 20, probeMs: 20 };
+    const recording = await recordMonitor(world.server);
+    const stores = keys.map((key) => world.store(client, { ...options, key }));
+    await Promise.all(stores.map((store) => store.ready()));
+    await Promise.all(stores.map((store) => store.save({ token: 'a' }, { ttlSeconds: 60 })));
+    for (const key of keys) await conditionalWrites(key, client);
+    await Promise.all(stores.map((store) => store.save({ token: 'a' })));
+    await eventually(async () => expect(await redis.exists('credstream:epoch')).toBe(1));
+    await Promise.all(stores.map((store) => store.close()));
+
+    const lines = await recording.stop();
+    const written = lines.filter(({ args }) => args[0]?.toLowerCase() === 'set');
+    const others = written.map(({ args }) => args[1]!).filter((key) => !keys.includes(key));
+    const kinds = others.map((key) => key.split(':').slice(0, 2).join(':'));
+    expect(new Set(kinds)).toEqual(
+      new Set(['credstream:stage', 'credstream:probe', 'credstream:epoch']),
+    );
+    for (const { args } of written.filter(({ args: [, key] }) => key?.includes(':probe:'))) {
+      expect(args.slice(-2)).toEqual(['PX', '1000']);
+    }
+    const channels = lines
+      .filter(({ args }) => /publish/i.test(args[0]!))
+      .map(({ args }) => args[1]);
+    expect(new Set(channels)).toEqual(new Set(keys.map((key) => `credstream:0:${key}`)));
+
+    await eventually(async () => {
+      expect((await redis.keys('*')).sort()).toEqual([...keys, 'credstream:epoch'].sort());
+    });
+    expect(await redis.pttl('credstream:epoch')).toBe(-1);
+  });
+});

@@ -1,0 +1,44 @@
+import type { Redis } from 'ioredis';
+
+import { uniqueKey } from '../support/redis.js';
+import type { ClientOptions } from '../support/redis.js';
+import type { World } from './world.js';
+
+/** A Redis user of a test. */
+export interface User {
+  readonly name: string;
+  /** A client that is this user. */
+  connect(options?: ClientOptions, url?: string): Redis;
+  /** Changes the rights at run time. */
+  setRights(...rules: string[]): Promise<void>;
+  /** What Redis has refused to this user, such as `command client|setname` or `channel credstream:0:a`. */
+  refusals(): Promise<string[]>;
+}
+
+const PASSWORD = 'secret';
+
+/** Makes a user with these rights and no other; `rules` as in `ACL SETUSER`, in one string. */
+export async function makeUser(world: World, rules: string): Promise<User> {
+  const admin = world.connect();
+  const name = uniqueKey('user');
+  const setRights = async (...more: string[]): Promise<void> => {
+    await admin.call('ACL', 'SETUSER', name, ...more);
+  };
+  await setRights('reset', 'on', `>${PASSWORD}`, ...rules.split(/\s+/));
+  return {
+    name,
+    setRights,
+    connect: (options, url) =>
+      world.connect({ username: name, password: PASSWORD, lazyConnect: true, ...options }, url),
+    refusals: async () => {
+      const log = (await admin.call('ACL', 'LOG', 1_000)) as string[][];
+      const entries = log.map((entry) => {
+        const field = (key: string): string => entry[entry.indexOf(key) + 1] ?? '';
+        return { user: field('username'), text: `${field('reason')} ${field('object')}` };
+      });
+      const own = entries.filter(({ user }) => user === name).map(({ text }) => text);
+      // The name of a connection is for people only.
+      return [...new Set(own)].filter((text) => !text.startsWith('command client|')).sort();
+    },
+  };
+}

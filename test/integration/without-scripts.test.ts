@@ -1,0 +1,203 @@
+import { describe, expect, it } from 'vitest';
+
+import { uniqueKey } from '../support/redis.js';
+import { createTcpProxy } from '../support/tcp-proxy.js';
+import { eventually } from '../support/wait.js';
+import { makeUser } from './users.js';
+import { brings, bytesOf, ofType, useWorld } from './world.js';
+
+const world = useWorld();
+
+/** What users may do that look at a credential in another way than the usual one. */
+const ways = [
+  {
+    name: 'may run scripts, but not the read-only kind',
+    rules: '+@all -evalsha_ro -eval_ro ~* &*',
+    command: 'evalsha',
+    perLook: 1,
+  },
+  {
+    name: 'may run no scripts',
+    rules: '+@all -@scripting ~* &*',
+    command: 'pttl',
+    perLook: 2,
+  },
+  {
+    name: 'may run no scripts and not ask for the time or a length',
+    rules: '+@all -@scripting -time -strlen ~* &*',
+    command: 'pttl',
+    perLook: 2,
+  },
+  {
+    name: 'may only read, subscribe and ping',
+    rules: '-@all +get +pttl +subscribe +unsubscribe +ping %R~* &*',
+    command: 'pttl',
+    perLook: 2,
+  },
+  {
+    name: 'may run scripts, but not PEXPIRETIME in them, as on an older Redis',
+    rules: '+@all -pexpiretime ~* &*',
+    command: 'evalsha',
+    perLook: 1,
+  },
+] as const;
+
+describe.each(ways)('a user who $name', ({ rules, command, perLook }) => {
+  it('sees saved, renewed, expired, cleared and unreadable', async () => {
+    const redis = world.connect();
+    const user = await makeUser(world, rules);
+    const { store, key, changes } = await world.watch(user.connect());
+    expect(store.status).toMatchObject({ link: 'live', freshness: 'fresh' });
+
+    await redis.set(key, bytesOf('a'));
+    expect(await changes.next()).toMatchObject({ type: 'saved', expiresAt: undefined });
+    await redis.expire(key, 600);
+    const renewed = await changes.next(ofType('renewed'));
+    const end = await redis.pexpiretime(key);
+    expect(Math.abs(renewed.expiresAt! - end)).toBeLessThan(100);
+    await redis.set(key, 'not JSON');
+    expect(await changes.next()).toMatchObject({ type: 'unreadable' });
+    await redis.del(key);
+    expect(await changes.next()).toMatchObject({ type: 'cleared' });
+    const list = uniqueKey('list');
+    await redis.rpush(list, 'x');
+    await redis.rename(list, key);
+    const unreadable = await changes.next(ofType('unreadable'));
+    expect(unreadable.error.reason).toBe('wrong-type');
+    await redis.del(key);
+    await redis.set(key, '');
+    await changes.next(ofType('unreadable'));
+    await redis.set(key, bytesOf('b'), 'PX', 150);
+    await changes.next(brings('b'));
+    const expired = await changes.next(ofType('expired'));
+    expect(await redis.exists(key)).toBe(0);
+    expect(expired.at).toBeGreaterThan(expired.expiresAt!);
+    expect(store.current).toBeUndefined();
+  });
+
+  it('is told of no renewal that did not happen, over 200 looks', async () => {
+    const redis = world.connect();
+    const user = await makeUser(world, rules);
+    const { key, store, changes } = await world.watch(user.connect());
+    await redis.set(key, bytesOf('a'), 'PX', 100_000);
+    const { expiresAt } = await changes.next(ofType('saved'));
+
+    let reads = 0;
+    const looks = async (): Promise<number> => {
+      const stats = await redis.info('commandstats');
+      const calls = new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0;
+      return Number(calls) / perLook - reads;
+    };
+    // What it may not do it has found out with the first look of each connection.
+    const refused = async (): Promise<number> => {
+      const stats = await redis.info('commandstats');
+      const [, rejected, failed] =
+        /cmdstat_evalsha_ro:.*rejected_calls=(\d+),failed_calls=(\d+)/.exec(stats) ?? [];
+      return Number(rejected ?? 0) + Number(failed ?? 0);
+    };
+    const refusedBefore = await refused();
+    const before = await looks();
+    while ((await looks()) - before < 200) {
+      for (let hints = 0; hints < 20; hints += 1) {
+        // A hint that says nothing makes the watch look again; reading gives it the time to.
+        await redis.publish(`credstream:0:${key}`, '{}');
+        await store.read();
+        reads += 1;
+      }
+    }
+    expect((await refused()) - refusedBefore).toBeLessThanOrEqual(2);
+    await redis.set(key, bytesOf('last'));
+    await changes.next(brings('last'));
+    expect(changes.values.map(({ type }) => type)).toEqual(['saved', 'saved']);
+    expect(store.current?.expiresAt).toBeUndefined();
+    expect(expiresAt).toBeDefined();
+  });
+
+  it('reads what it may, too large or not', async () => {
+    const redis = world.connect();
+    const user = await makeUser(world, rules);
+    const store = world.store(user.connect(), { maxBytes: 100 });
+    expect(await store.load()).toBeUndefined();
+    await redis.set(store.id, bytesOf('a'), 'EX', 60);
+    expect(await store.load()).toEqual({ token: 'a' });
+    const snapshot = await store.read();
+    const end = await redis.pexpiretime(store.id);
+    expect(Math.abs(snapshot!.expiresAt! - end)).toBeLessThan(100);
+    await redis.set(store.id, bytesOf('x'.repeat(200)));
+    const watched = await world.watch(user.connect(), { key: store.id, maxBytes: 100 });
+    expect(watched.store.state).toMatchObject({
+      type: 'unreadable',
+      error: { reason: 'too-large' },
+    });
+    expect(await store.load()).toBeUndefined();
+  });
+});
+
+describe('bytes and end that were read apart', () => {
+  it('are told only if they belong together', async () => {
+    const link = await createTcpProxy({ target: world.server });
+    world.track(link, () => link.close());
+    const redis = world.connect();
+    const user = await makeUser(world, '+@all -@scripting ~* &*');
+    const { key, changes } = await world.watch(user.connect({}, link.url));
+
+    // In the midst of a look comes another credential, one with an end after one without, and so on.
+    let armed = true;
+    let writes = 0;
+    const flip = (): void => {
+      writes += 1;
+      if (writes % 2 === 0) void redis.set(key, bytesOf(`${writes} without end`));
+      else void redis.set(key, bytesOf(`${writes} with an end`), 'PX', 100_000);
+    };
+    const stop = link.onData('toServer', (chunk) => {
+      if (armed && /pttl/i.test(chunk.toString('latin1'))) {
+        armed = false;
+        setTimeout(flip, Math.random() * 8);
+      }
+      return undefined;
+    });
+    link.slice(40, 1, 'toServer');
+    for (let looks = 1; looks <= 80; looks += 1) {
+      armed = true;
+      await redis.publish(`credstream:0:${key}`, '{}');
+      await eventually(() => writes === looks);
+    }
+    stop();
+    await redis.set(key, bytesOf('last'));
+    await changes.next(brings('last'));
+
+    const told = changes.values.map((change) =>
+      'snapshot' in change
+        ? `${change.type} ${change.snapshot.credentials.token} ${typeof change.expiresAt}`
+        : change.type,
+    );
+    const kinds = told.map((one) => one.replace(/\d+ /, ''));
+    expect(new Set(kinds)).toEqual(
+      new Set(['saved with an end number', 'saved without end undefined', 'saved last undefined']),
+    );
+  });
+
+  it('make no renewal when the link was slow at one look and is fast at the next', async () => {
+    const link = await createTcpProxy({ target: world.server });
+    world.track(link, () => link.close());
+    const redis = world.connect();
+    const user = await makeUser(world, '+@all -@scripting ~* &*');
+    const { key, store, changes } = await world.watch(user.connect({}, link.url));
+    for (let times = 1; times <= 5; times += 1) {
+      link.slice(30, 4, 'toServer');
+      await redis.set(key, bytesOf(`a${times}`), 'PX', 100_000);
+      await changes.next(brings(`a${times}`));
+      link.slice(0, 0, 'toServer');
+      for (let hints = 0; hints < 5; hints += 1) {
+        await redis.publish(`credstream:0:${key}`, '{}');
+        await store.read();
+      }
+    }
+    await redis.del(key);
+    await changes.next(ofType('cleared'));
+    expect(changes.values.map(({ type }) => type)).toEqual([
+      ...Array<string>(5).fill('saved'),
+      'cleared',
+    ]);
+  });
+});

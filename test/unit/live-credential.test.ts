@@ -1,0 +1,266 @@
+import { beforeAll, describe, expect, it } from 'vitest';
+
+import { credentialMatchers } from 'credstream/testing';
+
+import { deferred } from '../support/wait.js';
+import { liveWorld, watched } from './live-world.js';
+import { HOUR } from './scripted-backend.js';
+
+beforeAll(() => {
+  expect.extend(credentialMatchers);
+});
+
+describe('hints and observations', () => {
+  it('lead to one look for any number of hints that come together', async () => {
+    const { backend, clock, told } = await watched({ token: 'one' });
+    expect(backend.looks).toBe(1);
+    backend.put('two');
+    for (let n = 0; n < 10; n += 1) backend.hint();
+    await clock.settle();
+    expect(backend.looks).toBe(2);
+    expect(told()).toEqual(['saved two']);
+  });
+
+  it('apply every observation, in order, while hints keep coming', async () => {
+    const { backend, clock, told } = await watched({ token: '0' });
+    backend.latencyMs = undefined;
+    backend.put('1');
+    backend.hint();
+    await clock.settle();
+    for (let n = 0; n < 40; n += 1) {
+      backend.requests[n]?.look();
+      backend.put(String(n + 2));
+      backend.hint();
+      backend.hint();
+      await backend.requests[n]?.answer();
+    }
+    // Each was true when it was seen, although something newer was known to be there already.
+    expect(told()).toEqual(Array.from({ length: 40 }, (_, n) => `saved ${String(n + 1)}`));
+  });
+
+  it('find what a hint tells of even if it came while the answer was on its way', async () => {
+    const { backend, clock, token } = await watched({ token: 'one' });
+    backend.latencyMs = undefined;
+    backend.hint();
+    await clock.settle();
+    backend.requests[0]?.look();
+    backend.put('two');
+    backend.hint();
+    await backend.requests[0]?.answer();
+    expect(token()).toBe('one');
+    await backend.requests[1]?.answer();
+    expect(token()).toBe('two');
+    expect(backend.requests).toHaveLength(2);
+  });
+
+  it('tell nothing for a hint that has nothing behind it', async () => {
+    const { backend, clock, changes, states } = await watched({ token: 'one' });
+    const before = states.length;
+    for (const as of ['expired', 'cleared', 'evicted'] as const) {
+      backend.hint({ type: 'removed', as });
+      await clock.settle();
+    }
+    expect(changes).toEqual([]);
+    expect(states).toHaveLength(before);
+  });
+
+  it('take the label from the last hint, and each hint once', async () => {
+    const { backend, clock, changes } = await watched({ token: 'one' });
+    backend.put('two');
+    backend.hint({ origin: { node: 'other' }, reason: 'rotation' });
+    await clock.settle();
+    backend.hold({ type: 'absent' });
+    backend.hint({ type: 'removed', as: 'evicted', origin: 'unknown' });
+    await clock.settle();
+    backend.put('three');
+    await backend.clock.settle();
+    backend.poll();
+    await clock.settle();
+    expect(changes[0]).toBeChange('saved', { origin: { node: 'other' }, reason: 'rotation' });
+    expect(changes[1]).toBeChange('evicted', { origin: 'unknown' });
+    expect(changes[2]).toBeChange('saved', { origin: 'unknown', reason: undefined });
+  });
+
+  it('ask for one more look when polled, unless one is under way', async () => {
+    const { backend, clock } = await watched({ token: 'one' });
+    expect(backend.poll()).toBe(true);
+    await clock.settle();
+    expect(backend.looks).toBe(2);
+    backend.latencyMs = undefined;
+    backend.hint();
+    await clock.settle();
+    expect(backend.poll()).toBe(false);
+  });
+});
+
+describe('a gap in the feed', () => {
+  it('is caught up with; what is found is told as a resync, once', async () => {
+    const { backend, clock, changes, statuses } = await watched({ token: 'one' });
+    backend.feed({ link: 'reconnecting' });
+    backend.put('two');
+    await clock.settle();
+    expect(changes).toEqual([]);
+    backend.feed({ link: 'live' });
+    await clock.settle();
+    backend.put('three');
+    backend.hint();
+    await clock.settle();
+    expect(changes).toHaveLength(2);
+    expect(changes[0]).toBeChange('saved', { credentials: { token: 'two' }, source: 'resync' });
+    expect(changes[1]).toBeChange('saved', { credentials: { token: 'three' }, source: 'live' });
+    const conditions = statuses.map(({ link, freshness }) => `${link} ${freshness}`);
+    expect(conditions.filter((one, at) => one !== conditions[at - 1])).toEqual([
+      'connecting unknown',
+      'live fresh',
+      'reconnecting stale',
+      'live fresh',
+    ]);
+  });
+
+  it('makes the answers of before worthless', async () => {
+    const { backend, clock, told, token } = await watched({ token: 'one' });
+    backend.latencyMs = undefined;
+    backend.put('old');
+    backend.hint();
+    await clock.settle();
+    backend.requests[0]?.look();
+    backend.feed({ link: 'live', gap: 'data' });
+    await clock.settle();
+    backend.put('new');
+    await backend.requests[1]?.answer();
+    await backend.requests[0]?.answer();
+    expect(token()).toBe('new');
+    expect(told()).toEqual(['saved new']);
+  });
+
+  it('makes what was being decoded worthless', async () => {
+    const decoding = deferred<{ token: string }>();
+    const world = await watched(
+      { token: 'one' },
+      {
+        deserialize: (bytes) =>
+          bytes.toString() === 'slow' ? decoding.promise : { token: bytes.toString() },
+      },
+    );
+    const { backend, clock } = world;
+    backend.put('slow');
+    backend.hint();
+    await clock.settle();
+    backend.put('new');
+    backend.feed({ link: 'live' });
+    await clock.settle();
+    decoding.resolve({ token: 'late' });
+    await clock.settle();
+    expect(world.told()).toEqual(['saved new']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('tells nothing when all is as it was', async () => {
+    const { backend, clock, changes, states } = await watched({ token: 'one' });
+    const before = [...states];
+    for (let n = 0; n < 3; n += 1) {
+      backend.feed({ link: 'reconnecting' });
+      backend.feed({ link: 'live' });
+      await clock.settle();
+    }
+    expect(changes).toEqual([]);
+    expect(states).toEqual(before);
+  });
+});
+
+describe('watching', () => {
+  it('begins with the first and ends with the last, each of whom may let go twice', async () => {
+    const { backend, clock, live, release } = await watched({ token: 'one' });
+    expect(backend.watching).toBe(1);
+    const other = live.retain();
+    live.pin();
+    live.pin();
+    release();
+    release();
+    other();
+    other();
+    expect(backend.watching).toBe(1);
+    expect(live.current?.credentials.token).toBe('one');
+    live.close();
+    expect(backend.watching).toBe(0);
+    await clock.settle();
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it('forgets everything when it ends, and knows nothing when it begins again', async () => {
+    const { backend, clock, live, release, changes, statuses } = await watched(
+      { token: 'one' },
+      { inMs: HOUR },
+    );
+    release();
+    expect([backend.watching, live.current, live.state.type]).toEqual([0, undefined, 'unknown']);
+    expect(statuses.at(-1)?.link).toBe('idle');
+    expect(clock.pendingTimers).toBe(0);
+    backend.put('two');
+    const again = live.retain();
+    await clock.settle();
+    expect(live.current?.credentials.token).toBe('two');
+    expect(changes).toEqual([]);
+    again();
+  });
+
+  it('drops the answer that comes after its end', async () => {
+    const { backend, clock, live, release, states } = liveWorld();
+    backend.latencyMs = undefined;
+    await clock.settle();
+    release();
+    const told = states.length;
+    await backend.requests[0]?.answer();
+    expect(states).toHaveLength(told);
+    expect(live.state.type).toBe('unknown');
+  });
+
+  it('does not begin after close, and nobody waits', async () => {
+    const { backend, clock, live } = await watched({ token: 'one' });
+    let completed = false;
+    live.facts$.subscribe({ complete: () => (completed = true) });
+    live.close();
+    live.close();
+    expect(completed).toBe(true);
+    live.retain()();
+    live.pin();
+    await live.refreshed();
+    await clock.settle();
+    expect([backend.watching, live.status.link, live.state.type]).toEqual([0, 'closed', 'unknown']);
+  });
+});
+
+describe('facts', () => {
+  it('come in one order for everybody, also those that are caused by telling', async () => {
+    const { backend, clock, live } = await watched({ token: 'one' });
+    const orders: string[][] = [[], []];
+    let cut = false;
+    live.facts$.subscribe(({ type }) => {
+      orders[0]?.push(type);
+      if (type !== 'state' || cut) return;
+      cut = true;
+      // In the middle of telling the state, before the change that belongs to it.
+      backend.feed({ link: 'reconnecting' });
+    });
+    live.facts$.subscribe(({ type }) => orders[1]?.push(type));
+    backend.put('two');
+    backend.hint();
+    await clock.settle();
+    expect(orders[0]).toEqual(['state', 'status', 'change']);
+    expect(orders[1]).toEqual(orders[0]);
+  });
+
+  it('show the new state and the withdrawn signal to who hears of the change', async () => {
+    const { backend, clock, live, states } = await watched({ token: 'one' });
+    const held = live.current;
+    let seen: unknown;
+    live.facts$.subscribe((fact) => {
+      if (fact.type === 'change') seen = [live.state.type, live.current, states.at(-1)?.type];
+    });
+    backend.hold({ type: 'absent' });
+    backend.hint({ type: 'removed', as: 'cleared' });
+    await clock.settle();
+    expect(seen).toEqual(['absent', undefined, 'absent']);
+    expect(held?.signal.aborted).toBe(true);
+  });
+});

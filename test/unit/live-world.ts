@@ -1,0 +1,93 @@
+import type { CredentialChange, CredentialState, StoreStatus } from 'credstream';
+
+import { Encoding, type EncodingOptions } from '../../src/encoding.js';
+import { LiveCredential, type LiveCredentialOptions } from '../../src/live-credential.js';
+import { ScriptedBackend } from './scripted-backend.js';
+
+export interface Token {
+  readonly token: string;
+  readonly expiresAt?: number;
+}
+
+export interface LiveWorld {
+  readonly backend: ScriptedBackend;
+  readonly clock: ScriptedBackend['clock'];
+  readonly live: LiveCredential<Token>;
+  readonly changes: CredentialChange<Token>[];
+  readonly states: CredentialState<Token>[];
+  readonly statuses: StoreStatus[];
+  /** What the changes say, in short. */
+  told(): string[];
+  token(): string | undefined;
+  /** Takes back the watch that {@link watched} began. */
+  release(): void;
+}
+
+type Options = Partial<LiveCredentialOptions> &
+  Partial<EncodingOptions<Token>> & { readonly serverAheadMs?: number };
+
+/** The bytes of a token: its name, and its logical end if it has one. */
+export function bytesOf({ token, expiresAt }: Token): string {
+  return expiresAt === undefined ? token : `${token}@${String(expiresAt)}`;
+}
+
+function deserialize(bytes: Buffer): Token {
+  const [token = '', expiresAt] = bytes.toString('utf8').split('@');
+  if (token === 'garbage') throw new SyntaxError('garbage');
+  return expiresAt === undefined ? { token } : { token, expiresAt: Number(expiresAt) };
+}
+
+/** A watched credential on a scripted backend, before anything was observed. */
+export function liveWorld({ serverAheadMs, ...options }: Options = {}): LiveWorld {
+  const backend = new ScriptedBackend(serverAheadMs);
+  const encoding = new Encoding<Token>(
+    {
+      serialize: bytesOf,
+      deserialize,
+      expiresAt: ({ expiresAt }) => expiresAt,
+      maxBytes: 1_000,
+      decodeTimeoutMs: 5_000,
+      onCallbackError: () => {},
+      ...options,
+    },
+    backend.clock,
+  );
+  const live = new LiveCredential<Token>(
+    'id',
+    'key',
+    { maxBytes: 1_000, abortOnSaved: false, maxStalenessMs: 30_000, ...options },
+    backend,
+    encoding,
+  );
+  const changes: CredentialChange<Token>[] = [];
+  const states: CredentialState<Token>[] = [];
+  const statuses: StoreStatus[] = [];
+  live.facts$.subscribe((fact) => {
+    if (fact.type === 'change') changes.push(fact.change);
+    else if (fact.type === 'state') states.push(fact.state);
+    else statuses.push(fact.status);
+  });
+  return {
+    backend,
+    clock: backend.clock,
+    live,
+    changes,
+    states,
+    statuses,
+    told: () =>
+      changes.map((one) => ('snapshot' in one ? `${one.type} ${one.credentials.token}` : one.type)),
+    token: () => live.current?.credentials.token,
+    release: live.retain(),
+  };
+}
+
+/** As {@link liveWorld}, live and up to date with what is stored. */
+export async function watched(
+  stored: Token | undefined,
+  { inMs, ...options }: Options & { readonly inMs?: number } = {},
+): Promise<LiveWorld> {
+  const world = liveWorld(options);
+  if (stored !== undefined) world.backend.put(bytesOf(stored), inMs);
+  await world.clock.settle();
+  return world;
+}
