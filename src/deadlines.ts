@@ -104,7 +104,8 @@ export class Deadlines {
   }
 
   #fire(): void {
-    for (;;) {
+    // Whatever is added meanwhile waits for the next timer, so that no holder can keep the process in here.
+    for (let left = this.#heap.length; left > 0; left -= 1) {
       const first = this.#heap[0];
       // Timers fire up to a millisecond early, and long waits come in pieces.
       if (first === undefined || first.at > this.#now()) break;

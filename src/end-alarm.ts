@@ -16,11 +16,14 @@ export class EndAlarm implements DeadlineHolder {
     this.#holder = holder;
   }
 
-  /** Sets the end to wait for, by the clock that it belongs to; rings again for an end that is still the same after it rang. */
+  /** Sets the end to wait for, by the clock that it belongs to; it may ring again for the same end when that clock was set back. */
   set(time: ServerTime | undefined, end: number | undefined): void {
     // Redis still serves a key in the very millisecond in which its TTL ends.
     const at = end === undefined ? undefined : end + 1;
-    if (this.#deadline?.pending && this.#deadline.at === at && this.#time === time) return;
+    const same = this.#deadline?.at === at && this.#time === time;
+    if (same && this.#deadline?.pending) return;
+    // Bytes that outlive their end, and ends that pass while cut off, would ring for ever.
+    if (same && at !== undefined && time !== undefined && time.earliest() >= at) return;
     this.cancel();
     this.#time = time;
     if (at !== undefined) this.#deadline = time?.deadlines.add(at, this);
