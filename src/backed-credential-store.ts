@@ -202,7 +202,6 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     const { clock } = this.#backend;
     const startedAt = clock.monotonic();
     this.#live.close();
-    this.#lazyEvents?.clear();
     const late = (): Error => new TimeoutError('close', closeTimeoutMs);
     await withDeadline(
       clock,

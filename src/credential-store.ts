@@ -97,7 +97,8 @@ export interface SaveReceipt {
 }
 
 /**
- * What became of an `update`.
+ * What became of an `update`. Its `credentials` can be read by name, but are left out of `console.log`, `util.inspect`, `JSON.stringify` and
+ * spreading.
  *
  * @public
  */

@@ -1,7 +1,6 @@
 import type { CredentialBackend, Expected, Hint, Observation } from './credential-backend.js';
 import {
   digestOf,
-  freezePlain,
   HeldCredential,
   Withdrawal,
   type CredentialSnapshot,
@@ -34,6 +33,7 @@ import { earlier } from './sight.js';
 import type { SharedStoreOptions } from './store-options.js';
 import { timeToLive } from './time-to-live.js';
 import type { ServerTime } from './server-time.js';
+import { HeldUpdate } from './update-receipt.js';
 import { after, unlessAborted } from './waiting.js';
 import { WriteQueue } from './write-queue.js';
 
@@ -74,10 +74,13 @@ export class CredentialWriter<T> {
     this.#live = live;
   }
 
-  async look(): Promise<Looked<T>> {
+  /** @param held - what is found will be shared, and is frozen */
+  async look(held = false): Promise<Looked<T>> {
     const { content, expiresAt: ttlEnd } = await this.#observe();
     if (content.type === 'absent') return content;
-    const decoded = await this.#encoding.decode(content);
+    const decoded = held
+      ? await this.#encoding.decodeHeld(content)
+      : await this.#encoding.decode(content);
     return {
       ...decoded,
       ttlEnd,
@@ -86,11 +89,11 @@ export class CredentialWriter<T> {
   }
 
   async read(): Promise<CredentialSnapshot<T> | undefined> {
-    const found = await this.look();
+    const found = await this.look(true);
     if (found.type !== 'readable') return undefined;
     return new HeldCredential(
       this.#id,
-      freezePlain(found.credentials),
+      found.credentials,
       earlier(found.logicalEnd, found.ttlEnd),
       found.digest,
       this.#live.withdrawalOf(found.digest) ?? new Withdrawal(),
@@ -147,11 +150,11 @@ export class CredentialWriter<T> {
       const current = found.type === 'readable' ? found.credentials : undefined;
       const next = await unlessAborted(Promise.resolve(fn(current)), signal);
       if (this.#live.closed) throw new ClosedError();
-      if (next === undefined) return { written: false, credentials: current, attempts };
+      if (next === undefined) return new HeldUpdate(false, current, attempts);
       try {
         const expected = found.type === 'readable' ? { digest: found.digest } : 'absent';
         await this.#write(next, { ttlSeconds, reason, signal }, expected);
-        return { written: true, credentials: next, attempts };
+        return new HeldUpdate(true, next, attempts);
       } catch (error) {
         if (!(error instanceof ConflictError) || attempts >= maxAttempts) throw error;
         await this.#pause(attempts, signal);

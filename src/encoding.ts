@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events';
 import type { Clock } from './clock.js';
 import type { CredentialCodec } from './codec.js';
 import type { Content } from './credential-backend.js';
+import { freezePlain } from './credential-snapshot.js';
 import { ClosedError, EncodeError, UnreadableError } from './errors.js';
 import { isWellFormed } from './option-checks.js';
 import { isThenable, unlessAborted, withDeadline } from './waiting.js';
@@ -65,6 +66,22 @@ export class Encoding<T> {
       return unreadable(content.reason, foreignMessages[content.reason]);
     const decoded = await this.#deserialize(content.bytes, again);
     return 'error' in decoded ? decoded : this.judge(decoded.credentials);
+  }
+
+  /** As {@link decode}, for credentials that are held: frozen, because everybody in the process shares them. */
+  async decodeHeld(
+    content: Exclude<Content, { type: 'absent' }>,
+    again = false,
+  ): Promise<Decoded<T>> {
+    const decoded = await this.decode(content, again);
+    try {
+      if (decoded.type === 'readable') freezePlain(decoded.credentials);
+      return decoded;
+    } catch (error) {
+      // Getters of what others decode may throw.
+      if (!again) this.#options.onCallbackError(error, 'deserialize');
+      return unreadable('decode', 'what deserialize returned could not be frozen');
+    }
   }
 
   /** The logical end of credentials that were decoded before. */
@@ -145,8 +162,10 @@ export class Encoding<T> {
     const { expiresAt } = this.#options;
     if (expiresAt === undefined) return undefined;
     let end: unknown;
+    let at: unknown;
     try {
       end = expiresAt(credentials);
+      at = end instanceof Date ? end.getTime() : end;
     } catch (error) {
       this.#options.onCallbackError(error, 'expiresAt');
       return 'expiresAt threw';
@@ -157,7 +176,6 @@ export class Encoding<T> {
       end.then(undefined, (error: unknown) => {
         this.#options.onCallbackError(error, 'expiresAt');
       });
-    const at = end instanceof Date ? end.getTime() : end;
     if (typeof at !== 'number' || !Number.isFinite(at) || at > LATEST_MS) {
       return 'expiresAt returned neither a valid Date nor epoch milliseconds';
     }

@@ -7,6 +7,18 @@ const DRIFT = 1e-4;
 /** More between the wall clock and the monotonic one means that the machine slept or that somebody set the clock. */
 const STEP_MS = 1000;
 
+type Clocks = Pick<Clock, 'now' | 'monotonic'>;
+
+/** By how much this machine's wall clock is ahead of its monotonic one. */
+export function wallOffset(clock: Clocks): number {
+  return clock.now() - clock.monotonic();
+}
+
+/** Whether the two clocks of this machine have come apart since their offset was `before`. */
+export function hasStepped(clock: Clocks, before: number): boolean {
+  return Math.abs(wallOffset(clock) - before) > STEP_MS;
+}
+
 /**
  * The server's clock as far as this process can know it: between two bounds, carried by the monotonic clock.
  *
@@ -28,7 +40,7 @@ export class ServerTime {
   constructor(clock: Clock, drift: number = DRIFT) {
     this.#clock = clock;
     this.#drift = drift;
-    this.#wallOffset = clock.now() - clock.monotonic();
+    this.#wallOffset = wallOffset(clock);
     this.deadlines = new Deadlines(clock, () => this.earliest());
   }
 
@@ -45,7 +57,7 @@ export class ServerTime {
     this.#low = overlap ? bothLow : low;
     this.#high = overlap ? bothHigh : high;
     this.#sampledAt = receivedAt;
-    this.#wallOffset = this.#clock.now() - this.#clock.monotonic();
+    this.#wallOffset = wallOffset(this.#clock);
     if (this.#low !== before) this.deadlines.rearm();
   }
 
@@ -63,7 +75,7 @@ export class ServerTime {
 
   /** Whether the two clocks of this machine have come apart since the last sample. */
   hasStepped(): boolean {
-    return Math.abs(this.#clock.now() - this.#clock.monotonic() - this.#wallOffset) > STEP_MS;
+    return hasStepped(this.#clock, this.#wallOffset);
   }
 
   /** Whether `end` may have passed by the server's clock, or this machine's clocks can no longer tell. One look at each clock. */

@@ -1,5 +1,4 @@
 import type { Observation } from './credential-backend.js';
-import { freezePlain } from './credential-snapshot.js';
 import { heldBy, type Known, type Sighting } from './credential-state.js';
 import { digest, type Encoding } from './encoding.js';
 
@@ -14,12 +13,14 @@ export async function sight<T>(
   const again = name === known.digest;
   const held = again ? heldBy(known.state) : undefined;
   const decoded =
-    held === undefined ? await encoding.decode(content, again) : encoding.judge(held.credentials);
+    held === undefined
+      ? await encoding.decodeHeld(content, again)
+      : encoding.judge(held.credentials);
   if (decoded.type === 'unreadable') return { ...decoded, digest: name, ttlEnd };
   return {
     type: 'readable',
     digest: name,
-    credentials: freezePlain(decoded.credentials),
+    credentials: decoded.credentials,
     ttlEnd,
     end: earlier(decoded.logicalEnd, ttlEnd),
   };

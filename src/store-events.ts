@@ -44,8 +44,14 @@ export class StoreEvents<T> {
   add(type: Type, listener: Listener, once: boolean): void {
     check(type, listener);
     if (this.#live.closed) return;
-    this.#facts ??= this.#live.facts$.subscribe((fact) => {
-      this.#tell(fact);
+    this.#facts ??= this.#live.facts$.subscribe({
+      next: (fact) => {
+        this.#tell(fact);
+      },
+      // Not before: who closes from inside a listener still hears what was to be told.
+      complete: () => {
+        this.#clear();
+      },
     });
     const registration: Registration = {
       listener,
@@ -67,8 +73,7 @@ export class StoreEvents<T> {
     if (found !== undefined) this.#drop(type, found);
   }
 
-  clear(): void {
-    this.#facts?.unsubscribe();
+  #clear(): void {
     this.#emitter.removeAllListeners();
     this.#registrations.clear();
   }

@@ -9,7 +9,7 @@ import { NotificationProbe } from './notification-probe.js';
 import { LinkLostError, replyWord } from './redis-errors.js';
 import { announcementChannel, keyspaceChannel } from './redis-keys.js';
 import { RedisLink, type LinkOptions } from './redis-link.js';
-import { RedisObserver, type Look } from './redis-observing.js';
+import { RedisObserver, toObservation } from './redis-observing.js';
 import type { RedisSettings } from './redis-settings.js';
 import type { RedisTemplate } from './redis-template.js';
 import { Slots } from './slots.js';
@@ -86,7 +86,9 @@ export class FeedRun {
     };
     signal.addEventListener('abort', giveUp, { once: true });
     try {
-      await run.#subscriptions.listen([...context.keys]);
+      const wanted = [...context.keys];
+      await run.#subscriptions.listen(wanted);
+      for (const watched of wanted) if (watched.watchers.length === 0) run.leave(watched);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
       if (!link.canReadWhileSubscribed) await context.commands.get();
     } catch (error) {
@@ -184,6 +186,8 @@ export class FeedRun {
       const observer = this.observer ?? (await this.#context.commands.get()).observer;
       return observer.look({ key, maxBytes, epochKey });
     });
+    // The sample hides the step from whoever looks later.
+    if (this.#context.time.hasStepped()) this.#report('clock');
     // Reported in a later turn: the observation at hand is of the data as it is now.
     if (look.epoch !== undefined && this.#epoch.check(look.epoch)) this.#report('data');
     return toObservation(look, this.#context.time);
@@ -214,7 +218,7 @@ export class FeedRun {
   #take(channel: string, message: string): void {
     const { keys, node } = this.#context;
     const { keyspace, announcements } = this.#prefixes;
-    if (this.#probe.take(channel)) return;
+    if (this.#probe.take(channel, message)) return;
     if (channel.startsWith(keyspace)) {
       if (!this.#notified) {
         this.#notified = true;
@@ -290,11 +294,4 @@ export class FeedRun {
     };
     arm(before?.firedAt ?? clock.monotonic());
   }
-}
-
-/** Ties a look to the clock of the server that was looked at. */
-export function toObservation(look: Look, time: ServerTime): Observation {
-  time.sample(look.serverNow, look.sentAt, look.receivedAt);
-  const { content, expiresAt, toleranceMs, serverNow } = look;
-  return { content, expiresAt, toleranceMs, serverNow, time };
 }

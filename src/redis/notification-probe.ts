@@ -7,6 +7,7 @@ import { keyspaceChannel } from './redis-keys.js';
 import type { RedisLink } from './redis-link.js';
 
 const PROBE_TTL_MS = 1_000;
+const PROBE_EVENTS = ['set', 'del'];
 /** Strings, generic commands, expiry, eviction; on the channels named after the key. */
 const NEEDED_FLAGS = ['K', 'g', '$', 'x', 'e'];
 /** `A` stands for all event classes that we need, and `K` alone is not one of them. */
@@ -20,6 +21,8 @@ export class NotificationProbe {
   readonly #key: string;
   readonly #channel: string;
   #subscribed: Promise<boolean> | undefined;
+  /** The events of the probe that have not arrived yet. */
+  #awaited = new Set<string>();
   #settle: ((arrived: boolean) => void) | undefined;
 
   constructor(link: RedisLink, commands: CommandLink, clock: Clock, db: number, node: string) {
@@ -31,9 +34,10 @@ export class NotificationProbe {
   }
 
   /** Takes a message that may be the probe's; says whether it was. */
-  take(channel: string): boolean {
+  take(channel: string, event: string): boolean {
     if (channel !== this.#channel) return false;
-    this.#settle?.(true);
+    this.#awaited.delete(event);
+    if (this.#awaited.size === 0) this.#settle?.(true);
     return true;
   }
 
@@ -91,7 +95,11 @@ export class NotificationProbe {
     });
     try {
       const { link } = await this.#commands.get();
-      await link.call((client) => client.set(this.#key, '1', 'PX', PROBE_TTL_MS));
+      this.#awaited = new Set(PROBE_EVENTS);
+      // A write and a removal are of different classes; either can be switched off alone.
+      await link.call((client) =>
+        client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
+      );
       return await arrival;
     } finally {
       cancel();

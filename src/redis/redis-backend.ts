@@ -96,8 +96,7 @@ export class RedisBackend implements CredentialBackend {
   }
 
   #learn(commanding: Commanding, announced: boolean): void {
-    if (announced || !commanding.announcing) return;
-    commanding.announcing = false;
-    this.#hub.feed.changed();
+    commanding.announcing &&= announced;
+    this.#hub.feed.learned(commanding.announcing);
   }
 }

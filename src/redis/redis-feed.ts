@@ -7,23 +7,18 @@ import {
 } from '../credential-backend.js';
 import { ClosedError, UnavailableError, type RefusedError } from '../errors.js';
 import { after } from '../waiting.js';
-import { FeedRun, toObservation, type FeedRunContext } from './feed-run.js';
+import { FeedRun, type FeedRunContext } from './feed-run.js';
 import { isDenial, readFailure } from './redis-errors.js';
+import { toObservation } from './redis-observing.js';
+import { retryPauseMs } from './retry-pause.js';
 import { WatchedKeys, type WatchedKey } from './watched-keys.js';
 
-const FIRST_PAUSE_MS = 50;
-const LONGEST_PAUSE_MS = 5_000;
-/** Who is refused is not let in by knocking faster. */
-const DENIED_PAUSE_MS = 1_000;
 /** A link that lived this long was a good one: the next failure is a new one. */
 const GOOD_LIFE_MS = 1_000;
 
 type Condition = Pick<KeyFeed, 'link' | 'generation' | 'gap' | 'error'>;
 
-export type RedisFeedContext = Omit<FeedRunContext, 'keys' | 'lost' | 'gap' | 'changed'> & {
-  /** Whether this process may announce its writes, as far as it knows. */
-  announcing(): boolean;
-};
+export type RedisFeedContext = Omit<FeedRunContext, 'keys' | 'lost' | 'gap' | 'changed'>;
 
 /** One watcher of one key; there may be very many. */
 class RedisKeyWatch implements KeyWatch {
@@ -87,6 +82,8 @@ export class RedisFeed {
   readonly #feeds = new Map<string, KeyFeed>();
   #lastVouchedAt: number;
   #recounting = false;
+  /** Whether this process may announce its writes, as far as it knows. */
+  #announcing = true;
   #closed = false;
 
   constructor(context: RedisFeedContext) {
@@ -134,6 +131,12 @@ export class RedisFeed {
   changed(some?: readonly WatchedKey[]): void {
     if (some === undefined) this.#feeds.clear();
     this.#keys.report((watched) => this.#feedOf(watched), some);
+  }
+
+  learned(announcing: boolean): void {
+    if (announcing === this.#announcing) return;
+    this.#announcing = announcing;
+    this.changed();
   }
 
   retime(): void {
@@ -199,10 +202,9 @@ export class RedisFeed {
   #retry(error: UnavailableError | RefusedError): void {
     const denied = isDenial(error);
     const { linkOptions, settings } = this.#context;
-    const first = denied ? DENIED_PAUSE_MS : FIRST_PAUSE_MS;
-    const pause = Math.min(first * 2 ** this.#failures, LONGEST_PAUSE_MS);
+    const pause = retryPauseMs(this.#failures, denied, settings().random);
     this.#failures = Math.min(this.#failures + 1, 20);
-    this.#cancelRetry = after(linkOptions.clock, pause * (0.5 + settings().random() / 2), () => {
+    this.#cancelRetry = after(linkOptions.clock, pause, () => {
       this.#cancelRetry = undefined;
       this.#open();
     });
@@ -288,7 +290,7 @@ export class RedisFeed {
         ...this.#condition,
         link: heard ? link : 'connecting',
         notifications: mode,
-        announcing: this.#context.announcing(),
+        announcing: this.#announcing,
         boundMs: this.#run?.boundMs(mode, this.#keys.size) ?? 0,
       });
       this.#feeds.set(name, feed);

@@ -5,9 +5,9 @@ import type { Observation } from '../credential-backend.js';
 import { InvalidOptionError } from '../errors.js';
 import { ServerTime } from '../server-time.js';
 import { CommandLink, type Commanding } from './command-link.js';
-import { toObservation } from './feed-run.js';
 import { readFailure } from './redis-errors.js';
 import { RedisFeed } from './redis-feed.js';
+import { toObservation } from './redis-observing.js';
 import { mergeSettings, type RedisSettings } from './redis-settings.js';
 import { readTemplate, type RedisTemplate } from './redis-template.js';
 
@@ -53,7 +53,6 @@ export class RedisHub {
       node: this.node,
       newName: () => this.newName(),
       settings: () => this.#settings,
-      announcing: () => this.commands.current?.announcing ?? true,
     });
   }
 

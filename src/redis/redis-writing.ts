@@ -76,7 +76,15 @@ export class RedisWriting {
       );
       return { removed: true, announced };
     }
-    const { reply, announced } = await this.#transact(publication, (chain) => chain.del(key));
+    const command: Command = (chain) => chain.del(key);
+    const { reply, announced } = await this.#transact(publication, command).catch(
+      (error: unknown) => {
+        // Without memory nothing can be queued in a transaction, but removing still works.
+        if (error instanceof RefusedError && error.reply === 'OOM')
+          return this.#together(publication, command);
+        throw error;
+      },
+    );
     return { removed: Number(reply) > 0, announced };
   }
 
@@ -122,11 +130,24 @@ export class RedisWriting {
   }
 
   async #alone(command: Command): Promise<unknown> {
+    return (await this.#together(undefined, command)).reply;
+  }
+
+  /** The write and its announcement one after the other, for want of a transaction. */
+  async #together(
+    publication: Publication | undefined,
+    command: Command,
+  ): Promise<{ reply: unknown; announced: boolean }> {
     try {
-      const replies = await this.#link.call((client) => command(client.pipeline()).exec());
+      const replies = await this.#link.call((client) => {
+        const chain = command(client.pipeline());
+        return (
+          publication ? chain.publish(publication.channel, publication.message) : chain
+        ).exec();
+      });
       const [error, reply] = replies?.[0] ?? [new LinkLostError(true), null];
       if (error) throw error;
-      return reply;
+      return { reply, announced: replies?.[1]?.[0] === null };
     } catch (error) {
       throw this.#failure(error);
     }

@@ -51,7 +51,10 @@ const writes: readonly Write[] = [
   },
   {
     what: 'update',
-    write: (store) => store.update(() => 'v2'),
+    write: async (store) => {
+      const { written, credentials, attempts } = await store.update(() => 'v2');
+      return { written, credentials, attempts };
+    },
     result: { written: true, credentials: 'v2', attempts: 1 },
     last: '\r\nevalsha\r\n',
   },

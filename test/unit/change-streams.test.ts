@@ -5,7 +5,7 @@ import {
   firstValueFrom,
   map,
   merge,
-  Observable,
+  type Observable,
   of,
   share,
   Subject,
@@ -172,11 +172,14 @@ describe('a subscription', () => {
   it('sees each state once, also when it began in the middle of telling it', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const late: string[] = [];
-    let joined = false;
+    const second$ = stateStream(live);
+    let join: (() => void) | undefined = () => {
+      second$.subscribe((state) => late.push(state.type));
+    };
     stateStream(live).subscribe(({ type }) => {
-      if (type !== 'absent' || joined) return;
-      joined = true;
-      stateStream(live).subscribe((state) => late.push(state.type));
+      if (type !== 'absent') return;
+      join?.();
+      join = undefined;
     });
     backend.hold({ type: 'absent' });
     backend.hint();
