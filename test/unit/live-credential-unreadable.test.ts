@@ -61,6 +61,51 @@ describe('bytes that cannot be had', () => {
   });
 });
 
+describe('what was decoded cannot be held', () => {
+  const failing = () => {
+    throw new Error('not now');
+  };
+  const deserialize = (bytes: Buffer) =>
+    bytes.toString() === 'trap'
+      ? {
+          token: 'trap',
+          inner: Object.defineProperty({}, 'lazy', { get: failing, enumerable: true }),
+        }
+      : { token: bytes.toString() };
+
+  it('because a getter throws', async () => {
+    const errors: string[] = [];
+    const { backend, clock, changes, live } = await watched(
+      { token: 'one' },
+      { deserialize, onCallbackError: (_error, where) => errors.push(where) },
+    );
+    backend.put('trap');
+    backend.hint();
+    await clock.settle();
+    expect(changes[0]).toBeChange('unreadable', { reason: 'decode', previous: { token: 'one' } });
+    expect(live.status).toMatchObject({ link: 'live', error: undefined });
+    expect(errors).toEqual(['deserialize']);
+  });
+
+  it('because its end throws', async () => {
+    const { backend, clock, changes, live } = await watched(
+      { token: 'one' },
+      {
+        expiresAt: ({ token }) => {
+          const end = new Date();
+          if (token === 'trap') end.getTime = failing;
+          return token === 'trap' ? end : undefined;
+        },
+      },
+    );
+    backend.put('trap');
+    backend.hint();
+    await clock.settle();
+    expect(changes[0]).toBeChange('unreadable', { reason: 'expires-at' });
+    expect(live.status).toMatchObject({ link: 'live', error: undefined });
+  });
+});
+
 describe('bytes that cannot be read, and end', () => {
   it('are looked at then, and told as expired', async () => {
     const { backend, clock, changes, live } = await watched({ token: 'one' });

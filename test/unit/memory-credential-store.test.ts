@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 
 import {
   type CredentialChange,
@@ -206,5 +206,24 @@ describe('a memory that is disconnected', () => {
     expect(store.status.link).toBe('live');
     await store.close();
     expect(clock.pendingTimers).toBe(0);
+  });
+});
+
+describe('a store that is closed by one of its listeners', () => {
+  it('still tells it that it is closed', async () => {
+    const { memory, store } = await world();
+    const links: string[] = [];
+    let closing: Promise<void> | undefined;
+    store.on('status', ({ link }) => links.push(link));
+    store.on('saved', () => {
+      closing = store.close();
+    });
+    memory.set('k', Buffer.from(bytesOf('one')));
+    await store.load();
+    await vi.waitFor(() => {
+      expect(closing).toBeDefined();
+    });
+    await closing;
+    expect(links.at(-1)).toBe('closed');
   });
 });

@@ -8,7 +8,7 @@ import {
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-export const MAX_STALENESS_MS = 30_000;
+const MAX_STALENESS_MS = 30_000;
 
 /** Bytes are `token` or `token@end`; anything that begins with an exclamation mark does not decode. */
 export interface Value {
@@ -78,7 +78,7 @@ export class Model {
   }
 }
 
-export function logicalEndOf(text: string): number | undefined {
+function logicalEndOf(text: string): number | undefined {
   const [, end] = text.split('@');
   return end === undefined ? undefined : Number(end);
 }
