@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
+import { ConflictError } from 'credstream';
+
 import { countCommands } from '../support/command-counter.js';
 import { makeUser } from './users.js';
 import { bytesOf, useWorld } from './world.js';
@@ -93,6 +95,20 @@ describe('by a user who may not announce', () => {
     expect(receipts).toEqual([{ announced: false }, { announced: false }]);
     expect(await admin.get(store.id)).toBe(bytesOf('b'));
     expect(await user.refusals()).toContain(`channel credstream:0:${store.id}`);
+  });
+
+  it('a conditional write finds what the save before it stored', async () => {
+    const admin = world.connect();
+    const user = await makeUser(world, rules);
+    const store = world.store(user.connect());
+    await admin.set(store.id, bytesOf('old'));
+    const seen = await store.read();
+    const saved = store.save({ token: 'a' });
+    // A script needs no second try, and would come first if it did not wait.
+    const cleared = store.clear({ onlyIf: seen });
+    await expect(cleared).rejects.toBeInstanceOf(ConflictError);
+    expect(await saved).toEqual({ announced: false });
+    expect(await admin.get(store.id)).toBe(bytesOf('a'));
   });
 
   it('a save that was asked for after a clear stays', async () => {

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest';
 
-import { ClosedError, CredentialMemory, MemoryCredentialStore } from 'credstream';
+import {
+  ClosedError,
+  CredentialMemory,
+  MemoryCredentialStore,
+  type MemoryCredentialStoreOptions,
+} from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
 import { deferred } from '../support/wait.js';
@@ -13,10 +18,10 @@ interface Token {
 
 const bytesOf = (token: string): string => JSON.stringify({ token });
 
-function world() {
+function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {}) {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock });
-  const store = new MemoryCredentialStore<Token>({ key: 'k', in: memory });
+  const store = new MemoryCredentialStore<Token>({ key: 'k', in: memory, ...options });
   return { clock, memory, store, stored: () => memory.get('k')?.toString() };
 }
 
@@ -44,6 +49,36 @@ describe('an update whose function is slow', () => {
     await clock.settle();
     expect(stored()).toBe(bytesOf('one'));
     expect(memory.ttlMs('k')).toBe(HOUR);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
+  it.each<[string, Token | undefined]>([
+    ['credentials', { token: 'two' }],
+    ['nothing', undefined],
+  ])('is refused although close still waits for a save, also with %s', async (_what, next) => {
+    const serialized = deferred<string>();
+    const { clock, store, stored } = world({
+      serialize: ({ token }) => (token === 'slow' ? serialized.promise : bytesOf(token)),
+      deserialize: (bytes) => JSON.parse(bytes.toString()) as Token,
+    });
+    const called = deferred();
+    const returned = deferred<Token | undefined>();
+    const update = store.update(() => {
+      called.resolve();
+      return returned.promise;
+    });
+    const outcome = expect(update).rejects.toBeInstanceOf(ClosedError);
+    await called.promise;
+    const save = store.save({ token: 'slow' });
+    const closing = store.close();
+    returned.resolve(next);
+    await outcome;
+    expect(stored()).toBeUndefined();
+
+    serialized.resolve(bytesOf('slow'));
+    await save;
+    await closing;
+    expect(stored()).toBe(bytesOf('slow'));
     expect(clock.pendingTimers).toBe(0);
   });
 
