@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { CredentialBackend, Expected, Hint, Observation } from './credential-backend.js';
 import {
   digestOf,
@@ -56,7 +57,8 @@ export class CredentialWriter<T> {
   #time: ServerTime | undefined;
   /** The key was seen to be free or to hold a string. */
   #vetted = false;
-  #closed = false;
+  /** Nothing is sent any more once it has aborted, and nobody pauses. */
+  readonly #closing = new AbortController();
 
   constructor(
     id: string,
@@ -72,6 +74,8 @@ export class CredentialWriter<T> {
     this.#backend = backend;
     this.#encoding = encoding;
     this.#live = live;
+    // One listener for each update that pauses.
+    setMaxListeners(0, this.#closing.signal);
   }
 
   /** @param held - what is found will be shared, and is frozen */
@@ -169,11 +173,11 @@ export class CredentialWriter<T> {
 
   /** Nothing is sent any more, whatever still waits. */
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
   }
 
   #checkOpen(signal: AbortSignal | undefined): void {
-    if (this.#closed) throw new ClosedError();
+    if (this.#closing.signal.aborted) throw new ClosedError();
     signal?.throwIfAborted();
   }
 
@@ -277,12 +281,20 @@ export class CredentialWriter<T> {
   }
 
   /** Jittered, so that writers which met once do not meet again. */
-  #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
+  async #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock, random } = this.#backend;
     const longest = Math.min(2 ** attempts * 2, LONGEST_PAUSE_MS);
+    const closing = this.#closing.signal;
     const pause = new Promise<void>((resolve) => {
-      after(clock, random() * longest, resolve);
+      const end = (): void => {
+        cancel();
+        closing.removeEventListener('abort', end);
+        resolve();
+      };
+      const cancel = after(clock, random() * longest, end);
+      closing.addEventListener('abort', end);
     });
-    return unlessAborted(pause, signal);
+    await unlessAborted(pause, signal);
+    if (this.#live.closed) throw new ClosedError();
   }
 }

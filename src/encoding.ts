@@ -173,7 +173,7 @@ export class Encoding<T> {
     if (end === undefined || end === null) return undefined;
     // Nothing it may reject with is to end as an unhandled rejection.
     if (isThenable(end))
-      end.then(undefined, (error: unknown) => {
+      Promise.resolve(end).catch((error: unknown) => {
         this.#options.onCallbackError(error, 'expiresAt');
       });
     if (typeof at !== 'number' || !Number.isFinite(at) || at > LATEST_MS) {

@@ -48,6 +48,6 @@ function defaultTtl<T>(
     throw new EncodeError('threw', 'ttlSeconds threw');
   }
   // Nothing it may reject with is to end as an unhandled rejection.
-  if (isThenable(ttl)) ttl.then(undefined, failed);
+  if (isThenable(ttl)) Promise.resolve(ttl).catch(failed);
   return ttl === undefined ? undefined : checkTtlSeconds(ttl);
 }

@@ -241,3 +241,23 @@ describe('close called twice from inside a listener', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 });
+
+describe('an update that pauses after a conflict', () => {
+  it('ends with the store, and leaves no timer behind', async () => {
+    const clock = new VirtualClock();
+    const memory = new CredentialMemory({ clock, random: () => 0.99 });
+    const store = new MemoryCredentialStore<{ token: string }>({ key: 'k', in: memory });
+    const updating = store.update(() => {
+      memory.set('k', '{"token":"x"}');
+      return { token: 'y' };
+    });
+    const outcome = expect(updating).rejects.toBeInstanceOf(ClosedError);
+    await clock.settle();
+    expect(clock.pendingTimers).toBe(1);
+    const closing = store.close();
+    await clock.settle();
+    await closing;
+    expect(clock.pendingTimers).toBe(0);
+    await outcome;
+  });
+});

@@ -180,3 +180,18 @@ describe('without an onCallbackError', () => {
     expect(unhandled).toEqual([]);
   });
 });
+
+describe('a promise of the caller whose then throws', () => {
+  const trap = { then: throwing };
+
+  it.each([
+    ['expiresAt', { expiresAt: () => trap as never }, 'ENCODE_FAILED'],
+    ['ttlSeconds', { ttlSeconds: () => trap as never }, 'INVALID_OPTION'],
+  ] as const)('does not get out of %s', async (where, options, code) => {
+    const { clock, store, reported } = world(options);
+    await expect(store.save({ token: 'one' })).rejects.toMatchObject({ code });
+    await turns(clock);
+    expect(reported).toEqual([{ error: thrown, where }]);
+    expect(unhandled).toEqual([]);
+  });
+});
