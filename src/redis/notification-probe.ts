@@ -97,9 +97,11 @@ export class NotificationProbe {
       const { link } = await this.#commands.get();
       this.#awaited = new Set(PROBE_EVENTS);
       // A write and a removal are of different classes; either can be switched off alone.
-      await link.call((client) =>
+      const replies = await link.call((client) =>
         client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
       );
+      // Who may not write or remove the key cannot find out.
+      for (const [error] of replies ?? []) if (error) throw error;
       return await arrival;
     } finally {
       cancel();

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 
 import { collect, eventually } from '../support/wait.js';
+import { makeUser } from './users.js';
 import { brings, bytesOf, HINTS_ONLY, ofType, useWorld } from './world.js';
 
 const world = useWorld();
@@ -68,6 +69,19 @@ describe.each(['KA', 'Kg$', 'Kg$xe'])('where Redis notifies with %s', (flags) =>
     await changes.next(brings('a'));
     await admin.del(key);
     await changes.next(ofType('cleared'));
+    await moreProbes(admin, 2);
+    expect(store.status).toMatchObject({ link: 'live', notifications: 'keyspace' });
+  });
+});
+
+describe('a user who may write but not remove the key of the probe', () => {
+  it('cannot find out, and relies on what it hears', async () => {
+    const admin = world.connect();
+    await admin.config('SET', FLAGS, 'KA');
+    const user = await makeUser(world, '+@all -del ~* &*');
+    const { store, key, changes } = await world.watch(user.connect(), FAILING_PROBES);
+    await admin.set(key, bytesOf('a'));
+    await changes.next(brings('a'));
     await moreProbes(admin, 2);
     expect(store.status).toMatchObject({ link: 'live', notifications: 'keyspace' });
   });
