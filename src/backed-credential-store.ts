@@ -27,8 +27,16 @@ import { LiveCredential } from './live-credential.js';
 import { checkMs, checkNames, checkSignal } from './option-checks.js';
 import { StoreEvents } from './store-events.js';
 import type { ResolvedStoreOptions, SharedStoreOptions } from './store-options.js';
+import type { StoreParts } from './store-parts.js';
 import type { StoreStatus } from './store-status.js';
 import { unlessAborted, withDeadline } from './waiting.js';
+
+let partsIn: <T>(store: BackedCredentialStore<T>) => StoreParts<T> | undefined;
+
+/** What is inside a store; `undefined` when it was not made by this package. */
+export function partsOf<T>(store: BackedCredentialStore<T>): StoreParts<T> | undefined {
+  return typeof store === 'object' ? partsIn(store) : undefined;
+}
 
 /**
  * What every credential store of this package is: the watching, reading and writing of one key of a backend.
@@ -36,6 +44,10 @@ import { unlessAborted, withDeadline } from './waiting.js';
  * @public
  */
 export abstract class BackedCredentialStore<T> implements ObservableCredentialStore<T> {
+  static {
+    partsIn = (store) => (#live in store ? store.#parts() : undefined);
+  }
+
   readonly id: string;
   readonly #key: string;
   readonly #options: SharedStoreOptions<T>;
@@ -46,6 +58,8 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   #lazyWriter: CredentialWriter<T> | undefined;
   #lazyEvents: StoreEvents<T> | undefined;
   #lazyStreams: CredentialStreams<T> | undefined;
+  /** What is built on this store and closes before it. */
+  #dependents: Set<() => Promise<void>> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal */
@@ -200,6 +214,8 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   async #close(): Promise<void> {
     const { closeTimeoutMs } = this.#options;
     const { clock } = this.#backend;
+    if (this.#dependents !== undefined)
+      await Promise.allSettled([...this.#dependents].map((close) => close()));
     const startedAt = clock.monotonic();
     this.#live.close();
     const late = (): Error => new TimeoutError('close', closeTimeoutMs);
@@ -212,6 +228,23 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     this.#encoding.close();
     this.#lazyWriter?.close();
     await this.#backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
+  }
+
+  #parts(): StoreParts<T> {
+    return {
+      id: this.id,
+      key: this.#key,
+      options: this.#options,
+      backend: this.#backend,
+      encoding: this.#encoding,
+      live: this.#live,
+      closeFirst: (close) => {
+        this.#checkOpen();
+        const dependents = (this.#dependents ??= new Set());
+        dependents.add(close);
+        return () => dependents.delete(close);
+      },
+    };
   }
 
   get #writer(): CredentialWriter<T> {

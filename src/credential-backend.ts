@@ -1,3 +1,4 @@
+import type { AttemptBackend } from './attempts.js';
 import type { ChangeOrigin } from './credential-change.js';
 import type { Clock } from './clock.js';
 import type { LinkStatus, NotificationMode, StoreStatus } from './store-status.js';
@@ -38,6 +39,11 @@ export type Hint =
       readonly reason: string | undefined;
     };
 
+/** A re-authentication may have ended; says nothing about the key. */
+export interface AttemptHint {
+  readonly type: 'attempt';
+}
+
 /** The condition of the feed of one key. A value; replaced as a whole. */
 export interface KeyFeed {
   readonly link: Exclude<LinkStatus, 'idle'>;
@@ -72,7 +78,7 @@ export function createKeyFeed(condition: Omit<KeyFeed, 'fresh'>): KeyFeed {
 
 /** The watching side of one key. Must not throw. */
 export interface KeyWatcher {
-  hint(hint: Hint): void;
+  hint(hint: Hint | AttemptHint): void;
   feed(feed: KeyFeed): void;
   /** Asks for an observation soon. `false`: one cannot be issued now (busy). */
   poll(): boolean;
@@ -133,6 +139,8 @@ export interface CredentialBackend {
   remove(
     request: RemoveRequest,
   ): Promise<{ readonly removed: boolean; readonly announced: boolean }>;
+  /** The right to do something about a credential once for all nodes. */
+  readonly attempts: AttemptBackend;
   /** Reports the feed of a key from now on, first in a later turn. */
   watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch;
   /** Lets go of all resources; never rejects, and settles within `timeoutMs`. */

@@ -43,6 +43,10 @@ export class Withdrawal {
     return this.#controller.signal;
   }
 
+  get withdrawn(): boolean {
+    return this.#withdrawn;
+  }
+
   withdraw(reason: unknown): void {
     if (this.#withdrawn) return;
     this.#withdrawn = true;

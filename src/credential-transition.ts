@@ -158,7 +158,8 @@ function seenAnew<T>(
     known.state.type === 'present' && !when.abortOnSaved
       ? withdrawalOf(known.state.snapshot)
       : undefined;
-  const snapshot = hold(sighting, replaces, when);
+  // What was rejected is withdrawn already; what comes after it is not.
+  const snapshot = hold(sighting, replaces?.withdrawn ? undefined : replaces, when);
   if (isOver(end, when.now)) {
     const next: Known<T> = {
       state: { type: 'expired', previous: snapshot, expiresAt: end },

@@ -12,6 +12,7 @@ export type CredstreamErrorCode =
   | 'OUTCOME_UNKNOWN'
   | 'REFUSED'
   | 'TIMEOUT'
+  | 'REAUTHENTICATION_FAILED'
   | 'CLOSED';
 
 /**
@@ -178,6 +179,33 @@ export class TimeoutError extends CredstreamError {
 }
 
 /**
+ * Why there are no credentials to be had. `fatal`: the last attempt failed for good, until new credentials are saved · `cleared`: they were
+ * cleared, and `whenCleared` is `stay` · `short-lived`: the new ones end before `minValidityMs`.
+ *
+ * @public
+ */
+export type ReauthenticationFailure = 'fatal' | 'cleared' | 'short-lived';
+
+/**
+ * There are no valid credentials, and asking again will not help: somebody has to log in, or to ask for less.
+ *
+ * @public
+ */
+export class ReauthenticationError extends CredstreamError {
+  readonly code = 'REAUTHENTICATION_FAILED';
+  /** What stands in the way. */
+  readonly reason: ReauthenticationFailure;
+  /** OAuth's error code of the attempt that failed for good, such as `invalid_grant`, if it was one. */
+  readonly problem: string | undefined;
+
+  constructor(reason: ReauthenticationFailure, message: string, problem?: string) {
+    super(message);
+    this.reason = reason;
+    this.problem = problem;
+  }
+}
+
+/**
  * The store was closed.
  *
  * @public
@@ -204,6 +232,7 @@ export type AnyCredstreamError =
   | OutcomeUnknownError
   | RefusedError
   | TimeoutError
+  | ReauthenticationError
   | ClosedError;
 
 const codes: ReadonlySet<unknown> = new Set<CredstreamErrorCode>([
@@ -215,6 +244,7 @@ const codes: ReadonlySet<unknown> = new Set<CredstreamErrorCode>([
   'OUTCOME_UNKNOWN',
   'REFUSED',
   'TIMEOUT',
+  'REAUTHENTICATION_FAILED',
   'CLOSED',
 ]);
 

@@ -1,4 +1,5 @@
 import { Observable, Subject } from 'rxjs';
+import type { AttemptHint } from './credential-backend.js';
 import type { CredentialChange } from './credential-change.js';
 import type { CredentialState } from './credential-state.js';
 import type { StoreStatus } from './store-status.js';
@@ -7,7 +8,8 @@ import type { StoreStatus } from './store-status.js';
 export type Fact<T> =
   | { readonly type: 'state'; readonly state: CredentialState<T> }
   | { readonly type: 'change'; readonly change: CredentialChange<T> }
-  | { readonly type: 'status'; readonly status: StoreStatus };
+  | { readonly type: 'status'; readonly status: StoreStatus }
+  | AttemptHint;
 
 /** Tells facts to whoever listens; those caused while one is being told wait their turn, so that everybody sees the same order. */
 export class FactTeller<T> {

@@ -52,6 +52,7 @@ export {
   InvalidOptionError,
   isCredstreamError,
   OutcomeUnknownError,
+  ReauthenticationError,
   RefusedError,
   TimeoutError,
   UnavailableError,
@@ -59,6 +60,7 @@ export {
   type AnyCredstreamError,
   type CredstreamErrorCode,
   type EncodeFailure,
+  type ReauthenticationFailure,
   type UnreadableReason,
 } from './errors.js';
 export { CredentialMemory, type CredentialMemoryOptions } from './memory/credential-memory.js';
@@ -66,6 +68,26 @@ export {
   MemoryCredentialStore,
   type MemoryCredentialStoreOptions,
 } from './memory/memory-credential-store.js';
+export type {
+  AuthenticateRequest,
+  CredentialsOptions,
+  DiscardReason,
+  ReauthenticatorOptions,
+  UseContext,
+  UseOptions,
+} from './reauthentication/reauthentication-options.js';
+export type {
+  ReauthenticationAuthenticating,
+  ReauthenticationBackingOff,
+  ReauthenticationCause,
+  ReauthenticationClosed,
+  ReauthenticationCounts,
+  ReauthenticationFailed,
+  ReauthenticationIdle,
+  ReauthenticationState,
+  ReauthenticationWaiting,
+} from './reauthentication/reauthentication-state.js';
+export { Reauthenticator } from './reauthentication/reauthenticator.js';
 export {
   RedisCredentialStore,
   type RedisCredentialStoreOptions,

@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs';
 import type { ChangeSource, CredentialChange } from './credential-change.js';
 import { withdraws } from './credential-change.js';
 import type {
+  AttemptHint,
   CredentialBackend,
   Hint,
   KeyFeed,
@@ -148,6 +149,16 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     return this.#time?.deadlines.add(instant, { due });
   }
 
+  /** The server's clock as far as it is known, at its latest; this machine's before the first observation. */
+  serverNow(): number {
+    return this.#time?.latest() ?? this.#backend.clock.now();
+  }
+
+  /** Whether the bytes of an expired credential are gone too. */
+  get bytesGone(): boolean {
+    return this.#known.state.type === 'expired' && this.#known.digest === undefined;
+  }
+
   /** Whether this very snapshot is what is known and may be shown; it may be just past its end. */
   holds(snapshot: CredentialSnapshot<T>): boolean {
     const { state } = this.#known;
@@ -167,7 +178,11 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     this.#facts.complete();
   }
 
-  hint(hint: Hint): void {
+  hint(hint: Hint | AttemptHint): void {
+    if (hint.type === 'attempt') {
+      this.#facts.tell(hint);
+      return;
+    }
     this.#labels.note(hint);
     this.#loop?.mark();
   }

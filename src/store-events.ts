@@ -97,6 +97,8 @@ export class StoreEvents<T> {
         this.#emitter.emit(fact.change.type, fact.change);
         this.#emitter.emit('change', fact.change);
         break;
+      case 'attempt':
+        break;
     }
   }
 }

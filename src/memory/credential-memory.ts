@@ -1,5 +1,5 @@
 import { systemClock, type Clock } from '../clock.js';
-import type { Hint } from '../credential-backend.js';
+import type { AttemptHint, Hint } from '../credential-backend.js';
 import { isOver } from '../credential-state.js';
 import { checkClock, checkFunction, checkMs, checkNames } from '../option-checks.js';
 
@@ -25,7 +25,7 @@ interface Entry {
 
 /** A store that is connected to the memory. */
 export interface MemoryClient {
-  hint(key: string, hint: Hint): void;
+  hint(key: string, hint: Hint | AttemptHint): void;
   gap(gap: 'link' | 'data', connected: boolean): void;
 }
 
@@ -173,7 +173,7 @@ export class CredentialMemory {
   }
 
   /** @internal */
-  tell(key: string, hint: Hint): void {
+  tell(key: string, hint: Hint | AttemptHint): void {
     if (!this.#connected) return;
     for (const client of this.#clients) client.hint(key, hint);
   }

@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
+import type { AttemptBackend } from '../attempts.js';
 import type { Clock } from '../clock.js';
 import {
   createKeyFeed,
+  type AttemptHint,
   type CredentialBackend,
   type Expected,
   type Hint,
@@ -15,6 +17,7 @@ import {
 import { digest } from '../encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
 import { ServerTime } from '../server-time.js';
+import { markCleared, MemoryAttempts } from './memory-attempts.js';
 import type { CredentialMemory } from './credential-memory.js';
 
 interface Watched {
@@ -36,6 +39,7 @@ export class MemoryBackend implements CredentialBackend {
   readonly #leave: () => void;
   #feed: KeyFeed;
   #lastProofAt: number;
+  #attempts: MemoryAttempts | undefined;
   #closed = false;
 
   constructor(memory: CredentialMemory) {
@@ -108,6 +112,7 @@ export class MemoryBackend implements CredentialBackend {
     return this.#request(() => {
       if (!this.#matches(key, expected)) return conflict;
       const removed = this.#memory.drop(key);
+      markCleared(this.#memory, key);
       if (removed) {
         this.#memory.tell(key, {
           type: 'removed',
@@ -118,6 +123,13 @@ export class MemoryBackend implements CredentialBackend {
       }
       return () => ({ removed, announced: true });
     });
+  }
+
+  get attempts(): AttemptBackend {
+    return (this.#attempts ??= new MemoryAttempts(this.#memory, {
+      node: this.node,
+      request: (execute) => this.#request(execute),
+    }));
   }
 
   watch(key: string, _maxBytes: number, watcher: KeyWatcher): KeyWatch {
@@ -179,10 +191,11 @@ export class MemoryBackend implements CredentialBackend {
     });
   }
 
-  #hint(key: string, hint: Hint): void {
+  #hint(key: string, hint: Hint | AttemptHint): void {
     const { generation } = this.#feed;
-    const own = typeof hint.origin === 'object' && hint.origin.node === this.node;
-    const labeled: Hint = own ? { ...hint, origin: 'self' } : hint;
+    const own =
+      hint.type !== 'attempt' && typeof hint.origin === 'object' && hint.origin.node === this.node;
+    const labeled: Hint | AttemptHint = own ? { ...hint, origin: 'self' } : hint;
     this.clock.nextTurn(() => {
       if (generation !== this.#feed.generation) return;
       for (const one of this.#watched) if (one.key === key) one.watcher.hint(labeled);

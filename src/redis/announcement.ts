@@ -1,8 +1,9 @@
-import type { Hint } from '../credential-backend.js';
+import type { AttemptHint, Hint } from '../credential-backend.js';
 
 /** What a write tells beside the keyspace notification: kind, node, time, reason. Never the value, nor anything derived from it. */
 export interface Announcement {
-  readonly kind: 'saved' | 'cleared';
+  /** `attempt`: a re-authentication has ended without a write. */
+  readonly kind: 'saved' | 'cleared' | 'attempt';
   readonly node: string;
   readonly at: number;
   readonly reason: string | undefined;
@@ -16,10 +17,11 @@ export function encodeAnnouncement({ kind, node, at, reason }: Announcement): st
 }
 
 /** Reads a message that anybody may have sent: as a hint, with whatever labels it can give. */
-export function hintFrom(message: string, self: string): Hint {
+export function hintFrom(message: string, self: string): Hint | AttemptHint {
   const { kind, node, reason } = parse(message);
   const origin =
     typeof node !== 'string' ? 'unknown' : node === self ? 'self' : ({ node } as const);
+  if (kind === 'attempt') return { type: 'attempt' };
   const why = typeof reason === 'string' ? reason : undefined;
   return kind === 'cleared'
     ? { type: 'removed', as: 'cleared', origin, reason: why }

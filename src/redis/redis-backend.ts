@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import type { AttemptBackend } from '../attempts.js';
 import type { Clock } from '../clock.js';
 import type {
   CredentialBackend,
@@ -11,6 +12,7 @@ import type {
 import { ClosedError } from '../errors.js';
 import { encodeAnnouncement } from './announcement.js';
 import type { Commanding } from './command-link.js';
+import { RedisAttempts } from './redis-attempts.js';
 import { RedisHub } from './redis-hub.js';
 import { announcementChannel } from './redis-keys.js';
 import type { RedisSettings } from './redis-settings.js';
@@ -20,6 +22,7 @@ import { RedisWriting, type Publication } from './redis-writing.js';
 export class RedisBackend implements CredentialBackend {
   readonly #hub: RedisHub;
   readonly #settings: RedisSettings;
+  #attempts: RedisAttempts | undefined;
   #closed = false;
 
   /** @throws InvalidOptionError */
@@ -62,6 +65,10 @@ export class RedisBackend implements CredentialBackend {
     const result = await this.#writing(commanding).remove(request, publication);
     this.#learn(commanding, result.announced);
     return result;
+  }
+
+  get attempts(): AttemptBackend {
+    return (this.#attempts ??= new RedisAttempts(this.#hub, this.#settings.replyTimeoutMs));
   }
 
   watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch {

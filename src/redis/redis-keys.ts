@@ -14,6 +14,11 @@ export function helperKey(kind: string, key: string, name: string): string {
   return `${RESERVED_PREFIX}${kind}:{${slotTag(key)}}:${name}`;
 }
 
+/** Remembers for a while that the credential was cleared on purpose. */
+export function clearedKey(key: string): string {
+  return helperKey('cleared', key, key);
+}
+
 /** What to put in braces to land in the slot of `key`. Braces around any key would break those that hold braces themselves. */
 export function slotTag(key: string): string {
   const own = hashTag(key);

@@ -1,4 +1,5 @@
 import type { ChainableCommander } from 'ioredis';
+import { CLEARED_MS } from '../attempts.js';
 import type { Expected, RemoveRequest, TimeToLive, WriteRequest } from '../credential-backend.js';
 import {
   ConflictError,
@@ -8,13 +9,13 @@ import {
   UnreadableError,
 } from '../errors.js';
 import { LinkLostError, replyWord, writeFailure } from './redis-errors.js';
-import { helperKey } from './redis-keys.js';
+import { clearedKey, helperKey } from './redis-keys.js';
 import type { RedisLink } from './redis-link.js';
 import { runScript } from './redis-observing.js';
 import { WRITE_IF } from './redis-scripts.js';
 
 /** How long a staged copy outlives a process that dies before its script ran. */
-const STAGE_MS = 10_000;
+export const STAGE_MS: number = 10_000;
 
 /** How a write is told to others. */
 export interface Publication {
@@ -74,8 +75,11 @@ export class RedisWriting {
         ['del', 'none'],
         publication,
       );
+      await this.#markCleared(key);
       return { removed: true, announced };
     }
+    // Ahead of the removal, so that nobody can find the key gone without knowing why.
+    void this.#markCleared(key);
     const command: Command = (chain) => chain.del(key);
     const { reply, announced } = await this.#transact(publication, command).catch(
       (error: unknown) => {
@@ -86,6 +90,14 @@ export class RedisWriting {
       },
     );
     return { removed: Number(reply) > 0, announced };
+  }
+
+  /** So that no re-authentication undoes it. Who may not leave the mark does without. */
+  async #markCleared(key: string): Promise<void> {
+    const mark = clearedKey(key);
+    await this.#link
+      .call((client) => client.set(mark, '1', 'PX', CLEARED_MS))
+      .catch(() => undefined);
   }
 
   #setIf(

@@ -1,4 +1,4 @@
-import type { Hint, KeyFeed, KeyWatcher } from '../credential-backend.js';
+import type { AttemptHint, Hint, KeyFeed, KeyWatcher } from '../credential-backend.js';
 
 /** A key that is watched, by however many watchers, and how Redis lets us hear of it on the present link. */
 export interface WatchedKey {
@@ -52,7 +52,7 @@ export class WatchedKeys {
     for (const watched of this) watched.heard = undefined;
   }
 
-  hint(key: string, hint: Hint): void {
+  hint(key: string, hint: Hint | AttemptHint): void {
     const watchers = this.#keys.get(key)?.watchers;
     if (watchers !== undefined) for (const watcher of watchers) watcher.hint(hint);
   }

@@ -63,8 +63,9 @@ describe('an announcement', () => {
     fc.assert(
       fc.property(message, (text) => {
         const hint = hintFrom(text, SELF);
-        expect(['written', 'removed']).toContain(hint.type);
-        expect(['string', 'undefined']).toContain(typeof hint.reason);
+        expect(['written', 'removed', 'attempt']).toContain(hint.type);
+        const reason = 'reason' in hint ? hint.reason : undefined;
+        expect(['string', 'undefined']).toContain(typeof reason);
         expect(Object.getPrototypeOf(hint)).toBe(Object.prototype);
       }),
     );

@@ -58,6 +58,14 @@ class ShuffledBackend implements CredentialBackend {
   readonly write = unused;
   readonly remove = unused;
   readonly observe = unused;
+  readonly attempts = {
+    replyTimeoutMs: unused,
+    start: unused,
+    renew: unused,
+    commit: unused,
+    end: unused,
+    absolve: unused,
+  };
 
   later(label: string): Promise<void> {
     return this.#scheduler.schedule(Promise.resolve(), label);

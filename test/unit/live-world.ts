@@ -65,7 +65,7 @@ export function liveWorld({ serverAheadMs, ...options }: Options = {}): LiveWorl
   live.facts$.subscribe((fact) => {
     if (fact.type === 'change') changes.push(fact.change);
     else if (fact.type === 'state') states.push(fact.state);
-    else statuses.push(fact.status);
+    else if (fact.type === 'status') statuses.push(fact.status);
   });
   return {
     backend,

@@ -35,6 +35,14 @@ export class ScriptedBackend implements CredentialBackend {
   readonly node = 'this-node';
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
+  readonly attempts = {
+    replyTimeoutMs: unused,
+    start: unused,
+    renew: unused,
+    commit: unused,
+    end: unused,
+    absolve: unused,
+  };
   readonly requests: Request[] = [];
   /** How many looks were asked for. */
   looks = 0;

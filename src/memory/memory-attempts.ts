@@ -1,0 +1,199 @@
+import {
+  CLEARED_MS,
+  RECORD_MS,
+  SAME_END_MS,
+  type AttemptBackend,
+  type AttemptName,
+  type AttemptRecord,
+  type AttemptStart,
+  type CommitAttempt,
+  type CommitOutcome,
+  type EndAttempt,
+  type RenewAttempt,
+  type RenewOutcome,
+  type StartAttempt,
+} from '../attempts.js';
+import { digest } from '../encoding.js';
+import type { CredentialMemory } from './credential-memory.js';
+
+/** How the attempts reach the memory: as all other requests do. */
+export interface MemoryRequests {
+  readonly node: string;
+  request<R>(execute: () => () => R): Promise<R>;
+}
+
+const recordKey = (key: string): string => `credstream:attempt:${key}`;
+const clearedKey = (key: string): string => `credstream:cleared:${key}`;
+
+/** Remembers that a credential was cleared on purpose. */
+export function markCleared(memory: CredentialMemory, key: string): void {
+  memory.put(clearedKey(key), Buffer.from('1'), memory.now() + CLEARED_MS);
+}
+
+/** The attempts at credentials in one memory, by the same rules as the scripts of Redis. */
+export class MemoryAttempts implements AttemptBackend {
+  readonly #memory: CredentialMemory;
+  readonly #requests: MemoryRequests;
+
+  constructor(memory: CredentialMemory, requests: MemoryRequests) {
+    this.#memory = memory;
+    this.#requests = requests;
+  }
+
+  replyTimeoutMs(): number {
+    return 0;
+  }
+
+  start(request: StartAttempt): Promise<AttemptStart> {
+    const { key, id, leaseMs, minIntervalMs, endsAt } = request;
+    return this.#at(key, (now, old): AttemptStart => {
+      const ends = endsAt === undefined ? undefined : String(endsAt);
+      if (old?.id === id) {
+        const record = old.outcome === 'running' ? { ...old, leaseEndsAt: now + leaseMs } : old;
+        return { type: 'started', record: this.#store(key, record), inDoubt: false };
+      }
+      if (old !== undefined) {
+        if (old.outcome === 'running' && old.leaseEndsAt > now)
+          return { type: 'held', record: old, leftMs: old.leaseEndsAt - now };
+        if (old.outcome === 'fatal' && isSame(old.endsAt, ends))
+          return { type: 'fatal', record: old, leftMs: 0 };
+        if (old.notBefore > now) return { type: 'early', record: old, leftMs: old.notBefore - now };
+      }
+      const cleared = !this.#stored(key) && this.#memory.peek(clearedKey(key)) !== undefined;
+      if (cleared && request.although !== 'cleared') return { type: 'cleared' };
+      this.#memory.drop(clearedKey(key));
+      const record = this.#store(key, {
+        id,
+        node: this.#requests.node,
+        number: (old?.number ?? 0) + 1,
+        startedAt: now,
+        leaseEndsAt: now + leaseMs,
+        outcome: 'running',
+        failures: old?.failures ?? 0,
+        notBefore: now + minIntervalMs,
+        endsAt: ends,
+      });
+      const inDoubt = old?.outcome === 'running' || old?.outcome === 'unanswered';
+      return { type: 'started', record, inDoubt };
+    });
+  }
+
+  renew({ key, id, leaseMs, number, failures }: RenewAttempt): Promise<RenewOutcome> {
+    return this.#at(key, (now, old): RenewOutcome => {
+      if (old !== undefined && old.id !== id) return 'superseded';
+      if (old !== undefined && old.outcome !== 'running') return 'ended';
+      this.#store(key, {
+        ...(old ?? this.#lost(id, now, number, failures)),
+        leaseEndsAt: now + leaseMs,
+      });
+      return 'held';
+    });
+  }
+
+  commit(request: CommitAttempt): Promise<CommitOutcome> {
+    const { key, id, bytes, ttl, expected, number, failures, pauseMs } = request;
+    return this.#at(key, (now, old): CommitOutcome => {
+      if (old !== undefined && old.id !== id) return 'superseded';
+      if (old?.outcome === 'committed') return 'committed';
+      if (this.#memory.peek(clearedKey(key)) !== undefined) return 'cleared';
+      const held = this.#memory.peek(key);
+      if (held !== undefined && !held.bytes.equals(bytes)) {
+        if (expected === 'absent' || digest(held.bytes) !== expected.digest) return 'conflict';
+      }
+      if (held === undefined && expected !== 'absent' && old !== undefined) {
+        const due = request.expectedTtlEnd !== undefined && now >= request.expectedTtlEnd;
+        if (!request.evicted && !due) return 'cleared';
+      }
+      const keep = ttl === 'keep' ? held?.expiresAt : undefined;
+      const end = typeof ttl === 'number' ? this.#memory.now() + ttl : keep;
+      this.#memory.put(key, Buffer.from(bytes), end);
+      this.#store(key, {
+        ...(old ?? this.#lost(id, now, number, failures)),
+        number,
+        failures,
+        leaseEndsAt: 0,
+        outcome: 'committed',
+        notBefore: now + pauseMs,
+      });
+      const origin = { node: this.#requests.node };
+      this.#memory.tell(key, { type: 'written', origin, reason: undefined });
+      return 'committed';
+    });
+  }
+
+  end({ key, id, outcome, number, failures, pauseMs, endsAt, problem }: EndAttempt): Promise<void> {
+    return this.#at(key, (now, old) => {
+      if (old !== undefined && (old.id !== id || old.outcome === 'committed')) return;
+      this.#store(key, {
+        ...(old ?? this.#lost(id, now, number, failures)),
+        failures,
+        leaseEndsAt: 0,
+        outcome,
+        notBefore: now + pauseMs,
+        endsAt: endsAt === undefined ? undefined : String(endsAt),
+        problem,
+      });
+      this.#memory.tell(key, { type: 'attempt' });
+    });
+  }
+
+  absolve({ key, id }: AttemptName): Promise<void> {
+    return this.#at(key, (_now, old) => {
+      if (this.#stored(key)) this.#memory.drop(clearedKey(key));
+      if (old?.id !== id || old.outcome !== 'fatal') return;
+      this.#store(key, { ...old, outcome: 'needless', failures: 0, notBefore: 0 });
+    });
+  }
+
+  #at<R>(key: string, decide: (now: number, old: AttemptRecord | undefined) => R): Promise<R> {
+    return this.#requests.request(() => {
+      const result = decide(Math.floor(this.#memory.now()), this.#load(key));
+      return () => result;
+    });
+  }
+
+  #stored(key: string): boolean {
+    const size = this.#memory.peek(key)?.bytes.length ?? 0;
+    return size > 0;
+  }
+
+  #load(key: string): AttemptRecord | undefined {
+    const entry = this.#memory.peek(recordKey(key));
+    if (entry === undefined) return undefined;
+    try {
+      return JSON.parse(entry.bytes.toString()) as AttemptRecord;
+    } catch {
+      // Whatever else lies there was not written by an attempt.
+      return undefined;
+    }
+  }
+
+  #store(key: string, record: AttemptRecord): AttemptRecord {
+    this.#memory.put(
+      recordKey(key),
+      Buffer.from(JSON.stringify(record)),
+      this.#memory.now() + RECORD_MS,
+    );
+    return record;
+  }
+
+  /** What stands for a record that was lost with all other data. */
+  #lost(id: string, now: number, number: number, failures: number): AttemptRecord {
+    const { node } = this.#requests;
+    return {
+      id,
+      node,
+      number,
+      startedAt: now,
+      leaseEndsAt: 0,
+      outcome: 'running',
+      failures,
+      notBefore: 0,
+    };
+  }
+}
+
+function isSame(a: string | undefined, b: string | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return Math.abs(Number(a) - Number(b)) <= SAME_END_MS;
+}

@@ -1,0 +1,230 @@
+import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../attempts.js';
+import { callSafely } from '../callbacks.js';
+import { digestOf } from '../credential-snapshot.js';
+import { digest } from '../encoding.js';
+import { earlier } from '../sight.js';
+import { withDeadline } from '../waiting.js';
+import { pauseAfter } from './back-off.js';
+import { commit, type AfterCommit } from './commit.js';
+import { fatalCode } from './fatal-errors.js';
+import { Lease } from './lease.js';
+import type { AttemptContext, Found, Need } from './need.js';
+import type { AuthenticateRequest, DiscardReason } from './reauthentication-options.js';
+
+/** `authenticate` did not answer: in time, or before everybody stopped waiting. */
+class Unanswered extends Error {}
+
+const AGAIN = { initialMs: 100, maxMs: 5_000 };
+const END_TRIES = 3;
+
+/** One attempt of this node, from the lease that it holds to the outcome that all others hear of. */
+export class AttemptRun<T> {
+  readonly #context: AttemptContext<T>;
+  readonly #need: Need<T>;
+  readonly #record: AttemptRecord;
+  readonly #inDoubt: boolean;
+  readonly #abort = new AbortController();
+  readonly #lease: Lease;
+  readonly #startedAt: number;
+  readonly #abandoned: Promise<never>;
+  #giveUp: (error: Error) => void = () => undefined;
+
+  constructor(context: AttemptContext<T>, need: Need<T>, record: AttemptRecord, inDoubt: boolean) {
+    this.#context = context;
+    this.#need = need;
+    this.#record = record;
+    this.#inDoubt = inDoubt;
+    const { backend, key } = context.parts;
+    this.#startedAt = backend.clock.monotonic();
+    const { leaseMs } = context.options;
+    const { id, number, failures } = record;
+    this.#lease = new Lease(backend, { key, id, leaseMs, number, failures }, () => {
+      this.#abort.abort(new Error('another node has started to re-authenticate'));
+    });
+    this.#abandoned = new Promise((_, reject) => {
+      this.#giveUp = reject;
+    });
+    this.#abandoned.catch(() => undefined);
+  }
+
+  /** Resolves when the outcome is known and this node's own view is at least as new; never rejects. */
+  async run(): Promise<void> {
+    this.#lease.keep();
+    try {
+      const found = await this.#find();
+      if (found !== undefined) await this.#authenticate(found);
+      else {
+        this.#context.counts.needless += 1;
+        await this.#end({ outcome: 'needless' });
+      }
+    } catch {
+      // Redis could not be asked, or not be told the end: the lease runs out by itself, and whoever asks next sees why.
+    } finally {
+      this.#lease.drop();
+    }
+    if (!this.#context.pauses.ended) await this.#context.parts.live.refreshed();
+  }
+
+  /** Stops waiting for what does not come, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
+  abandon(): void {
+    this.#lease.drop();
+    this.#giveUp(new Unanswered());
+    this.#abort.abort(new Error('the reauthenticator was closed'));
+  }
+
+  /** What is stored, if it is still what new credentials are needed instead of. */
+  async #find(): Promise<Found<T> | undefined> {
+    const { backend, key, options, encoding } = this.#context.parts;
+    const { snapshot, cause } = this.#need;
+    const { content, expiresAt: ttlEnd } = await backend.observe(key, options.maxBytes);
+    if (content.type === 'absent')
+      return snapshot === undefined
+        ? { expected: 'absent', previous: undefined, end: undefined, ttlEnd: undefined }
+        : undefined;
+    if (content.type === 'foreign' || snapshot === undefined) return undefined;
+    const name = digest(content.bytes);
+    if (name !== digestOf(snapshot)) return undefined;
+    const decoded = await encoding.decodeHeld(content);
+    if (decoded.type === 'unreadable') return undefined;
+    const end = earlier(decoded.logicalEnd, ttlEnd);
+    const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
+    if (cause !== 'rejected' && moved) return undefined;
+    return { expected: { digest: name }, previous: decoded.credentials, end, ttlEnd };
+  }
+
+  async #authenticate(found: Found<T>): Promise<void> {
+    const { options, counts, parts } = this.#context;
+    counts.calls += 1;
+    if (this.#inDoubt) counts.takeovers += 1;
+    const call = new Promise<T>((resolve) => {
+      resolve(options.authenticate(this.#request(found)));
+    });
+    let credentials: T;
+    try {
+      credentials = await withDeadline(
+        parts.backend.clock,
+        Promise.race([call, this.#abandoned]),
+        options.attemptTimeoutMs,
+        () => new Unanswered(),
+      );
+    } catch (error) {
+      if (!(error instanceof Unanswered)) {
+        await this.#failed(error, found);
+        return;
+      }
+      // What still comes may hold the only valid refresh token.
+      call
+        .then((late) => this.#settle(late, found))
+        .then(
+          () => parts.live.refreshed(),
+          () => undefined,
+        );
+      await this.#unanswered();
+      return;
+    }
+    const outcome = await this.#settle(credentials, found);
+    if (outcome === 'unchanged') await this.#end({ outcome, ...this.#failure() });
+    else if (outcome === 'unusable') await this.#end({ outcome: 'failed', ...this.#failure() });
+    else if (outcome !== 'committed') await this.#end({ outcome: 'discarded' });
+  }
+
+  #request({ previous }: Found<T>): AuthenticateRequest<T> {
+    const { number: attempt } = this.#record;
+    const base = { attempt, signal: this.#abort.signal, inDoubt: this.#inDoubt };
+    const { cause, reason } = this.#need;
+    return cause === 'absent' || cause === 'cleared'
+      ? { ...base, cause, previous: undefined, reason: undefined }
+      : { ...base, cause, previous: previous as T, reason };
+  }
+
+  /** Stores new credentials, or hands over those that cannot be. */
+  async #settle(credentials: T, found: Found<T>) {
+    const { counts } = this.#context;
+    const outcome = await commit(this.#context, this.#record, found, credentials, (over) =>
+      this.#afterCommit(over),
+    );
+    if (outcome === 'committed' || outcome === 'unchanged') counts[outcome] += 1;
+    else this.#discard(credentials, outcome);
+    return outcome;
+  }
+
+  async #unanswered(): Promise<void> {
+    if (this.#context.pauses.ended) return;
+    this.#context.counts.unanswered += 1;
+    this.#abort.abort(new Error('the attempt took longer than attemptTimeoutMs'));
+    await this.#end({ outcome: 'unanswered', ...this.#failure() });
+  }
+
+  async #failed(error: unknown, { end }: Found<T>): Promise<void> {
+    const { options, counts } = this.#context;
+    const fatal = this.#isFatal(error);
+    counts[fatal ? 'fatal' : 'failed'] += 1;
+    this.#tell('onFailure', options.onFailure, [error, fatal]);
+    const outcome = fatal ? 'fatal' : 'failed';
+    await this.#end({ outcome, endsAt: end, problem: fatalCode(error), ...this.#failure() });
+  }
+
+  #isFatal(error: unknown): boolean {
+    const { options, parts } = this.#context;
+    try {
+      return options.isFatal(error);
+    } catch (failure) {
+      parts.options.onCallbackError(failure, 'isFatal');
+      return false;
+    }
+  }
+
+  /** Credentials that have ended already are stored all the same, for their refresh token; but they are no progress. */
+  #afterCommit(over: boolean): AfterCommit {
+    return over ? this.#failure() : { failures: 0, pauseMs: this.#restOfInterval() };
+  }
+
+  #failure(): AfterCommit {
+    const failures = this.#record.failures + 1;
+    const { backend } = this.#context.parts;
+    const pauseMs = pauseAfter(failures, this.#context.options.backOff, backend.random);
+    return { failures, pauseMs: Math.max(pauseMs, this.#restOfInterval()) };
+  }
+
+  #restOfInterval(): number {
+    const { clock } = this.#context.parts.backend;
+    const { minIntervalMs } = this.#context.options;
+    return Math.max(0, this.#startedAt + minIntervalMs - clock.monotonic());
+  }
+
+  async #end(
+    end: Pick<EndAttempt, 'outcome'> & Partial<Omit<EndAttempt, 'outcome'>>,
+  ): Promise<void> {
+    const { backend, key } = this.#context.parts;
+    const { id, number, failures } = this.#record;
+    this.#lease.drop();
+    const pauseMs = this.#restOfInterval();
+    const common = { key, id, number, failures, pauseMs, endsAt: undefined, problem: undefined };
+    for (let tries = 1; !this.#context.pauses.ended; tries += 1) {
+      try {
+        await backend.attempts.end({ ...common, ...end });
+        return;
+      } catch (error) {
+        if (tries === END_TRIES) throw error;
+        await this.#context.pauses.pause(pauseAfter(tries, AGAIN, backend.random));
+      }
+    }
+  }
+
+  #discard(credentials: T, reason: DiscardReason): void {
+    const { options, counts } = this.#context;
+    counts.discarded += 1;
+    this.#tell('onDiscarded', options.onDiscarded, [credentials, reason]);
+  }
+
+  #tell<A extends unknown[]>(
+    where: string,
+    listener: ((...args: A) => unknown) | undefined,
+    args: A,
+  ): void {
+    if (listener === undefined) return;
+    callSafely(listener, args, (error) => {
+      this.#context.parts.options.onCallbackError(error, where);
+    });
+  }
+}

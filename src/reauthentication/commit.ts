@@ -1,0 +1,71 @@
+import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../attempts.js';
+import { digest } from '../encoding.js';
+import { timeToLive } from '../time-to-live.js';
+import { pauseAfter } from './back-off.js';
+import type { AttemptContext, Found } from './need.js';
+import type { DiscardReason } from './reauthentication-options.js';
+
+const AGAIN = { initialMs: 100, maxMs: 5_000 };
+
+type Prepared = Pick<CommitAttempt, 'bytes' | 'ttl'> & {
+  /** It has ended already. */
+  readonly over: boolean;
+};
+
+/** How the cluster goes on after a commit. */
+export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
+
+/**
+ * Stores what an attempt brought: again and again while Redis does not answer, because it may hold the only valid refresh token.
+ *
+ * @param after - told whether the new credentials have ended already
+ */
+export async function commit<T>(
+  { parts, pauses, wasEvicted }: AttemptContext<T>,
+  { id, number }: AttemptRecord,
+  { expected, ttlEnd }: Found<T>,
+  credentials: T,
+  after: (over: boolean) => AfterCommit,
+): Promise<Exclude<CommitOutcome, DiscardReason> | 'unchanged' | DiscardReason> {
+  const { backend, key, live } = parts;
+  const prepared = await prepare({ parts }, credentials).catch(() => undefined);
+  if (prepared === undefined) return 'unusable';
+  const { bytes, ttl, over } = prepared;
+  if (expected !== 'absent' && digest(bytes) === expected.digest) return 'unchanged';
+  for (let tries = 1; !pauses.ended; tries += 1) {
+    try {
+      const outcome = await backend.attempts.commit({
+        key,
+        id,
+        number,
+        bytes,
+        ttl,
+        expected,
+        expectedTtlEnd: ttlEnd,
+        evicted: wasEvicted(),
+        ...after(over),
+      });
+      if (outcome === 'committed')
+        await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
+      return outcome;
+    } catch {
+      await pauses.pause(pauseAfter(tries, AGAIN, backend.random));
+    }
+  }
+  return 'closed';
+}
+
+/** @throws EncodeError, InvalidOptionError, ClosedError; `undefined` for what could not be read back */
+async function prepare<T>(
+  { parts }: Pick<AttemptContext<T>, 'parts'>,
+  credentials: T,
+): Promise<Prepared | undefined> {
+  const { encoding, live, options } = parts;
+  const { bytes, logicalEnd } = await encoding.encode(credentials);
+  // Nobody may lose a good credential to one that nobody can read.
+  const again = await encoding.decode({ type: 'bytes', bytes });
+  if (again.type === 'unreadable') return undefined;
+  const now = live.serverNow();
+  const ttl = timeToLive(credentials, undefined, logicalEnd, options, () => now);
+  return { bytes, ttl, over: logicalEnd !== undefined && logicalEnd <= now };
+}

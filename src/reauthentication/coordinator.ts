@@ -1,0 +1,270 @@
+import { randomUUID } from 'node:crypto';
+import { BehaviorSubject, type Observable, type Subscription } from 'rxjs';
+import type { AttemptRecord, AttemptStart } from '../attempts.js';
+import type { CredentialSnapshot } from '../credential-snapshot.js';
+import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+import type { Fact } from '../fact-teller.js';
+import type { StoreParts } from '../store-parts.js';
+import { after, withDeadline } from '../waiting.js';
+import { AttemptRun } from './attempt-run.js';
+import { pauseAfter } from './back-off.js';
+import { Demands } from './demands.js';
+import { Lead } from './lead.js';
+import type { AttemptContext, Counter, Need } from './need.js';
+import { Pauses } from './pauses.js';
+import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
+import type { ReauthenticationState } from './reauthentication-state.js';
+import { Standing } from './standing.js';
+
+/** How far nodes that were told the same instant come apart: a share of the wait, up to so much. */
+const SPREAD = 0.1;
+const MOST_SPREAD_MS = 500;
+
+/**
+ * Decides when this node asks for the lease, and what it does with the answer. Whatever happens (a new state, a hint, a demand, a timer)
+ * ends in `#evaluate`, which compares what is needed with what is under way.
+ */
+export class Coordinator<T> {
+  readonly #parts: StoreParts<T>;
+  readonly #options: ResolvedReauthenticatorOptions<T>;
+  readonly #context: AttemptContext<T>;
+  readonly #state$ = new BehaviorSubject<ReauthenticationState>({ type: 'idle' });
+  readonly #standing: Standing<T>;
+  readonly #demands: Demands<T>;
+  readonly #lead: Lead<T>;
+  readonly #pauses: Pauses;
+  readonly #facts: Subscription;
+  readonly #release: () => void;
+  readonly #name = randomUUID();
+  #ids = 0;
+  /** Kept until an answer comes, because asking again by the same id finds a lease whose grant was lost. */
+  #id: string | undefined;
+  #asking: Promise<void> | undefined;
+  #run: { readonly attempt: AttemptRun<T>; readonly done: Promise<void> } | undefined;
+  #cancelPause: (() => void) | undefined;
+  /** How often in a row Redis could not be asked. */
+  #unreachable = 0;
+  #closed = false;
+
+  constructor(parts: StoreParts<T>, options: ResolvedReauthenticatorOptions<T>, counts: Counter) {
+    this.#parts = parts;
+    this.#options = options;
+    const { clock, random } = parts.backend;
+    this.#pauses = new Pauses(clock);
+    this.#demands = new Demands(clock);
+    this.#standing = new Standing(parts, options);
+    const wasEvicted = (): boolean => this.#standing.wasEvicted;
+    this.#context = { parts, options, counts, pauses: this.#pauses, wasEvicted };
+    this.#lead = new Lead(parts.live, options, random, () => {
+      this.#evaluate();
+    });
+    this.#facts = parts.live.facts$.subscribe({
+      next: (fact) => {
+        this.#learn(fact);
+      },
+    });
+    this.#release = parts.live.retain();
+    this.#evaluate();
+  }
+
+  get state(): ReauthenticationState {
+    return this.#state$.value;
+  }
+
+  get state$(): Observable<ReauthenticationState> {
+    return this.#state$.asObservable();
+  }
+
+  /** Valid credentials from memory, if they stay valid for so long. */
+  valid(minValidityMs: number): CredentialSnapshot<T> | undefined {
+    return this.#standing.valid(minValidityMs);
+  }
+
+  demand(
+    minValidityMs: number,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<CredentialSnapshot<T>> {
+    const cause = (): Error | undefined => this.#parts.live.status.error;
+    const demand = this.#demands.add(minValidityMs, timeoutMs, signal, cause);
+    this.#evaluate();
+    return demand;
+  }
+
+  /** Says whether it was the current one. */
+  reject(digest: string, reason: string | undefined): boolean {
+    const current = this.#standing.reject(digest, reason);
+    this.#evaluate();
+    return current;
+  }
+
+  /** Starts nothing new, lets what is under way finish for `drainMs`, and gives it up then. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelPause?.();
+    this.#lead.cancel();
+    for (const demand of this.#demands) demand.reject(new ClosedError());
+    const run = this.#run;
+    const underWay = this.#asking ?? run?.done;
+    if (underWay !== undefined) {
+      const { clock } = this.#parts.backend;
+      const late = (): Error => new ClosedError();
+      await withDeadline(clock, underWay, this.#options.drainMs, late).catch(() => undefined);
+    }
+    this.#pauses.end();
+    run?.attempt.abandon();
+    this.#facts.unsubscribe();
+    this.#release();
+    this.#state$.next({ type: 'closed' });
+    this.#state$.complete();
+  }
+
+  #learn(fact: Fact<T>): void {
+    if (fact.type === 'status') return;
+    if (fact.type === 'change') this.#standing.changed(fact.change);
+    // Whoever waits for this very end need not wait any longer.
+    if (fact.type === 'attempt') this.#cancelPause?.();
+    this.#evaluate();
+  }
+
+  #evaluate(): void {
+    if (this.#closed) return;
+    const standing = this.#standing;
+    const over = standing.replaced();
+    if (over !== undefined) this.#absolve(over.id);
+    this.#lead.follow(standing.present);
+    this.#demands.begin(standing.state);
+    for (const demand of this.#demands) standing.answer(demand);
+    if (this.#asking !== undefined || this.#run !== undefined || standing.fatal !== undefined)
+      return;
+    const need = standing.need(this.#demands.size > 0, (one) => this.#lead.isDue(one));
+    if (need === undefined) this.#rest();
+    else if (this.#cancelPause === undefined) this.#asking = this.#ask(need);
+  }
+
+  /** What stood in the way of the credentials before does not of these. */
+  #absolve(id: string): void {
+    this.#cancelPause?.();
+    const { backend, key } = this.#parts;
+    // Who does not reach Redis now need not: the end of the new credentials tells them apart, but for those without one.
+    backend.attempts.absolve({ key, id }).catch(() => undefined);
+  }
+
+  #rest(): void {
+    this.#cancelPause?.();
+    this.#show({ type: 'idle' });
+  }
+
+  async #ask(need: Need<T>): Promise<void> {
+    const { backend, key } = this.#parts;
+    const { leaseMs, minIntervalMs } = this.#options;
+    const id = (this.#id ??= this.#newId());
+    const although = this.#standing.mayIgnoreClear ? 'cleared' : undefined;
+    const endsAt = need.snapshot?.expiresAt;
+    const start = await backend.attempts
+      .start({ key, id, leaseMs, minIntervalMs, endsAt, although })
+      .catch((error: unknown) => ({ type: 'unreached', error }) as const);
+    this.#asking = undefined;
+    if (start.type === 'unreached') {
+      this.#unreached(start.error);
+      return;
+    }
+    this.#id = undefined;
+    this.#unreachable = 0;
+    await this.#follow(start, need);
+  }
+
+  #newId(): string {
+    this.#ids += 1;
+    return `${this.#name}:${String(this.#ids)}`;
+  }
+
+  #follow(start: AttemptStart, need: Need<T>): Promise<void> | undefined {
+    if (start.type === 'started') {
+      if (this.#closed) return this.#giveBack(start.record);
+      this.#begin(start.record, need, start.inDoubt);
+      return undefined;
+    }
+    if (this.#closed) return undefined;
+    if (start.type === 'cleared') {
+      this.#standing.wasCleared();
+      this.#evaluate();
+      return undefined;
+    }
+    const { record, leftMs } = start;
+    const { number: attempt, node, problem, failures } = record;
+    const until = this.#parts.backend.clock.now() + leftMs;
+    switch (start.type) {
+      case 'held':
+        this.#show({ type: 'waiting', holder: node, attempt, until });
+        this.#pause(leftMs);
+        break;
+      case 'early':
+        this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
+        this.#pause(leftMs);
+        break;
+      case 'fatal':
+        this.#standing.failed(record);
+        this.#show({ type: 'failed', attempt, node, problem });
+        this.#evaluate();
+        break;
+    }
+    return undefined;
+  }
+
+  #begin(record: AttemptRecord, need: Need<T>, inDoubt: boolean): void {
+    const attempt = new AttemptRun(this.#context, need, record, inDoubt);
+    const since = this.#parts.backend.clock.now();
+    this.#show({ type: 'authenticating', attempt: record.number, cause: need.cause, since });
+    const done = attempt.run().then(() => {
+      this.#run = undefined;
+      // What is still needed is asked for again, and the record tells how to go on.
+      this.#evaluate();
+    });
+    this.#run = { attempt, done };
+  }
+
+  /** The lease came when nobody wanted it any longer. */
+  async #giveBack({ id, number, failures }: AttemptRecord): Promise<void> {
+    const { backend, key } = this.#parts;
+    const end = { key, id, number, failures, pauseMs: 0, endsAt: undefined, problem: undefined };
+    await backend.attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
+  }
+
+  #unreached(error: unknown): void {
+    if (this.#closed) return;
+    this.#unreachable += 1;
+    const { backend } = this.#parts;
+    const pauseMs = pauseAfter(this.#unreachable, this.#options.backOff, backend.random);
+    const known =
+      error instanceof UnavailableError ||
+      error instanceof RefusedError ||
+      error instanceof OutcomeUnknownError;
+    this.#show({
+      type: 'backing-off',
+      attempt: undefined,
+      failures: 0,
+      nextAt: backend.clock.now() + pauseMs,
+      error: known ? error : undefined,
+    });
+    this.#pause(pauseMs);
+  }
+
+  #pause(ms: number): void {
+    const { clock, random } = this.#parts.backend;
+    const spread = Math.min(ms * SPREAD, MOST_SPREAD_MS) * random();
+    const cancel = after(clock, ms + spread, () => {
+      this.#cancelPause = undefined;
+      this.#evaluate();
+    });
+    this.#cancelPause = () => {
+      this.#cancelPause = undefined;
+      cancel();
+    };
+  }
+
+  #show(state: ReauthenticationState): void {
+    if (this.state.type === 'idle' && state.type === 'idle') return;
+    this.#state$.next(state);
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * OAuth's answers (RFC 6749 section 5.2, RFC 8628, OpenID Connect) that the same request will get again: only other credentials, another client
+ * or another configuration help.
+ */
+const FATAL: ReadonlySet<unknown> = new Set([
+  'invalid_grant',
+  'invalid_client',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'access_denied',
+  'expired_token',
+  'interaction_required',
+  'login_required',
+  'consent_required',
+]);
+
+/** Errors may name their cause, which may name its own; nobody means more than this. */
+const DEPTH = 5;
+
+/**
+ * OAuth's error code in an error of a client library, if it is one that trying again cannot mend.
+ *
+ * Known are the places where `openid-client`, `oauth4webapi` (`error`), `google-auth-library`, `axios` (`response.data.error`), `simple-oauth2`,
+ * `@hapi/boom` (`data.payload.error`), `@azure/msal-node` (`errorCode`), `passport-oauth2` and others (`code`, `body.error`) put it.
+ */
+export function fatalCode(error: unknown): string | undefined {
+  let at: unknown = error;
+  for (let depth = 0; depth < DEPTH && isObject(at); depth += 1) {
+    for (const place of PLACES) {
+      const code = read(at, place);
+      if (FATAL.has(code)) return code as string;
+    }
+    at = read(at, ['cause']);
+  }
+  return undefined;
+}
+
+const PLACES: readonly (readonly string[])[] = [
+  ['error'],
+  ['errorCode'],
+  ['code'],
+  ['body', 'error'],
+  ['data', 'error'],
+  ['data', 'payload', 'error'],
+  ['response', 'data', 'error'],
+  ['response', 'body', 'error'],
+];
+
+function read(from: unknown, path: readonly string[]): unknown {
+  let at: unknown = from;
+  try {
+    for (const name of path) {
+      if (!isObject(at)) return undefined;
+      at = (at as Record<string, unknown>)[name];
+    }
+    return at;
+  } catch {
+    // Getters of others may throw.
+    return undefined;
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}

@@ -1,0 +1,34 @@
+import type { CredentialSnapshot } from '../credential-snapshot.js';
+import type { StoreParts } from '../store-parts.js';
+import type { Pauses } from './pauses.js';
+import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
+import type { ReauthenticationCause, ReauthenticationCounts } from './reauthentication-state.js';
+
+/** Why there should be new credentials, and instead of which. */
+export interface Need<T> {
+  readonly cause: ReauthenticationCause;
+  readonly snapshot: CredentialSnapshot<T> | undefined;
+  /** What was given to `reject`. */
+  readonly reason: string | undefined;
+}
+
+/** The stored bytes that an attempt starts from. */
+export interface Found<T> {
+  readonly expected: { readonly digest: string } | 'absent';
+  readonly previous: T | undefined;
+  readonly end: number | undefined;
+  readonly ttlEnd: number | undefined;
+}
+
+export type Counter = { -readonly [Name in keyof ReauthenticationCounts]: number };
+
+/** What all attempts of one reauthenticator share. */
+export interface AttemptContext<T> {
+  readonly parts: StoreParts<T>;
+  readonly options: ResolvedReauthenticatorOptions<T>;
+  readonly counts: Counter;
+  /** End when nobody waits any longer. */
+  readonly pauses: Pauses;
+  /** Whether the credential was evicted since it was last seen. */
+  readonly wasEvicted: () => boolean;
+}

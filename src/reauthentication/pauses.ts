@@ -1,0 +1,36 @@
+import type { Clock } from '../clock.js';
+import { after } from '../waiting.js';
+
+/** Waits that can all be ended at once, for good. */
+export class Pauses {
+  readonly #clock: Clock;
+  readonly #under = new Set<() => void>();
+  #ended = false;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Resolves after `ms`, or at once when all have ended. */
+  pause(ms: number): Promise<void> {
+    if (this.#ended) return Promise.resolve();
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#under.delete(end);
+        resolve();
+      };
+      const cancel = after(this.#clock, ms, end);
+      this.#under.add(end);
+    });
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const end of [...this.#under]) end();
+  }
+}

@@ -1,0 +1,242 @@
+import type { Observable } from 'rxjs';
+import { partsOf, type BackedCredentialStore } from '../backed-credential-store.js';
+import { digestOf, type CredentialSnapshot } from '../credential-snapshot.js';
+import { ClosedError, InvalidOptionError } from '../errors.js';
+import { checkFunction, checkMs, checkNames, checkReason, checkSignal } from '../option-checks.js';
+import { Coordinator } from './coordinator.js';
+import type { Counter } from './need.js';
+import {
+  resolveReauthenticatorOptions,
+  type CredentialsOptions,
+  type ReauthenticatorOptions,
+  type ResolvedReauthenticatorOptions,
+  type UseContext,
+  type UseOptions,
+} from './reauthentication-options.js';
+import type { ReauthenticationCounts, ReauthenticationState } from './reauthentication-state.js';
+
+/**
+ * Keeps a credential valid: when it is about to end, has ended, or was rejected, one node of the whole cluster calls `authenticate`, and all
+ * others receive the result.
+ *
+ * Watches the store from the moment it is made until `close()`. Closing the store closes it first.
+ *
+ * @remarks
+ * Promised: at most one commit per credential, and one call of `authenticate` per expiry for the whole cluster while leases hold. Not promised:
+ * one call to the provider under pauses longer than the lease, failover of Redis, or loss of its data.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from 'ioredis';
+ * import { Reauthenticator, RedisCredentialStore } from 'credstream';
+ *
+ * interface Tokens {
+ *   accessToken: string;
+ *   refreshToken: string;
+ *   expiresAt: number;
+ * }
+ * declare function refresh(refreshToken: string, signal: AbortSignal): Promise<Tokens>;
+ *
+ * const store = new RedisCredentialStore<Tokens>(new Redis(), {
+ *   key: 'crm:tokens',
+ *   expiresAt: (tokens) => tokens.expiresAt,
+ * });
+ * const auth = new Reauthenticator(store, {
+ *   authenticate: async ({ previous, signal }) => {
+ *     if (previous === undefined) throw new Error('somebody has to log in');
+ *     return refresh(previous.refreshToken, signal);
+ *   },
+ * });
+ * const { accessToken } = await auth.credentials({ minValidityMs: 5_000 });
+ * console.log(accessToken.length);
+ * ```
+ * @public
+ */
+export class Reauthenticator<T> implements AsyncDisposable {
+  readonly #id: string;
+  readonly #options: ResolvedReauthenticatorOptions<T>;
+  readonly #coordinator: Coordinator<T>;
+  readonly #forget: () => void;
+  readonly #counts: Counter = {
+    calls: 0,
+    committed: 0,
+    unchanged: 0,
+    failed: 0,
+    fatal: 0,
+    unanswered: 0,
+    discarded: 0,
+    takeovers: 0,
+    needless: 0,
+  };
+  #closing: Promise<void> | undefined;
+
+  /**
+   * Starts watching.
+   *
+   * @param store - a store of this package; it may be shared with others
+   * @throws InvalidOptionError, ClosedError
+   */
+  constructor(store: BackedCredentialStore<T>, options: ReauthenticatorOptions<T>) {
+    const parts = partsOf(store);
+    if (parts === undefined)
+      throw new InvalidOptionError('store', 'must be a credential store of this package');
+    this.#options = resolveReauthenticatorOptions(options);
+    const shortest = parts.backend.attempts.replyTimeoutMs() * 1.5;
+    if (this.#options.leaseMs < shortest)
+      throw new InvalidOptionError(
+        'leaseMs',
+        `must be at least ${String(shortest)}, one and a half times replyTimeoutMs, or it could not be renewed in time`,
+      );
+    this.#id = parts.id;
+    this.#forget = parts.closeFirst(() => this.close());
+    this.#coordinator = new Coordinator(parts, this.#options, this.#counts);
+  }
+
+  /** What it is doing now. */
+  get state(): ReauthenticationState {
+    return this.#coordinator.state;
+  }
+
+  /** The state at once, then every new one. Never errors, completes with `closed` on `close()`. */
+  get state$(): Observable<ReauthenticationState> {
+    return this.#coordinator.state$;
+  }
+
+  /** What this node has counted so far; a copy. */
+  get counts(): ReauthenticationCounts {
+    return { ...this.#counts };
+  }
+
+  /**
+   * Valid credentials: from memory when they are good, without input or output; else those of the one re-authentication under way. While the
+   * old ones are still valid for `minValidityMs` they are given out, and nobody waits for the new ones.
+   *
+   * @throws TimeoutError, ReauthenticationError (somebody has to log in), UnreadableError, ClosedError, InvalidOptionError, the signal's reason
+   */
+  credentials(options?: CredentialsOptions): Promise<T> {
+    return this.snapshot(options).then(({ credentials }) => credentials);
+  }
+
+  /** As `credentials()`, with the end, the signal, and what `reject` needs. */
+  snapshot(options?: CredentialsOptions): Promise<CredentialSnapshot<T>> {
+    if (options === undefined && this.#closing === undefined) {
+      const good = this.#coordinator.valid(0);
+      if (good !== undefined) return Promise.resolve(good);
+    }
+    return this.#snapshot(options ?? {});
+  }
+
+  async #snapshot(options: CredentialsOptions): Promise<CredentialSnapshot<T>> {
+    checkNames(options, ['minValidityMs', 'signal', 'timeoutMs']);
+    const { minValidityMs = 0, timeoutMs = this.#options.timeoutMs } = options;
+    checkMs(minValidityMs, 'minValidityMs', 0);
+    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
+    const signal = checkSignal(options.signal);
+    if (this.#closing !== undefined) throw new ClosedError();
+    signal?.throwIfAborted();
+    const good = this.#coordinator.valid(minValidityMs);
+    return good ?? this.#coordinator.demand(minValidityMs, timeoutMs, signal);
+  }
+
+  /**
+   * Calls `fn` with valid credentials. When its error or result says that they were refused (a 401), rejects them and calls `fn` once more with
+   * new ones.
+   *
+   * @param fn - does something with the credentials; gets a signal that aborts when they are withdrawn
+   * @returns what `fn` returned, the second time if there was one
+   * @throws what `fn` throws, and what `snapshot()` throws
+   * @example
+   * ```ts
+   * import type { Reauthenticator } from 'credstream';
+   *
+   * async function me(auth: Reauthenticator<{ accessToken: string }>): Promise<unknown> {
+   *   const response = await auth.use(({ accessToken }, { signal }) =>
+   *     fetch('https://api.example.com/me', {
+   *       headers: { authorization: `Bearer ${accessToken}` },
+   *       signal,
+   *     }),
+   *   );
+   *   return response.json();
+   * }
+   * ```
+   */
+  async use<R>(
+    fn: (credentials: T, context: UseContext<T>) => R | PromiseLike<R>,
+    options: UseOptions = {},
+  ): Promise<R> {
+    if (typeof fn !== 'function') checkFunction(null, 'fn');
+    checkNames(options, ['minValidityMs', 'signal', 'timeoutMs', 'rejected']);
+    checkFunction(options.rejected, 'rejected');
+    const { rejected = isUnauthorized, ...rest } = options;
+    const first = await this.snapshot(rest);
+    const outcome = await attempt(fn, first, rest.signal);
+    if (!rejected('error' in outcome ? outcome.error : outcome.result)) return settle(outcome);
+    this.reject(first);
+    return settle(await attempt(fn, await this.snapshot(rest), rest.signal));
+  }
+
+  /**
+   * Says that the provider refused these credentials. If they are still the current ones, their signal aborts, and they are replaced, once for
+   * the whole cluster, however many say so.
+   *
+   * @param snapshot - what the refused credentials came in
+   * @param reason - told to `authenticate`; at most 256 characters
+   * @returns whether they were the current ones; `false`: new ones are there already, or nothing is known now
+   * @throws InvalidOptionError for a snapshot of another credential, or that no store made; ClosedError
+   */
+  reject(snapshot: CredentialSnapshot<T>, reason?: string): boolean {
+    const why = checkReason(reason);
+    const digest = digestOf(snapshot);
+    if (digest === undefined || snapshot.id !== this.#id)
+      throw new InvalidOptionError('snapshot', 'must be a snapshot of this credential');
+    if (this.#closing !== undefined) throw new ClosedError();
+    return this.#coordinator.reject(digest, why);
+  }
+
+  /**
+   * Starts nothing new, and lets an attempt under way finish and store its result within `drainMs`. After that its signal aborts, and its record
+   * stays for a successor. Who waits gets a `ClosedError`. The store stays open. Idempotent, never rejects.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#coordinator.close().finally(() => {
+      this.#forget();
+    });
+    return this.#closing;
+  }
+
+  /** The same as `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+type Outcome<R> = { readonly result: R } | { readonly error: unknown };
+
+async function attempt<T, R>(
+  fn: (credentials: T, context: UseContext<T>) => R | PromiseLike<R>,
+  snapshot: CredentialSnapshot<T>,
+  own: AbortSignal | undefined,
+): Promise<Outcome<R>> {
+  const signal = own === undefined ? snapshot.signal : AbortSignal.any([snapshot.signal, own]);
+  try {
+    return { result: await fn(snapshot.credentials, { snapshot, signal }) };
+  } catch (error) {
+    return { error };
+  }
+}
+
+function settle<R>(outcome: Outcome<R>): R {
+  if ('error' in outcome) throw outcome.error;
+  return outcome.result;
+}
+
+function isUnauthorized(outcome: unknown): boolean {
+  return statusOf(outcome) === 401;
+}
+
+/** Where `fetch`, `axios`, `undici`, `got` and others put the status of an answer. */
+function statusOf(outcome: unknown): unknown {
+  if (typeof outcome !== 'object' || outcome === null) return undefined;
+  const { status, statusCode, response } = outcome as Record<string, unknown>;
+  return status ?? statusCode ?? statusOf(response);
+}

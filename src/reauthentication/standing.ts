@@ -1,0 +1,180 @@
+import type { AttemptRecord } from '../attempts.js';
+import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential-snapshot.js';
+import { heldBy, type CredentialState } from '../credential-state.js';
+import type { CredentialChange } from '../credential-change.js';
+import { ReauthenticationError } from '../errors.js';
+import type { StoreParts } from '../store-parts.js';
+import type { Demand } from './demands.js';
+import type { Need } from './need.js';
+import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
+
+/** What a snapshot's signal aborts with when the credentials were rejected. */
+interface Rejection {
+  readonly type: 'rejected';
+  readonly id: string;
+  readonly reason: string | undefined;
+}
+
+/** How the one credential stands: what is known of it beyond its state, and what follows for those who want it. */
+export class Standing<T> {
+  readonly #parts: StoreParts<T>;
+  readonly #stays: boolean;
+  /** Names the bytes that were seen last. */
+  #digest: string | undefined;
+  #fatal: AttemptRecord | undefined;
+  #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
+  /** How the credential was lost, while it is. */
+  #loss: 'cleared' | 'lost' | undefined;
+  #wasEvicted = false;
+
+  constructor(
+    parts: StoreParts<T>,
+    { whenCleared }: Pick<ResolvedReauthenticatorOptions<T>, 'whenCleared'>,
+  ) {
+    this.#parts = parts;
+    this.#stays = whenCleared === 'stay';
+  }
+
+  get state(): CredentialState<T> {
+    return this.#parts.live.state;
+  }
+
+  get present(): CredentialSnapshot<T> | undefined {
+    const { state } = this;
+    return state.type === 'present' ? state.snapshot : undefined;
+  }
+
+  /** The attempt that failed for good. */
+  get fatal(): AttemptRecord | undefined {
+    return this.#fatal;
+  }
+
+  get wasEvicted(): boolean {
+    return this.#wasEvicted;
+  }
+
+  /** Whether an attempt may begin although Redis remembers that the credential was cleared: it was stored since, and lost in another way. */
+  get mayIgnoreClear(): boolean {
+    return !this.#stays || this.#loss === 'lost';
+  }
+
+  changed(change: CredentialChange<T>): void {
+    if (change.type === 'cleared') this.#loss = 'cleared';
+    else if (change.type === 'expired' || change.type === 'evicted') this.#loss = 'lost';
+    this.#wasEvicted = change.type === 'evicted';
+    // The same bytes, stored again, are new ones too.
+    if (change.type === 'saved') this.#digest = undefined;
+  }
+
+  failed(record: AttemptRecord): void {
+    this.#fatal = record;
+  }
+
+  wasCleared(): void {
+    this.#loss = 'cleared';
+  }
+
+  /** Takes in what is stored now; says which attempt's failure, if any, and which clear are over because of it. */
+  replaced(): { readonly id: string } | undefined {
+    const { state } = this;
+    const held = state.type === 'withheld' ? undefined : heldBy(state);
+    const digest = held && digestOf(held);
+    if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
+    this.#digest = digest;
+    const over = { id: this.#fatal?.id ?? '' };
+    const isOver = this.#fatal !== undefined || this.#loss === 'cleared';
+    this.#fatal = undefined;
+    this.#rejected = undefined;
+    this.#loss = undefined;
+    return isOver ? over : undefined;
+  }
+
+  /** Valid credentials from memory, if they stay valid for so long. */
+  valid(minValidityMs: number): CredentialSnapshot<T> | undefined {
+    const { live } = this.#parts;
+    const { current } = live;
+    if (current === undefined || this.#isRejected(current)) return undefined;
+    const end = current.expiresAt;
+    if (minValidityMs === 0 || end === undefined) return current;
+    return end - live.serverNow() >= minValidityMs ? current : undefined;
+  }
+
+  /** Says whether it was the current one. */
+  reject(digest: string, reason: string | undefined): boolean {
+    const held = this.present;
+    if (held === undefined || digestOf(held) !== digest) return false;
+    if (this.#rejected?.digest === digest) return true;
+    this.#rejected = { digest, reason };
+    const rejection: Rejection = { type: 'rejected', id: this.#parts.id, reason };
+    withdrawalOf(held)?.withdraw(rejection);
+    return true;
+  }
+
+  /** Gives a demand what can be said by now, if anything. */
+  answer(demand: Demand<T>): void {
+    const { state } = this;
+    const good = this.valid(demand.minValidityMs);
+    if (good !== undefined) demand.resolve(good);
+    else if (state.type === 'unreadable') demand.reject(state.error);
+    else if (this.#isNewer(demand)) {
+      demand.reject(
+        new ReauthenticationError('short-lived', 'the new credentials end before minValidityMs'),
+      );
+    } else if (this.#fatal !== undefined) {
+      const { problem } = this.#fatal;
+      const why = problem === undefined ? '' : ` (${problem})`;
+      demand.reject(
+        new ReauthenticationError('fatal', `re-authentication failed for good${why}`, problem),
+      );
+    } else if (this.#isClearedForGood(state)) {
+      demand.reject(new ReauthenticationError('cleared', 'the credentials were cleared'));
+    }
+  }
+
+  /**
+   * What there should be new credentials for, if anything.
+   *
+   * @param demanded - somebody waits
+   * @param isDue - the end of these comes near
+   */
+  need(
+    demanded: boolean,
+    isDue: (snapshot: CredentialSnapshot<T>) => boolean,
+  ): Need<T> | undefined {
+    const { state } = this;
+    if (this.#isAbsent(state)) {
+      if (!demanded || this.#isClearedForGood(state)) return undefined;
+      const cause = this.#loss === 'cleared' ? 'cleared' : 'absent';
+      return { cause, snapshot: undefined, reason: undefined };
+    }
+    if (state.type === 'expired')
+      return { cause: 'expired', snapshot: state.previous, reason: undefined };
+    if (state.type !== 'present') return undefined;
+    const { snapshot } = state;
+    if (this.#isRejected(snapshot))
+      return { cause: 'rejected', snapshot, reason: this.#rejected?.reason };
+    // Whoever still waits, although there are credentials, needs them for longer.
+    if (!demanded && !isDue(snapshot)) return undefined;
+    return { cause: 'expiring', snapshot, reason: undefined };
+  }
+
+  /** Credentials that came after the demand will not be replaced because of it. */
+  #isNewer(demand: Demand<T>): boolean {
+    const { present } = this;
+    if (present === undefined || this.#isRejected(present)) return false;
+    return demand.startedWith !== undefined && demand.startedWith !== (digestOf(present) ?? null);
+  }
+
+  #isClearedForGood(state: CredentialState<T>): boolean {
+    return this.#stays && this.#loss === 'cleared' && this.#isAbsent(state);
+  }
+
+  /** Bytes that the TTL took after their end are gone like any other. */
+  #isAbsent(state: CredentialState<T>): boolean {
+    return state.type === 'absent' || (state.type === 'expired' && this.#parts.live.bytesGone);
+  }
+
+  #isRejected(snapshot: CredentialSnapshot<T>): boolean {
+    return this.#rejected !== undefined && this.#rejected.digest === digestOf(snapshot);
+  }
+}

@@ -1,0 +1,162 @@
+import type {
+  AttemptBackend,
+  AttemptName,
+  AttemptRecord,
+  AttemptStart,
+  CommitAttempt,
+  CommitOutcome,
+  EndAttempt,
+  RenewAttempt,
+  RenewOutcome,
+  StartAttempt,
+} from '../attempts.js';
+import { RECORD_MS } from '../attempts.js';
+import { UnavailableError } from '../errors.js';
+import { encodeAnnouncement, type Announcement } from './announcement.js';
+import {
+  ABSOLVE_ATTEMPT,
+  COMMIT_ATTEMPT,
+  END_ATTEMPT,
+  RENEW_ATTEMPT,
+  START_ATTEMPT,
+} from './attempt-scripts.js';
+import type { Commanding } from './command-link.js';
+import { writeFailure } from './redis-errors.js';
+import type { RedisHub } from './redis-hub.js';
+import { announcementChannel, clearedKey, helperKey } from './redis-keys.js';
+import { runScript } from './redis-observing.js';
+import type { RedisScript } from './redis-scripts.js';
+import { STAGE_MS } from './redis-writing.js';
+
+const NOTHING = '-'.repeat(40);
+
+/** The attempts at credentials in one Redis: each verb is one script over keys in the credential's slot. */
+export class RedisAttempts implements AttemptBackend {
+  readonly #hub: RedisHub;
+  readonly #replyTimeoutMs: number;
+
+  constructor(hub: RedisHub, replyTimeoutMs: number) {
+    this.#hub = hub;
+    this.#replyTimeoutMs = replyTimeoutMs;
+  }
+
+  replyTimeoutMs(): number {
+    return this.#replyTimeoutMs;
+  }
+
+  async start(request: StartAttempt): Promise<AttemptStart> {
+    const { key, leaseMs, minIntervalMs, endsAt, although } = request;
+    const rest = [whole(leaseMs), whole(minIntervalMs), instant(endsAt), although ? '1' : ''];
+    const keys = [clearedKey(key), key];
+    const reply = (await this.#run(START_ATTEMPT, request, keys, rest)) as [
+      Buffer,
+      Buffer?,
+      number?,
+    ];
+    const type = String(reply[0]) as AttemptStart['type'];
+    if (type === 'cleared') return { type };
+    const record = JSON.parse(String(reply[1])) as AttemptRecord;
+    if (type === 'started') return { type, record, inDoubt: reply[2] === 1 };
+    return { type, record, leftMs: Number(reply[2]) };
+  }
+
+  async renew(request: RenewAttempt): Promise<RenewOutcome> {
+    const { leaseMs, number, failures } = request;
+    const rest = [whole(leaseMs), whole(number), whole(failures)];
+    return this.#say(RENEW_ATTEMPT, request, [], rest);
+  }
+
+  async commit(request: CommitAttempt): Promise<CommitOutcome> {
+    const { key, bytes, expected, expectedTtlEnd, number, failures, pauseMs, ttl } = request;
+    const { link } = await this.#hub.commanding();
+    const stage = helperKey('stage', key, this.#hub.newName());
+    const digest = expected === 'absent' ? NOTHING : expected.digest;
+    const staged = Buffer.concat([Buffer.from(digest), bytes]);
+    // Sent at once: the link keeps the order, and the script finds the copy or says that there is none.
+    const staging = link.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
+    const committing = this.#say<CommitOutcome | 'unstaged'>(
+      COMMIT_ATTEMPT,
+      request,
+      [clearedKey(key), key, stage],
+      [
+        whole(number),
+        whole(failures),
+        whole(pauseMs),
+        String(ttl),
+        instant(expectedTtlEnd),
+        request.evicted ? '1' : '',
+        ...this.#publication(key, 'saved'),
+      ],
+      { link },
+    );
+    const [first, second] = await Promise.allSettled([staging, committing]);
+    if (second.status === 'rejected') {
+      await link.call((client) => client.del(stage)).catch(() => undefined);
+      throw second.reason;
+    }
+    if (second.value !== 'unstaged') return second.value;
+    if (first.status === 'rejected') throw writeFailure(first.reason);
+    throw new UnavailableError('the staged copy was gone; nothing was written');
+  }
+
+  async end(request: EndAttempt): Promise<void> {
+    const { key, outcome, number, failures, pauseMs, endsAt, problem = '' } = request;
+    const counts = [whole(number), whole(failures), whole(pauseMs)];
+    const publication = this.#publication(key, 'attempt');
+    const rest = [outcome, ...counts, instant(endsAt), problem, ...publication];
+    await this.#say(END_ATTEMPT, request, [], rest);
+  }
+
+  async absolve(name: AttemptName): Promise<void> {
+    await this.#say(ABSOLVE_ATTEMPT, name, [clearedKey(name.key), name.key], []);
+  }
+
+  #publication(key: string, kind: Announcement['kind']): [channel: string, message: string] {
+    const { node, template, clock } = this.#hub;
+    return [
+      announcementChannel(template.db, key),
+      encodeAnnouncement({ kind, node, at: clock.now(), reason: undefined }),
+    ];
+  }
+
+  async #say<R extends string>(
+    script: RedisScript,
+    name: AttemptName,
+    keys: readonly string[],
+    rest: readonly string[],
+    link?: Pick<Commanding, 'link'>,
+  ): Promise<R> {
+    return String(await this.#run(script, name, keys, rest, link)) as R;
+  }
+
+  /** @throws UnavailableError, RefusedError, OutcomeUnknownError */
+  async #run(
+    script: RedisScript,
+    { key, id }: AttemptName,
+    keys: readonly string[],
+    rest: readonly string[],
+    commanding?: Pick<Commanding, 'link'>,
+  ): Promise<unknown> {
+    const all = [helperKey('attempt', key, key), ...keys];
+    const own = [id, this.#hub.node, whole(RECORD_MS)];
+    const { link } = commanding ?? (await this.#hub.commanding());
+    try {
+      return await runScript(link, script, 'EVALSHA', 'EVAL', [
+        String(all.length),
+        ...all,
+        ...own,
+        ...rest,
+      ]);
+    } catch (error) {
+      throw writeFailure(error);
+    }
+  }
+}
+
+function whole(value: number): string {
+  return String(Math.ceil(value));
+}
+
+function instant(value: number | undefined): string {
+  return value === undefined ? '' : String(value);
+}
