@@ -31,6 +31,8 @@ export interface AttemptRecord {
   readonly failures: number;
   /** Nobody starts before. */
   readonly notBefore: number;
+  /** The attempt before this one ended without an answer. */
+  readonly inDoubt?: boolean | undefined;
   /** The end of the credential that it was about, in digits; absent for none. */
   readonly endsAt?: string | undefined;
   /** A code for what went wrong, such as `invalid_grant`. */
@@ -54,8 +56,7 @@ export interface StartAttempt extends AttemptName {
 }
 
 export type AttemptStart =
-  /** `inDoubt`: the attempt before this one ended without an answer. */
-  | { readonly type: 'started'; readonly record: AttemptRecord; readonly inDoubt: boolean }
+  | { readonly type: 'started'; readonly record: AttemptRecord }
   /** Another one is running (`held`), it is too early, or the last one failed for good; `leftMs` from now one may try again. */
   | {
       readonly type: 'held' | 'early' | 'fatal';

@@ -50,7 +50,7 @@ export class MemoryAttempts implements AttemptBackend {
       const ends = endsAt === undefined ? undefined : String(endsAt);
       if (old?.id === id) {
         const record = old.outcome === 'running' ? { ...old, leaseEndsAt: now + leaseMs } : old;
-        return { type: 'started', record: this.#store(key, record), inDoubt: false };
+        return { type: 'started', record: this.#store(key, record) };
       }
       if (old !== undefined) {
         if (old.outcome === 'running' && old.leaseEndsAt > now)
@@ -72,9 +72,9 @@ export class MemoryAttempts implements AttemptBackend {
         failures: old?.failures ?? 0,
         notBefore: now + minIntervalMs,
         endsAt: ends,
+        inDoubt: old?.outcome === 'running' || old?.outcome === 'unanswered',
       });
-      const inDoubt = old?.outcome === 'running' || old?.outcome === 'unanswered';
-      return { type: 'started', record, inDoubt };
+      return { type: 'started', record };
     });
   }
 

@@ -22,18 +22,16 @@ export class AttemptRun<T> {
   readonly #context: AttemptContext<T>;
   readonly #need: Need<T>;
   readonly #record: AttemptRecord;
-  readonly #inDoubt: boolean;
   readonly #abort = new AbortController();
   readonly #lease: Lease;
   readonly #startedAt: number;
   readonly #abandoned: Promise<never>;
   #giveUp: (error: Error) => void = () => undefined;
 
-  constructor(context: AttemptContext<T>, need: Need<T>, record: AttemptRecord, inDoubt: boolean) {
+  constructor(context: AttemptContext<T>, need: Need<T>, record: AttemptRecord) {
     this.#context = context;
     this.#need = need;
     this.#record = record;
-    this.#inDoubt = inDoubt;
     const { backend, key } = context.parts;
     this.#startedAt = backend.clock.monotonic();
     const { leaseMs } = context.options;
@@ -95,7 +93,7 @@ export class AttemptRun<T> {
   async #authenticate(found: Found<T>): Promise<void> {
     const { options, counts, parts } = this.#context;
     counts.calls += 1;
-    if (this.#inDoubt) counts.takeovers += 1;
+    if (this.#record.inDoubt) counts.takeovers += 1;
     const call = new Promise<T>((resolve) => {
       resolve(options.authenticate(this.#request(found)));
     });
@@ -129,8 +127,8 @@ export class AttemptRun<T> {
   }
 
   #request({ previous }: Found<T>): AuthenticateRequest<T> {
-    const { number: attempt } = this.#record;
-    const base = { attempt, signal: this.#abort.signal, inDoubt: this.#inDoubt };
+    const { number: attempt, inDoubt = false } = this.#record;
+    const base = { attempt, signal: this.#abort.signal, inDoubt };
     const { cause, reason } = this.#need;
     return cause === 'absent' || cause === 'cleared'
       ? { ...base, cause, previous: undefined, reason: undefined }

@@ -120,7 +120,12 @@ export class Coordinator<T> {
   }
 
   #learn(fact: Fact<T>): void {
-    if (fact.type === 'status') return;
+    if (fact.type === 'status') {
+      // Redis is back; the pause was only for its sake.
+      if (fact.status.link !== 'live' || this.#unreachable === 0) return;
+      this.#unreachable = 0;
+      this.#cancelPause?.();
+    }
     if (fact.type === 'change') this.#standing.changed(fact.change);
     // Whoever waits for this very end need not wait any longer.
     if (fact.type === 'attempt') this.#cancelPause?.();
@@ -182,7 +187,7 @@ export class Coordinator<T> {
   #follow(start: AttemptStart, need: Need<T>): Promise<void> | undefined {
     if (start.type === 'started') {
       if (this.#closed) return this.#giveBack(start.record);
-      this.#begin(start.record, need, start.inDoubt);
+      this.#begin(start.record, need);
       return undefined;
     }
     if (this.#closed) return undefined;
@@ -212,8 +217,8 @@ export class Coordinator<T> {
     return undefined;
   }
 
-  #begin(record: AttemptRecord, need: Need<T>, inDoubt: boolean): void {
-    const attempt = new AttemptRun(this.#context, need, record, inDoubt);
+  #begin(record: AttemptRecord, need: Need<T>): void {
+    const attempt = new AttemptRun(this.#context, need, record);
     const since = this.#parts.backend.clock.now();
     this.#show({ type: 'authenticating', attempt: record.number, cause: need.cause, since });
     const done = attempt.run().then(() => {

@@ -59,7 +59,8 @@ export class Standing<T> {
   }
 
   changed(change: CredentialChange<T>): void {
-    if (change.type === 'cleared') this.#loss = 'cleared';
+    // Data that was lost as a whole looks like a clear that nobody made; then the mark in Redis tells.
+    if (change.type === 'cleared') this.#loss = change.origin === 'unknown' ? undefined : 'cleared';
     else if (change.type === 'expired' || change.type === 'evicted') this.#loss = 'lost';
     this.#wasEvicted = change.type === 'evicted';
     // The same bytes, stored again, are new ones too.

@@ -40,14 +40,14 @@ end
  * KEYS[2] the mark of a clear; KEYS[3] the credential
  * ARGV[4] lease, ARGV[5] shortest interval (milliseconds); ARGV[6] end of the credential, '' for none; ARGV[7] '1' to start although it was
  * cleared
- * Returns { 'started', record, 1 if in doubt } | { 'held' | 'early' | 'fatal', record, milliseconds left } | { 'cleared' }
+ * Returns { 'started', record } | { 'held' | 'early' | 'fatal', record, milliseconds left } | { 'cleared' }
  */
 export const START_ATTEMPT: RedisScript = script(`${PRELUDE}
 local old = load()
 local ends = ARGV[6] ~= '' and ARGV[6] or nil
 if old and old.id == ARGV[1] then
   if old.outcome == 'running' then old.leaseEndsAt = now + tonumber(ARGV[4]) end
-  return { 'started', store(old), 0 }
+  return { 'started', store(old) }
 end
 if old then
   local text = cjson.encode(old)
@@ -63,9 +63,9 @@ local doubt = old and (old.outcome == 'running' or old.outcome == 'unanswered')
 local text = store({
   id = ARGV[1], node = ARGV[2], number = (old and old.number or 0) + 1, startedAt = now,
   leaseEndsAt = now + tonumber(ARGV[4]), outcome = 'running', failures = old and old.failures or 0,
-  notBefore = now + tonumber(ARGV[5]), endsAt = ends
+  notBefore = now + tonumber(ARGV[5]), endsAt = ends, inDoubt = doubt or nil
 })
-return { 'started', text, doubt and 1 or 0 }
+return { 'started', text }
 `);
 
 /*

@@ -56,7 +56,7 @@ export class RedisAttempts implements AttemptBackend {
     const type = String(reply[0]) as AttemptStart['type'];
     if (type === 'cleared') return { type };
     const record = JSON.parse(String(reply[1])) as AttemptRecord;
-    if (type === 'started') return { type, record, inDoubt: reply[2] === 1 };
+    if (type === 'started') return { type, record };
     return { type, record, leftMs: Number(reply[2]) };
   }
 
