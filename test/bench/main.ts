@@ -8,9 +8,17 @@ import { expiry } from './expiry.js';
 import { heap } from './heap.js';
 import { buildLibrary } from './library-build.js';
 import { asJson, asMarkdown, asText } from './report.js';
+import { reauthentication } from './reauthentication.js';
 import { saveToObserved } from './save-to-observed.js';
 
-const BENCHES: readonly Bench[] = [saveToObserved, expiry, current, heap, connections];
+const BENCHES: readonly Bench[] = [
+  saveToObserved,
+  expiry,
+  current,
+  heap,
+  connections,
+  reauthentication,
+];
 
 const { values: flags } = parseArgs({
   options: {
