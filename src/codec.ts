@@ -82,6 +82,9 @@ export interface CredentialSchemaFailure {
   readonly issues: readonly unknown[];
 }
 
+/** Credentials are not nested deeper, unless they contain themselves. */
+const DEEPEST_PLAIN = 8;
+
 /**
  * Stores credentials as JSON.
  *
@@ -142,7 +145,9 @@ function toJson(
 ): string {
   let text: unknown;
   try {
-    text = JSON.stringify(value, replacer);
+    // JSON.stringify takes many times as long when it has to ask about each value.
+    const ask = replacer === undefined || isPlainData(value) ? undefined : replacer;
+    text = JSON.stringify(value, ask);
   } catch (error) {
     if (error instanceof EncodeError) throw error;
     throw new EncodeError('not-json', 'the credentials cannot be written as JSON');
@@ -163,6 +168,23 @@ function refuseLoss(this: unknown, key: string, value: unknown): unknown {
     );
   }
   return value;
+}
+
+/** Whether JSON keeps all of it for certain; of what is rare `false` is said, and has to be looked at closely. */
+function isPlainData(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || depth > DEEPEST_PLAIN || 'toJSON' in value) return false;
+  if (Array.isArray(value)) {
+    for (const item of value) if (!isPlainData(item, depth + 1)) return false;
+    return true;
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false;
+  for (const name in value) {
+    const item = (value as Record<string, unknown>)[name];
+    if (item !== undefined && !isPlainData(item, depth + 1)) return false;
+  }
+  return true;
 }
 
 function lossyKind(value: unknown, holder: unknown): string | undefined {

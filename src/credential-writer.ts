@@ -13,7 +13,7 @@ import type {
   UpdateOptions,
   UpdateReceipt,
 } from './credential-store.js';
-import { digest, type Decoded, type Encoding } from './encoding.js';
+import { digest, type Decoded, type Encoded, type Encoding } from './encoding.js';
 import {
   ClosedError,
   ConflictError,
@@ -187,39 +187,29 @@ export class CredentialWriter<T> {
     const asked = options.ttlSeconds;
     if (asked !== undefined && asked !== 'keep' && asked !== 'none') checkTtlSeconds(asked);
     const key = this.#key;
+    const { clock } = this.#backend;
+    const now = (): number => this.#time?.latest() ?? clock.now();
+    const prepared = ({ bytes, logicalEnd }: Encoded, overLarge: boolean) => {
+      const ttl = timeToLive(credentials, asked, logicalEnd, this.#options, now);
+      return { bytes, ttl, overLarge };
+    };
     const write = this.#queue.run(
-      async () => {
-        const [{ bytes, logicalEnd }, overLarge] = await Promise.all([
-          this.#encoding.encode(credentials),
-          this.#vet(),
-        ]);
-        return {
-          bytes,
-          ttl: timeToLive(
-            credentials,
-            asked,
-            logicalEnd,
-            this.#options,
-            () => this.#time?.latest() ?? this.#backend.clock.now(),
-          ),
-          overLarge,
-        };
+      () => {
+        const encoded = this.#encoding.encode(credentials);
+        const vetted = this.#vet();
+        return encoded instanceof Promise || vetted instanceof Promise
+          ? Promise.all([encoded, vetted]).then(([one, overLarge]) => prepared(one, overLarge))
+          : prepared(encoded, vetted);
       },
       async ({ bytes, ttl, overLarge }) => {
         this.#checkOpen(signal);
-        const { clock } = this.#backend;
         const sentAt = clock.monotonic();
-        const receipt = await this.#backend
+        return this.#backend
           .write({ key, bytes, ttl, expected, overLarge, reason })
-          .catch((error: unknown) =>
-            resolveWrite(
-              error,
-              { bytes, ttl },
-              () => this.#observe(),
-              () => clock.monotonic() - sentAt,
-            ),
-          );
-        return receipt;
+          .catch((error: unknown) => {
+            const elapsedMs = (): number => clock.monotonic() - sentAt;
+            return resolveWrite(error, { bytes, ttl }, () => this.#observe(), elapsedMs);
+          });
       },
     );
     return unlessAborted(this.#seen(write, { type: 'written', origin: 'self', reason }), signal);
@@ -227,7 +217,10 @@ export class CredentialWriter<T> {
 
   /** After a write that did something, this process's own view is at least as new. */
   async #seen<R>(write: Promise<R>, own: Hint): Promise<R> {
-    const result = await write;
+    this.#live.ownWrites += 1;
+    const result = await write.finally(() => {
+      this.#live.ownWrites -= 1;
+    });
     await this.#live.refreshed(result === false ? undefined : own);
     return result;
   }
@@ -250,12 +243,16 @@ export class CredentialWriter<T> {
    * @param again - looks also at a key that was looked at before
    * @returns whether the key holds a string that is too large to be fetched
    */
-  async #vet(again = false): Promise<boolean> {
+  #vet(again = false): boolean | Promise<boolean> {
     const { state } = this.#live;
     const seen = state.type === 'unreadable' ? state.error : undefined;
     // What was seen may be over by now; a type that forbids the write is looked for anew.
     if (this.#vetted && !again && seen?.reason !== 'wrong-type')
       return seen?.reason === 'too-large';
+    return this.#lookForString();
+  }
+
+  async #lookForString(): Promise<boolean> {
     try {
       const { content } = await this.#observe();
       if (content.type === 'foreign' && content.reason === 'wrong-type') {

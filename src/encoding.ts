@@ -6,7 +6,7 @@ import type { Content } from './credential-backend.js';
 import { freezePlain } from './credential-snapshot.js';
 import { ClosedError, EncodeError, UnreadableError } from './errors.js';
 import { isWellFormed } from './option-checks.js';
-import { isThenable, unlessAborted, withDeadline } from './waiting.js';
+import { isThenable, unlessAborted, whenThere, withDeadline } from './waiting.js';
 
 /** Instants before March 1973 are seconds that somebody took for milliseconds. */
 const EARLIEST_MS = 1e11;
@@ -45,9 +45,72 @@ export class Encoding<T> {
     this.#closer().abort(new ClosedError());
   }
 
-  /** @throws EncodeError, ClosedError */
-  async encode(credentials: T): Promise<Encoded> {
-    const bytes = await this.#serialize(credentials);
+  /**
+   * There at once where `serialize` is synchronous.
+   *
+   * @throws EncodeError; rejects with it or with a ClosedError
+   */
+  encode(credentials: T): Encoded | Promise<Encoded> {
+    return whenThere(this.#serialize(credentials), (one) => this.#encoded(credentials, one));
+  }
+
+  /**
+   * There at once where `deserialize` is synchronous.
+   *
+   * @param again - these very bytes failed before, so that the caller's own error was reported already
+   */
+  decode(
+    content: Exclude<Content, { type: 'absent' }>,
+    again = false,
+  ): Decoded<T> | Promise<Decoded<T>> {
+    if (content.type === 'foreign')
+      return unreadable(content.reason, foreignMessages[content.reason]);
+    const failed = (error: unknown): Decoded<T> => this.#undecodable(error, again);
+    let result: T | Promise<T>;
+    try {
+      const deserialized = this.#options.deserialize(content.bytes);
+      result = isThenable(deserialized)
+        ? this.#inTime(
+            deserialized,
+            (ms) => new UnreadableError('timeout', `deserialize did not settle within ${ms} ms`),
+          )
+        : deserialized;
+    } catch (error) {
+      return failed(error);
+    }
+    return result instanceof Promise
+      ? result.then((one) => this.judge(one), failed)
+      : this.judge(result);
+  }
+
+  /** As {@link decode}, for credentials that are held: frozen, because everybody in the process shares them. */
+  decodeHeld(
+    content: Exclude<Content, { type: 'absent' }>,
+    again = false,
+  ): Decoded<T> | Promise<Decoded<T>> {
+    return whenThere(this.decode(content, again), (one) => this.#frozen(one, again));
+  }
+
+  /** The logical end of credentials that were decoded before. */
+  judge(credentials: T): Decoded<T> {
+    const end = this.#logicalEnd(credentials);
+    if (typeof end === 'string') return unreadable('expires-at', end);
+    return { type: 'readable', credentials, logicalEnd: end?.at };
+  }
+
+  #frozen(decoded: Decoded<T>, again: boolean): Decoded<T> {
+    try {
+      if (decoded.type === 'readable') freezePlain(decoded.credentials);
+      return decoded;
+    } catch (error) {
+      // Getters of what others decode may throw.
+      if (!again) this.#options.onCallbackError(error, 'deserialize');
+      return unreadable('decode', 'what deserialize returned could not be frozen');
+    }
+  }
+
+  #encoded(credentials: T, serialized: unknown): Encoded {
+    const bytes = bytesOf(serialized);
     const { maxBytes } = this.#options;
     if (bytes.length > maxBytes) {
       throw new EncodeError(
@@ -60,81 +123,31 @@ export class Encoding<T> {
     return { bytes, logicalEnd: end?.at };
   }
 
-  /** @param again - these very bytes failed before, so that the caller's own error was reported already */
-  async decode(content: Exclude<Content, { type: 'absent' }>, again = false): Promise<Decoded<T>> {
-    if (content.type === 'foreign')
-      return unreadable(content.reason, foreignMessages[content.reason]);
-    const decoded = await this.#deserialize(content.bytes, again);
-    return 'error' in decoded ? decoded : this.judge(decoded.credentials);
-  }
-
-  /** As {@link decode}, for credentials that are held: frozen, because everybody in the process shares them. */
-  async decodeHeld(
-    content: Exclude<Content, { type: 'absent' }>,
-    again = false,
-  ): Promise<Decoded<T>> {
-    const decoded = await this.decode(content, again);
-    try {
-      if (decoded.type === 'readable') freezePlain(decoded.credentials);
-      return decoded;
-    } catch (error) {
-      // Getters of what others decode may throw.
-      if (!again) this.#options.onCallbackError(error, 'deserialize');
-      return unreadable('decode', 'what deserialize returned could not be frozen');
-    }
-  }
-
-  /** The logical end of credentials that were decoded before. */
-  judge(credentials: T): Decoded<T> {
-    const end = this.#logicalEnd(credentials);
-    if (typeof end === 'string') return unreadable('expires-at', end);
-    return { type: 'readable', credentials, logicalEnd: end?.at };
-  }
-
-  async #serialize(credentials: T): Promise<Buffer> {
-    let result: unknown;
-    try {
-      result = this.#options.serialize(credentials);
-      if (isThenable(result)) {
-        result = await this.#inTime(
-          result,
-          (ms) => new EncodeError('timeout', `serialize did not settle within ${ms} ms`),
-        );
-      }
-    } catch (error) {
+  #serialize(credentials: T): unknown {
+    const failed = (error: unknown): never => {
       if (error instanceof EncodeError || this.#isClosing(error)) throw error;
       // What it threw may quote the credential.
       this.#options.onCallbackError(error, 'serialize');
       throw new EncodeError('threw', 'serialize threw');
+    };
+    try {
+      const result: unknown = this.#options.serialize(credentials);
+      if (!isThenable(result)) return result;
+      return this.#inTime(
+        result,
+        (ms) => new EncodeError('timeout', `serialize did not settle within ${ms} ms`),
+      ).catch(failed);
+    } catch (error) {
+      return failed(error);
     }
-    if (typeof result === 'string') {
-      if (isWellFormed(result)) return Buffer.from(result);
-      throw new EncodeError('not-bytes', 'serialize returned a string with a lone surrogate');
-    }
-    if (result instanceof Uint8Array) return Buffer.from(result);
-    throw new EncodeError('not-bytes', 'serialize returned neither a string nor a Uint8Array');
   }
 
-  async #deserialize(
-    bytes: Buffer,
-    again: boolean,
-  ): Promise<{ credentials: T } | Extract<Decoded<T>, { type: 'unreadable' }>> {
-    try {
-      const result = this.#options.deserialize(bytes);
-      const credentials = isThenable(result)
-        ? await this.#inTime(
-            result,
-            (ms) => new UnreadableError('timeout', `deserialize did not settle within ${ms} ms`),
-          )
-        : result;
-      return { credentials };
-    } catch (error) {
-      if (error instanceof UnreadableError) return { type: 'unreadable', error };
-      if (this.#isClosing(error)) throw error;
-      // What it threw may quote the bytes; JSON.parse does.
-      if (!again) this.#options.onCallbackError(error, 'deserialize');
-      return unreadable('decode', 'deserialize could not read the stored bytes');
-    }
+  #undecodable(error: unknown, again: boolean): Decoded<T> {
+    if (error instanceof UnreadableError) return { type: 'unreadable', error };
+    if (this.#isClosing(error)) throw error;
+    // What it threw may quote the bytes; JSON.parse does.
+    if (!again) this.#options.onCallbackError(error, 'deserialize');
+    return unreadable('decode', 'deserialize could not read the stored bytes');
   }
 
   #inTime<R>(result: PromiseLike<R>, late: (ms: string) => Error): Promise<R> {
@@ -183,6 +196,15 @@ export class Encoding<T> {
       return 'expiresAt returned what looks like seconds; it must return epoch milliseconds';
     return { at };
   }
+}
+
+function bytesOf(serialized: unknown): Buffer {
+  if (typeof serialized === 'string') {
+    if (isWellFormed(serialized)) return Buffer.from(serialized);
+    throw new EncodeError('not-bytes', 'serialize returned a string with a lone surrogate');
+  }
+  if (serialized instanceof Uint8Array) return Buffer.from(serialized);
+  throw new EncodeError('not-bytes', 'serialize returned neither a string nor a Uint8Array');
 }
 
 /** Names stored bytes without showing them; never leaves the process except inside a staged copy beside the bytes. */

@@ -10,12 +10,13 @@ type Write = Extract<Hint, { type: 'written' }>;
  */
 export class HintLabels {
   #count = 0;
+  #covered = 0;
   #write: { readonly hint: Write; readonly at: number } | undefined;
   #removal: { readonly hint: Removal; readonly at: number } | undefined;
 
-  /** How many hints came so far; taken when an observation is issued, given back to {@link HintLabels.used}. */
-  get count(): number {
-    return this.#count;
+  /** The observation that is under way explains all that came so far. */
+  covered(): void {
+    this.#covered = this.#count;
   }
 
   note(hint: Hint): void {
@@ -33,11 +34,11 @@ export class HintLabels {
   }
 
   /**
-   * Drops the hints that came before the observation was issued: they are explained now. Later ones may have labeled its change (reading
+   * Drops the hints that the observation covered: they are explained now. Later ones may have labeled its change (reading
    * an expired key makes Redis send `expired` afterwards) and still wait for the observation that they caused themselves.
    */
-  used(issuedAt: number): void {
-    if (this.#write && this.#write.at <= issuedAt) this.#write = undefined;
-    if (this.#removal && this.#removal.at <= issuedAt) this.#removal = undefined;
+  used(): void {
+    if (this.#write && this.#write.at <= this.#covered) this.#write = undefined;
+    if (this.#removal && this.#removal.at <= this.#covered) this.#removal = undefined;
   }
 }

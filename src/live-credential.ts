@@ -1,6 +1,5 @@
 import type { Observable } from 'rxjs';
-import type { ChangeSource, CredentialChange } from './credential-change.js';
-import { withdraws } from './credential-change.js';
+import { withdraws, type ChangeSource, type CredentialChange } from './credential-change.js';
 import type {
   AttemptHint,
   CredentialBackend,
@@ -33,11 +32,10 @@ import type { ServerTime } from './server-time.js';
 import { sight } from './sight.js';
 import type { ResolvedStoreOptions } from './store-options.js';
 import type { StoreStatus } from './store-status.js';
+import { whenThere } from './waiting.js';
 
-export type LiveCredentialOptions = Pick<
-  ResolvedStoreOptions<unknown>,
-  'maxBytes' | 'abortOnSaved' | 'maxStalenessMs'
->;
+type Options = ResolvedStoreOptions<unknown>;
+export type LiveCredentialOptions = Pick<Options, 'maxBytes' | 'abortOnSaved' | 'maxStalenessMs'>;
 
 /**
  * One watched credential: hints come in, observations are made and applied in order, facts go out.
@@ -53,6 +51,8 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   readonly #facts = new FactTeller<T>();
   readonly #labels = new HintLabels();
   readonly #alarm: EndAlarm = new EndAlarm(this);
+  /** How many writes of this process are under way. */
+  ownWrites = 0;
   #known: Known<T> = unknown;
   #watch: KeyWatch | undefined;
   #watchers = 0;
@@ -139,9 +139,10 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
 
   /** Resolves when an observation issued from now on has been applied, or at once when there is no live feed. */
   refreshed(own?: Hint): Promise<void> {
-    if (this.#loop === undefined) return Promise.resolve();
-    if (own !== undefined) this.#labels.note(own);
-    return this.#loop.settled();
+    const settled = this.#loop?.settled();
+    // After the asking: an observation that is under way does not explain it.
+    if (settled !== undefined && own !== undefined) this.#labels.note(own);
+    return settled ?? Promise.resolve();
   }
 
   /** Calls `due` when the server's clock has reached `instant` for certain; nothing before the first observation. */
@@ -184,7 +185,9 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
       return;
     }
     this.#labels.note(hint);
-    this.#loop?.mark();
+    // The hints of an own write arrive a moment before its reply, after which this must be observed; a turn later once is enough.
+    if (this.ownWrites > 0) this.#loop?.mark();
+    else this.#loop?.markReceived();
   }
 
   poll(): boolean {
@@ -218,13 +221,9 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
 
   #enter(): void {
     this.#watchers += 1;
-    if (this.#watchers === 1) this.#start();
-  }
-
-  #start(): void {
+    if (this.#watchers > 1) return;
     this.#freshness.start();
-    if (this.#closed) return;
-    this.#watch = this.#backend.watch(this.#key, this.#options.maxBytes, this);
+    if (!this.#closed) this.#watch = this.#backend.watch(this.#key, this.#options.maxBytes, this);
   }
 
   #stop(link: 'idle' | 'closed'): void {
@@ -239,29 +238,35 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     this.#freshness.stop(link);
   }
 
-  async observe(loop: ObservationLoop): Promise<void> {
-    const issuedAt = this.#labels.count;
-    try {
-      const observation = await this.#watch?.observe();
-      if (loop.isStopped() || observation === undefined) return;
-      const sighting = await sight(observation, this.#known, this.#encoding);
-      if (loop.isStopped()) return;
-      this.#apply(observation, sighting, issuedAt);
-    } catch (error) {
-      // The link tells of its own failures; what is left is Redis refusing this very key.
-      if (loop.isStopped()) return;
-      this.#freshness.refused(error instanceof Error ? error : undefined);
-      this.#concludeExpiry();
-      this.#review();
-    }
+  observe(loop: ObservationLoop): Promise<void> {
+    if (this.#watch === undefined) return Promise.resolve();
+    return this.#watch
+      .observe()
+      .then((observation) => {
+        if (loop.isStopped()) return undefined;
+        return whenThere(sight(observation, this.#known, this.#encoding), (sighting) => {
+          if (!loop.isStopped()) this.#apply(observation, sighting);
+        });
+      })
+      .catch((error: unknown) => {
+        // The link tells of its own failures; what is left is Redis refusing this very key.
+        if (loop.isStopped()) return;
+        this.#freshness.refused(error instanceof Error ? error : undefined);
+        this.#concludeExpiry();
+        this.#review();
+      });
   }
 
-  #apply(observation: Observation, sighting: Sighting<T>, issuedAt: number): void {
+  covered(): void {
+    this.#labels.covered();
+  }
+
+  #apply(observation: Observation, sighting: Sighting<T>): void {
     const { time, serverNow, toleranceMs } = observation;
     const now = Math.max(serverNow, time.earliest());
-    const when = this.#circumstances(now, this.#freshness.source, toleranceMs, this.#labels.read());
+    const when = this.#when(now, this.#freshness.source, toleranceMs, this.#labels.read());
     this.#time = time;
-    this.#labels.used(issuedAt);
+    this.#labels.used();
     this.#freshness.observed();
     this.#take(transition(this.#known, sighting, when));
   }
@@ -269,7 +274,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   /** Cut off from Redis, an end that has passed is all that can be concluded. */
   #concludeExpiry(): void {
     const now = this.#time?.earliest() ?? -Infinity;
-    this.#take(concludeExpiry(this.#known, this.#circumstances(now, 'local')));
+    this.#take(concludeExpiry(this.#known, this.#when(now, 'local')));
   }
 
   #take({ known, change }: Step<T>): void {
@@ -288,12 +293,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     else this.#concludeExpiry();
   }
 
-  #circumstances(
-    now: number,
-    source: ChangeSource,
-    toleranceMs = 0,
-    labels = noLabels,
-  ): Circumstances {
+  #when(now: number, source: ChangeSource, toleranceMs = 0, labels = noLabels): Circumstances {
     const { abortOnSaved } = this.#options;
     return { id: this.#id, now, source, toleranceMs, labels, abortOnSaved };
   }

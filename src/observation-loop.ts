@@ -1,8 +1,11 @@
 import type { Clock } from './clock.js';
 
-/** Makes one observation and applies it, unless the loop was stopped meanwhile; must not reject. */
+/** Who makes the observations of a loop. */
 export interface Observer {
+  /** Makes one observation and applies it, unless the loop was stopped meanwhile; sends at once what is to be sent, and must not reject. */
   observe(loop: ObservationLoop): Promise<void>;
+  /** Whatever was marked so far is covered by the observation that was issued last. */
+  covered(): void;
 }
 
 /**
@@ -12,8 +15,9 @@ export interface Observer {
 export class ObservationLoop {
   readonly #clock: Clock;
   readonly #observer: Observer;
-  /** Counts the marks; an observation covers all that were set when it was issued. */
   #marks = 0;
+  /** How many marks the observation that was issued last covers; `undefined` while more of the same input may come. */
+  #covered: number | undefined = 0;
   #state: 'resting' | 'scheduled' | 'observing' | 'stopped' = 'resting';
   #waiting: { readonly mark: number; readonly resolve: () => void }[] | undefined;
 
@@ -31,10 +35,25 @@ export class ObservationLoop {
     return this.#state === 'observing';
   }
 
-  /** Something may have changed: an observation issued from now on will follow. */
+  /** Something may have changed: an observation issued from now on will follow, a turn later, when more may have been marked. */
   mark(): void {
+    this.#cover();
     this.#marks += 1;
-    this.#schedule();
+    if (this.#state === 'resting') this.#schedule();
+  }
+
+  /**
+   * As {@link ObservationLoop.mark}, for input that was received: without waiting for a turn. What comes in the same piece of input was
+   * received before the observation was sent, so that it is covered too: one write sends several messages, which arrive together.
+   */
+  markReceived(): void {
+    this.#marks += 1;
+    if (this.#state !== 'resting') return;
+    // Microtasks run when a piece of input has been worked off, before the next one is read; this one before those of the observation.
+    void Promise.resolve().then(() => {
+      this.#cover();
+    });
+    this.#issue();
   }
 
   /** Resolves when an observation issued from now on has been made, or when there will be none. */
@@ -52,22 +71,35 @@ export class ObservationLoop {
   }
 
   #schedule(): void {
-    if (this.#state !== 'resting') return;
     this.#state = 'scheduled';
-    // One write sends several messages; they arrive together, and a turn later one observation serves them all.
     this.#clock.nextTurn(() => {
-      if (this.#state === 'scheduled') void this.#run();
+      if (this.#state !== 'scheduled') return;
+      this.#issue();
+      this.#cover();
     });
   }
 
-  async #run(): Promise<void> {
+  #issue(): void {
     this.#state = 'observing';
-    const issued = this.#marks;
-    await this.#observer.observe(this);
+    this.#covered = undefined;
+    void this.#observer.observe(this).then(() => {
+      this.#ended();
+    });
+  }
+
+  /** What is marked from now on is not covered by the observation that was issued last. */
+  #cover(): void {
+    if (this.#covered !== undefined) return;
+    this.#covered = this.#marks;
+    if (!this.isStopped()) this.#observer.covered();
+  }
+
+  #ended(): void {
     if (this.isStopped()) return;
+    const covered = this.#covered ?? this.#marks;
     this.#state = 'resting';
-    this.#release(issued);
-    if (this.#marks > issued) this.#schedule();
+    this.#release(covered);
+    if (this.#marks > covered) this.#schedule();
   }
 
   #release(upTo: number): void {

@@ -1,21 +1,27 @@
 import type { Observation } from './credential-backend.js';
 import { heldBy, type Known, type Sighting } from './credential-state.js';
-import { digest, type Encoding } from './encoding.js';
+import { digest, type Decoded, type Encoding } from './encoding.js';
+import { whenThere } from './waiting.js';
 
-/** Decodes an observation; bytes that are known already are not decoded again, unless that failed. */
-export async function sight<T>(
+/**
+ * Decodes an observation; bytes that are known already are not decoded again, unless that failed. Whatever need not be waited for is
+ * there at once.
+ */
+export function sight<T>(
   { content, expiresAt: ttlEnd }: Observation,
   known: Known<T>,
   encoding: Encoding<T>,
-): Promise<Sighting<T>> {
+): Sighting<T> | Promise<Sighting<T>> {
   if (content.type === 'absent') return { type: 'absent' };
   const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
   const again = name === known.digest;
   const held = again ? heldBy(known.state) : undefined;
   const decoded =
-    held === undefined
-      ? await encoding.decodeHeld(content, again)
-      : encoding.judge(held.credentials);
+    held === undefined ? encoding.decodeHeld(content, again) : encoding.judge(held.credentials);
+  return whenThere(decoded, (one) => sightingOf(one, name, ttlEnd));
+}
+
+function sightingOf<T>(decoded: Decoded<T>, name: string, ttlEnd: number | undefined): Sighting<T> {
   if (decoded.type === 'unreadable') return { ...decoded, digest: name, ttlEnd };
   return {
     type: 'readable',

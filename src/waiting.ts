@@ -65,6 +65,11 @@ export function unlessAborted<R>(promise: Promise<R>, signal: AbortSignal | unde
   });
 }
 
+/** Calls `next` with the value: at once if it is there already, because every wait takes time of its own. */
+export function whenThere<V, R>(value: V | Promise<V>, next: (value: V) => R): R | Promise<R> {
+  return value instanceof Promise ? value.then(next) : next(value);
+}
+
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return (
     typeof value === 'object' &&

@@ -3,11 +3,13 @@ import type { LinkOptions } from './redis-link.js';
 import { RedisLink } from './redis-link.js';
 import { RedisObserver } from './redis-observing.js';
 import type { RedisTemplate } from './redis-template.js';
+import { RedisWriting } from './redis-writing.js';
 
 /** A link with what is remembered about it. */
 export interface Commanding {
   readonly link: RedisLink;
   readonly observer: RedisObserver;
+  readonly writing: RedisWriting;
   /** Turns false when Redis refuses this user the announcement channel; asked anew on every connection. */
   announcing: boolean;
 }
@@ -16,13 +18,16 @@ export interface Commanding {
 export class CommandLink {
   readonly #template: RedisTemplate;
   readonly #options: LinkOptions;
+  readonly #newName: () => string;
   #opening: Promise<Commanding> | undefined;
   #current: Commanding | undefined;
   readonly #closing = new AbortController();
 
-  constructor(template: RedisTemplate, options: LinkOptions) {
+  /** @param newName - gives a name that nobody else uses */
+  constructor(template: RedisTemplate, options: LinkOptions, newName: () => string) {
     this.#template = template;
     this.#options = options;
+    this.#newName = newName;
   }
 
   get current(): Commanding | undefined {
@@ -49,6 +54,7 @@ export class CommandLink {
     this.#current = {
       link,
       observer: new RedisObserver(link, this.#options.clock),
+      writing: new RedisWriting(link, this.#newName),
       announcing: true,
     };
     return this.#current;

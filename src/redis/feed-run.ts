@@ -1,17 +1,18 @@
 import type { NotificationMode } from '../store-status.js';
 import type { Observation } from '../credential-backend.js';
-import { after } from '../waiting.js';
+import { UnavailableError, type RefusedError } from '../errors.js';
 import type { ServerTime } from '../server-time.js';
 import { hintFrom, hintFromEvent } from './announcement.js';
 import type { CommandLink } from './command-link.js';
 import { DataEpoch, EPOCH_KEY } from './data-epoch.js';
 import { NotificationProbe } from './notification-probe.js';
-import { LinkLostError, replyWord } from './redis-errors.js';
+import { LinkLostError, readFailure, replyWord } from './redis-errors.js';
 import { announcementChannel, keyspaceChannel } from './redis-keys.js';
 import { RedisLink, type LinkOptions } from './redis-link.js';
-import { RedisObserver, toObservation } from './redis-observing.js';
+import { RedisObserver, toObservation, type Look, type LookRequest } from './redis-observing.js';
 import type { RedisSettings } from './redis-settings.js';
 import type { RedisTemplate } from './redis-template.js';
+import { RunTimers } from './run-timers.js';
 import { Slots } from './slots.js';
 import { Subscriptions } from './subscriptions.js';
 import type { WatchedKey, WatchedKeys } from './watched-keys.js';
@@ -35,8 +36,6 @@ export interface FeedRunContext {
   changed(run: FeedRun, some?: readonly WatchedKey[]): void;
 }
 
-type RunTimer = { readonly cancel: () => void } & Record<'periodMs' | 'firedAt', number>;
-
 /** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
 export class FeedRun {
   readonly #context: FeedRunContext;
@@ -46,7 +45,7 @@ export class FeedRun {
   readonly #probe: NotificationProbe;
   readonly #epoch: DataEpoch;
   readonly #prefixes: { readonly keyspace: string; readonly announcements: string };
-  readonly #timers = new Map<'beat' | 'poll' | 'probe', RunTimer>();
+  readonly #timers: RunTimers<'beat' | 'poll' | 'probe'>;
   /** What the last probe found; `undefined` while probing is not possible. */
   #probed: boolean | undefined;
   #notified = false;
@@ -64,6 +63,7 @@ export class FeedRun {
     const { clock } = context.linkOptions;
     this.#context = context;
     this.#link = link;
+    this.#timers = new RunTimers(clock);
     this.#observer = new RedisObserver(link, clock);
     this.#subscriptions = new Subscriptions(link, db);
     this.#probe = new NotificationProbe(link, context.commands, clock, db, context.node);
@@ -122,26 +122,16 @@ export class FeedRun {
 
   /** Sets the timers anew, after the settings changed. */
   retime(): void {
-    this.#every(
-      'beat',
-      () => this.#context.settings().heartbeatMs,
-      () => {
-        this.#beat();
-      },
-    );
-    this.#every(
-      'poll',
-      () => this.#context.settings().pollMs,
-      () => {
-        if (this.#context.keys.pollAll((watched) => this.mode(watched) !== 'keyspace'))
-          this.#polled = true;
-      },
-    );
-    this.#every(
-      'probe',
-      () => this.#context.settings().probeMs,
-      () => void this.#runProbe(),
-    );
+    const period = (name: 'heartbeatMs' | 'pollMs' | 'probeMs') => () =>
+      this.#context.settings()[name];
+    this.#timers.every('beat', period('heartbeatMs'), () => {
+      this.#beat();
+    });
+    this.#timers.every('poll', period('pollMs'), () => {
+      if (this.#context.keys.pollAll((watched) => this.mode(watched) !== 'keyspace'))
+        this.#polled = true;
+    });
+    this.#timers.every('probe', period('probeMs'), () => void this.#runProbe());
   }
 
   mode({ heard }: WatchedKey): NotificationMode {
@@ -178,19 +168,30 @@ export class FeedRun {
     });
   }
 
-  /** @throws LinkLostError, or an error reply of Redis */
-  async observe(key: string, maxBytes: number): Promise<Observation> {
+  /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
+  observe(key: string, maxBytes: number): Promise<Observation> {
     const epochKey = this.#epochDue ? EPOCH_KEY : undefined;
     this.#epochDue = false;
-    const look = await this.#slots.run(async () => {
-      const observer = this.observer ?? (await this.#context.commands.get()).observer;
-      return observer.look({ key, maxBytes, epochKey });
-    });
-    // The sample hides the step from whoever looks later.
-    if (this.#context.time.hasStepped()) this.#report('clock');
-    // Reported in a later turn: the observation at hand is of the data as it is now.
-    if (look.epoch !== undefined && this.#epoch.check(look.epoch)) this.#report('data');
-    return toObservation(look, this.#context.time);
+    const request = { key, maxBytes, epochKey };
+    const look = (): Promise<Observation> =>
+      this.#look(request).then(
+        (one) => {
+          this.#slots.give();
+          return this.#taken(one);
+        },
+        (error: unknown) => {
+          this.#slots.give();
+          throw this.failure(error);
+        },
+      );
+    return this.#slots.take()?.then(look) ?? look();
+  }
+
+  /** What a reading failed with. One that got no answer is the end of the run, told before the reader hears of it. */
+  failure(error: unknown): UnavailableError | RefusedError {
+    const failure = readFailure(error);
+    if (failure instanceof UnavailableError) this.#context.lost(this, error);
+    return failure;
   }
 
   reportClockStep(): void {
@@ -199,10 +200,23 @@ export class FeedRun {
 
   stop(): void {
     this.#stopped = true;
-    for (const { cancel } of this.#timers.values()) cancel();
-    this.#timers.clear();
+    this.#timers.stop();
     this.#probe.stop();
     this.#link.kill();
+  }
+
+  #look(request: LookRequest): Promise<Look> {
+    const { observer } = this;
+    if (observer !== undefined) return observer.look(request);
+    return this.#context.commands.get().then((commanding) => commanding.observer.look(request));
+  }
+
+  #taken(look: Look): Observation {
+    // The sample hides the step from whoever looks later.
+    if (this.#context.time.hasStepped()) this.#report('clock');
+    // Reported in a later turn: the observation at hand is of the data as it is now.
+    if (look.epoch !== undefined && this.#epoch.check(look.epoch)) this.#report('data');
+    return toObservation(look, this.#context.time);
   }
 
   #report(gap: 'data' | 'clock'): void {
@@ -275,23 +289,5 @@ export class FeedRun {
 
   #fail(error: unknown): void {
     if (!this.#stopped) this.#context.lost(this, error);
-  }
-
-  /** Starts a timer, or gives it another period; goes on counting from when it last fired, so that no churn can hold it off. */
-  #every(name: 'beat' | 'poll' | 'probe', periodMs: () => number, run: () => void): void {
-    const { clock } = this.#context.linkOptions;
-    const before = this.#timers.get(name);
-    if (before?.periodMs === periodMs()) return;
-    before?.cancel();
-    const arm = (firedAt: number): void => {
-      const period = periodMs();
-      const left = Math.max(0, firedAt + period - clock.monotonic());
-      const cancel = after(clock, left, () => {
-        arm(clock.monotonic());
-        run();
-      });
-      this.#timers.set(name, { cancel, periodMs: period, firedAt });
-    };
-    arm(before?.firedAt ?? clock.monotonic());
   }
 }

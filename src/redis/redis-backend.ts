@@ -16,7 +16,7 @@ import { RedisAttempts } from './redis-attempts.js';
 import { RedisHub } from './redis-hub.js';
 import { announcementChannel } from './redis-keys.js';
 import type { RedisSettings } from './redis-settings.js';
-import { RedisWriting, type Publication } from './redis-writing.js';
+import type { Publication } from './redis-transaction.js';
 
 /** One store's access to a Redis; the connections behind it are shared with the other stores on the same client. */
 export class RedisBackend implements CredentialBackend {
@@ -49,22 +49,23 @@ export class RedisBackend implements CredentialBackend {
     return this.#hub.observe(key, maxBytes);
   }
 
-  async write(request: WriteRequest): Promise<{ announced: boolean }> {
-    this.#checkOpen();
-    const commanding = await this.#hub.commanding();
-    const publication = this.#publication('saved', request, commanding);
-    const announced = await this.#writing(commanding).set(request, publication);
-    this.#learn(commanding, announced);
-    return { announced };
+  write(request: WriteRequest): Promise<{ announced: boolean }> {
+    return this.#commanding((commanding) => {
+      const publication = this.#publication('saved', request, commanding);
+      return commanding.writing.set(request, publication).then((announced) => {
+        this.#learn(commanding, announced);
+        return { announced };
+      });
+    });
   }
 
-  async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
-    this.#checkOpen();
-    const commanding = await this.#hub.commanding();
-    const publication = this.#publication('cleared', request, commanding);
-    const result = await this.#writing(commanding).remove(request, publication);
-    this.#learn(commanding, result.announced);
-    return result;
+  remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
+    return this.#commanding(async (commanding) => {
+      const publication = this.#publication('cleared', request, commanding);
+      const result = await commanding.writing.remove(request, publication);
+      this.#learn(commanding, result.announced);
+      return result;
+    });
   }
 
   get attempts(): AttemptBackend {
@@ -80,12 +81,15 @@ export class RedisBackend implements CredentialBackend {
     return this.#hub.leave(this.#settings, timeoutMs);
   }
 
-  #checkOpen(): void {
-    if (this.#closed) throw new ClosedError();
+  /** At once where the link is open, so that writes go out in the order in which they were asked for. */
+  #commanding<R>(use: (commanding: Commanding) => Promise<R>): Promise<R> {
+    if (this.#closed) return Promise.reject(new ClosedError());
+    const { current } = this.#hub.commands;
+    return current?.link.open ? use(current) : this.#hub.commanding().then(use);
   }
 
-  #writing({ link }: Commanding): RedisWriting {
-    return new RedisWriting(link, () => this.#hub.newName());
+  #checkOpen(): void {
+    if (this.#closed) throw new ClosedError();
   }
 
   #publication(

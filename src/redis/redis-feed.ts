@@ -123,7 +123,7 @@ export class RedisFeed {
     } catch (error) {
       // Let go because the last watcher left, not lost: the other connection can answer.
       if (this.#keys.size === 0) return undefined;
-      throw this.#failure(run, error);
+      throw run.failure(error);
     }
   }
 
@@ -247,22 +247,14 @@ export class RedisFeed {
     this.changed();
   }
 
-  async observe(key: string, maxBytes: number): Promise<Observation> {
+  observe(key: string, maxBytes: number): Promise<Observation> {
     const run = this.#run;
-    if (run === undefined)
-      throw this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis');
-    try {
-      return await run.observe(key, maxBytes);
-    } catch (error) {
-      throw this.#failure(run, error);
+    if (run === undefined) {
+      return Promise.reject(
+        this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis'),
+      );
     }
-  }
-
-  /** A reading that got no answer is the end of its run, told before the reader hears of it. */
-  #failure(run: FeedRun, error: unknown): Error {
-    const failure = readFailure(error);
-    if (failure instanceof UnavailableError) this.#lost(run, error);
-    return failure;
+    return run.observe(key, maxBytes);
   }
 
   /** The bound depends on how many keys share the heartbeat; told once a turn, however many come and go in it. */

@@ -40,18 +40,16 @@ export class RedisHub {
     this.#settings = settings;
     this.#time = new ServerTime(clock);
     const replyTimeoutMs = (): number => this.#settings.replyTimeoutMs;
-    this.commands = new CommandLink(template, {
-      clock,
-      name: 'credstream:commands',
-      replyTimeoutMs,
-    });
+    const newName = (): string => this.newName();
+    const linkOptions = { clock, name: 'credstream:commands', replyTimeoutMs };
+    this.commands = new CommandLink(template, linkOptions, newName);
     this.feed = new RedisFeed({
       template,
       linkOptions: { clock, name: 'credstream:feed', replyTimeoutMs },
       commands: this.commands,
       time: this.#time,
       node: this.node,
-      newName: () => this.newName(),
+      newName,
       settings: () => this.#settings,
     });
   }

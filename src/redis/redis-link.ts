@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
 import { withDeadline } from '../waiting.js';
 import { LinkLostError, replyWord } from './redis-errors.js';
+import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
 import { openClient, type RedisTemplate } from './redis-template.js';
 
 export interface LinkOptions {
@@ -19,6 +20,7 @@ export class RedisLink {
   readonly #closed: Promise<void>;
   #vouchedAt: number;
   #lastError: Error | undefined;
+  readonly #deadline: ReplyDeadline;
   #open = true;
   #killed = false;
 
@@ -26,6 +28,13 @@ export class RedisLink {
     this.client = client;
     this.#options = options;
     this.#vouchedAt = options.clock.monotonic();
+    this.#deadline = new ReplyDeadline(
+      options.clock,
+      () => options.replyTimeoutMs(),
+      () => {
+        this.kill();
+      },
+    );
     // Without a listener ioredis prints errors, and throws some of them.
     client.on('error', (error: Error) => {
       this.#lastError = error;
@@ -33,6 +42,7 @@ export class RedisLink {
     this.#closed = new Promise((resolve) => {
       client.once('end', () => {
         this.#open = false;
+        this.#deadline.stop(new LinkLostError(true, this.#lastError));
         resolve();
       });
     });
@@ -110,35 +120,29 @@ export class RedisLink {
    *
    * @throws LinkLostError, or an error reply of Redis as ioredis made it
    */
-  async call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
-    if (!this.open) throw new LinkLostError(false, this.#lastError);
-    const { clock } = this.#options;
-    const sentAt = clock.monotonic();
-    try {
-      const reply = await withDeadline(
-        clock,
-        send(this.client),
-        this.#options.replyTimeoutMs(),
-        () => new LinkLostError(true),
-      );
-      this.#vouchedAt = Math.max(this.#vouchedAt, sentAt);
-      return reply;
-    } catch (error) {
-      const word = replyWord(error);
-      if (word !== undefined) {
-        this.#vouchedAt = Math.max(this.#vouchedAt, sentAt);
-        // It was opened without a password and stays locked out; the next one takes the password of then.
-        if (word === 'NOAUTH') this.kill();
-        throw error;
+  call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
+    if (!this.open) return Promise.reject(new LinkLostError(false, this.#lastError));
+    // Not an async function: every read and write comes through here, and mostly through code that never gets warm.
+    return new Promise<R>((resolve, reject) => {
+      const call = this.#deadline.start(reject);
+      const failed = (error: unknown): void => {
+        reject(this.#failed(call, error));
+      };
+      try {
+        send(this.client).then((reply) => {
+          this.#answered(call);
+          resolve(reply);
+        }, failed);
+      } catch (error) {
+        failed(error);
       }
-      this.kill();
-      throw error instanceof LinkLostError ? error : new LinkLostError(true, this.#lastError);
-    }
+    });
   }
 
   /** Ends the connection without a word. */
   kill(): void {
     this.#open = false;
+    this.#deadline.stop(new LinkLostError(true, this.#lastError));
     // Every call under way kills a lost link, and each disconnect() adds a listener to the socket. On a connection that has ended it
     // would leave a timer behind that holds the process for two seconds.
     if (!this.#killed && this.client.status !== 'end') this.client.disconnect();
@@ -158,5 +162,22 @@ export class RedisLink {
     const deadlineMs = Math.min(timeoutMs, this.#options.replyTimeoutMs());
     await withDeadline(this.#options.clock, quit, deadlineMs, late).catch(() => undefined);
     this.kill();
+  }
+
+  #answered(call: CallUnderWay): void {
+    this.#deadline.end(call);
+    this.#vouchedAt = Math.max(this.#vouchedAt, call.sentAt);
+  }
+
+  /** What the caller is told. */
+  #failed(call: CallUnderWay, error: unknown): Error {
+    const word = replyWord(error);
+    if (word !== undefined) this.#answered(call);
+    else this.#deadline.end(call);
+    // It was opened without a password and stays locked out; the next one takes the password of then.
+    if (word === undefined || word === 'NOAUTH') this.kill();
+    return word !== undefined || error instanceof LinkLostError
+      ? (error as Error)
+      : new LinkLostError(true, this.#lastError);
   }
 }

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
 import type { Content, Observation } from '../credential-backend.js';
 import { hasStepped, wallOffset, type ServerTime } from '../server-time.js';
@@ -19,7 +18,7 @@ export interface Look {
   readonly epoch: string | null | undefined;
 }
 
-interface Request {
+export interface LookRequest {
   readonly key: string;
   readonly maxBytes: number;
   readonly epochKey: string | undefined;
@@ -27,7 +26,7 @@ interface Request {
 
 type Clocks = Pick<Clock, 'now' | 'monotonic'>;
 
-type Means = (link: RedisLink, request: Request, clocks: Clocks) => Promise<Look>;
+type Means = (link: RedisLink, request: LookRequest, clocks: Clocks) => Promise<Look>;
 
 /** A clock that never comes to rest must not keep anybody waiting. */
 const TRIES = 5;
@@ -49,47 +48,56 @@ export class RedisObserver {
     this.#clocks = clocks;
   }
 
-  /** @throws LinkLostError, or an error reply of Redis */
-  async look(request: Request): Promise<Look> {
-    for (let tries = 1; ; tries += 1) {
-      const before = wallOffset(this.#clocks);
-      const look = await this.#lookOnce(request);
+  /** Sends at once what is to be sent. @throws LinkLostError, or an error reply of Redis */
+  look(request: LookRequest, tries: number = TRIES): Promise<Look> {
+    const before = wallOffset(this.#clocks);
+    const awake = (look: Look): Look | Promise<Look> =>
       // An answer that lay in a buffer while the machine slept tells of a time before; nobody knows how long ago that is.
-      if (!hasStepped(this.#clocks, before) || tries === TRIES) return look;
-    }
+      tries > 1 && hasStepped(this.#clocks, before) ? this.look(request, tries - 1) : look;
+    return request.epochKey === undefined
+      ? this.#lookBy(this.#means, request, awake)
+      : this.#lookWithEpoch(request).then(awake);
   }
 
-  async #lookOnce(request: Request): Promise<Look> {
-    if (request.epochKey === undefined) return this.#lookBy(request);
+  async #lookWithEpoch(request: LookRequest): Promise<Look> {
     const withoutEpoch = { ...request, epochKey: undefined };
-    if (!this.#mayReadEpoch) return this.#lookBy(withoutEpoch);
     const means = this.#means;
+    if (!this.#mayReadEpoch) return this.#lookBy(means, withoutEpoch);
     try {
       return await (MEANS[means] ?? byPipeline)(this.#link, request, this.#clocks);
     } catch (error) {
-      const word = replyWord(error);
-      if (word === undefined || word === 'NOAUTH' || isPassing(word)) throw error;
+      if (isNotOfMeans(error)) throw error;
     }
     // Either the means is refused or the epoch is: where the same means works without the epoch, it is the epoch.
-    const look = await this.#lookBy(withoutEpoch);
+    const look = await this.#lookBy(means, withoutEpoch);
     if (this.#means === means) this.#mayReadEpoch = false;
     return look;
   }
 
-  async #lookBy(request: Request): Promise<Look> {
-    for (let at = this.#means; ; at += 1) {
-      try {
-        const look = await (MEANS[at] ?? byPipeline)(this.#link, request, this.#clocks);
+  /** Tries one means after the other from `at` on. */
+  #lookBy(
+    at: number,
+    request: LookRequest,
+    use: (look: Look) => Look | Promise<Look> = (look) => look,
+  ): Promise<Look> {
+    return (MEANS[at] ?? byPipeline)(this.#link, request, this.#clocks).then(
+      (look) => {
         // Only a success says that the means before it are not to be had; a refused key is refused by all of them.
         this.#means = at;
-        return look;
-      } catch (error) {
-        const word = replyWord(error);
-        const everyMeansFails = word === undefined || word === 'NOAUTH' || isPassing(word);
-        if (everyMeansFails || at >= MEANS.length - 1) throw error;
-      }
-    }
+        return use(look);
+      },
+      (error: unknown) => {
+        if (isNotOfMeans(error) || at >= MEANS.length - 1) throw error;
+        return this.#lookBy(at + 1, request, use);
+      },
+    );
   }
+}
+
+/** Whether another means would fail likewise. */
+function isNotOfMeans(error: unknown): boolean {
+  const word = replyWord(error);
+  return word === undefined || word === 'NOAUTH' || isPassing(word);
 }
 
 /** Ties a look to the clock of the server that was looked at. */
@@ -99,25 +107,33 @@ export function toObservation(look: Look, time: ServerTime): Observation {
   return { content, expiresAt, toleranceMs, serverNow, time };
 }
 
+/** What {@link LOOK} returns. */
+type ScriptReply = [
+  size: number,
+  bytes: Buffer | null,
+  end: number,
+  micros: number,
+  epoch?: Buffer | null,
+];
+
 const byScript =
   (script: RedisScript, evalsha: string, evaluate: string, toleranceMs: number): Means =>
-  async (link, { key, maxBytes, epochKey }, clocks) => {
-    const keys = epochKey === undefined ? [key] : [key, epochKey];
-    const rest = [String(keys.length), ...keys, String(maxBytes)];
+  (link, { key, maxBytes, epochKey }, clocks) => {
+    const size = String(maxBytes);
+    const rest = epochKey === undefined ? ['1', key, size] : ['2', key, epochKey, size];
     const sentAt = clocks.monotonic();
-    const reply = await runScript(link, script, evalsha, evaluate, rest);
-    const receivedAt = clocks.monotonic();
-    const [kind, bytes, end, seconds, micros, epoch] = reply as (Buffer | null)[];
-    const expiresAt = Number(end);
-    return {
-      content: contentOf(String(kind), bytes ?? null),
-      expiresAt: expiresAt < 0 ? undefined : expiresAt,
-      toleranceMs,
-      serverNow: Number(seconds) * 1000 + Number(micros) / 1000,
-      sentAt,
-      receivedAt,
-      epoch: epochKey === undefined ? undefined : (epoch?.toString() ?? null),
-    };
+    return runScript(link, script, evalsha, evaluate, rest, (reply): Look => {
+      const [length, bytes, end, micros, epoch] = reply as ScriptReply;
+      return {
+        content: contentOf(length, bytes),
+        expiresAt: end < 0 ? undefined : end,
+        toleranceMs,
+        serverNow: micros / 1000,
+        sentAt,
+        receivedAt: clocks.monotonic(),
+        epoch: epochKey === undefined ? undefined : (epoch?.toString() ?? null),
+      };
+    });
   };
 
 /**
@@ -182,6 +198,7 @@ const MEANS: readonly Means[] = [
 ];
 
 const wrongType: Content = { type: 'foreign', reason: 'wrong-type' };
+const tooLarge: Content = { type: 'foreign', reason: 'too-large' };
 
 /** STRLEN may be refused too; then a large value is fetched. */
 async function foreignContent(
@@ -191,7 +208,7 @@ async function foreignContent(
 ): Promise<Content | undefined> {
   try {
     const size = await link.call((client) => client.strlen(key));
-    return size > maxBytes ? { type: 'foreign', reason: 'too-large' } : undefined;
+    return size > maxBytes ? tooLarge : undefined;
   } catch (error) {
     const word = replyWord(error);
     if (word === undefined || isPassing(word)) throw error;
@@ -203,31 +220,32 @@ function isSame(a: unknown, b: unknown): boolean {
   return Buffer.isBuffer(a) && Buffer.isBuffer(b) ? a.equals(b) : a === b;
 }
 
-function contentOf(kind: string, bytes: Buffer | null): Content {
-  if (kind === 'wrong-type' || kind === 'too-large') return { type: 'foreign', reason: kind };
-  return bytes === null ? { type: 'absent' } : { type: 'bytes', bytes };
+/** @param size - negative for another type than a string */
+function contentOf(size: number, bytes: Buffer | null): Content {
+  if (size < 0) return wrongType;
+  if (bytes !== null) return { type: 'bytes', bytes };
+  return size > 0 ? tooLarge : { type: 'absent' };
 }
 
 /** Where STRLEN is refused, or was too early, the size shows only now. */
 function contentWithin(value: Buffer | null, maxBytes: number): Content {
   if (value === null) return { type: 'absent' };
-  return contentOf(value.length > maxBytes ? 'too-large' : 'bytes', value);
+  return value.length > maxBytes ? tooLarge : { type: 'bytes', bytes: value };
 }
 
-/** By name first; Redis forgets scripts when it restarts. Gives the reply with its strings as bytes. */
-export async function runScript(
+/** By name first; Redis forgets scripts when it restarts. Gives what `read` makes of the reply, in which strings are bytes. */
+export function runScript<R>(
   link: RedisLink,
-  script: RedisScript,
+  { sha, text }: RedisScript,
   evalsha: string,
   evaluate: string,
   rest: readonly string[],
-): Promise<unknown> {
-  const run = (command: string, what: string) =>
-    link.call((client: Redis) => client.callBuffer(command, what, ...rest));
-  try {
-    return await run(evalsha, script.sha);
-  } catch (error) {
-    if (replyWord(error) !== 'NOSCRIPT') throw error;
-    return run(evaluate, script.text);
-  }
+  read: (reply: unknown) => R,
+): Promise<R> {
+  return link
+    .call((client) => client.callBuffer(evalsha, sha, ...rest))
+    .then(read, (error: unknown) => {
+      if (replyWord(error) !== 'NOSCRIPT') throw error;
+      return link.call((client) => client.callBuffer(evaluate, text, ...rest)).then(read);
+    });
 }

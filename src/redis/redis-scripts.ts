@@ -15,27 +15,23 @@ export function script(text: string): RedisScript {
  *
  * KEYS[1] the credential; KEYS[2], if given, the epoch key
  * ARGV[1] the largest size to hand over
- * Returns { kind, bytes or nil, end, seconds, microseconds, epoch or nil }, numbers as strings because Lua's lose digits:
- *   kind 'absent' | 'bytes' | 'wrong-type' | 'too-large'; end -1 for none.
+ * Returns { size, bytes or nil, end, now in microseconds, epoch or nil }: size -1 for another type than a string, larger than ARGV[1]
+ *   or 0 without bytes; end negative for none. Lua's numbers are exact up to 2^53, as ours are.
  *
  * PEXPIRETIME tells the end itself. Redis 6 has only PTTL, of which the end is a sum that wobbles by a millisecond.
  */
 const lookWith = (end: string): string => `
 local now = redis.call('TIME')
 local size = redis.pcall('STRLEN', KEYS[1])
-local kind, bytes = 'bytes', false
+local bytes = false
 if type(size) == 'table' then
   if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
-  kind = 'wrong-type'
-elseif size > tonumber(ARGV[1]) then
-  kind = 'too-large'
-else
+  size = -1
+elseif size <= tonumber(ARGV[1]) then
   bytes = redis.call('GET', KEYS[1])
-  if not bytes then kind = 'absent' end
 end
-local left = ${end}
-local epoch = KEYS[2] and redis.call('GET', KEYS[2]) or false
-return { kind, bytes, string.format('%.0f', left), now[1], now[2], epoch }
+local epoch = KEYS[2] and redis.call('GET', KEYS[2])
+return { size, bytes, ${end}, now[1] * 1000000 + now[2], epoch }
 `;
 
 /** For Redis 7 and later. */

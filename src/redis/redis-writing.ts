@@ -1,4 +1,3 @@
-import type { ChainableCommander } from 'ioredis';
 import { CLEARED_MS } from '../attempts.js';
 import type { Expected, RemoveRequest, TimeToLive, WriteRequest } from '../credential-backend.js';
 import {
@@ -13,17 +12,15 @@ import { clearedKey, helperKey } from './redis-keys.js';
 import type { RedisLink } from './redis-link.js';
 import { runScript } from './redis-observing.js';
 import { WRITE_IF } from './redis-scripts.js';
+import {
+  sendTransaction,
+  type Command,
+  type Publication,
+  type Refusals,
+} from './redis-transaction.js';
 
 /** How long a staged copy outlives a process that dies before its script ran. */
 export const STAGE_MS: number = 10_000;
-
-/** How a write is told to others. */
-export interface Publication {
-  readonly channel: string;
-  readonly message: string;
-}
-
-type Command = (chain: ChainableCommander) => ChainableCommander;
 
 /** Writes over one link. Each write is sent once; what becomes of it is an answer, a typed refusal, or unknown. */
 export class RedisWriting {
@@ -40,19 +37,16 @@ export class RedisWriting {
   async set(request: WriteRequest, publication: Publication | undefined): Promise<boolean> {
     const { key, bytes, ttl, expected, overLarge } = request;
     if (typeof expected === 'object') return this.#setIf(request, expected, publication);
-    const ends = ttlArguments(ttl);
+    const plain: Command = ['SET', key, bytes, ...ttlArguments(ttl)];
     if (expected === 'absent') {
-      const command: Command = (chain) => chain.call('SET', key, bytes, ...ends, 'NX');
-      const { reply, announced } = await this.#transact(publication, command);
+      const { reply, announced } = await this.#transact(publication, [...plain, 'NX']);
       if (reply === null) throw conflict();
       return announced;
     }
-    const plain: Command = (chain) => chain.call('SET', key, bytes, ...ends);
     if (overLarge) return (await this.#transact(publication, plain)).announced;
     try {
       // GET makes Redis refuse to write over a list or a hash, which plain SET takes away without a word.
-      const guarded: Command = (chain) => chain.call('SET', key, bytes, ...ends, 'GET');
-      return (await this.#transact(publication, guarded)).announced;
+      return (await this.#transact(publication, [...plain, 'GET'])).announced;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       if (error.reply === 'WRONGTYPE') throw wrongType();
@@ -80,7 +74,7 @@ export class RedisWriting {
     }
     // Ahead of the removal, so that nobody can find the key gone without knowing why.
     void this.#markCleared(key);
-    const command: Command = (chain) => chain.del(key);
+    const command: Command = ['del', key];
     const { reply, announced } = await this.#transact(publication, command).catch(
       (error: unknown) => {
         // Without memory nothing can be queued in a transaction, but removing still works.
@@ -114,28 +108,25 @@ export class RedisWriting {
     command: Command,
   ): Promise<{ reply: unknown; announced: boolean }> {
     if (publication === undefined) return { reply: await this.#alone(command), announced: false };
-    const { channel, message } = publication;
+    const refusals: Refusals = new Map();
     try {
       const replies = await this.#link.call((client) =>
-        command(client.multi()).publish(channel, message).exec(),
+        sendTransaction(client, command, publication, refusals),
       );
-      const [error, reply] = replies?.[0] ?? [new LinkLostError(true), null];
-      if (error) throw error;
-      return { reply, announced: replies?.[1]?.[0] === null };
+      const reply = replies?.[0] ?? null;
+      if (replies === null) throw new LinkLostError(true);
+      if (reply instanceof Error) throw reply;
+      return { reply, announced: !(replies[1] instanceof Error) };
     } catch (error) {
-      const refusals = refusalsBefore(error);
+      if (error instanceof LinkLostError) throw this.#failure(error);
+      const refusal = refusals.get('command');
       if (refusals.has('multi')) {
         // Without a transaction each command stands alone, and of those that were executed the answers are lost.
-        refusals.delete('multi');
-        refusals.delete('publish');
-        const [refusal] = refusals.values();
         if (refusal !== undefined) throw this.#failure(refusal);
         throw new OutcomeUnknownError('Redis refused MULTI and executed what came after it');
       }
       // One refused command keeps the whole transaction from being executed, so nothing was written yet.
       if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
-      refusals.delete('publish');
-      const [refusal] = refusals.values();
       if (refusal !== undefined) throw this.#failure(refusal);
       return { reply: await this.#alone(command), announced: false };
     }
@@ -152,7 +143,7 @@ export class RedisWriting {
   ): Promise<{ reply: unknown; announced: boolean }> {
     try {
       const replies = await this.#link.call((client) => {
-        const chain = command(client.pipeline());
+        const chain = client.pipeline().call(...command);
         return (
           publication ? chain.publish(publication.channel, publication.message) : chain
         ).exec();
@@ -176,21 +167,21 @@ export class RedisWriting {
     const staged = Buffer.concat([Buffer.from(expected), bytes]);
     const staging = this.#link.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
     const { channel = '', message = '' } = publication ?? {};
-    const writing = runScript(this.#link, WRITE_IF, 'EVALSHA', 'EVAL', [
-      '2',
-      key,
-      stage,
-      ...how,
-      channel,
-      message,
-    ]);
+    const writing = runScript(
+      this.#link,
+      WRITE_IF,
+      'EVALSHA',
+      'EVAL',
+      ['2', key, stage, ...how, channel, message],
+      (reply) => reply as [outcome: Buffer, announced: number],
+    );
     const [first, second] = await Promise.allSettled([staging, writing]);
     if (first.status === 'rejected') throw this.#failure(first.reason);
     if (second.status === 'rejected') {
       await this.#link.call((client) => client.del(stage)).catch(() => undefined);
       throw this.#failure(second.reason);
     }
-    const [outcome, announced] = second.value as [Buffer, number];
+    const [outcome, announced] = second.value;
     if (String(outcome) === 'conflict') throw conflict();
     if (String(outcome) === 'unstaged')
       throw new UnavailableError('the staged copy was gone; nothing was written');
@@ -205,14 +196,6 @@ export class RedisWriting {
       return writeFailure(error);
     return writeFailure(new LinkLostError(true, error instanceof Error ? error : undefined));
   }
-}
-
-/** What Redis refused of a transaction before its EXEC, by the command's name in lower case. */
-function refusalsBefore(error: unknown): Map<string, Error> {
-  const { previousErrors = [] } = error as {
-    readonly previousErrors?: readonly (Error & { readonly command?: { readonly name: string } })[];
-  };
-  return new Map(previousErrors.map((one) => [one.command?.name.toLowerCase() ?? '', one]));
 }
 
 function ttlArguments(ttl: TimeToLive): string[] {

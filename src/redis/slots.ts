@@ -9,17 +9,15 @@ export class Slots {
     this.#free = size;
   }
 
-  async run<R>(call: () => Promise<R>): Promise<R> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    try {
-      return await call();
-    } finally {
-      this.#passOn();
-    }
+  /** Takes a slot: resolves when it is there; `undefined` when it is there at once. */
+  take(): Promise<void> | undefined {
+    if (this.#free === 0) return new Promise((resolve) => this.#waiting.push(resolve));
+    this.#free -= 1;
+    return undefined;
   }
 
-  #passOn(): void {
+  /** Gives a slot back. */
+  give(): void {
     const next = this.#waiting[this.#first];
     if (next === undefined) {
       this.#waiting.length = 0;

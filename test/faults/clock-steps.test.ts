@@ -150,7 +150,7 @@ it('an answer from before a sleep says nothing about what is valid after it', as
   // The answer to the next look is held back on its way.
   const answered = new Promise<void>((resolve) => {
     network.onData('toClient', (chunk) => {
-      if (!chunk.includes('bytes')) return;
+      if (!chunk.includes('v1')) return;
       network.pause('toClient');
       resolve();
     });

@@ -265,6 +265,7 @@ describe('whatever can be looked at hides the credential', () => {
     await store.save({ token: canary.text });
     await redis.expire(key, 30);
     await changes.next(ofType('renewed'));
+    await ending.next();
     const snapshot = store.current!;
     const { signal } = snapshot;
     await store.save({ token: `${canary.text} again` });

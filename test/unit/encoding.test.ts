@@ -35,17 +35,28 @@ function world(options: Partial<EncodingOptions<string>> = {}) {
   return { clock, reported, encoding, decode };
 }
 
-async function refusalOf(work: Promise<unknown>): Promise<EncodeError> {
-  const error = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
+/** What `work` throws or rejects with. */
+async function refusalOf(work: () => unknown): Promise<EncodeError> {
+  let error: unknown;
+  try {
+    await work();
+  } catch (reason) {
+    error = reason;
+  }
   expect(error).toMatchObject({ code: 'ENCODE_FAILED', retryable: false });
   expect(inspect(error, { depth: Infinity, showHidden: true })).not.toContain(CANARY);
   return error as EncodeError;
 }
 
 describe('encoding', () => {
+  it('gives at once what nobody has to be waited for', () => {
+    const { encoding } = world();
+    const encoded = encoding.encode('a');
+    expect(encoded).toMatchObject({ bytes: Buffer.from('a') });
+    const content = { type: 'bytes', bytes: Buffer.from('a') } as const;
+    expect(encoding.decodeHeld(content)).toMatchObject({ type: 'readable' });
+  });
+
   it.each<[string, EncodingOptions<string>['serialize']]>([
     ['a string', () => 'päß'],
     ['bytes', () => new TextEncoder().encode('päß')],
@@ -86,7 +97,7 @@ describe('encoding', () => {
   ])('refuses %s', async (_name, result) => {
     for (const serialize of [() => result, () => Promise.resolve(result)]) {
       const { encoding, reported } = world({ serialize: serialize as () => string });
-      expect((await refusalOf(encoding.encode(CANARY))).reason).toBe('not-bytes');
+      expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('not-bytes');
       expect(reported).toEqual([]);
     }
   });
@@ -94,7 +105,7 @@ describe('encoding', () => {
   it('refuses more than maxBytes, counted in bytes', async () => {
     const { encoding } = world({ maxBytes: 6 });
     expect((await encoding.encode('ääa')).bytes).toHaveLength(5);
-    expect((await refusalOf(encoding.encode('ääää'))).reason).toBe('too-large');
+    expect((await refusalOf(() => encoding.encode('ääää'))).reason).toBe('too-large');
   });
 
   it('reports what serialize throws to the caller alone', async () => {
@@ -106,14 +117,14 @@ describe('encoding', () => {
       () => Promise.reject(thrown),
     ]) {
       const { encoding, reported } = world({ serialize });
-      expect((await refusalOf(encoding.encode(CANARY))).reason).toBe('threw');
+      expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('threw');
       expect(reported).toEqual([{ error: thrown, where: 'serialize' }]);
     }
   });
 
   it('gives up on a serialize that does not settle', async () => {
     const { clock, encoding, reported } = world({ serialize: () => NEVER });
-    const refusal = refusalOf(encoding.encode(CANARY));
+    const refusal = refusalOf(() => encoding.encode(CANARY));
     await clock.advance(999);
     expect(clock.pendingTimers).toBe(1);
     await clock.advance(1);
@@ -130,7 +141,7 @@ describe('encoding', () => {
           reject = onReject;
         }),
     });
-    const refusal = refusalOf(encoding.encode('x'));
+    const refusal = refusalOf(() => encoding.encode('x'));
     await clock.advance(1_000);
     await refusal;
     reject(new Error(CANARY));
@@ -211,7 +222,7 @@ describe('the logical end', () => {
     ['a bigint', 5n],
   ])('must not be %s', async (_name, end) => {
     const { encoding, decode, reported } = world({ expiresAt: () => end as number });
-    expect((await refusalOf(encoding.encode(CANARY))).reason).toBe('expires-at');
+    expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('expires-at');
     const decoded = await decode(CANARY);
     expect(decoded).toMatchObject({ type: 'unreadable', error: { reason: 'expires-at' } });
     expect(inspect(decoded, { depth: Infinity })).not.toContain(CANARY);
@@ -225,7 +236,7 @@ describe('the logical end', () => {
         throw thrown;
       },
     });
-    expect((await refusalOf(encoding.encode(CANARY))).reason).toBe('expires-at');
+    expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('expires-at');
     expect(await decode('x')).toMatchObject({ error: { reason: 'expires-at' } });
     expect(reported).toEqual([
       { error: thrown, where: 'expiresAt' },

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { credentialMatchers } from 'credstream/testing';
 
+import type { Hint } from '../../src/credential-backend.js';
 import { deferred } from '../support/wait.js';
 import { liveWorld, watched } from './live-world.js';
 import { HOUR } from './scripted-backend.js';
@@ -227,6 +228,50 @@ describe('watching', () => {
     await live.refreshed();
     await clock.settle();
     expect([backend.watching, live.status.link, live.state.type]).toEqual([0, 'closed', 'unknown']);
+  });
+});
+
+describe('hints', () => {
+  const written = (reason: string): Hint => ({ type: 'written', origin: { node: 'n' }, reason });
+
+  it('that come in one piece of input cost one look, sent at once, which their labels are for', async () => {
+    const { backend, clock, changes } = await watched({ token: 'one' });
+    const before = backend.looks;
+    backend.put('two');
+    backend.hint(written('first'));
+    expect(backend.looks).toBe(before + 1);
+    backend.hint(written('last'));
+    await clock.settle();
+    expect(backend.looks).toBe(before + 1);
+    backend.put('three');
+    backend.hint({ type: 'removed', as: 'expired', origin: 'unknown', reason: undefined });
+    await clock.settle();
+    const reasons = changes.map((change) => (change.type === 'saved' ? change.reason : ''));
+    expect(reasons).toEqual(['last', undefined]);
+  });
+
+  it('that come with later input cost one look more, however many they are', async () => {
+    const { backend, clock } = await watched({ token: 'one' });
+    const before = backend.looks;
+    backend.hint(written('a'));
+    await Promise.resolve();
+    backend.hint(written('b'));
+    backend.hint(written('c'));
+    await clock.settle();
+    expect(backend.looks).toBe(before + 2);
+  });
+
+  it('wait a turn while an own write is under way, whose answer asks for a look too', async () => {
+    const { backend, clock, live } = await watched({ token: 'one' });
+    const before = backend.looks;
+    live.ownWrites += 1;
+    backend.hint(written('a'));
+    expect(backend.looks).toBe(before);
+    live.ownWrites -= 1;
+    await live.refreshed(written('a'));
+    expect(backend.looks).toBe(before + 1);
+    await clock.settle();
+    expect(backend.looks).toBe(before + 1);
   });
 });
 

@@ -21,11 +21,15 @@ function steppedTurns() {
 function world() {
   const { clock, turns, turn } = steppedTurns();
   const observations: Deferred<void>[] = [];
+  const told = { covered: 0 };
   const loop = new ObservationLoop(clock, {
     observe: () => {
       const one = deferred();
       observations.push(one);
       return one.promise;
+    },
+    covered: () => {
+      told.covered += 1;
     },
   });
   return {
@@ -33,6 +37,7 @@ function world() {
     turns,
     turn,
     observations,
+    told,
     end: async (index: number) => {
       observations[index]?.resolve();
       await microtasks();
@@ -132,6 +137,63 @@ describe('an observation loop', () => {
     },
   );
 
+  it('observes at once what was received, and covers with it what is in the same input', async () => {
+    const { loop, turns, observations, told, end } = world();
+    for (let n = 0; n < 3; n += 1) loop.markReceived();
+    expect(observations).toHaveLength(1);
+    expect(told.covered).toBe(0);
+    await microtasks();
+    expect(told.covered).toBe(1);
+    await end(0);
+    expect(turns).toHaveLength(0);
+    expect(loop.busy).toBe(false);
+  });
+
+  it('makes one more for what is received with later input, a turn after the answer', async () => {
+    const { loop, turn, turns, observations, end } = world();
+    loop.markReceived();
+    await microtasks();
+    for (let n = 0; n < 3; n += 1) loop.markReceived();
+    await end(0);
+    expect(observations).toHaveLength(1);
+    turn();
+    expect(observations).toHaveLength(2);
+    await end(1);
+    expect(turns).toHaveLength(0);
+  });
+
+  it('waits for the turn that was asked for when more is received before it', async () => {
+    const { loop, turn, observations, end } = world();
+    const settled = loop.settled();
+    loop.markReceived();
+    expect(observations).toHaveLength(0);
+    turn();
+    await end(0);
+    expect(observations).toHaveLength(1);
+    expect(await isSettled(settled)).toBe(true);
+  });
+
+  it('does not settle who asks during the input at hand with what was issued before the asking', async () => {
+    const { loop, turn, told, end } = world();
+    loop.markReceived();
+    const settled = loop.settled();
+    expect(told.covered).toBe(1);
+    await end(0);
+    expect(await isSettled(settled)).toBe(false);
+    turn();
+    await end(1);
+    expect(await isSettled(settled)).toBe(true);
+    expect(told.covered).toBe(2);
+  });
+
+  it('says nothing of what it covers once it is stopped', async () => {
+    const { loop, told } = world();
+    loop.markReceived();
+    loop.stop();
+    await microtasks();
+    expect(told.covered).toBe(0);
+  });
+
   it('does not starve while marks keep coming faster than observations end', async () => {
     const { loop, turn, observations, end } = world();
     loop.mark();
@@ -145,8 +207,10 @@ describe('an observation loop', () => {
 });
 
 describe('in whatever order turns, answers and marks come', () => {
-  type Step = 'mark' | 'settled' | 'stop';
-  const step = fc.constantFrom<Step>('mark', 'mark', 'mark', 'settled', 'settled', 'stop');
+  type Step = 'mark' | 'received' | 'settled' | 'stop';
+  const step = fc.constantFrom<Step>(
+    ...(['mark', 'mark', 'received', 'received', 'settled', 'settled', 'stop'] as const),
+  );
 
   it('every mark is followed by an observation issued after it, one at a time, none after stop', async () => {
     await fc.assert(
@@ -174,6 +238,7 @@ describe('in whatever order turns, answers and marks come', () => {
               await scheduler.schedule(Promise.resolve(), 'answer');
               underWay -= 1;
             },
+            covered: () => {},
           });
           const asked = { count: 0, settled: 0 };
           scheduler.scheduleSequence(
@@ -185,6 +250,7 @@ describe('in whatever order turns, answers and marks come', () => {
                 else {
                   marks += 1;
                   if (one === 'mark') loop.mark();
+                  else if (one === 'received') loop.markReceived();
                   else {
                     const mark = marks;
                     asked.count += 1;

@@ -55,6 +55,64 @@ describe('a write queue', () => {
     expect(log).toEqual(['send first', 'send first in another way', 'send second']);
   });
 
+  it('sends before it returns what is prepared at once while nothing is under way', async () => {
+    const queue = new WriteQueue();
+    const log: string[] = [];
+    const answer = deferred();
+    const run = (name: string): Promise<void> =>
+      queue.run(
+        () => name,
+        (prepared) => {
+          log.push(prepared);
+          return answer.promise;
+        },
+      );
+    const first = run('first');
+    expect(log).toEqual(['first']);
+    const second = run('second');
+    await turn();
+    expect(log).toEqual(['first']);
+    answer.resolve();
+    await Promise.all([first, second]);
+    expect(log).toEqual(['first', 'second']);
+    await queue.idle();
+    const third = run('third');
+    expect(log).toEqual(['first', 'second', 'third']);
+    await third;
+  });
+
+  it('rejects what throws at once, and goes on', async () => {
+    const queue = new WriteQueue();
+    const failing = new Error('no');
+    const fail = (): never => {
+      throw failing;
+    };
+    await expect(queue.run(fail, () => Promise.resolve())).rejects.toBe(failing);
+    await expect(queue.run(() => 1, fail)).rejects.toBe(failing);
+    expect(
+      await queue.run(
+        () => 1,
+        (one) => Promise.resolve(one),
+      ),
+    ).toBe(1);
+  });
+
+  it('sends a write that another one asks for while it is prepared before that one', async () => {
+    const queue = new WriteQueue();
+    const log: string[] = [];
+    const send = (name: string): Promise<void> => {
+      log.push(name);
+      return Promise.resolve();
+    };
+    let inner: Promise<void> | undefined;
+    const outer = queue.run(() => {
+      inner = queue.run(() => 'inner', send);
+      return 'outer';
+    }, send);
+    await Promise.all([outer, inner]);
+    expect(log).toEqual(['inner', 'outer']);
+  });
+
   it('goes on when preparing or sending one fails', async () => {
     const queue = new WriteQueue();
     const sent: number[] = [];
