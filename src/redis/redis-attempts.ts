@@ -140,13 +140,9 @@ export class RedisAttempts implements AttemptBackend {
     const all = [helperKey('attempt', key, key), ...keys];
     const own = [id, this.#hub.node, whole(RECORD_MS)];
     const { link } = commanding ?? (await this.#hub.commanding());
+    const args = [String(all.length), ...all, ...own, ...rest];
     try {
-      return await runScript(link, script, 'EVALSHA', 'EVAL', [
-        String(all.length),
-        ...all,
-        ...own,
-        ...rest,
-      ]);
+      return await runScript(link, script, 'EVALSHA', 'EVAL', args, (reply) => reply);
     } catch (error) {
       throw writeFailure(error);
     }
