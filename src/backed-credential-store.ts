@@ -49,10 +49,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   readonly id: string;
-  readonly #key: string;
   readonly #options: SharedStoreOptions<T>;
-  readonly #backend: CredentialBackend;
-  readonly #encoding: Encoding<T>;
   readonly #live: LiveCredential<T>;
   // Made on first use: of thousands of watched credentials, most are only ever read from memory.
   #lazyWriter: CredentialWriter<T> | undefined;
@@ -64,12 +61,11 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
 
   /** @internal */
   protected constructor(key: string, options: ResolvedStoreOptions<T>, backend: CredentialBackend) {
+    const { shared, expiresAt } = options;
     this.id = options.key;
-    this.#key = key;
-    this.#options = options;
-    this.#backend = backend;
-    this.#encoding = new Encoding(options, backend.clock);
-    this.#live = new LiveCredential(this.id, key, options, backend, this.#encoding);
+    this.#options = shared;
+    const encoding = new Encoding(shared, expiresAt, backend.clock);
+    this.#live = new LiveCredential(this.id, key, shared, backend, encoding);
   }
 
   get changes$(): Observable<CredentialChange<T>> {
@@ -159,7 +155,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     });
     const late = (): Error => new TimeoutError('becoming live', timeoutMs, this.status.error);
     try {
-      await unlessAborted(withDeadline(this.#backend.clock, live, timeoutMs, late), signal);
+      await unlessAborted(withDeadline(this.#live.backend.clock, live, timeoutMs, late), signal);
     } finally {
       stop();
     }
@@ -213,7 +209,8 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
 
   async #close(): Promise<void> {
     const { closeTimeoutMs } = this.#options;
-    const { clock } = this.#backend;
+    const { backend, encoding } = this.#live;
+    const { clock } = backend;
     if (this.#dependents !== undefined)
       await Promise.allSettled([...this.#dependents].map((close) => close()));
     const startedAt = clock.monotonic();
@@ -225,18 +222,18 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
       closeTimeoutMs,
       late,
     ).catch(() => undefined);
-    this.#encoding.close();
+    encoding.close();
     this.#lazyWriter?.close();
-    await this.#backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
+    await backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
   }
 
   #parts(): StoreParts<T> {
     return {
       id: this.id,
-      key: this.#key,
+      key: this.#live.key,
       options: this.#options,
-      backend: this.#backend,
-      encoding: this.#encoding,
+      backend: this.#live.backend,
+      encoding: this.#live.encoding,
       live: this.#live,
       closeFirst: (close) => {
         this.#checkOpen();
@@ -250,10 +247,10 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   get #writer(): CredentialWriter<T> {
     return (this.#lazyWriter ??= new CredentialWriter(
       this.id,
-      this.#key,
+      this.#live.key,
       this.#options,
-      this.#backend,
-      this.#encoding,
+      this.#live.backend,
+      this.#live.encoding,
       this.#live,
     ));
   }

@@ -31,11 +31,11 @@ import { HintLabels } from './hint-labels.js';
 import { ObservationLoop, type Observer } from './observation-loop.js';
 import type { ServerTime } from './server-time.js';
 import { sight } from './sight.js';
-import type { ResolvedStoreOptions } from './store-options.js';
+import type { SharedStoreOptions } from './store-options.js';
 import type { StoreStatus } from './store-status.js';
 
 export type LiveCredentialOptions = Pick<
-  ResolvedStoreOptions<unknown>,
+  SharedStoreOptions<unknown>,
   'maxBytes' | 'abortOnSaved' | 'maxStalenessMs'
 >;
 
@@ -44,11 +44,11 @@ export type LiveCredentialOptions = Pick<
  * What arrives after the {@link ObservationLoop} of its generation was stopped is dropped.
  */
 export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder {
-  readonly #id: string;
-  readonly #key: string;
+  readonly id: string;
+  readonly key: string;
+  readonly backend: CredentialBackend;
+  readonly encoding: Encoding<T>;
   readonly #options: LiveCredentialOptions;
-  readonly #backend: CredentialBackend;
-  readonly #encoding: Encoding<T>;
   readonly #freshness: Freshness;
   readonly #facts = new FactTeller<T>();
   readonly #labels = new HintLabels();
@@ -70,11 +70,11 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     backend: CredentialBackend,
     encoding: Encoding<T>,
   ) {
-    this.#id = id;
-    this.#key = key;
+    this.id = id;
+    this.key = key;
+    this.backend = backend;
+    this.encoding = encoding;
     this.#options = options;
-    this.#backend = backend;
-    this.#encoding = encoding;
     this.#freshness = new Freshness(backend.clock, options.maxStalenessMs, this);
   }
 
@@ -88,7 +88,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   }
 
   get vouchedAt(): number {
-    return this.#watch?.vouchedAt() ?? this.#backend.clock.monotonic();
+    return this.#watch?.vouchedAt() ?? this.backend.clock.monotonic();
   }
 
   get status(): StoreStatus {
@@ -102,7 +102,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     const verdict = end === undefined ? 'before' : this.#time?.verdict(end);
     if (this.#freshness.withheld !== undefined || verdict === 'before') return this.#view();
     // Timers can be late; nobody may be handed what has ended meanwhile.
-    const since = this.#backend.clock.now();
+    const since = this.backend.clock.now();
     if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
     this.#watch?.reportClockStep();
     return { type: 'withheld', reason: 'clock', since };
@@ -202,7 +202,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
       this.#concludeExpiry();
     } else if (newGeneration || this.#loop === undefined) {
       this.#loop?.stop();
-      this.#loop = new ObservationLoop(this.#backend.clock, this);
+      this.#loop = new ObservationLoop(this.backend.clock, this);
       this.#loop.mark();
     }
     this.#review();
@@ -224,7 +224,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   #start(): void {
     this.#freshness.start();
     if (this.#closed) return;
-    this.#watch = this.#backend.watch(this.#key, this.#options.maxBytes, this);
+    this.#watch = this.backend.watch(this.key, this.#options.maxBytes, this);
   }
 
   #stop(link: 'idle' | 'closed'): void {
@@ -244,7 +244,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     try {
       const observation = await this.#watch?.observe();
       if (loop.isStopped() || observation === undefined) return;
-      const sighting = await sight(observation, this.#known, this.#encoding);
+      const sighting = await sight(observation, this.#known, this.encoding);
       if (loop.isStopped()) return;
       this.#apply(observation, sighting, issuedAt);
     } catch (error) {
@@ -295,7 +295,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     labels = noLabels,
   ): Circumstances {
     const { abortOnSaved } = this.#options;
-    return { id: this.#id, now, source, toleranceMs, labels, abortOnSaved };
+    return { id: this.id, now, source, toleranceMs, labels, abortOnSaved };
   }
 
   #view(): CredentialState<T> {

@@ -1,6 +1,6 @@
 import { callSafely } from './callbacks.js';
 import { jsonCodec, type CredentialCodec } from './codec.js';
-import type { EncodingOptions } from './encoding.js';
+import type { EncodingOptions, ExpiresAt } from './encoding.js';
 import { InvalidOptionError } from './errors.js';
 import {
   checkBoolean,
@@ -60,8 +60,8 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
   readonly onCallbackError?: CallbackErrorHandler | undefined;
 }
 
-export interface ResolvedStoreOptions<T> extends EncodingOptions<T> {
-  readonly key: string;
+/** What stores of different keys may share. */
+export interface SharedStoreOptions<T> extends EncodingOptions<T> {
   readonly ttlSeconds: number | ((credentials: T) => number | undefined) | undefined;
   readonly allowEarlyRemoval: boolean;
   readonly abortOnSaved: boolean;
@@ -71,8 +71,13 @@ export interface ResolvedStoreOptions<T> extends EncodingOptions<T> {
   readonly onCallbackError: CallbackErrorHandler;
 }
 
-/** What stores of different keys may share. */
-export type SharedStoreOptions<T> = Omit<ResolvedStoreOptions<T>, 'key'>;
+export interface ResolvedStoreOptions<T> {
+  readonly key: string;
+  /** Not among what is shared: it is mostly written in place, and so another function for each store. */
+  readonly expiresAt: ExpiresAt<T> | undefined;
+  /** One object for stores that ask for the same. */
+  readonly shared: SharedStoreOptions<T>;
+}
 
 const NAMES = [
   'key',
@@ -91,6 +96,15 @@ const NAMES = [
 ];
 
 const MAX_VALUE_BYTES = 2 ** 29;
+
+/** How many kinds of stores a program makes by turns. */
+const KINDS = 8;
+
+/** What the last kinds of stores share; held by the stores alone. */
+const recent: WeakRef<object>[] = [];
+
+/** One for each handler, so that stores with the same one can share their options. */
+const guards = new WeakMap<CallbackErrorHandler, CallbackErrorHandler>();
 
 /** One for all stores; it keeps nothing. */
 const DEFAULT_CODEC: CredentialCodec<unknown> = jsonCodec<unknown>();
@@ -117,11 +131,10 @@ export function resolveStoreOptions<T>(
     closeTimeoutMs = 5_000,
     maxBytes = 2 ** 20,
   } = options;
-  return {
-    key: checkKey(options.key),
+  const key = checkKey(options.key);
+  const shared = share<T>({
     ...resolveCodec(options),
     ttlSeconds: options.ttlSeconds,
-    expiresAt: options.expiresAt,
     allowEarlyRemoval: options.allowEarlyRemoval ?? false,
     abortOnSaved: options.abortOnSaved ?? false,
     maxStalenessMs: checkMs(maxStalenessMs, 'maxStalenessMs', 0, Infinity),
@@ -131,7 +144,20 @@ export function resolveStoreOptions<T>(
     maxBytes: checkMaxBytes(maxBytes),
     onCallbackError:
       options.onCallbackError === undefined ? warn : guarded(options.onCallbackError),
-  };
+  });
+  return { key, expiresAt: options.expiresAt, shared };
+}
+
+/** Gives the one object that stores share which ask for the same, as thousands do; functions are the same when they are identical. */
+function share<T>(options: SharedStoreOptions<T>): SharedStoreOptions<T> {
+  const names = Object.keys(options) as (keyof SharedStoreOptions<T>)[];
+  for (const one of recent) {
+    const known = one.deref() as SharedStoreOptions<T> | undefined;
+    if (known !== undefined && names.every((name) => known[name] === options[name])) return known;
+  }
+  recent.unshift(new WeakRef(options));
+  recent.length = Math.min(recent.length, KINDS);
+  return options;
 }
 
 function resolveCodec<T>(options: CredentialStoreOptions<T>): CredentialCodec<T> {
@@ -161,11 +187,16 @@ function checkMaxBytes(value: unknown): number {
 }
 
 function guarded(handler: CallbackErrorHandler): CallbackErrorHandler {
-  return (error, where) => {
-    callSafely(handler, [error, where], () => {
-      warn(error, where);
-    });
-  };
+  let guard = guards.get(handler);
+  if (guard === undefined) {
+    guard = (error, where) => {
+      callSafely(handler, [error, where], () => {
+        warn(error, where);
+      });
+    };
+    guards.set(handler, guard);
+  }
+  return guard;
 }
 
 function warn(_error: unknown, where: string): void {

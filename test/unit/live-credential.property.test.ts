@@ -176,11 +176,11 @@ describe('in whatever order messages arrive', () => {
                 if (text.startsWith('garbage')) throw new Error('garbage');
                 return text;
               },
-              expiresAt: undefined,
               maxBytes: 1_000,
               decodeTimeoutMs: 1_000,
               onCallbackError: () => {},
             },
+            undefined,
             backend.clock,
           );
           const options = { maxBytes: 1_000, abortOnSaved: false, maxStalenessMs: Infinity };

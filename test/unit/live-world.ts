@@ -1,6 +1,6 @@
 import type { CredentialChange, CredentialState, StoreStatus } from 'credstream';
 
-import { Encoding, type EncodingOptions } from '../../src/encoding.js';
+import { Encoding, type EncodingOptions, type ExpiresAt } from '../../src/encoding.js';
 import { LiveCredential, type LiveCredentialOptions } from '../../src/live-credential.js';
 import { ScriptedBackend } from './scripted-backend.js';
 
@@ -24,7 +24,10 @@ export interface LiveWorld {
 }
 
 type Options = Partial<LiveCredentialOptions> &
-  Partial<EncodingOptions<Token>> & { readonly serverAheadMs?: number };
+  Partial<EncodingOptions<Token>> & {
+    readonly expiresAt?: ExpiresAt<Token>;
+    readonly serverAheadMs?: number;
+  };
 
 /** The bytes of a token: its name, and its logical end if it has one. */
 export function bytesOf({ token, expiresAt }: Token): string {
@@ -38,18 +41,22 @@ function deserialize(bytes: Buffer): Token {
 }
 
 /** A watched credential on a scripted backend, before anything was observed. */
-export function liveWorld({ serverAheadMs, ...options }: Options = {}): LiveWorld {
+export function liveWorld({
+  serverAheadMs,
+  expiresAt = (token) => token.expiresAt,
+  ...options
+}: Options = {}): LiveWorld {
   const backend = new ScriptedBackend(serverAheadMs);
   const encoding = new Encoding<Token>(
     {
       serialize: bytesOf,
       deserialize,
-      expiresAt: ({ expiresAt }) => expiresAt,
       maxBytes: 1_000,
       decodeTimeoutMs: 5_000,
       onCallbackError: () => {},
       ...options,
     },
+    expiresAt,
     backend.clock,
   );
   const live = new LiveCredential<Token>(
