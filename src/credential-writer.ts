@@ -122,11 +122,10 @@ export class CredentialWriter<T> {
       () => this.#vet(expected === undefined),
       async () => {
         this.#checkOpen(signal);
-        const removed = await this.#backend.remove({ key, expected, reason }).then(
+        return this.#backend.remove({ key, expected, reason }).then(
           (one) => one.removed,
           (error: unknown) => resolveRemoval(error, () => this.#observe()),
         );
-        return removed;
       },
     );
     return unlessAborted(
@@ -275,6 +274,7 @@ export class CredentialWriter<T> {
   }
 
   async #observe(): Promise<Observation> {
+    this.#checkOpen(undefined);
     const observation = await this.#backend.observe(this.#key, this.#options.maxBytes);
     this.#time = observation.time;
     return observation;

@@ -6,7 +6,6 @@ import type {
   CredentialBackend,
   Hint,
   KeyFeed,
-  KeyWatch,
   KeyWatcher,
   Observation,
 } from './credential-backend.js';
@@ -54,7 +53,6 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   readonly #labels = new HintLabels();
   readonly #alarm: EndAlarm = new EndAlarm(this);
   #known: Known<T> = unknown;
-  #watch: KeyWatch | undefined;
   #watchers = 0;
   #pinned = false;
   #loop: ObservationLoop | undefined;
@@ -88,7 +86,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   }
 
   get vouchedAt(): number {
-    return this.#watch?.vouchedAt() ?? this.backend.clock.monotonic();
+    return this.backend.hints.vouchedAt();
   }
 
   get status(): StoreStatus {
@@ -104,7 +102,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     // Timers can be late; nobody may be handed what has ended meanwhile.
     const since = this.backend.clock.now();
     if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
-    this.#watch?.reportClockStep();
+    this.backend.hints.reportClockStep();
     return { type: 'withheld', reason: 'clock', since };
   }
 
@@ -113,7 +111,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     if (state.type !== 'present' || this.#freshness.isWithheld()) return undefined;
     const verdict = this.#time?.verdict(state.snapshot.expiresAt);
     if (verdict === 'before') return state.snapshot;
-    if (verdict === 'stepped') this.#watch?.reportClockStep();
+    if (verdict === 'stepped') this.backend.hints.reportClockStep();
     return undefined;
   }
 
@@ -151,7 +149,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
 
   /** The server's clock as far as it is known, at its latest; this machine's before the first observation. */
   serverNow(): number {
-    return this.#time?.latest() ?? this.#backend.clock.now();
+    return this.#time?.latest() ?? this.backend.clock.now();
   }
 
   /** Whether the bytes of an expired credential are gone too. */
@@ -224,15 +222,14 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   #start(): void {
     this.#freshness.start();
     if (this.#closed) return;
-    this.#watch = this.backend.watch(this.key, this.#options.maxBytes, this);
+    this.backend.hints.watch(this.key, this);
   }
 
   #stop(link: 'idle' | 'closed'): void {
     this.#loop?.stop();
     this.#loop = undefined;
     this.#alarm.cancel();
-    this.#watch?.stop();
-    this.#watch = undefined;
+    this.backend.hints.unwatch(this.key, this);
     this.#known = unknown;
     this.#time = undefined;
     this.#told = unknown.state;
@@ -242,8 +239,8 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   async observe(loop: ObservationLoop): Promise<void> {
     const issuedAt = this.#labels.count;
     try {
-      const observation = await this.#watch?.observe();
-      if (loop.isStopped() || observation === undefined) return;
+      const observation = await this.backend.hints.observe(this.key, this.#options.maxBytes);
+      if (loop.isStopped()) return;
       const sighting = await sight(observation, this.#known, this.encoding);
       if (loop.isStopped()) return;
       this.#apply(observation, sighting, issuedAt);

@@ -23,7 +23,7 @@ interface Entry {
   readonly expiresAt: number | undefined;
 }
 
-/** A store that is connected to the memory. */
+/** Who is connected to the memory. */
 export interface MemoryClient {
   hint(key: string, hint: Hint | AttemptHint): void;
   gap(gap: 'link' | 'data', connected: boolean): void;

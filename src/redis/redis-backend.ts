@@ -3,13 +3,11 @@ import type { AttemptBackend } from '../attempts.js';
 import type { Clock } from '../clock.js';
 import type {
   CredentialBackend,
-  KeyWatch,
-  KeyWatcher,
+  HintFeed,
   Observation,
   RemoveRequest,
   WriteRequest,
 } from '../credential-backend.js';
-import { ClosedError } from '../errors.js';
 import { encodeAnnouncement } from './announcement.js';
 import type { Commanding } from './command-link.js';
 import { RedisAttempts } from './redis-attempts.js';
@@ -18,18 +16,20 @@ import { announcementChannel } from './redis-keys.js';
 import type { RedisSettings } from './redis-settings.js';
 import { RedisWriting, type Publication } from './redis-writing.js';
 
-/** One store's access to a Redis; the connections behind it are shared with the other stores on the same client. */
+/** The access to a Redis for all stores that ask for the same; the connections behind it are shared with the others on the same client. */
 export class RedisBackend implements CredentialBackend {
   readonly #hub: RedisHub;
   readonly #settings: RedisSettings;
   #attempts: RedisAttempts | undefined;
-  #closed = false;
+
+  private constructor(hub: RedisHub, settings: RedisSettings) {
+    this.#hub = hub;
+    this.#settings = settings;
+  }
 
   /** @throws InvalidOptionError */
-  constructor(redis: Redis, settings: RedisSettings) {
-    const membership = RedisHub.join(redis, settings);
-    this.#hub = membership.hub;
-    this.#settings = membership.settings;
+  static join(redis: Redis, settings: RedisSettings): CredentialBackend {
+    return RedisHub.join(redis, settings, (hub) => new RedisBackend(hub, settings));
   }
 
   get node(): string {
@@ -44,13 +44,15 @@ export class RedisBackend implements CredentialBackend {
     return this.#settings.random;
   }
 
-  async observe(key: string, maxBytes: number): Promise<Observation> {
-    this.#checkOpen();
+  get hints(): HintFeed {
+    return this.#hub.feed;
+  }
+
+  observe(key: string, maxBytes: number): Promise<Observation> {
     return this.#hub.observe(key, maxBytes);
   }
 
   async write(request: WriteRequest): Promise<{ announced: boolean }> {
-    this.#checkOpen();
     const commanding = await this.#hub.commanding();
     const publication = this.#publication('saved', request, commanding);
     const announced = await this.#writing(commanding).set(request, publication);
@@ -59,7 +61,6 @@ export class RedisBackend implements CredentialBackend {
   }
 
   async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
-    this.#checkOpen();
     const commanding = await this.#hub.commanding();
     const publication = this.#publication('cleared', request, commanding);
     const result = await this.#writing(commanding).remove(request, publication);
@@ -71,17 +72,8 @@ export class RedisBackend implements CredentialBackend {
     return (this.#attempts ??= new RedisAttempts(this.#hub, this.#settings.replyTimeoutMs));
   }
 
-  watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch {
-    return this.#hub.feed.watch(key, maxBytes, watcher);
-  }
-
   close(timeoutMs: number): Promise<void> {
-    this.#closed = true;
     return this.#hub.leave(this.#settings, timeoutMs);
-  }
-
-  #checkOpen(): void {
-    if (this.#closed) throw new ClosedError();
   }
 
   #writing({ link }: Commanding): RedisWriting {

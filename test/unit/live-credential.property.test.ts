@@ -6,8 +6,8 @@ import {
   createKeyFeed,
   type CredentialBackend,
   type Hint,
+  type HintFeed,
   type KeyFeed,
-  type KeyWatch,
   type KeyWatcher,
   type Observation,
 } from '../../src/credential-backend.js';
@@ -67,6 +67,19 @@ class ShuffledBackend implements CredentialBackend {
     absolve: unused,
   };
 
+  readonly hints: HintFeed = {
+    watch: (_key, watcher) => {
+      this.#watcher = watcher;
+      watcher.feed(this.#feed);
+    },
+    unwatch: () => {
+      this.#watcher = undefined;
+    },
+    observe: () => this.#look(),
+    vouchedAt: () => 0,
+    reportClockStep: () => {},
+  };
+
   later(label: string): Promise<void> {
     return this.#scheduler.schedule(Promise.resolve(), label);
   }
@@ -91,19 +104,6 @@ class ShuffledBackend implements CredentialBackend {
   feed(link: 'live' | 'reconnecting'): void {
     this.#feed = createKeyFeed({ ...this.#feed, link, generation: this.#feed.generation + 1 });
     this.#watcher?.feed(this.#feed);
-  }
-
-  watch(_key: string, _maxBytes: number, watcher: KeyWatcher): KeyWatch {
-    this.#watcher = watcher;
-    watcher.feed(this.#feed);
-    return {
-      observe: () => this.#look(),
-      vouchedAt: () => 0,
-      reportClockStep: () => {},
-      stop: () => {
-        this.#watcher = undefined;
-      },
-    };
   }
 
   close(): Promise<void> {
