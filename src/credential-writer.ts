@@ -1,11 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { CredentialBackend, Expected, Hint, Observation } from './credential-backend.js';
-import {
-  digestOf,
-  HeldCredential,
-  Withdrawal,
-  type CredentialSnapshot,
-} from './credential-snapshot.js';
+import { digestOf, HeldCredential, type CredentialSnapshot } from './credential-snapshot.js';
 import type {
   ClearOptions,
   SaveOptions,
@@ -100,7 +95,7 @@ export class CredentialWriter<T> {
       found.credentials,
       earlier(found.logicalEnd, found.ttlEnd),
       found.digest,
-      this.#live.withdrawalOf(found.digest) ?? new Withdrawal(),
+      this.#live.withdrawalOf(found.digest),
     );
   }
 

@@ -1,4 +1,4 @@
-import type { Observable } from 'rxjs';
+import type { Clock } from './clock.js';
 import type { ChangeSource, CredentialChange } from './credential-change.js';
 import { withdraws } from './credential-change.js';
 import type {
@@ -24,7 +24,7 @@ import { concludeExpiry, transition } from './credential-transition.js';
 import type { Deadline } from './deadlines.js';
 import type { Encoding } from './encoding.js';
 import { EndAlarm, type EndAlarmHolder } from './end-alarm.js';
-import { FactTeller, type Fact } from './fact-teller.js';
+import { FactTeller } from './fact-teller.js';
 import { Freshness, type FreshnessHolder } from './freshness.js';
 import { HintLabels } from './hint-labels.js';
 import { ObservationLoop, type Observer } from './observation-loop.js';
@@ -42,23 +42,23 @@ export type LiveCredentialOptions = Pick<
  * One watched credential: hints come in, observations are made and applied in order, facts go out.
  * What arrives after the {@link ObservationLoop} of its generation was stopped is dropped.
  */
-export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder {
+export class LiveCredential<T>
+  extends FactTeller<T>
+  implements KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder
+{
   readonly id: string;
   readonly key: string;
   readonly backend: CredentialBackend;
   readonly encoding: Encoding<T>;
   readonly #options: LiveCredentialOptions;
   readonly #freshness: Freshness;
-  readonly #facts = new FactTeller<T>();
-  readonly #labels = new HintLabels();
-  readonly #alarm: EndAlarm = new EndAlarm(this);
   #known: Known<T> = unknown;
-  #watchers = 0;
-  #pinned = false;
-  #loop: ObservationLoop | undefined;
   #time: ServerTime | undefined;
   #told: CredentialState<T> = unknown.state;
-  #closed = false;
+  // Made when there is something for them to do, because most of thousands of credentials rest most of the time.
+  #loop: ObservationLoop | undefined;
+  #labels: HintLabels | undefined;
+  #alarm: EndAlarm | undefined;
 
   /** @param key - where it lies in the backend; `id` is what the outside calls it */
   constructor(
@@ -68,21 +68,21 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     backend: CredentialBackend,
     encoding: Encoding<T>,
   ) {
+    super();
     this.id = id;
     this.key = key;
     this.backend = backend;
     this.encoding = encoding;
     this.#options = options;
-    this.#freshness = new Freshness(backend.clock, options.maxStalenessMs, this);
+    this.#freshness = new Freshness(this);
   }
 
-  /** What happens, in order; completes on `close()`. */
-  get facts$(): Observable<Fact<T>> {
-    return this.#facts.facts$;
+  get clock(): Clock {
+    return this.backend.clock;
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  get maxStalenessMs(): number {
+    return this.#options.maxStalenessMs;
   }
 
   get vouchedAt(): number {
@@ -100,7 +100,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     const verdict = end === undefined ? 'before' : this.#time?.verdict(end);
     if (this.#freshness.withheld !== undefined || verdict === 'before') return this.#view();
     // Timers can be late; nobody may be handed what has ended meanwhile.
-    const since = this.backend.clock.now();
+    const since = this.clock.now();
     if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
     this.backend.hints.reportClockStep();
     return { type: 'withheld', reason: 'clock', since };
@@ -115,31 +115,11 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     return undefined;
   }
 
-  /** Starts watching, or goes on, until `close()`. */
-  pin(): void {
-    if (this.#pinned || this.#closed) return;
-    this.#pinned = true;
-    this.#enter();
-  }
-
-  /** Starts watching for the first caller and stops with the last; returns what lets go, which may be called twice. */
-  retain(): () => void {
-    if (this.#closed) return () => undefined;
-    this.#enter();
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      this.#watchers -= 1;
-      if (this.#watchers === 0 && !this.#closed) this.#stop('idle');
-    };
-  }
-
   /** Resolves when an observation issued from now on has been applied, or at once when there is no live feed. */
   refreshed(own?: Hint): Promise<void> {
-    if (this.#loop === undefined) return Promise.resolve();
-    if (own !== undefined) this.#labels.note(own);
-    return this.#loop.settled();
+    if (!this.#freshness.isLinked) return Promise.resolve();
+    if (own !== undefined) this.#note(own);
+    return this.#observing().settled();
   }
 
   /** Calls `due` when the server's clock has reached `instant` for certain; nothing before the first observation. */
@@ -149,7 +129,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
 
   /** The server's clock as far as it is known, at its latest; this machine's before the first observation. */
   serverNow(): number {
-    return this.#time?.latest() ?? this.backend.clock.now();
+    return this.#time?.latest() ?? this.clock.now();
   }
 
   /** Whether the bytes of an expired credential are gone too. */
@@ -169,39 +149,31 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     return state.type === 'present' && known === name ? withdrawalOf(state.snapshot) : undefined;
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#stop('closed');
-    this.#facts.complete();
-  }
-
   hint(hint: Hint | AttemptHint): void {
     if (hint.type === 'attempt') {
-      this.#facts.tell(hint);
+      this.tell(hint);
       return;
     }
-    this.#labels.note(hint);
-    this.#loop?.mark();
+    this.#note(hint);
+    if (this.#freshness.isLinked) this.#observing().mark();
   }
 
   poll(): boolean {
-    if (this.#loop === undefined || this.#loop.busy) return false;
-    this.#loop.mark();
+    if (!this.#freshness.isLinked || this.#loop?.busy === true) return false;
+    this.#observing().mark();
     return true;
   }
 
   feed(feed: KeyFeed): void {
-    if (this.#closed || this.#watchers === 0) return;
+    if (this.closed || !this.retained) return;
+    const wasLinked = this.#freshness.isLinked;
     const newGeneration = this.#freshness.feed(feed);
     if (feed.link !== 'live') {
-      this.#loop?.stop();
-      this.#loop = undefined;
+      this.#stopObserving();
       this.#concludeExpiry();
-    } else if (newGeneration || this.#loop === undefined) {
-      this.#loop?.stop();
-      this.#loop = new ObservationLoop(this.backend.clock, this);
-      this.#loop.mark();
+    } else if (newGeneration || !wasLinked) {
+      this.#stopObserving();
+      this.#observing().mark();
     }
     this.#review();
   }
@@ -211,33 +183,40 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   }
 
   statusChanged(status: StoreStatus): void {
-    this.#facts.tell({ type: 'status', status });
+    this.tell({ type: 'status', status });
   }
 
-  #enter(): void {
-    this.#watchers += 1;
-    if (this.#watchers === 1) this.#start();
-  }
-
-  #start(): void {
+  protected override start(): void {
     this.#freshness.start();
-    if (this.#closed) return;
-    this.backend.hints.watch(this.key, this);
+    if (!this.closed) this.backend.hints.watch(this.key, this);
   }
 
-  #stop(link: 'idle' | 'closed'): void {
-    this.#loop?.stop();
-    this.#loop = undefined;
-    this.#alarm.cancel();
+  protected override stop(as: 'idle' | 'closed'): void {
+    this.#stopObserving();
+    this.#alarm?.cancel();
+    this.#alarm = undefined;
     this.backend.hints.unwatch(this.key, this);
     this.#known = unknown;
     this.#time = undefined;
     this.#told = unknown.state;
-    this.#freshness.stop(link);
+    this.#freshness.stop(as);
+  }
+
+  #observing(): ObservationLoop {
+    return (this.#loop ??= new ObservationLoop(this.clock, this));
+  }
+
+  #stopObserving(): void {
+    this.#loop?.stop();
+    this.#loop = undefined;
+  }
+
+  rested(loop: ObservationLoop): void {
+    if (this.#loop === loop) this.#loop = undefined;
   }
 
   async observe(loop: ObservationLoop): Promise<void> {
-    const issuedAt = this.#labels.count;
+    const issuedAt = this.#labels?.count ?? 0;
     try {
       const observation = await this.backend.hints.observe(this.key, this.#options.maxBytes);
       if (loop.isStopped()) return;
@@ -256,9 +235,11 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   #apply(observation: Observation, sighting: Sighting<T>, issuedAt: number): void {
     const { time, serverNow, toleranceMs } = observation;
     const now = Math.max(serverNow, time.earliest());
-    const when = this.#circumstances(now, this.#freshness.source, toleranceMs, this.#labels.read());
+    const labels = this.#labels?.read();
+    const when = this.#when(now, this.#freshness.source, toleranceMs, labels);
     this.#time = time;
-    this.#labels.used(issuedAt);
+    this.#labels?.used(issuedAt);
+    if (this.#labels?.empty) this.#labels = undefined;
     this.#freshness.observed();
     this.#take(transition(this.#known, sighting, when));
   }
@@ -266,13 +247,13 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   /** Cut off from Redis, an end that has passed is all that can be concluded. */
   #concludeExpiry(): void {
     const now = this.#time?.earliest() ?? -Infinity;
-    this.#take(concludeExpiry(this.#known, this.#circumstances(now, 'local')));
+    this.#take(concludeExpiry(this.#known, this.#when(now, 'local')));
   }
 
   #take({ known, change }: Step<T>): void {
     const before = this.#known.state;
     this.#known = known;
-    this.#alarm.set(this.#time, endOf(known));
+    this.#awaitEnd(endOf(known));
     this.#review(change);
     if (change === undefined || before.type !== 'present') return;
     const replaced = change.type === 'saved' && this.#options.abortOnSaved;
@@ -281,16 +262,20 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
 
   endPassed(): void {
     // Reading makes Redis drop an expired key for everybody, and shows whether somebody moved the end meanwhile.
-    if (this.#loop !== undefined && !this.#freshness.isRefused) this.#loop.mark();
+    if (this.#freshness.isLinked && !this.#freshness.isRefused) this.#observing().mark();
     else this.#concludeExpiry();
   }
 
-  #circumstances(
-    now: number,
-    source: ChangeSource,
-    toleranceMs = 0,
-    labels = noLabels,
-  ): Circumstances {
+  #awaitEnd(end: number | undefined): void {
+    if (end === undefined || this.#time === undefined) this.#alarm?.cancel();
+    else (this.#alarm ??= new EndAlarm(this)).set(this.#time, end);
+  }
+
+  #note(hint: Hint): void {
+    (this.#labels ??= new HintLabels()).note(hint);
+  }
+
+  #when(now: number, source: ChangeSource, toleranceMs = 0, labels = noLabels): Circumstances {
     const { abortOnSaved } = this.#options;
     return { id: this.id, now, source, toleranceMs, labels, abortOnSaved };
   }
@@ -306,7 +291,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     const view = this.#view();
     const told = this.#told;
     this.#told = view;
-    if (view !== told) this.#facts.tell({ type: 'state', state: view });
-    if (change !== undefined) this.#facts.tell({ type: 'change', change });
+    if (view !== told) this.tell({ type: 'state', state: view });
+    if (change !== undefined) this.tell({ type: 'change', change });
   }
 }

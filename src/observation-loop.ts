@@ -1,8 +1,11 @@
 import type { Clock } from './clock.js';
 
-/** Makes one observation and applies it, unless the loop was stopped meanwhile; must not reject. */
+/** Whose observations a loop makes. */
 export interface Observer {
+  /** Makes one observation and applies it, unless the loop was stopped meanwhile; must not reject. */
   observe(loop: ObservationLoop): Promise<void>;
+  /** Nothing is left to be observed: the loop may be forgotten, and another one be made when there is. */
+  rested(loop: ObservationLoop): void;
 }
 
 /**
@@ -68,6 +71,7 @@ export class ObservationLoop {
     this.#state = 'resting';
     this.#release(issued);
     if (this.#marks > issued) this.#schedule();
+    else this.#observer.rested(this);
   }
 
   #release(upTo: number): void {

@@ -27,6 +27,7 @@ function world() {
       observations.push(one);
       return one.promise;
     },
+    rested: () => {},
   });
   return {
     loop,
@@ -174,6 +175,7 @@ describe('in whatever order turns, answers and marks come', () => {
               await scheduler.schedule(Promise.resolve(), 'answer');
               underWay -= 1;
             },
+            rested: () => {},
           });
           const asked = { count: 0, settled: 0 };
           scheduler.scheduleSequence(
