@@ -33,11 +33,6 @@ import { sight } from './sight.js';
 import type { SharedStoreOptions } from './store-options.js';
 import type { StoreStatus } from './store-status.js';
 
-export type LiveCredentialOptions = Pick<
-  SharedStoreOptions<unknown>,
-  'maxBytes' | 'abortOnSaved' | 'maxStalenessMs'
->;
-
 /**
  * One watched credential: hints come in, observations are made and applied in order, facts go out.
  * What arrives after the {@link ObservationLoop} of its generation was stopped is dropped.
@@ -50,7 +45,7 @@ export class LiveCredential<T>
   readonly key: string;
   readonly backend: CredentialBackend;
   readonly encoding: Encoding<T>;
-  readonly #options: LiveCredentialOptions;
+  readonly options: SharedStoreOptions<T>;
   readonly #freshness: Freshness;
   #known: Known<T> = unknown;
   #time: ServerTime | undefined;
@@ -64,7 +59,7 @@ export class LiveCredential<T>
   constructor(
     id: string,
     key: string,
-    options: LiveCredentialOptions,
+    options: SharedStoreOptions<T>,
     backend: CredentialBackend,
     encoding: Encoding<T>,
   ) {
@@ -73,7 +68,7 @@ export class LiveCredential<T>
     this.key = key;
     this.backend = backend;
     this.encoding = encoding;
-    this.#options = options;
+    this.options = options;
     this.#freshness = new Freshness(this);
   }
 
@@ -82,7 +77,7 @@ export class LiveCredential<T>
   }
 
   get maxStalenessMs(): number {
-    return this.#options.maxStalenessMs;
+    return this.options.maxStalenessMs;
   }
 
   get vouchedAt(): number {
@@ -218,7 +213,7 @@ export class LiveCredential<T>
   async observe(loop: ObservationLoop): Promise<void> {
     const issuedAt = this.#labels?.count ?? 0;
     try {
-      const observation = await this.backend.hints.observe(this.key, this.#options.maxBytes);
+      const observation = await this.backend.hints.observe(this.key, this.options.maxBytes);
       if (loop.isStopped()) return;
       const sighting = await sight(observation, this.#known, this.encoding);
       if (loop.isStopped()) return;
@@ -256,7 +251,7 @@ export class LiveCredential<T>
     this.#awaitEnd(endOf(known));
     this.#review(change);
     if (change === undefined || before.type !== 'present') return;
-    const replaced = change.type === 'saved' && this.#options.abortOnSaved;
+    const replaced = change.type === 'saved' && this.options.abortOnSaved;
     if (replaced || withdraws(change)) withdrawalOf(before.snapshot)?.withdraw(change);
   }
 
@@ -276,7 +271,7 @@ export class LiveCredential<T>
   }
 
   #when(now: number, source: ChangeSource, toleranceMs = 0, labels = noLabels): Circumstances {
-    const { abortOnSaved } = this.#options;
+    const { abortOnSaved } = this.options;
     return { id: this.id, now, source, toleranceMs, labels, abortOnSaved };
   }
 

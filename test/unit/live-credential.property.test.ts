@@ -14,6 +14,7 @@ import {
 import { Encoding } from '../../src/encoding.js';
 import { UnavailableError } from '../../src/errors.js';
 import { LiveCredential } from '../../src/live-credential.js';
+import { resolveStoreOptions } from '../../src/store-options.js';
 import { ServerTime } from '../../src/server-time.js';
 
 const unused = (): never => {
@@ -167,8 +168,9 @@ describe('in whatever order messages arrive', () => {
         fc.array(step, { maxLength: 25 }),
         async (scheduler, steps) => {
           const backend = new ShuffledBackend(scheduler);
-          const encoding = new Encoding<string>(
+          const { shared } = resolveStoreOptions<string>(
             {
+              key: 'key',
               serialize: unused,
               deserialize: async (bytes) => {
                 await backend.later('decode');
@@ -176,15 +178,13 @@ describe('in whatever order messages arrive', () => {
                 if (text.startsWith('garbage')) throw new Error('garbage');
                 return text;
               },
-              maxBytes: 1_000,
-              decodeTimeoutMs: 1_000,
+              maxStalenessMs: Infinity,
               onCallbackError: () => {},
             },
-            undefined,
-            backend.clock,
+            [],
           );
-          const options = { maxBytes: 1_000, abortOnSaved: false, maxStalenessMs: Infinity };
-          const live = new LiveCredential<string>('id', 'key', options, backend, encoding);
+          const encoding = new Encoding<string>(shared, undefined, backend.clock);
+          const live = new LiveCredential<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];
           let changes = 0;
           live.facts$.subscribe((fact) => {
