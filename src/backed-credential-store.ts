@@ -26,7 +26,7 @@ import { ClosedError, TimeoutError } from './errors.js';
 import { LiveCredential } from './live-credential.js';
 import { checkMs, checkNames, checkSignal } from './option-checks.js';
 import { StoreEvents } from './store-events.js';
-import type { ResolvedStoreOptions, SharedStoreOptions } from './store-options.js';
+import type { ResolvedStoreOptions } from './store-options.js';
 import type { StoreParts } from './store-parts.js';
 import type { StoreStatus } from './store-status.js';
 import { unlessAborted, withDeadline } from './waiting.js';
@@ -36,6 +36,15 @@ let partsIn: <T>(store: BackedCredentialStore<T>) => StoreParts<T> | undefined;
 /** What is inside a store; `undefined` when it was not made by this package. */
 export function partsOf<T>(store: BackedCredentialStore<T>): StoreParts<T> | undefined {
   return typeof store === 'object' ? partsIn(store) : undefined;
+}
+
+/** What a store has once it is used in that way. */
+interface OnDemand<T> {
+  writer?: CredentialWriter<T>;
+  events?: StoreEvents<T>;
+  streams?: CredentialStreams<T>;
+  /** What is built on this store and closes before it. */
+  dependents?: Set<() => Promise<void>>;
 }
 
 /**
@@ -49,27 +58,18 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   readonly id: string;
-  readonly #key: string;
-  readonly #options: SharedStoreOptions<T>;
-  readonly #backend: CredentialBackend;
-  readonly #encoding: Encoding<T>;
   readonly #live: LiveCredential<T>;
-  // Made on first use: of thousands of watched credentials, most are only ever read from memory.
-  #lazyWriter: CredentialWriter<T> | undefined;
-  #lazyEvents: StoreEvents<T> | undefined;
-  #lazyStreams: CredentialStreams<T> | undefined;
-  /** What is built on this store and closes before it. */
-  #dependents: Set<() => Promise<void>> | undefined;
+  /** Of thousands of watched credentials, most are only ever read from memory. */
+  #onDemand: OnDemand<T> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @internal */
   protected constructor(key: string, options: ResolvedStoreOptions<T>, backend: CredentialBackend) {
+    const shared = backend.kinds.share(options.shared, 'onCallbackError');
+    const { expiresAt } = options;
     this.id = options.key;
-    this.#key = key;
-    this.#options = options;
-    this.#backend = backend;
-    this.#encoding = new Encoding(options, backend.clock);
-    this.#live = new LiveCredential(this.id, key, options, backend, this.#encoding);
+    const encoding = new Encoding(shared, expiresAt, backend.clock);
+    this.#live = new LiveCredential(this.id, key, shared, backend, encoding);
   }
 
   get changes$(): Observable<CredentialChange<T>> {
@@ -136,7 +136,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   async ready(options: ReadyOptions = {}): Promise<void> {
     checkNames(options, ['signal', 'timeoutMs']);
     const signal = checkSignal(options.signal);
-    const { timeoutMs = this.#options.readyTimeoutMs } = options;
+    const { timeoutMs = this.#live.options.readyTimeoutMs } = options;
     checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
     this.#checkOpen();
     signal?.throwIfAborted();
@@ -159,7 +159,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     });
     const late = (): Error => new TimeoutError('becoming live', timeoutMs, this.status.error);
     try {
-      await unlessAborted(withDeadline(this.#backend.clock, live, timeoutMs, late), signal);
+      await unlessAborted(withDeadline(this.#live.backend.clock, live, timeoutMs, late), signal);
     } finally {
       stop();
     }
@@ -212,58 +212,66 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   async #close(): Promise<void> {
-    const { closeTimeoutMs } = this.#options;
-    const { clock } = this.#backend;
-    if (this.#dependents !== undefined)
-      await Promise.allSettled([...this.#dependents].map((close) => close()));
+    const { closeTimeoutMs } = this.#live.options;
+    const { backend, encoding } = this.#live;
+    const { clock } = backend;
+    const dependents = this.#onDemand?.dependents;
+    if (dependents !== undefined) await Promise.allSettled([...dependents].map((close) => close()));
     const startedAt = clock.monotonic();
     this.#live.close();
     const late = (): Error => new TimeoutError('close', closeTimeoutMs);
     await withDeadline(
       clock,
-      this.#lazyWriter?.idle() ?? Promise.resolve(),
+      this.#onDemand?.writer?.idle() ?? Promise.resolve(),
       closeTimeoutMs,
       late,
     ).catch(() => undefined);
-    this.#encoding.close();
-    this.#lazyWriter?.close();
-    await this.#backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
+    encoding.close();
+    this.#onDemand?.writer?.close();
+    await backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
   }
 
   #parts(): StoreParts<T> {
     return {
       id: this.id,
-      key: this.#key,
-      options: this.#options,
-      backend: this.#backend,
-      encoding: this.#encoding,
+      key: this.#live.key,
+      options: this.#live.options,
+      backend: this.#live.backend,
+      encoding: this.#live.encoding,
       live: this.#live,
       closeFirst: (close) => {
         this.#checkOpen();
-        const dependents = (this.#dependents ??= new Set());
+        const dependents = (this.#lazily.dependents ??= new Set());
         dependents.add(close);
         return () => dependents.delete(close);
       },
     };
   }
 
+  get #lazily(): OnDemand<T> {
+    return (this.#onDemand ??= {});
+  }
+
   get #writer(): CredentialWriter<T> {
-    return (this.#lazyWriter ??= new CredentialWriter(
+    return (this.#lazily.writer ??= new CredentialWriter(
       this.id,
-      this.#key,
-      this.#options,
-      this.#backend,
-      this.#encoding,
+      this.#live.key,
+      this.#live.options,
+      this.#live.backend,
+      this.#live.encoding,
       this.#live,
     ));
   }
 
   get #streams(): CredentialStreams<T> {
-    return (this.#lazyStreams ??= credentialStreams(this.#live));
+    return (this.#lazily.streams ??= credentialStreams(this.#live));
   }
 
   get #events(): StoreEvents<T> {
-    return (this.#lazyEvents ??= new StoreEvents(this.#live, this.#options.onCallbackError));
+    return (this.#lazily.events ??= new StoreEvents(
+      this.#live,
+      this.#live.options.onCallbackError,
+    ));
   }
 
   #checkOpen(): void {

@@ -1,6 +1,7 @@
 import type { AttemptBackend } from './attempts.js';
 import type { ChangeOrigin } from './credential-change.js';
 import type { Clock } from './clock.js';
+import type { OptionKinds } from './option-kinds.js';
 import type { LinkStatus, NotificationMode, StoreStatus } from './store-status.js';
 import type { ServerTime } from './server-time.js';
 
@@ -84,15 +85,17 @@ export interface KeyWatcher {
   poll(): boolean;
 }
 
-/** The watch of one key, until stopped. */
-export interface KeyWatch {
-  /** Looks at the key over the link whose hints are being received. Rejects when there is none. */
-  observe(): Promise<Observation>;
+/** Where hints come from. No object for each watch, because there may be very many. */
+export interface HintFeed {
+  /** Reports the feed of a key from now on, first in a later turn. */
+  watch(key: string, watcher: KeyWatcher): void;
+  unwatch(key: string, watcher: KeyWatcher): void;
+  /** Looks at a watched key over the link whose hints are being received. Rejects when there is none. */
+  observe(key: string, maxBytes: number): Promise<Observation>;
   /** The monotonic instant up to which all hints are known to have arrived. */
   vouchedAt(): number;
   /** Tells that this machine's clocks came apart; starts a new generation. */
   reportClockStep(): void;
-  stop(): void;
 }
 
 /** How long the written bytes stay: milliseconds, or as long as those they replace, or without end. */
@@ -117,12 +120,15 @@ export interface RemoveRequest {
   readonly reason: string | undefined;
 }
 
-/** The place where credentials are kept. Every promise settles within the backend's own deadlines. */
+/** The place where credentials are kept, for any number of stores. Every promise settles within the backend's own deadlines. */
 export interface CredentialBackend {
+  /** What the stores on this backend share of their options. */
+  readonly kinds: OptionKinds;
   /** Names this process in announcements. */
   readonly node: string;
   readonly clock: Clock;
   readonly random: () => number;
+  readonly hints: HintFeed;
   /** Looks at a key that need not be watched; starts no watch. */
   observe(key: string, maxBytes: number): Promise<Observation>;
   /**
@@ -141,8 +147,6 @@ export interface CredentialBackend {
   ): Promise<{ readonly removed: boolean; readonly announced: boolean }>;
   /** The right to do something about a credential once for all nodes. */
   readonly attempts: AttemptBackend;
-  /** Reports the feed of a key from now on, first in a later turn. */
-  watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch;
-  /** Lets go of all resources; never rejects, and settles within `timeoutMs`. */
+  /** One store needs it no longer: the last to say so lets go of all resources. Never rejects, and settles within `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }

@@ -28,30 +28,39 @@ export interface CredentialSnapshot<T> {
   readonly signal: AbortSignal;
 }
 
-/** The one signal that a credential and its rotations share; made on first use, because most are never asked for. */
+/** Why a credential was withdrawn before anybody asked for its signal. */
+class Withdrawn {
+  readonly reason: unknown;
+
+  constructor(reason: unknown) {
+    this.reason = reason;
+  }
+}
+
+/** The one signal that a credential and its rotations share; the controller is made on first use, because most are never asked for. */
 export class Withdrawal {
-  #controller: AbortController | undefined;
-  #withdrawn = false;
-  #reason: unknown;
+  /** One field for all of it: there is a withdrawal for every credential. */
+  #fate: AbortController | Withdrawn | undefined;
 
   get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      setMaxListeners(0, this.#controller.signal);
-      if (this.#withdrawn) this.#controller.abort(this.#reason);
-    }
-    return this.#controller.signal;
+    const before = this.#fate;
+    if (before instanceof AbortController) return before.signal;
+    const controller = new AbortController();
+    setMaxListeners(0, controller.signal);
+    if (before !== undefined) controller.abort(before.reason);
+    this.#fate = controller;
+    return controller.signal;
   }
 
   get withdrawn(): boolean {
-    return this.#withdrawn;
+    return this.#fate instanceof AbortController
+      ? this.#fate.signal.aborted
+      : this.#fate !== undefined;
   }
 
   withdraw(reason: unknown): void {
-    if (this.#withdrawn) return;
-    this.#withdrawn = true;
-    this.#reason = reason;
-    this.#controller?.abort(reason);
+    if (this.#fate instanceof AbortController) this.#fate.abort(reason);
+    else this.#fate ??= new Withdrawn(reason);
   }
 }
 
@@ -61,21 +70,23 @@ let withdrawalIn: (snapshot: object) => Withdrawal | undefined;
 export class HeldCredential<T> implements CredentialSnapshot<T> {
   static {
     digestIn = (snapshot) => (#digest in snapshot ? snapshot.#digest : undefined);
-    withdrawalIn = (snapshot) => (#digest in snapshot ? snapshot.#withdrawal : undefined);
+    withdrawalIn = (snapshot) =>
+      #digest in snapshot ? (snapshot.#withdrawal ??= new Withdrawal()) : undefined;
   }
 
   readonly id: string;
   readonly expiresAt: number | undefined;
   readonly #credentials: T;
   readonly #digest: string;
-  readonly #withdrawal: Withdrawal;
+  /** Made when somebody asks for the signal, or when there is another snapshot to share it with. */
+  #withdrawal: Withdrawal | undefined;
 
   constructor(
     id: string,
     credentials: T,
     expiresAt: number | undefined,
     digest: string,
-    withdrawal: Withdrawal,
+    withdrawal: Withdrawal | undefined,
   ) {
     this.id = id;
     this.#credentials = credentials;
@@ -89,7 +100,7 @@ export class HeldCredential<T> implements CredentialSnapshot<T> {
   }
 
   get signal(): AbortSignal {
-    return this.#withdrawal.signal;
+    return (this.#withdrawal ??= new Withdrawal()).signal;
   }
 
   toJSON(): object {

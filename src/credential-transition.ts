@@ -1,7 +1,7 @@
 import { createChange, type ChangeSource } from './credential-change.js';
 import {
   HeldCredential,
-  Withdrawal,
+  type Withdrawal,
   withdrawalOf,
   type CredentialSnapshot,
 } from './credential-snapshot.js';
@@ -217,7 +217,7 @@ function hold<T>(
   when: Circumstances,
 ): CredentialSnapshot<T> {
   const { credentials, end, digest } = sighting;
-  return new HeldCredential(when.id, credentials, end, digest, withdrawal ?? new Withdrawal());
+  return new HeldCredential(when.id, credentials, end, digest, withdrawal);
 }
 
 /** The end as it was last seen, unless that is still to come: then somebody moved it, and the one that passed is not known. */

@@ -1,11 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import type { CredentialBackend, Expected, Hint, Observation } from './credential-backend.js';
-import {
-  digestOf,
-  HeldCredential,
-  Withdrawal,
-  type CredentialSnapshot,
-} from './credential-snapshot.js';
+import { digestOf, HeldCredential, type CredentialSnapshot } from './credential-snapshot.js';
 import type {
   ClearOptions,
   SaveOptions,
@@ -100,7 +95,7 @@ export class CredentialWriter<T> {
       found.credentials,
       earlier(found.logicalEnd, found.ttlEnd),
       found.digest,
-      this.#live.withdrawalOf(found.digest) ?? new Withdrawal(),
+      this.#live.withdrawalOf(found.digest),
     );
   }
 
@@ -122,11 +117,10 @@ export class CredentialWriter<T> {
       () => this.#vet(expected === undefined),
       async () => {
         this.#checkOpen(signal);
-        const removed = await this.#backend.remove({ key, expected, reason }).then(
+        return this.#backend.remove({ key, expected, reason }).then(
           (one) => one.removed,
           (error: unknown) => resolveRemoval(error, () => this.#observe()),
         );
-        return removed;
       },
     );
     return unlessAborted(
@@ -272,6 +266,7 @@ export class CredentialWriter<T> {
   }
 
   async #observe(): Promise<Observation> {
+    this.#checkOpen(undefined);
     const observation = await this.#backend.observe(this.#key, this.#options.maxBytes);
     this.#time = observation.time;
     return observation;

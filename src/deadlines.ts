@@ -8,25 +8,36 @@ export interface Deadline {
   cancel(): void;
 }
 
-/** Whom a deadline calls; an object, because whoever has very many of them has no room for a closure each. */
+/** Whom a deadline calls. */
 export interface DeadlineHolder {
   due(): void;
 }
 
-class Entry implements Deadline {
+/** What stands in the heap of {@link Deadlines}; whoever has very many makes them itself, of what it needs to remember anyway. */
+export interface DeadlineEntry extends DeadlineHolder {
+  readonly at: number;
+  /** Its place in the heap, which only the heap sets; below 0 while it is not there. */
+  index: number;
+}
+
+class Entry implements Deadline, DeadlineEntry {
   index = -1;
   readonly at: number;
-  readonly holder: DeadlineHolder;
+  readonly #holder: DeadlineHolder;
   readonly #owner: Deadlines;
 
   constructor(owner: Deadlines, at: number, holder: DeadlineHolder) {
     this.#owner = owner;
     this.at = at;
-    this.holder = holder;
+    this.#holder = holder;
   }
 
   get pending(): boolean {
     return this.index >= 0;
+  }
+
+  due(): void {
+    this.#holder.due();
   }
 
   cancel(): void {
@@ -42,7 +53,7 @@ class Entry implements Deadline {
 export class Deadlines {
   readonly #clock: Clock;
   readonly #now: () => number;
-  readonly #heap: Entry[] = [];
+  readonly #heap: DeadlineEntry[] = [];
   #cancelTimer: (() => void) | undefined;
   #timerAt = Infinity;
 
@@ -58,14 +69,20 @@ export class Deadlines {
   /** Calls `holder.due()` once, at `at` or as soon after it as the timer allows, never before. */
   add(at: number, holder: DeadlineHolder): Deadline {
     const entry = new Entry(this, at, holder);
+    this.insert(entry);
+    return entry;
+  }
+
+  /** As {@link Deadlines.add}, for an entry that is not in any heap. */
+  insert(entry: DeadlineEntry): void {
     entry.index = this.#heap.length;
     this.#heap.push(entry);
     this.#rise(entry);
     if (entry.index === 0) this.rearm();
-    return entry;
   }
 
-  remove(entry: Entry): void {
+  /** Of an entry that is there or not. */
+  remove(entry: DeadlineEntry): void {
     const { index } = entry;
     if (index < 0) return;
     entry.index = -1;
@@ -110,12 +127,12 @@ export class Deadlines {
       // Timers fire up to a millisecond early, and long waits come in pieces.
       if (first === undefined || first.at > this.#now()) break;
       this.#takeFirst(first);
-      first.holder.due();
+      first.due();
     }
     this.rearm();
   }
 
-  #takeFirst(first: Entry): void {
+  #takeFirst(first: DeadlineEntry): void {
     first.index = -1;
     const last = this.#heap.pop();
     if (last === undefined || last === first) return;
@@ -124,7 +141,7 @@ export class Deadlines {
     this.#sink(last);
   }
 
-  #rise(entry: Entry): void {
+  #rise(entry: DeadlineEntry): void {
     while (entry.index > 0) {
       const above = this.#heap[(entry.index - 1) >> 1];
       if (above === undefined || above.at <= entry.at) return;
@@ -132,7 +149,7 @@ export class Deadlines {
     }
   }
 
-  #sink(entry: Entry): void {
+  #sink(entry: DeadlineEntry): void {
     for (;;) {
       const left = this.#heap[2 * entry.index + 1];
       const right = this.#heap[2 * entry.index + 2];
@@ -143,7 +160,7 @@ export class Deadlines {
   }
 
   /** `upper` goes down, `lower` goes up. */
-  #swap(upper: Entry, lower: Entry): void {
+  #swap(upper: DeadlineEntry, lower: DeadlineEntry): void {
     const at = upper.index;
     this.#heap[lower.index] = upper;
     upper.index = lower.index;

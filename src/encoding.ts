@@ -12,8 +12,10 @@ import { isThenable, unlessAborted, whenThere, withDeadline } from './waiting.js
 const EARLIEST_MS = 1e11;
 const LATEST_MS = 8.64e15;
 
+/** The caller's function that says when credentials end. */
+export type ExpiresAt<T> = (credentials: T) => Date | number | null | undefined;
+
 export interface EncodingOptions<T> extends CredentialCodec<T> {
-  readonly expiresAt: ((credentials: T) => Date | number | null | undefined) | undefined;
   readonly maxBytes: number;
   readonly decodeTimeoutMs: number;
   readonly onCallbackError: (error: unknown, where: string) => void;
@@ -31,12 +33,14 @@ export type Decoded<T> =
 /** Between credentials and bytes, with the caller's functions on a leash: deadlines, size, and no error of theirs let through. */
 export class Encoding<T> {
   readonly #options: EncodingOptions<T>;
+  readonly #expiresAt: ExpiresAt<T> | undefined;
   readonly #clock: Clock;
   /** Made when there is something to wait for. */
   #closing: AbortController | undefined;
 
-  constructor(options: EncodingOptions<T>, clock: Clock) {
+  constructor(options: EncodingOptions<T>, expiresAt: ExpiresAt<T> | undefined, clock: Clock) {
     this.#options = options;
+    this.#expiresAt = expiresAt;
     this.#clock = clock;
   }
 
@@ -172,7 +176,7 @@ export class Encoding<T> {
 
   /** The instant, or what is wrong with it. */
   #logicalEnd(credentials: T): { readonly at: number } | undefined | string {
-    const { expiresAt } = this.#options;
+    const expiresAt = this.#expiresAt;
     if (expiresAt === undefined) return undefined;
     let end: unknown;
     let at: unknown;

@@ -1,4 +1,4 @@
-import type { Deadline, DeadlineHolder } from './deadlines.js';
+import type { DeadlineEntry } from './deadlines.js';
 import type { ServerTime } from './server-time.js';
 
 /** Whom the alarm tells. */
@@ -7,26 +7,30 @@ export interface EndAlarmHolder {
 }
 
 /** Rings when one end, which may move, has passed for certain. */
-export class EndAlarm implements DeadlineHolder {
+export class EndAlarm implements DeadlineEntry {
+  /** When it rings, or rang last; no number while it is not set. */
+  at: number = NaN;
+  index = -1;
   readonly #holder: EndAlarmHolder;
   #time: ServerTime | undefined;
-  #deadline: Deadline | undefined;
 
   constructor(holder: EndAlarmHolder) {
     this.#holder = holder;
   }
 
   /** Sets the end to wait for, by the clock that it belongs to; it may ring again for the same end when that clock was set back. */
-  set(time: ServerTime | undefined, end: number | undefined): void {
+  set(time: ServerTime, end: number): void {
     // Redis still serves a key in the very millisecond in which its TTL ends.
-    const at = end === undefined ? undefined : end + 1;
-    const same = this.#deadline?.at === at && this.#time === time;
-    if (same && this.#deadline?.pending) return;
-    // Bytes that outlive their end, and ends that pass while cut off, would ring for ever.
-    if (same && at !== undefined && time !== undefined && time.earliest() >= at) return;
+    const at = end + 1;
+    if (this.at === at && this.#time === time) {
+      if (this.index >= 0) return;
+      // Bytes that outlive their end, and ends that pass while cut off, would ring for ever.
+      if (time.earliest() >= at) return;
+    }
     this.cancel();
     this.#time = time;
-    if (at !== undefined) this.#deadline = time?.deadlines.add(at, this);
+    this.at = at;
+    time.deadlines.insert(this);
   }
 
   due(): void {
@@ -34,7 +38,8 @@ export class EndAlarm implements DeadlineHolder {
   }
 
   cancel(): void {
-    this.#deadline?.cancel();
-    this.#deadline = undefined;
+    this.#time?.deadlines.remove(this);
+    this.#time = undefined;
+    this.at = NaN;
   }
 }

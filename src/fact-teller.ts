@@ -1,7 +1,8 @@
-import { Observable, Subject } from 'rxjs';
+import { Observable, Subject, type Subscriber } from 'rxjs';
 import type { AttemptHint } from './credential-backend.js';
 import type { CredentialChange } from './credential-change.js';
 import type { CredentialState } from './credential-state.js';
+import { Retained } from './retained.js';
 import type { StoreStatus } from './store-status.js';
 
 /** Something to tell the outside. */
@@ -11,25 +12,24 @@ export type Fact<T> =
   | { readonly type: 'status'; readonly status: StoreStatus }
   | AttemptHint;
 
-/** Tells facts to whoever listens; those caused while one is being told wait their turn, so that everybody sees the same order. */
-export class FactTeller<T> {
-  #subject$: Subject<Fact<T>> | undefined;
+/** The telling of facts to those who listen now. */
+class Telling<T> {
+  readonly #listeners$ = new Subject<Fact<T>>();
   #queue: Fact<T>[] | undefined;
   #completed = false;
 
-  get facts$(): Observable<Fact<T>> {
-    return new Observable((subscriber) => {
-      if (this.#completed && this.#queue === undefined) {
-        subscriber.complete();
-        return;
-      }
-      const subject$ = (this.#subject$ ??= new Subject());
-      subject$.subscribe(subscriber);
-      subscriber.add(() => {
-        // Most credentials are only read from memory; they need not carry what tells nobody.
-        if (!subject$.observed && this.#subject$ === subject$) this.#subject$ = undefined;
-      });
-    });
+  /** Whether one is being told. */
+  get busy(): boolean {
+    return this.#queue !== undefined;
+  }
+
+  /** Whether nobody listens and nothing waits to be told. */
+  get idle(): boolean {
+    return !this.busy && !this.#listeners$.observed;
+  }
+
+  addTo(subscriber: Subscriber<Fact<T>>): void {
+    this.#listeners$.subscribe(subscriber);
   }
 
   tell(fact: Fact<T>): void {
@@ -39,7 +39,7 @@ export class FactTeller<T> {
     }
     this.#queue = [fact];
     for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      this.#pass(next);
+      this.#listeners$.next(next);
     }
     this.#queue = undefined;
     if (this.#completed) this.complete();
@@ -48,11 +48,38 @@ export class FactTeller<T> {
   /** After what is being told. */
   complete(): void {
     this.#completed = true;
-    if (this.#queue === undefined) this.#subject$?.complete();
+    if (!this.busy) this.#listeners$.complete();
+  }
+}
+
+/**
+ * Tells facts to whoever listens; those caused while one is being told wait their turn, so that everybody sees the same order. Most
+ * credentials are only read from memory; they do not carry what tells nobody.
+ */
+export abstract class FactTeller<T> extends Retained {
+  #telling: Telling<T> | undefined;
+
+  /** What happens, in order; completes on `close()`. */
+  get facts$(): Observable<Fact<T>> {
+    return new Observable((subscriber) => {
+      if (this.closed && this.#telling?.busy !== true) {
+        subscriber.complete();
+        return;
+      }
+      (this.#telling ??= new Telling()).addTo(subscriber);
+      subscriber.add(() => {
+        if (this.#telling?.idle) this.#telling = undefined;
+      });
+    });
   }
 
-  /** Listeners may leave, and so the subject go, while it tells. */
-  #pass(fact: Fact<T>): void {
-    this.#subject$?.next(fact);
+  override close(): void {
+    super.close();
+    this.#telling?.complete();
+  }
+
+  protected tell(fact: Fact<T>): void {
+    this.#telling?.tell(fact);
+    if (this.#telling?.idle) this.#telling = undefined;
   }
 }

@@ -7,6 +7,8 @@ import { after } from './waiting.js';
 
 /** What it judges. */
 export interface FreshnessHolder {
+  readonly clock: Clock;
+  readonly maxStalenessMs: number;
   /** The monotonic instant up to which all hints have arrived. */
   readonly vouchedAt: number;
   /** What may be served has changed by the passing of time. */
@@ -24,25 +26,28 @@ const idle: StoreStatus = {
   error: undefined,
 };
 
+/** What is wrong, as far as anything is. */
+interface Trouble {
+  /** This machine's clocks came apart since the last observation. */
+  clockDoubt: boolean;
+  refusal: Error | undefined;
+  /** Monotonic instant up to which what is held was vouched for; only while stale. */
+  staleSince: number | undefined;
+  cancelTimer: (() => void) | undefined;
+  withheld: WithheldState | undefined;
+}
+
 /** Judges how far one watched credential can be trusted: the status it has, and whether it must be withheld. */
 export class Freshness {
-  readonly #clock: Clock;
-  readonly #maxStalenessMs: number;
   readonly #holder: FreshnessHolder;
   #feed: KeyFeed | undefined;
   /** Observed since the current generation began. */
   #caughtUp = false;
-  #clockDoubt = false;
-  #refusal: Error | undefined;
-  /** Monotonic instant up to which what is held was vouched for; only while stale. */
-  #staleSince: number | undefined;
-  #cancelTimer: (() => void) | undefined;
-  #withheld: WithheldState | undefined;
+  /** Only while there is any: most credentials are well most of the time. */
+  #trouble: Trouble | undefined;
   #status = idle;
 
-  constructor(clock: Clock, maxStalenessMs: number, holder: FreshnessHolder) {
-    this.#clock = clock;
-    this.#maxStalenessMs = maxStalenessMs;
+  constructor(holder: FreshnessHolder) {
     this.#holder = holder;
   }
 
@@ -54,18 +59,24 @@ export class Freshness {
     return this.#caughtUp ? 'live' : 'resync';
   }
 
+  /** Whether hints arrive and observations can be made. */
+  get isLinked(): boolean {
+    return this.#feed?.link === 'live';
+  }
+
   get isRefused(): boolean {
-    return this.#refusal !== undefined;
+    return this.#trouble?.refusal !== undefined;
   }
 
   /** The state to show instead of what is known; the same object for as long as it lasts. */
   get withheld(): WithheldState | undefined {
-    return this.#withheld;
+    return this.#trouble?.withheld;
   }
 
   /** As `withheld`, to the instant: timers can be late. */
   isWithheld(): boolean {
-    return this.#withheld !== undefined || this.#tooStale();
+    const trouble = this.#trouble;
+    return trouble !== undefined && (trouble.withheld !== undefined || this.#tooStale(trouble));
   }
 
   start(): void {
@@ -74,14 +85,10 @@ export class Freshness {
 
   /** Forgets everything, to start again or for good. */
   stop(link: 'idle' | 'closed'): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
+    this.#trouble?.cancelTimer?.();
+    this.#trouble = undefined;
     this.#feed = undefined;
     this.#caughtUp = false;
-    this.#clockDoubt = false;
-    this.#refusal = undefined;
-    this.#staleSince = undefined;
-    this.#withheld = undefined;
     this.#publish(link === 'idle' ? idle : { ...idle, link });
   }
 
@@ -91,20 +98,21 @@ export class Freshness {
     this.#feed = feed;
     if (newGeneration || feed.link !== 'live') this.#caughtUp = false;
     if (newGeneration) {
-      this.#refusal = undefined;
-      if (feed.gap === 'clock') this.#clockDoubt = true;
+      if (this.#trouble !== undefined) this.#trouble.refusal = undefined;
+      if (feed.gap === 'clock') this.#troubled().clockDoubt = true;
     }
     return newGeneration;
   }
 
   observed(): void {
     this.#caughtUp = true;
-    this.#clockDoubt = false;
-    this.#refusal = undefined;
+    if (this.#trouble === undefined) return;
+    this.#trouble.clockDoubt = false;
+    this.#trouble.refusal = undefined;
   }
 
   refused(error: Error | undefined): void {
-    this.#refusal = error;
+    this.#troubled().refusal = error;
     this.#caughtUp = false;
   }
 
@@ -112,65 +120,79 @@ export class Freshness {
   review(knows: boolean): void {
     if (this.#feed === undefined) return;
     const stale = !this.#caughtUp && knows;
-    if (!stale) {
-      this.#cancelTimer?.();
-      this.#cancelTimer = undefined;
-      this.#staleSince = undefined;
-    } else if (this.#staleSince === undefined) {
-      const since = this.#holder.vouchedAt;
-      this.#staleSince = since;
-      this.#cancelTimer = after(
-        this.#clock,
-        since + this.#maxStalenessMs - this.#clock.monotonic(),
-        () => {
-          this.#holder.stalenessChanged();
-        },
-      );
-    }
-    this.#withhold(this.#clockDoubt && stale ? 'clock' : this.#tooStale() ? 'stale' : undefined);
+    if (stale) this.#troubled();
+    if (this.#trouble !== undefined) this.#reviewTrouble(this.#trouble, stale);
     this.#publish(this.#judge(this.#feed, stale));
   }
 
+  #troubled(): Trouble {
+    return (this.#trouble ??= {
+      clockDoubt: false,
+      refusal: undefined,
+      staleSince: undefined,
+      cancelTimer: undefined,
+      withheld: undefined,
+    });
+  }
+
+  #reviewTrouble(trouble: Trouble, stale: boolean): void {
+    if (!stale) {
+      trouble.cancelTimer?.();
+      trouble.cancelTimer = undefined;
+      trouble.staleSince = undefined;
+    } else if (trouble.staleSince === undefined) {
+      const { clock, maxStalenessMs, vouchedAt } = this.#holder;
+      trouble.staleSince = vouchedAt;
+      trouble.cancelTimer = after(clock, vouchedAt + maxStalenessMs - clock.monotonic(), () => {
+        this.#holder.stalenessChanged();
+      });
+    }
+    const { clockDoubt, refusal } = trouble;
+    this.#withhold(
+      trouble,
+      clockDoubt && stale ? 'clock' : this.#tooStale(trouble) ? 'stale' : undefined,
+    );
+    if (!stale && !clockDoubt && refusal === undefined) this.#trouble = undefined;
+  }
+
   #judge(feed: KeyFeed, stale: boolean): StoreStatus {
-    if (this.#caughtUp && this.#refusal === undefined) return feed.fresh;
+    const { refusal, staleSince } = this.#trouble ?? {};
+    if (this.#caughtUp && refusal === undefined) return feed.fresh;
     const link = this.#link(feed, stale);
     return {
       link,
       freshness: stale ? 'stale' : 'unknown',
-      staleSince:
-        this.#staleSince === undefined ? undefined : Math.round(this.#wall(this.#staleSince)),
+      staleSince: staleSince === undefined ? undefined : Math.round(this.#wall(staleSince)),
       notifications: feed.notifications,
       announcing: feed.announcing,
       boundMs: link === 'live' ? feed.boundMs : undefined,
-      error: this.#refusal ?? feed.error,
+      error: refusal ?? feed.error,
     };
   }
 
   #link(feed: KeyFeed, stale: boolean): LinkStatus {
-    if (this.#refusal !== undefined) return 'unauthorized';
+    if (this.isRefused) return 'unauthorized';
     if (feed.link !== 'live' || this.#caughtUp) return feed.link;
     return stale ? 'reconnecting' : 'connecting';
   }
 
-  #tooStale(): boolean {
-    const since = this.#staleSince;
-    return since !== undefined && this.#clock.monotonic() - since >= this.#maxStalenessMs;
+  #tooStale({ staleSince }: Trouble): boolean {
+    const { clock, maxStalenessMs } = this.#holder;
+    return staleSince !== undefined && clock.monotonic() - staleSince >= maxStalenessMs;
   }
 
-  #withhold(reason: 'stale' | 'clock' | undefined): void {
-    if (reason === this.#withheld?.reason) return;
-    this.#withheld =
+  #withhold(trouble: Trouble, reason: 'stale' | 'clock' | undefined): void {
+    if (reason === trouble.withheld?.reason) return;
+    const since = trouble.staleSince ?? this.#holder.clock.monotonic();
+    trouble.withheld =
       reason === undefined
         ? undefined
-        : {
-            type: 'withheld',
-            reason,
-            since: Math.round(this.#wall(this.#staleSince ?? this.#clock.monotonic())),
-          };
+        : { type: 'withheld', reason, since: Math.round(this.#wall(since)) };
   }
 
   #wall(monotonic: number): number {
-    return this.#clock.now() - (this.#clock.monotonic() - monotonic);
+    const { clock } = this.#holder;
+    return clock.now() - (clock.monotonic() - monotonic);
   }
 
   #publish(status: StoreStatus): void {

@@ -19,6 +19,11 @@ export class HintLabels {
     this.#covered = this.#count;
   }
 
+  /** Whether all hints are explained. */
+  get empty(): boolean {
+    return this.#write === undefined && this.#removal === undefined;
+  }
+
   note(hint: Hint): void {
     this.#count += 1;
     if (hint.type === 'written') this.#write = { hint, at: this.#count };

@@ -1,11 +1,11 @@
-import type { Observable } from 'rxjs';
-import { withdraws, type ChangeSource, type CredentialChange } from './credential-change.js';
+import type { Clock } from './clock.js';
+import type { ChangeSource, CredentialChange } from './credential-change.js';
+import { withdraws } from './credential-change.js';
 import type {
   AttemptHint,
   CredentialBackend,
   Hint,
   KeyFeed,
-  KeyWatch,
   KeyWatcher,
   Observation,
 } from './credential-backend.js';
@@ -24,71 +24,67 @@ import { concludeExpiry, transition } from './credential-transition.js';
 import type { Deadline } from './deadlines.js';
 import type { Encoding } from './encoding.js';
 import { EndAlarm, type EndAlarmHolder } from './end-alarm.js';
-import { FactTeller, type Fact } from './fact-teller.js';
+import { FactTeller } from './fact-teller.js';
 import { Freshness, type FreshnessHolder } from './freshness.js';
 import { HintLabels } from './hint-labels.js';
 import { ObservationLoop, type Observer } from './observation-loop.js';
 import type { ServerTime } from './server-time.js';
 import { sight } from './sight.js';
-import type { ResolvedStoreOptions } from './store-options.js';
+import type { SharedStoreOptions } from './store-options.js';
 import type { StoreStatus } from './store-status.js';
 import { whenThere } from './waiting.js';
-
-type Options = ResolvedStoreOptions<unknown>;
-export type LiveCredentialOptions = Pick<Options, 'maxBytes' | 'abortOnSaved' | 'maxStalenessMs'>;
 
 /**
  * One watched credential: hints come in, observations are made and applied in order, facts go out.
  * What arrives after the {@link ObservationLoop} of its generation was stopped is dropped.
  */
-export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder {
-  readonly #id: string;
-  readonly #key: string;
-  readonly #options: LiveCredentialOptions;
-  readonly #backend: CredentialBackend;
-  readonly #encoding: Encoding<T>;
+export class LiveCredential<T>
+  extends FactTeller<T>
+  implements KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder
+{
+  readonly id: string;
+  readonly key: string;
+  readonly backend: CredentialBackend;
+  readonly encoding: Encoding<T>;
+  readonly options: SharedStoreOptions<T>;
   readonly #freshness: Freshness;
-  readonly #facts = new FactTeller<T>();
-  readonly #labels = new HintLabels();
-  readonly #alarm: EndAlarm = new EndAlarm(this);
-  /** How many writes of this process are under way. */
-  ownWrites = 0;
   #known: Known<T> = unknown;
-  #watch: KeyWatch | undefined;
-  #watchers = 0;
-  #pinned = false;
-  #loop: ObservationLoop | undefined;
   #time: ServerTime | undefined;
   #told: CredentialState<T> = unknown.state;
-  #closed = false;
+  // Made when there is something for them to do, because most of thousands of credentials rest most of the time.
+  #loop: ObservationLoop | undefined;
+  #labels: HintLabels | undefined;
+  #alarm: EndAlarm | undefined;
+  /** How many writes of this process are under way. */
+  ownWrites = 0;
 
   /** @param key - where it lies in the backend; `id` is what the outside calls it */
   constructor(
     id: string,
     key: string,
-    options: LiveCredentialOptions,
+    options: SharedStoreOptions<T>,
     backend: CredentialBackend,
     encoding: Encoding<T>,
   ) {
-    this.#id = id;
-    this.#key = key;
-    this.#options = options;
-    this.#backend = backend;
-    this.#encoding = encoding;
-    this.#freshness = new Freshness(backend.clock, options.maxStalenessMs, this);
+    super();
+    this.id = id;
+    this.key = key;
+    this.backend = backend;
+    this.encoding = encoding;
+    this.options = options;
+    this.#freshness = new Freshness(this);
   }
 
-  /** What happens, in order; completes on `close()`. */
-  get facts$(): Observable<Fact<T>> {
-    return this.#facts.facts$;
+  get clock(): Clock {
+    return this.backend.clock;
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  get maxStalenessMs(): number {
+    return this.options.maxStalenessMs;
   }
 
   get vouchedAt(): number {
-    return this.#watch?.vouchedAt() ?? this.#backend.clock.monotonic();
+    return this.backend.hints.vouchedAt();
   }
 
   get status(): StoreStatus {
@@ -102,9 +98,9 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     const verdict = end === undefined ? 'before' : this.#time?.verdict(end);
     if (this.#freshness.withheld !== undefined || verdict === 'before') return this.#view();
     // Timers can be late; nobody may be handed what has ended meanwhile.
-    const since = this.#backend.clock.now();
+    const since = this.clock.now();
     if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
-    this.#watch?.reportClockStep();
+    this.backend.hints.reportClockStep();
     return { type: 'withheld', reason: 'clock', since };
   }
 
@@ -113,36 +109,17 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     if (state.type !== 'present' || this.#freshness.isWithheld()) return undefined;
     const verdict = this.#time?.verdict(state.snapshot.expiresAt);
     if (verdict === 'before') return state.snapshot;
-    if (verdict === 'stepped') this.#watch?.reportClockStep();
+    if (verdict === 'stepped') this.backend.hints.reportClockStep();
     return undefined;
-  }
-
-  /** Starts watching, or goes on, until `close()`. */
-  pin(): void {
-    if (this.#pinned || this.#closed) return;
-    this.#pinned = true;
-    this.#enter();
-  }
-
-  /** Starts watching for the first caller and stops with the last; returns what lets go, which may be called twice. */
-  retain(): () => void {
-    if (this.#closed) return () => undefined;
-    this.#enter();
-    let held = true;
-    return () => {
-      if (!held) return;
-      held = false;
-      this.#watchers -= 1;
-      if (this.#watchers === 0 && !this.#closed) this.#stop('idle');
-    };
   }
 
   /** Resolves when an observation issued from now on has been applied, or at once when there is no live feed. */
   refreshed(own?: Hint): Promise<void> {
-    const settled = this.#loop?.settled();
+    if (!this.#freshness.isLinked) return Promise.resolve();
+    const settled = this.#observing().settled();
     // After the asking: an observation that is under way does not explain it.
-    if (settled !== undefined && own !== undefined) this.#labels.note(own);
-    return settled ?? Promise.resolve();
+    if (own !== undefined) this.#note(own);
+    return settled;
   }
 
   /** Calls `due` when the server's clock has reached `instant` for certain; nothing before the first observation. */
@@ -152,7 +129,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
 
   /** The server's clock as far as it is known, at its latest; this machine's before the first observation. */
   serverNow(): number {
-    return this.#time?.latest() ?? this.#backend.clock.now();
+    return this.#time?.latest() ?? this.clock.now();
   }
 
   /** Whether the bytes of an expired credential are gone too. */
@@ -172,41 +149,34 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     return state.type === 'present' && known === name ? withdrawalOf(state.snapshot) : undefined;
   }
 
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#stop('closed');
-    this.#facts.complete();
-  }
-
   hint(hint: Hint | AttemptHint): void {
     if (hint.type === 'attempt') {
-      this.#facts.tell(hint);
+      this.tell(hint);
       return;
     }
-    this.#labels.note(hint);
+    this.#note(hint);
+    if (!this.#freshness.isLinked) return;
     // The hints of an own write arrive a moment before its reply, after which this must be observed; a turn later once is enough.
-    if (this.ownWrites > 0) this.#loop?.mark();
-    else this.#loop?.markReceived();
+    if (this.ownWrites > 0) this.#observing().mark();
+    else this.#observing().markReceived();
   }
 
   poll(): boolean {
-    if (this.#loop === undefined || this.#loop.busy) return false;
-    this.#loop.mark();
+    if (!this.#freshness.isLinked || this.#loop?.busy === true) return false;
+    this.#observing().mark();
     return true;
   }
 
   feed(feed: KeyFeed): void {
-    if (this.#closed || this.#watchers === 0) return;
+    if (this.closed || !this.retained) return;
+    const wasLinked = this.#freshness.isLinked;
     const newGeneration = this.#freshness.feed(feed);
     if (feed.link !== 'live') {
-      this.#loop?.stop();
-      this.#loop = undefined;
+      this.#stopObserving();
       this.#concludeExpiry();
-    } else if (newGeneration || this.#loop === undefined) {
-      this.#loop?.stop();
-      this.#loop = new ObservationLoop(this.#backend.clock, this);
-      this.#loop.mark();
+    } else if (newGeneration || !wasLinked) {
+      this.#stopObserving();
+      this.#observing().mark();
     }
     this.#review();
   }
@@ -216,35 +186,44 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   }
 
   statusChanged(status: StoreStatus): void {
-    this.#facts.tell({ type: 'status', status });
+    this.tell({ type: 'status', status });
   }
 
-  #enter(): void {
-    this.#watchers += 1;
-    if (this.#watchers > 1) return;
+  protected override start(): void {
     this.#freshness.start();
-    if (!this.#closed) this.#watch = this.#backend.watch(this.#key, this.#options.maxBytes, this);
+    if (!this.closed) this.backend.hints.watch(this.key, this);
   }
 
-  #stop(link: 'idle' | 'closed'): void {
-    this.#loop?.stop();
-    this.#loop = undefined;
-    this.#alarm.cancel();
-    this.#watch?.stop();
-    this.#watch = undefined;
+  protected override stop(as: 'idle' | 'closed'): void {
+    this.#stopObserving();
+    this.#alarm?.cancel();
+    this.#alarm = undefined;
+    this.backend.hints.unwatch(this.key, this);
     this.#known = unknown;
     this.#time = undefined;
     this.#told = unknown.state;
-    this.#freshness.stop(link);
+    this.#freshness.stop(as);
+  }
+
+  #observing(): ObservationLoop {
+    return (this.#loop ??= new ObservationLoop(this.clock, this));
+  }
+
+  #stopObserving(): void {
+    this.#loop?.stop();
+    this.#loop = undefined;
+  }
+
+  rested(loop: ObservationLoop): void {
+    if (this.#loop === loop) this.#loop = undefined;
   }
 
   observe(loop: ObservationLoop): Promise<void> {
-    if (this.#watch === undefined) return Promise.resolve();
-    return this.#watch
-      .observe()
+    return this.backend.hints
+      .observe(this.key, this.options.maxBytes)
       .then((observation) => {
         if (loop.isStopped()) return undefined;
-        return whenThere(sight(observation, this.#known, this.#encoding), (sighting) => {
+        return whenThere(sight(observation, this.#known, this.encoding), (sighting) => {
           if (!loop.isStopped()) this.#apply(observation, sighting);
         });
       })
@@ -258,15 +237,17 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   }
 
   covered(): void {
-    this.#labels.covered();
+    this.#labels?.covered();
   }
 
   #apply(observation: Observation, sighting: Sighting<T>): void {
     const { time, serverNow, toleranceMs } = observation;
     const now = Math.max(serverNow, time.earliest());
-    const when = this.#when(now, this.#freshness.source, toleranceMs, this.#labels.read());
+    const labels = this.#labels?.read();
+    const when = this.#when(now, this.#freshness.source, toleranceMs, labels);
     this.#time = time;
-    this.#labels.used();
+    this.#labels?.used();
+    if (this.#labels?.empty) this.#labels = undefined;
     this.#freshness.observed();
     this.#take(transition(this.#known, sighting, when));
   }
@@ -280,22 +261,31 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
   #take({ known, change }: Step<T>): void {
     const before = this.#known.state;
     this.#known = known;
-    this.#alarm.set(this.#time, endOf(known));
+    this.#awaitEnd(endOf(known));
     this.#review(change);
     if (change === undefined || before.type !== 'present') return;
-    const replaced = change.type === 'saved' && this.#options.abortOnSaved;
+    const replaced = change.type === 'saved' && this.options.abortOnSaved;
     if (replaced || withdraws(change)) withdrawalOf(before.snapshot)?.withdraw(change);
   }
 
   endPassed(): void {
     // Reading makes Redis drop an expired key for everybody, and shows whether somebody moved the end meanwhile.
-    if (this.#loop !== undefined && !this.#freshness.isRefused) this.#loop.mark();
+    if (this.#freshness.isLinked && !this.#freshness.isRefused) this.#observing().mark();
     else this.#concludeExpiry();
   }
 
+  #awaitEnd(end: number | undefined): void {
+    if (end === undefined || this.#time === undefined) this.#alarm?.cancel();
+    else (this.#alarm ??= new EndAlarm(this)).set(this.#time, end);
+  }
+
+  #note(hint: Hint): void {
+    (this.#labels ??= new HintLabels()).note(hint);
+  }
+
   #when(now: number, source: ChangeSource, toleranceMs = 0, labels = noLabels): Circumstances {
-    const { abortOnSaved } = this.#options;
-    return { id: this.#id, now, source, toleranceMs, labels, abortOnSaved };
+    const { abortOnSaved } = this.options;
+    return { id: this.id, now, source, toleranceMs, labels, abortOnSaved };
   }
 
   #view(): CredentialState<T> {
@@ -309,7 +299,7 @@ export class LiveCredential<T> implements KeyWatcher, Observer, FreshnessHolder,
     const view = this.#view();
     const told = this.#told;
     this.#told = view;
-    if (view !== told) this.#facts.tell({ type: 'state', state: view });
-    if (change !== undefined) this.#facts.tell({ type: 'change', change });
+    if (view !== told) this.tell({ type: 'state', state: view });
+    if (change !== undefined) this.tell({ type: 'change', change });
   }
 }

@@ -6,6 +6,8 @@ export interface Observer {
   observe(loop: ObservationLoop): Promise<void>;
   /** Whatever was marked so far is covered by the observation that was issued last. */
   covered(): void;
+  /** Nothing is left to be observed: the loop may be forgotten, and another one be made when there is. */
+  rested(loop: ObservationLoop): void;
 }
 
 /**
@@ -100,6 +102,7 @@ export class ObservationLoop {
     this.#state = 'resting';
     this.#release(covered);
     if (this.#marks > covered) this.#schedule();
+    else this.#observer.rested(this);
   }
 
   #release(upTo: number): void {

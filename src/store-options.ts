@@ -1,6 +1,6 @@
 import { callSafely } from './callbacks.js';
 import { jsonCodec, type CredentialCodec } from './codec.js';
-import type { EncodingOptions } from './encoding.js';
+import type { EncodingOptions, ExpiresAt } from './encoding.js';
 import { InvalidOptionError } from './errors.js';
 import {
   checkBoolean,
@@ -60,19 +60,26 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
   readonly onCallbackError?: CallbackErrorHandler | undefined;
 }
 
-export interface ResolvedStoreOptions<T> extends EncodingOptions<T> {
-  readonly key: string;
+/** What stores of different keys may share. */
+export interface SharedStoreOptions<T> extends EncodingOptions<T> {
   readonly ttlSeconds: number | ((credentials: T) => number | undefined) | undefined;
   readonly allowEarlyRemoval: boolean;
   readonly abortOnSaved: boolean;
   readonly maxStalenessMs: number;
   readonly readyTimeoutMs: number;
   readonly closeTimeoutMs: number;
+  /** As it was given; `onCallbackError` calls it, and can throw nothing. */
+  readonly handler: CallbackErrorHandler | undefined;
   readonly onCallbackError: CallbackErrorHandler;
 }
 
-/** What stores of different keys may share. */
-export type SharedStoreOptions<T> = Omit<ResolvedStoreOptions<T>, 'key'>;
+export interface ResolvedStoreOptions<T> {
+  readonly key: string;
+  /** Not among what is shared: it is mostly written in place, and so another function for each store. */
+  readonly expiresAt: ExpiresAt<T> | undefined;
+  /** What stores that ask for the same can share. */
+  readonly shared: SharedStoreOptions<T>;
+}
 
 const NAMES = [
   'key',
@@ -117,11 +124,10 @@ export function resolveStoreOptions<T>(
     closeTimeoutMs = 5_000,
     maxBytes = 2 ** 20,
   } = options;
-  return {
-    key: checkKey(options.key),
+  const key = checkKey(options.key);
+  const shared: SharedStoreOptions<T> = {
     ...resolveCodec(options),
     ttlSeconds: options.ttlSeconds,
-    expiresAt: options.expiresAt,
     allowEarlyRemoval: options.allowEarlyRemoval ?? false,
     abortOnSaved: options.abortOnSaved ?? false,
     maxStalenessMs: checkMs(maxStalenessMs, 'maxStalenessMs', 0, Infinity),
@@ -129,9 +135,11 @@ export function resolveStoreOptions<T>(
     decodeTimeoutMs: checkMs(decodeTimeoutMs, 'decodeTimeoutMs'),
     closeTimeoutMs: checkMs(closeTimeoutMs, 'closeTimeoutMs'),
     maxBytes: checkMaxBytes(maxBytes),
+    handler: options.onCallbackError,
     onCallbackError:
       options.onCallbackError === undefined ? warn : guarded(options.onCallbackError),
   };
+  return { key, expiresAt: options.expiresAt, shared };
 }
 
 function resolveCodec<T>(options: CredentialStoreOptions<T>): CredentialCodec<T> {

@@ -23,7 +23,7 @@ interface Entry {
   readonly expiresAt: number | undefined;
 }
 
-/** A store that is connected to the memory. */
+/** Who is connected to the memory. */
 export interface MemoryClient {
   hint(key: string, hint: Hint | AttemptHint): void;
   gap(gap: 'link' | 'data', connected: boolean): void;
@@ -52,6 +52,7 @@ export class CredentialMemory {
   readonly random: () => number;
   readonly #entries = new Map<string, Entry>();
   readonly #clients = new Set<MemoryClient>();
+  #connection: MemoryClient | undefined;
   /** The memory's own clock goes with the monotonic one, so that a wall clock that is set does not end credentials. */
   readonly #offset: number;
   #connected = true;
@@ -176,6 +177,12 @@ export class CredentialMemory {
   tell(key: string, hint: Hint | AttemptHint): void {
     if (!this.#connected) return;
     for (const client of this.#clients) client.hint(key, hint);
+  }
+
+  /** @internal The one way on which all stores reach the memory. */
+  connection<C extends MemoryClient>(make: (memory: this) => C): C {
+    this.#connection ??= make(this);
+    return this.#connection as C;
   }
 
   /** @internal */

@@ -1,71 +1,63 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptBackend } from '../attempts.js';
 import type { Clock } from '../clock.js';
-import {
-  createKeyFeed,
-  type AttemptHint,
-  type CredentialBackend,
-  type Expected,
-  type Hint,
-  type KeyFeed,
-  type KeyWatch,
-  type KeyWatcher,
-  type Observation,
-  type RemoveRequest,
-  type WriteRequest,
+import type {
+  CredentialBackend,
+  Expected,
+  HintFeed,
+  KeyWatcher,
+  Observation,
+  RemoveRequest,
+  WriteRequest,
 } from '../credential-backend.js';
 import { digest } from '../encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
-import { ServerTime } from '../server-time.js';
+import type { OptionKinds } from '../option-kinds.js';
 import { markCleared, MemoryAttempts } from './memory-attempts.js';
 import type { CredentialMemory } from './credential-memory.js';
-
-interface Watched {
-  readonly key: string;
-  readonly watcher: KeyWatcher;
-}
+import { MemoryFeed, type MemoryListener } from './memory-feed.js';
 
 /**
  * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, so does its
  * answer, bytes are copied both ways, and hints travel apart from the data.
  */
-export class MemoryBackend implements CredentialBackend {
-  readonly node: string = randomUUID();
-  readonly clock: Clock;
-  readonly random: () => number;
+export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListener {
+  readonly joinedAt: number;
   readonly #memory: CredentialMemory;
-  readonly #time: ServerTime;
-  readonly #watched = new Set<Watched>();
-  readonly #leave: () => void;
-  #feed: KeyFeed;
-  #lastProofAt: number;
+  readonly #feed: MemoryFeed;
+  /** Made by the first write: most stores only watch. */
+  #node: string | undefined;
   #attempts: MemoryAttempts | undefined;
   #closed = false;
 
   constructor(memory: CredentialMemory) {
     this.#memory = memory;
-    this.clock = memory.clock;
-    this.random = memory.random;
-    // The memory's clock is this machine's: a drift would only make ends of long-lived credentials late.
-    this.#time = new ServerTime(memory.clock, 0);
-    this.#lastProofAt = this.clock.monotonic();
-    this.#feed = createKeyFeed({
-      link: memory.connected ? 'live' : 'connecting',
-      generation: 1,
-      gap: 'link',
-      notifications: 'keyspace',
-      announcing: true,
-      boundMs: 0,
-      error: undefined,
-    });
-    this.#leave = memory.join({
-      hint: (key, hint) => {
-        this.#hint(key, hint);
-      },
-      gap: (gap, connected) => {
-        this.#gap(gap, connected);
-      },
-    });
+    this.#feed = memory.connection((one) => new MemoryFeed(one));
+    this.joinedAt = this.#feed.generation;
+  }
+
+  get node(): string {
+    return (this.#node ??= randomUUID());
+  }
+
+  get clock(): Clock {
+    return this.#memory.clock;
+  }
+
+  get random(): () => number {
+    return this.#memory.random;
+  }
+
+  get kinds(): OptionKinds {
+    return this.#feed.kinds;
+  }
+
+  get hints(): HintFeed {
+    return this;
+  }
+
+  isNode(name: string): boolean {
+    return this.#node === name;
   }
 
   observe(key: string, maxBytes: number): Promise<Observation> {
@@ -76,7 +68,6 @@ export class MemoryBackend implements CredentialBackend {
       const tooLarge = entry !== undefined && entry.bytes.length > maxBytes;
       const bytes = entry && Buffer.from(entry.bytes);
       return () => {
-        this.#time.sample(serverNow, sentAt, this.clock.monotonic());
         return {
           content: tooLarge
             ? { type: 'foreign', reason: 'too-large' }
@@ -86,7 +77,7 @@ export class MemoryBackend implements CredentialBackend {
           expiresAt: entry?.expiresAt,
           toleranceMs: 0,
           serverNow,
-          time: this.#time,
+          time: this.#feed.sample(serverNow, sentAt),
         } as const;
       };
     }, new UnavailableError('the memory is disconnected'));
@@ -132,30 +123,24 @@ export class MemoryBackend implements CredentialBackend {
     }));
   }
 
-  watch(key: string, _maxBytes: number, watcher: KeyWatcher): KeyWatch {
-    const watched: Watched = { key, watcher };
-    this.#watched.add(watched);
-    this.clock.nextTurn(() => {
-      if (this.#watched.has(watched)) watcher.feed(this.#feed);
-    });
-    return {
-      observe: () => this.observe(key, _maxBytes),
-      vouchedAt: () => (this.#memory.connected ? this.clock.monotonic() : this.#lastProofAt),
-      reportClockStep: () => {
-        this.clock.nextTurn(() => {
-          if (this.#time.hasStepped()) this.#begin({ gap: 'clock' });
-        });
-      },
-      stop: () => {
-        this.#watched.delete(watched);
-      },
-    };
+  watch(key: string, watcher: KeyWatcher): void {
+    this.#feed.watch(key, watcher, this);
+  }
+
+  unwatch(key: string, watcher: KeyWatcher): void {
+    this.#feed.unwatch(key, watcher);
+  }
+
+  vouchedAt(): number {
+    return this.#feed.vouchedAt();
+  }
+
+  reportClockStep(): void {
+    this.#feed.reportClockStep();
   }
 
   close(): Promise<void> {
     this.#closed = true;
-    this.#leave();
-    this.#watched.clear();
     return Promise.resolve();
   }
 
@@ -189,29 +174,6 @@ export class MemoryBackend implements CredentialBackend {
     return new Promise((resolve) => {
       this.clock.nextTurn(resolve);
     });
-  }
-
-  #hint(key: string, hint: Hint | AttemptHint): void {
-    const { generation } = this.#feed;
-    const own =
-      hint.type !== 'attempt' && typeof hint.origin === 'object' && hint.origin.node === this.node;
-    const labeled: Hint | AttemptHint = own ? { ...hint, origin: 'self' } : hint;
-    this.clock.nextTurn(() => {
-      if (generation !== this.#feed.generation) return;
-      for (const one of this.#watched) if (one.key === key) one.watcher.hint(labeled);
-    });
-  }
-
-  #gap(gap: 'link' | 'data', connected: boolean): void {
-    // Hints arrived until now, however long ago the last look was.
-    if (!connected && this.#feed.link === 'live') this.#lastProofAt = this.clock.monotonic();
-    this.#begin({ gap, link: connected ? 'live' : 'reconnecting' });
-  }
-
-  #begin(next: Pick<KeyFeed, 'gap'> & Partial<KeyFeed>): void {
-    this.#feed = createKeyFeed({ ...this.#feed, ...next, generation: this.#feed.generation + 1 });
-    const feed = this.#feed;
-    for (const { watcher } of [...this.#watched]) watcher.feed(feed);
   }
 }
 

@@ -3,13 +3,12 @@ import type { AttemptBackend } from '../attempts.js';
 import type { Clock } from '../clock.js';
 import type {
   CredentialBackend,
-  KeyWatch,
-  KeyWatcher,
+  HintFeed,
   Observation,
   RemoveRequest,
   WriteRequest,
 } from '../credential-backend.js';
-import { ClosedError } from '../errors.js';
+import { OptionKinds } from '../option-kinds.js';
 import { encodeAnnouncement } from './announcement.js';
 import type { Commanding } from './command-link.js';
 import { RedisAttempts } from './redis-attempts.js';
@@ -18,18 +17,21 @@ import { announcementChannel } from './redis-keys.js';
 import type { RedisSettings } from './redis-settings.js';
 import type { Publication } from './redis-transaction.js';
 
-/** One store's access to a Redis; the connections behind it are shared with the other stores on the same client. */
+/** The access to a Redis for all stores that ask for the same; the connections behind it are shared with the others on the same client. */
 export class RedisBackend implements CredentialBackend {
   readonly #hub: RedisHub;
   readonly #settings: RedisSettings;
+  readonly kinds = new OptionKinds();
   #attempts: RedisAttempts | undefined;
-  #closed = false;
+
+  private constructor(hub: RedisHub, settings: RedisSettings) {
+    this.#hub = hub;
+    this.#settings = settings;
+  }
 
   /** @throws InvalidOptionError */
-  constructor(redis: Redis, settings: RedisSettings) {
-    const membership = RedisHub.join(redis, settings);
-    this.#hub = membership.hub;
-    this.#settings = membership.settings;
+  static join(redis: Redis, settings: RedisSettings): CredentialBackend {
+    return RedisHub.join(redis, settings, (hub) => new RedisBackend(hub, settings));
   }
 
   get node(): string {
@@ -44,8 +46,11 @@ export class RedisBackend implements CredentialBackend {
     return this.#settings.random;
   }
 
-  async observe(key: string, maxBytes: number): Promise<Observation> {
-    this.#checkOpen();
+  get hints(): HintFeed {
+    return this.#hub.feed;
+  }
+
+  observe(key: string, maxBytes: number): Promise<Observation> {
     return this.#hub.observe(key, maxBytes);
   }
 
@@ -72,24 +77,14 @@ export class RedisBackend implements CredentialBackend {
     return (this.#attempts ??= new RedisAttempts(this.#hub, this.#settings.replyTimeoutMs));
   }
 
-  watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch {
-    return this.#hub.feed.watch(key, maxBytes, watcher);
-  }
-
   close(timeoutMs: number): Promise<void> {
-    this.#closed = true;
     return this.#hub.leave(this.#settings, timeoutMs);
   }
 
   /** At once where the link is open, so that writes go out in the order in which they were asked for. */
   #commanding<R>(use: (commanding: Commanding) => Promise<R>): Promise<R> {
-    if (this.#closed) return Promise.reject(new ClosedError());
     const { current } = this.#hub.commands;
     return current?.link.open ? use(current) : this.#hub.commanding().then(use);
-  }
-
-  #checkOpen(): void {
-    if (this.#closed) throw new ClosedError();
   }
 
   #publication(

@@ -60,6 +60,6 @@ export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
-    super(key, resolved, new RedisBackend(redis, settings));
+    super(key, resolved, RedisBackend.join(redis, settings));
   }
 }

@@ -1,7 +1,7 @@
 import {
   createKeyFeed,
+  type HintFeed,
   type KeyFeed,
-  type KeyWatch,
   type KeyWatcher,
   type Observation,
 } from '../credential-backend.js';
@@ -20,49 +20,11 @@ type Condition = Pick<KeyFeed, 'link' | 'generation' | 'gap' | 'error'>;
 
 export type RedisFeedContext = Omit<FeedRunContext, 'keys' | 'lost' | 'gap' | 'changed'>;
 
-/** One watcher of one key; there may be very many. */
-class RedisKeyWatch implements KeyWatch {
-  readonly #feed: RedisFeed;
-  readonly #watched: WatchedKey;
-  readonly #watcher: KeyWatcher;
-  readonly #maxBytes: number;
-  #stopped = false;
-
-  constructor(feed: RedisFeed, watched: WatchedKey, watcher: KeyWatcher, maxBytes: number) {
-    this.#feed = feed;
-    this.#watched = watched;
-    this.#watcher = watcher;
-    this.#maxBytes = maxBytes;
-  }
-
-  get stopped(): boolean {
-    return this.#stopped;
-  }
-
-  observe(): Promise<Observation> {
-    return this.#feed.observe(this.#watched.key, this.#maxBytes);
-  }
-
-  vouchedAt(): number {
-    return this.#feed.vouchedAt();
-  }
-
-  reportClockStep(): void {
-    this.#feed.reportClockStep();
-  }
-
-  stop(): void {
-    if (this.#stopped) return;
-    this.#stopped = true;
-    this.#feed.unwatch(this.#watched, this.#watcher);
-  }
-}
-
 /**
  * Keeps the hints of all watched keys coming: while any key is watched there is a run, or one is being opened, or a timer that will open
  * one. Every gap between runs is a new generation.
  */
-export class RedisFeed {
+export class RedisFeed implements HintFeed {
   readonly #context: RedisFeedContext;
   readonly #keys = new WatchedKeys();
   #run: FeedRun | undefined;
@@ -91,22 +53,21 @@ export class RedisFeed {
     this.#lastVouchedAt = context.linkOptions.clock.monotonic();
   }
 
-  watch(key: string, maxBytes: number, watcher: KeyWatcher): KeyWatch {
+  watch(key: string, watcher: KeyWatcher): void {
     const watched = this.#keys.add(key, watcher);
-    const watch = new RedisKeyWatch(this, watched, watcher, maxBytes);
     this.#context.linkOptions.clock.nextTurn(() => {
-      if (!watch.stopped) watcher.feed(this.#feedOf(watched));
+      if (watched.has(watcher)) watcher.feed(this.#feedOf(watched));
     });
     if (this.#run === undefined) this.#open();
     else if (watched.heard === undefined && watched.watchers.length === 1)
       this.#run.listen(watched);
     this.#recount();
-    return watch;
   }
 
-  unwatch(watched: WatchedKey, watcher: KeyWatcher): void {
-    if (!this.#keys.remove(watched, watcher)) return;
-    this.#run?.leave(watched);
+  unwatch(key: string, watcher: KeyWatcher): void {
+    const abandoned = this.#keys.remove(key, watcher);
+    if (abandoned === undefined) return;
+    this.#run?.leave(abandoned);
     if (this.#keys.size === 0) this.#rest();
     else this.#recount();
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
-import type { Observation } from '../credential-backend.js';
+import type { CredentialBackend, Observation } from '../credential-backend.js';
 import { InvalidOptionError } from '../errors.js';
 import { ServerTime } from '../server-time.js';
 import { CommandLink, type Commanding } from './command-link.js';
@@ -14,10 +14,11 @@ import { readTemplate, type RedisTemplate } from './redis-template.js';
 /** All stores on one client of the caller share one hub. */
 const hubs = new WeakMap<Redis, RedisHub>();
 
-/** A store's place in a hub. */
-export interface RedisMembership {
-  readonly hub: RedisHub;
+/** Stores that ask for the same. */
+interface Users {
   readonly settings: RedisSettings;
+  readonly backend: CredentialBackend;
+  count: number;
 }
 
 /** What the stores on one client share: at most two connections, one feed, one view of the server's clock. Lives as long as any of them. */
@@ -29,7 +30,7 @@ export class RedisHub {
   readonly feed: RedisFeed;
   readonly #time: ServerTime;
   /** The stores, by what they ask for: thousands may ask for the same. */
-  readonly #users = new Map<string, { readonly settings: RedisSettings; count: number }>();
+  readonly #users = new Map<string, Users>();
   #settings: RedisSettings;
   #names = 0;
 
@@ -54,8 +55,17 @@ export class RedisHub {
     });
   }
 
-  /** Joins the hub of a client, or makes one. @throws InvalidOptionError */
-  static join(redis: Redis, settings: RedisSettings): RedisMembership {
+  /**
+   * Joins the hub of a client, or makes one.
+   *
+   * @param connect - makes what the stores with these settings reach Redis by
+   * @throws InvalidOptionError
+   */
+  static join(
+    redis: Redis,
+    settings: RedisSettings,
+    connect: (hub: RedisHub) => CredentialBackend,
+  ): CredentialBackend {
     const template = readTemplate(redis);
     let hub = hubs.get(redis);
     if (hub === undefined) {
@@ -68,7 +78,7 @@ export class RedisHub {
         'must be the one that the other stores on this client use',
       );
     }
-    return { hub, settings: hub.#enter(settings) };
+    return hub.#enter(settings, connect);
   }
 
   /** A name that no other process, and no other call in this one, uses. */
@@ -107,16 +117,20 @@ export class RedisHub {
   }
 
   /** Gives the one object that all who ask for the same share. */
-  #enter(settings: RedisSettings): RedisSettings {
+  #enter(
+    settings: RedisSettings,
+    connect: (hub: RedisHub) => CredentialBackend,
+  ): CredentialBackend {
     const name = nameOf(settings);
     const same = this.#users.get(name);
     if (same !== undefined) {
       same.count += 1;
-      return same.settings;
+      return same.backend;
     }
-    this.#users.set(name, { settings, count: 1 });
+    const backend = connect(this);
+    this.#users.set(name, { settings, backend, count: 1 });
     this.#retime();
-    return settings;
+    return backend;
   }
 
   /** Says how many kinds of users are left. */

@@ -1,3 +1,4 @@
+import { forgetChannelNames } from './redis-channel-names.js';
 import { isPassing, replyWord } from './redis-errors.js';
 import { announcementChannel, keyspaceChannel } from './redis-keys.js';
 import type { RedisLink } from './redis-link.js';
@@ -14,6 +15,7 @@ export class Subscriptions {
   constructor(link: RedisLink, db: number) {
     this.#link = link;
     this.#db = db;
+    forgetChannelNames(link.client);
   }
 
   /** Resolves when Redis has confirmed; sets what is heard of each key. @throws LinkLostError, or a passing error reply */

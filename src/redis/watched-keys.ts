@@ -1,13 +1,35 @@
 import type { AttemptHint, Hint, KeyFeed, KeyWatcher } from '../credential-backend.js';
 
 /** A key that is watched, by however many watchers, and how Redis lets us hear of it on the present link. */
-export interface WatchedKey {
+export class WatchedKey {
   readonly key: string;
-  /** Replaced as a whole, so that whoever goes through it is not disturbed; mostly of one. */
-  watchers: readonly KeyWatcher[];
   /** What the present link is subscribed to; `undefined` while it is not (yet). */
   heard: Hearing | undefined;
+  /** Mostly the only one: a list for each key would be larger than all the rest of it. */
+  #first: KeyWatcher | undefined;
+  #others: readonly KeyWatcher[] | undefined;
+
+  constructor(key: string) {
+    this.key = key;
+  }
+
+  /** Not disturbed by those who come and go while somebody goes through it. */
+  get watchers(): readonly KeyWatcher[] {
+    if (this.#first === undefined) return NOBODY;
+    return [this.#first, ...(this.#others ?? NOBODY)];
+  }
+
+  set watchers([first, ...others]: readonly KeyWatcher[]) {
+    this.#first = first;
+    this.#others = others.length > 0 ? others : undefined;
+  }
+
+  has(watcher: KeyWatcher): boolean {
+    return this.#first === watcher || this.#others?.includes(watcher) === true;
+  }
 }
+
+const NOBODY: readonly KeyWatcher[] = [];
 
 /** The channels of a key that a link is subscribed to. */
 export type Hearing = 'both' | 'keyspace' | 'announcements' | 'neither';
@@ -30,22 +52,23 @@ export class WatchedKeys {
   }
 
   add(key: string, watcher: KeyWatcher): WatchedKey {
-    const before = this.#keys.get(key);
-    if (before !== undefined) {
-      before.watchers = [...before.watchers, watcher];
-      return before;
+    let watched = this.#keys.get(key);
+    if (watched === undefined) {
+      watched = new WatchedKey(key);
+      this.#keys.set(key, watched);
     }
-    // A list that grows from nothing has room for sixteen more.
-    const watched: WatchedKey = { key, watchers: [watcher], heard: undefined };
-    this.#keys.set(key, watched);
+    watched.watchers = [...watched.watchers, watcher];
     return watched;
   }
 
-  /** Says whether nobody watches the key any longer. */
-  remove(watched: WatchedKey, watcher: KeyWatcher): boolean {
+  /** Gives the key when that was the last who watched it. */
+  remove(key: string, watcher: KeyWatcher): WatchedKey | undefined {
+    const watched = this.#keys.get(key);
+    if (watched?.has(watcher) !== true) return undefined;
     watched.watchers = watched.watchers.filter((one) => one !== watcher);
-    if (watched.watchers.length > 0 || this.#keys.get(watched.key) !== watched) return false;
-    return this.#keys.delete(watched.key);
+    if (watched.watchers.length > 0) return undefined;
+    this.#keys.delete(key);
+    return watched;
   }
 
   forgetSubscriptions(): void {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { VirtualClock } from 'credstream/testing';
 
 import type { EncodeError } from '../../src/errors.js';
-import { digest, Encoding, type EncodingOptions } from '../../src/encoding.js';
+import { digest, Encoding, type EncodingOptions, type ExpiresAt } from '../../src/encoding.js';
 
 const CANARY = 'canary-91c2';
 const NEVER = new Promise<never>(() => {});
@@ -15,19 +15,21 @@ interface Reported {
   readonly where: string;
 }
 
-function world(options: Partial<EncodingOptions<string>> = {}) {
+type Options = Partial<EncodingOptions<string>> & { readonly expiresAt?: ExpiresAt<string> };
+
+function world({ expiresAt, ...options }: Options = {}) {
   const clock = new VirtualClock();
   const reported: Reported[] = [];
   const encoding = new Encoding<string>(
     {
       serialize: (value) => value,
       deserialize: (bytes) => bytes.toString('utf8'),
-      expiresAt: undefined,
       maxBytes: 100,
       decodeTimeoutMs: 1_000,
       onCallbackError: (error, where) => reported.push({ error, where }),
       ...options,
     },
+    expiresAt,
     clock,
   );
   const decode = (text: string, again?: boolean) =>

@@ -6,14 +6,16 @@ import {
   createKeyFeed,
   type CredentialBackend,
   type Hint,
+  type HintFeed,
   type KeyFeed,
-  type KeyWatch,
   type KeyWatcher,
   type Observation,
 } from '../../src/credential-backend.js';
 import { Encoding } from '../../src/encoding.js';
 import { UnavailableError } from '../../src/errors.js';
 import { LiveCredential } from '../../src/live-credential.js';
+import { resolveStoreOptions } from '../../src/store-options.js';
+import { OptionKinds } from '../../src/option-kinds.js';
 import { ServerTime } from '../../src/server-time.js';
 
 const unused = (): never => {
@@ -58,6 +60,7 @@ class ShuffledBackend implements CredentialBackend {
   readonly write = unused;
   readonly remove = unused;
   readonly observe = unused;
+  readonly kinds = new OptionKinds();
   readonly attempts = {
     replyTimeoutMs: unused,
     start: unused,
@@ -65,6 +68,19 @@ class ShuffledBackend implements CredentialBackend {
     commit: unused,
     end: unused,
     absolve: unused,
+  };
+
+  readonly hints: HintFeed = {
+    watch: (_key, watcher) => {
+      this.#watcher = watcher;
+      watcher.feed(this.#feed);
+    },
+    unwatch: () => {
+      this.#watcher = undefined;
+    },
+    observe: () => this.#look(),
+    vouchedAt: () => 0,
+    reportClockStep: () => {},
   };
 
   later(label: string): Promise<void> {
@@ -91,19 +107,6 @@ class ShuffledBackend implements CredentialBackend {
   feed(link: 'live' | 'reconnecting'): void {
     this.#feed = createKeyFeed({ ...this.#feed, link, generation: this.#feed.generation + 1 });
     this.#watcher?.feed(this.#feed);
-  }
-
-  watch(_key: string, _maxBytes: number, watcher: KeyWatcher): KeyWatch {
-    this.#watcher = watcher;
-    watcher.feed(this.#feed);
-    return {
-      observe: () => this.#look(),
-      vouchedAt: () => 0,
-      reportClockStep: () => {},
-      stop: () => {
-        this.#watcher = undefined;
-      },
-    };
   }
 
   close(): Promise<void> {
@@ -167,8 +170,9 @@ describe('in whatever order messages arrive', () => {
         fc.array(step, { maxLength: 25 }),
         async (scheduler, steps) => {
           const backend = new ShuffledBackend(scheduler);
-          const encoding = new Encoding<string>(
+          const { shared } = resolveStoreOptions<string>(
             {
+              key: 'key',
               serialize: unused,
               deserialize: async (bytes) => {
                 await backend.later('decode');
@@ -176,15 +180,13 @@ describe('in whatever order messages arrive', () => {
                 if (text.startsWith('garbage')) throw new Error('garbage');
                 return text;
               },
-              expiresAt: undefined,
-              maxBytes: 1_000,
-              decodeTimeoutMs: 1_000,
+              maxStalenessMs: Infinity,
               onCallbackError: () => {},
             },
-            backend.clock,
+            [],
           );
-          const options = { maxBytes: 1_000, abortOnSaved: false, maxStalenessMs: Infinity };
-          const live = new LiveCredential<string>('id', 'key', options, backend, encoding);
+          const encoding = new Encoding<string>(shared, undefined, backend.clock);
+          const live = new LiveCredential<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];
           let changes = 0;
           live.facts$.subscribe((fact) => {

@@ -1,7 +1,8 @@
 import type { CredentialChange, CredentialState, StoreStatus } from 'credstream';
 
-import { Encoding, type EncodingOptions } from '../../src/encoding.js';
-import { LiveCredential, type LiveCredentialOptions } from '../../src/live-credential.js';
+import { Encoding, type ExpiresAt } from '../../src/encoding.js';
+import { LiveCredential } from '../../src/live-credential.js';
+import { resolveStoreOptions, type SharedStoreOptions } from '../../src/store-options.js';
 import { ScriptedBackend } from './scripted-backend.js';
 
 export interface Token {
@@ -23,8 +24,10 @@ export interface LiveWorld {
   release(): void;
 }
 
-type Options = Partial<LiveCredentialOptions> &
-  Partial<EncodingOptions<Token>> & { readonly serverAheadMs?: number };
+type Options = Partial<SharedStoreOptions<Token>> & {
+  readonly expiresAt?: ExpiresAt<Token>;
+  readonly serverAheadMs?: number;
+};
 
 /** The bytes of a token: its name, and its logical end if it has one. */
 export function bytesOf({ token, expiresAt }: Token): string {
@@ -38,27 +41,19 @@ function deserialize(bytes: Buffer): Token {
 }
 
 /** A watched credential on a scripted backend, before anything was observed. */
-export function liveWorld({ serverAheadMs, ...options }: Options = {}): LiveWorld {
+export function liveWorld({
+  serverAheadMs,
+  expiresAt = (token) => token.expiresAt,
+  ...options
+}: Options = {}): LiveWorld {
   const backend = new ScriptedBackend(serverAheadMs);
-  const encoding = new Encoding<Token>(
-    {
-      serialize: bytesOf,
-      deserialize,
-      expiresAt: ({ expiresAt }) => expiresAt,
-      maxBytes: 1_000,
-      decodeTimeoutMs: 5_000,
-      onCallbackError: () => {},
-      ...options,
-    },
-    backend.clock,
+  const { shared } = resolveStoreOptions<Token>(
+    { key: 'key', serialize: bytesOf, deserialize },
+    [],
   );
-  const live = new LiveCredential<Token>(
-    'id',
-    'key',
-    { maxBytes: 1_000, abortOnSaved: false, maxStalenessMs: 30_000, ...options },
-    backend,
-    encoding,
-  );
+  const all = { ...shared, maxBytes: 1_000, onCallbackError: () => {}, ...options };
+  const encoding = new Encoding<Token>(all, expiresAt, backend.clock);
+  const live = new LiveCredential<Token>('id', 'key', all, backend, encoding);
   const changes: CredentialChange<Token>[] = [];
   const states: CredentialState<Token>[] = [];
   const statuses: StoreStatus[] = [];

@@ -31,6 +31,7 @@ function world() {
     covered: () => {
       told.covered += 1;
     },
+    rested: () => {},
   });
   return {
     loop,
@@ -239,6 +240,7 @@ describe('in whatever order turns, answers and marks come', () => {
               underWay -= 1;
             },
             covered: () => {},
+            rested: () => {},
           });
           const asked = { count: 0, settled: 0 };
           scheduler.scheduleSequence(

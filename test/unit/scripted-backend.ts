@@ -5,11 +5,12 @@ import {
   createKeyFeed,
   type CredentialBackend,
   type Hint,
+  type HintFeed,
   type KeyFeed,
-  type KeyWatch,
   type KeyWatcher,
   type Observation,
 } from '../../src/credential-backend.js';
+import { OptionKinds } from '../../src/option-kinds.js';
 import { ServerTime } from '../../src/server-time.js';
 
 export const HOUR = 3_600_000;
@@ -35,6 +36,7 @@ export class ScriptedBackend implements CredentialBackend {
   readonly node = 'this-node';
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
+  readonly kinds = new OptionKinds();
   readonly attempts = {
     replyTimeoutMs: unused,
     start: unused,
@@ -77,6 +79,26 @@ export class ScriptedBackend implements CredentialBackend {
   readonly remove = unused;
   readonly observe = unused;
 
+  readonly hints: HintFeed = {
+    watch: (_key, watcher) => {
+      this.watching += 1;
+      this.#watcher = watcher;
+      this.clock.nextTurn(() => {
+        if (this.#watcher === watcher) watcher.feed(this.#feed);
+      });
+    },
+    unwatch: (_key, watcher) => {
+      if (this.#watcher !== watcher) return;
+      this.watching -= 1;
+      this.#watcher = undefined;
+    },
+    observe: () => this.#look(),
+    vouchedAt: () => this.vouched ?? this.clock.monotonic(),
+    reportClockStep: () => {
+      this.clockSteps += 1;
+    },
+  };
+
   serverNow(): number {
     return this.#serverOffset + this.clock.monotonic();
   }
@@ -118,25 +140,6 @@ export class ScriptedBackend implements CredentialBackend {
     const generation = this.#feed.generation + 1;
     this.#feed = createKeyFeed({ ...this.#feed, generation, ...condition });
     this.#watcher?.feed(this.#feed);
-  }
-
-  watch(_key: string, _maxBytes: number, watcher: KeyWatcher): KeyWatch {
-    this.watching += 1;
-    this.#watcher = watcher;
-    this.clock.nextTurn(() => {
-      if (this.#watcher === watcher) watcher.feed(this.#feed);
-    });
-    return {
-      observe: () => this.#look(),
-      vouchedAt: () => this.vouched ?? this.clock.monotonic(),
-      reportClockStep: () => {
-        this.clockSteps += 1;
-      },
-      stop: () => {
-        this.watching -= 1;
-        if (this.#watcher === watcher) this.#watcher = undefined;
-      },
-    };
   }
 
   close(): Promise<void> {

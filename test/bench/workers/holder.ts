@@ -68,7 +68,10 @@ const calls = {
     const open = (key: string) =>
       new credstream.RedisCredentialStore<Token>(client, {
         key,
-        expiresAt: (token) => token.expiresAt,
+        // Written as a method: tsx names every arrow function at run time, which takes 260 bytes for each.
+        expiresAt(token) {
+          return token.expiresAt;
+        },
       });
     // Connections, scripts and compiled code are paid once, not for each credential.
     const first = open('bench:first');
@@ -92,7 +95,9 @@ const calls = {
           new credstream.MemoryCredentialStore<Token>({
             key,
             in: memory,
-            expiresAt: (token) => token.expiresAt,
+            expiresAt(token) {
+              return token.expiresAt;
+            },
           }),
       );
       await Promise.all(stores.map((store) => store.ready()));

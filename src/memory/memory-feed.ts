@@ -1,0 +1,138 @@
+import {
+  createKeyFeed,
+  type AttemptHint,
+  type Hint,
+  type KeyFeed,
+  type KeyWatcher,
+} from '../credential-backend.js';
+import { OptionKinds } from '../option-kinds.js';
+import { ServerTime } from '../server-time.js';
+import type { CredentialMemory, MemoryClient } from './credential-memory.js';
+
+/** A store as its feed sees it. */
+export interface MemoryListener {
+  /** The generation in which it came. */
+  readonly joinedAt: number;
+  /** Whether it writes under this name. */
+  isNode(name: string): boolean;
+}
+
+interface Watch {
+  readonly watcher: KeyWatcher;
+  readonly listener: MemoryListener;
+}
+
+/** What the stores on one {@link CredentialMemory} share: who watches what, the condition of the way there, one view of its clock. */
+export class MemoryFeed implements MemoryClient {
+  readonly kinds: OptionKinds = new OptionKinds();
+  readonly #memory: CredentialMemory;
+  readonly #watches = new Map<string, readonly Watch[]>();
+  #time: ServerTime;
+  #condition: KeyFeed;
+  #lastProofAt: number;
+  #stepReported = false;
+
+  constructor(memory: CredentialMemory) {
+    this.#memory = memory;
+    this.#time = timeOf(memory);
+    this.#lastProofAt = memory.clock.monotonic();
+    this.#condition = createKeyFeed({
+      link: memory.connected ? 'live' : 'connecting',
+      generation: 1,
+      gap: 'link',
+      notifications: 'keyspace',
+      announcing: true,
+      boundMs: 0,
+      error: undefined,
+    });
+    memory.join(this);
+  }
+
+  /** Changes whenever hints may have been missed. */
+  get generation(): number {
+    return this.#condition.generation;
+  }
+
+  watch(key: string, watcher: KeyWatcher, listener: MemoryListener): void {
+    // While nobody watched nobody noticed what the clocks did, and nothing hangs on it.
+    if (this.#watches.size === 0) this.#time = timeOf(this.#memory);
+    const watch: Watch = { watcher, listener };
+    this.#watches.set(key, [...this.#watching(key), watch]);
+    this.#memory.clock.nextTurn(() => {
+      if (this.#watching(key).includes(watch)) watcher.feed(this.#conditionFor(listener));
+    });
+  }
+
+  unwatch(key: string, watcher: KeyWatcher): void {
+    const left = this.#watching(key).filter((one) => one.watcher !== watcher);
+    if (left.length > 0) this.#watches.set(key, left);
+    else this.#watches.delete(key);
+  }
+
+  vouchedAt(): number {
+    return this.#memory.connected ? this.#memory.clock.monotonic() : this.#lastProofAt;
+  }
+
+  /** Takes in what the memory's clock showed at some moment since `sentAt`. */
+  sample(serverNow: number, sentAt: number): ServerTime {
+    // The sample hides the step from whoever looks later.
+    if (this.#time.hasStepped()) this.reportClockStep();
+    this.#time.sample(serverNow, sentAt, this.#memory.clock.monotonic());
+    return this.#time;
+  }
+
+  reportClockStep(): void {
+    // However many notice the same step, it is one gap.
+    if (this.#stepReported) return;
+    this.#stepReported = true;
+    this.#memory.clock.nextTurn(() => {
+      this.#stepReported = false;
+      this.#begin({ gap: 'clock' });
+    });
+  }
+
+  hint(key: string, hint: Hint | AttemptHint): void {
+    const { generation } = this.#condition;
+    this.#memory.clock.nextTurn(() => {
+      if (generation !== this.#condition.generation) return;
+      for (const { watcher, listener } of this.#watching(key)) {
+        watcher.hint(isOwn(hint, listener) ? { ...hint, origin: 'self' } : hint);
+      }
+    });
+  }
+
+  gap(gap: 'link' | 'data', connected: boolean): void {
+    // Hints arrived until now, however long ago the last look was.
+    if (!connected && this.#condition.link === 'live')
+      this.#lastProofAt = this.#memory.clock.monotonic();
+    this.#begin({ gap, link: connected ? 'live' : 'reconnecting' });
+  }
+
+  #begin(next: Pick<KeyFeed, 'gap'> & Partial<KeyFeed>): void {
+    const { generation } = this.#condition;
+    this.#condition = createKeyFeed({ ...this.#condition, ...next, generation: generation + 1 });
+    for (const { watcher } of [...this.#watches.values()].flat()) watcher.feed(this.#condition);
+  }
+
+  /** Who came during a gap and has seen nothing but it was never connected. */
+  #conditionFor({ joinedAt }: MemoryListener): KeyFeed {
+    const { link, generation } = this.#condition;
+    if (link !== 'reconnecting' || joinedAt !== generation) return this.#condition;
+    return createKeyFeed({ ...this.#condition, link: 'connecting' });
+  }
+
+  #watching(key: string): readonly Watch[] {
+    return this.#watches.get(key) ?? [];
+  }
+}
+
+function isOwn(hint: Hint | AttemptHint, listener: MemoryListener): hint is Hint {
+  return (
+    hint.type !== 'attempt' && typeof hint.origin === 'object' && listener.isNode(hint.origin.node)
+  );
+}
+
+/** The memory's clock is this machine's: a drift would only make ends of long-lived credentials late. */
+function timeOf({ clock }: CredentialMemory): ServerTime {
+  return new ServerTime(clock, 0);
+}
