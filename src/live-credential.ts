@@ -1,6 +1,5 @@
 import type { Clock } from './clock.js';
-import type { ChangeSource, CredentialChange } from './credential-change.js';
-import { withdraws } from './credential-change.js';
+import { withdraws, type ChangeSource, type CredentialChange } from './credential-change.js';
 import type {
   AttemptHint,
   CredentialBackend,
@@ -150,10 +149,7 @@ export class LiveCredential<T>
   }
 
   hint(hint: Hint | AttemptHint): void {
-    if (hint.type === 'attempt') {
-      this.tell(hint);
-      return;
-    }
+    if (hint.type === 'attempt') return void this.tell(hint);
     this.#note(hint);
     if (!this.#freshness.isLinked) return;
     // The hints of an own write arrive a moment before its reply, after which this must be observed; a turn later once is enough.
