@@ -129,8 +129,7 @@ export function resolveStoreOptions<T>(
     decodeTimeoutMs: checkMs(decodeTimeoutMs, 'decodeTimeoutMs'),
     closeTimeoutMs: checkMs(closeTimeoutMs, 'closeTimeoutMs'),
     maxBytes: checkMaxBytes(maxBytes),
-    onCallbackError:
-      options.onCallbackError === undefined ? warn : guarded(options.onCallbackError),
+    onCallbackError: errorHandler(options.onCallbackError),
   };
 }
 
@@ -160,7 +159,9 @@ function checkMaxBytes(value: unknown): number {
   );
 }
 
-function guarded(handler: CallbackErrorHandler): CallbackErrorHandler {
+/** What is told of the caller's errors: the caller's handler, which may fail itself, or else a warning that quotes nothing. */
+export function errorHandler(handler: CallbackErrorHandler | undefined): CallbackErrorHandler {
+  if (handler === undefined) return warn;
   return (error, where) => {
     callSafely(handler, [error, where], () => {
       warn(error, where);
