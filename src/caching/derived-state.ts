@@ -21,7 +21,7 @@ export interface IdleDerivedState {
 export interface BuildingDerivedState {
   /** Tells the states apart. */
   readonly type: 'building';
-  /** The how manieth call for this credential, from 1. */
+  /** Which call of it for this credential this is, from 1. */
   readonly attempt: number;
   /** Whether the value of the credential before is served meanwhile. */
   readonly servesPrevious: boolean;

@@ -262,7 +262,7 @@ export class DerivedValue<T, V> implements Derived<V> {
   async #close(): Promise<void> {
     this.#subscription?.unsubscribe();
     this.#cancelTimer();
-    this.#values.tell(undefined);
+    if (this.#toldValue !== undefined) this.#values.tell(undefined);
     this.#values.complete();
     this.#states.tell({ type: 'closed' });
     this.#states.complete();

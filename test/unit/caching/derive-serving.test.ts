@@ -204,6 +204,22 @@ describe('when the credential is rotated', () => {
     expect(derived.state).toMatchObject({ type: 'building', servesPrevious: false });
   });
 
+  it('the old value is served until the end that its credential had last', async () => {
+    const { clock, memory, derived, calls } = deriveWorld({ manual: true });
+    memory.set('k', bytesOf('one'), { ttlMs: 60_000 });
+    const first = derived.get();
+    await clock.settle();
+    await calls[0]!.build();
+    await first;
+    memory.expire('k', 120_000);
+    await clock.settle();
+    memory.set('k', bytesOf('two'), { ttlMs: HOUR });
+    await clock.advance(100_000);
+    expect(derived.current?.name).toBe('one');
+    await clock.advance(20_000);
+    expect(derived.current).toBeUndefined();
+  });
+
   it('nor when this machine slept over it', async () => {
     const { clock, memory, derived, calls } = deriveWorld({ manual: true });
     memory.set('k', bytesOf('one'), { ttlMs: 60_000 });

@@ -70,6 +70,7 @@ describe('a derived value', () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     await using store = new MemoryCredentialStore<string>({ key: 'k', in: memory });
+    await store.ready();
     await store.save('one');
     const seen: unknown[] = [];
     await using derived = derive(
@@ -98,6 +99,25 @@ describe('a derived value', () => {
     expect(derived.current).toBe(client);
     await clock.advance(2);
     expect(derived.current).toBeUndefined();
+  });
+
+  it('is built anew from credentials that look the same, when those before were withdrawn', async () => {
+    const clock = new VirtualClock();
+    const memory = new CredentialMemory({ clock });
+    const options = { key: 'k', in: memory, abortOnSaved: true };
+    await using store = new MemoryCredentialStore<string>(options);
+    memory.set('k', '"one"');
+    const signals: AbortSignal[] = [];
+    await using derived = derive(store, (token, { signal }) => `${signals.push(signal)} ${token}`, {
+      clock,
+    });
+    expect(await derived.get()).toBe('1 one');
+    memory.set('k', ' "one"');
+    await clock.settle();
+    expect([await derived.get(), signals.map(({ aborted }) => aborted)]).toEqual([
+      '2 one',
+      [true, false],
+    ]);
   });
 
   it('stays watched until it is closed', async () => {
@@ -137,13 +157,23 @@ describe('waiting for a derived value', () => {
   });
 
   it('has one deadline, however often there was nearly something', async () => {
-    const { clock, memory, derived, save } = deriveWorld({ derive: { getTimeoutMs: 1_000 } });
-    const got = outcomeOf(derived.get());
-    await clock.advance(900);
-    memory.set('k', 'no JSON');
-    await clock.advance(100);
-    expect(got.error).toMatchObject({ code: 'TIMEOUT', timeoutMs: 1_000 });
+    const { clock, memory, derived, calls, save } = deriveWorld({
+      manual: true,
+      store: { maxStalenessMs: 0 },
+      derive: { getTimeoutMs: 1_000 },
+    });
     await save('one');
+    const got = outcomeOf(derived.get());
+    // Told first, this one takes away what the other waits for.
+    derived.value$.subscribe((client) => {
+      if (client !== undefined) memory.disconnect();
+    });
+    await clock.advance(900);
+    await calls[0]!.build();
+    await clock.advance(99);
+    expect(got).toEqual({});
+    await clock.advance(1);
+    expect(got.error).toMatchObject({ code: 'TIMEOUT', timeoutMs: 1_000 });
   });
 
   it('ends with the reason of its signal, and leaves no timer', async () => {
@@ -239,6 +269,10 @@ describe('the streams of a derived value', () => {
       true,
     ]);
     expect(states.values.at(-1)).toEqual({ type: 'closed' });
+    const never = deriveWorld();
+    const nothing = collect(never.derived.value$);
+    await never.derived.close();
+    expect([nothing.values, nothing.completed]).toEqual([[undefined], true]);
     const late = collect(derived.state$);
     expect([late.values, late.completed]).toEqual([[{ type: 'closed' }], true]);
     expect(collect(derived.value$).values).toEqual([undefined]);
@@ -378,6 +412,24 @@ describe('a create that fails', () => {
     await clock.advance(1_000);
     const client = await calls[1]!.build();
     expect([got.value, client.disposals]).toEqual([client, 0]);
+  });
+
+  it('is not blamed for what it says after it was given up', async () => {
+    const { clock, derived, calls, reported, save } = deriveWorld({
+      manual: true,
+      derive: { createTimeoutMs: 200 },
+    });
+    await save('one');
+    void derived.get().catch(() => undefined);
+    await clock.advance(200);
+    calls[0]!.reject(new Error('too late'));
+    await clock.settle();
+    expect([derived.state, reported.length]).toMatchObject([{ failures: 1 }, 1]);
+    await clock.advance(1_000);
+    await save('two');
+    calls[1]!.reject(calls[1]!.context.signal.reason);
+    await clock.settle();
+    expect([derived.state, reported.length]).toMatchObject([{ type: 'building', attempt: 1 }, 1]);
   });
 
   it('begins anew with a new credential', async () => {

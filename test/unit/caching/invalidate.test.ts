@@ -275,6 +275,7 @@ describe('entries go', () => {
     keep(cache, { keys: names });
     names.length = 0;
     expect(cache.size).toBe(0);
+    cache.set('a', 1);
     // A function is asked each time; a string is one name, not its characters.
     const asked: string[] = [];
     const cities = new Map<string, number>();
@@ -286,6 +287,7 @@ describe('entries go', () => {
     });
     for (const key of ['a', 'b', 'ab']) cities.set(key, 1);
     await save('three');
+    expect(cache.size).toBe(0);
     expect([...cities.keys()]).toEqual(['a', 'b']);
     cities.set('all', 1);
     await save('four');
@@ -374,6 +376,43 @@ describe('a removal that fails', () => {
     await save('one');
     await clock.advance(HOUR);
     expect([calls <= 2, clock.pendingTimers]).toEqual([true, 0]);
+  });
+
+  it('begins with the short pause again after one that succeeded', async () => {
+    const { clock, save, keep } = world();
+    const calls: number[] = [];
+    let fails = 0;
+    keep({
+      delete: () => {
+        calls.push(clock.now());
+        fails -= 1;
+        if (fails >= 0) throw new Error('down');
+      },
+    });
+    await clock.settle();
+    for (const token of ['one', 'two']) {
+      calls.length = 0;
+      fails = 3;
+      await save(token);
+      await clock.advance(HOUR);
+      expect(calls.slice(1).map((at, index) => at - calls[index]!)).toEqual([1_000, 2_000, 4_000]);
+    }
+  });
+
+  it('leaves no timer when the cache itself closes the handle', async () => {
+    const { clock, save, keep } = world();
+    let close = (): void => undefined;
+    const kept = keep({
+      delete: () => {
+        close();
+        return Promise.reject(new Error('down'));
+      },
+    });
+    close = () => {
+      kept.close();
+    };
+    await save('one');
+    expect(clock.pendingTimers).toBe(0);
   });
 
   it('is one that takes too long', async () => {
@@ -517,17 +556,24 @@ describe('a guard', () => {
   });
 
   it('knows of a change before the handle is told of it', async () => {
-    const { store, save, keep } = world();
+    const { clock, store, save, keep } = world();
     const heard: boolean[] = [];
     let stillTrue: () => boolean = () => true;
     // Told before the handle is.
     store.state$.subscribe(() => heard.push(stillTrue()));
     const kept = keep(new Map());
-    await save('one');
-    stillTrue = kept.guard();
-    heard.length = 0;
-    await save('two');
-    expect(heard).toEqual([false]);
+    await clock.settle();
+    for (const [state, token] of [
+      ['absent', 'one'],
+      ['present', 'two'],
+    ] as const) {
+      expect(store.state.type).toBe(state);
+      stillTrue = kept.guard();
+      expect(stillTrue()).toBe(true);
+      heard.length = 0;
+      await save(token);
+      expect(heard).toEqual([false]);
+    }
   });
 });
 
