@@ -163,15 +163,19 @@ describe('waiting for a derived value', () => {
       derive: { getTimeoutMs: 1_000 },
     });
     await save('one');
-    const got = outcomeOf(derived.get());
-    // Told first, this one takes away what the other waits for.
-    derived.value$.subscribe((client) => {
-      if (client !== undefined) memory.disconnect();
-    });
+    // Served first, this one takes away what the other waits for.
+    const used = outcomeOf(
+      derived.use(() => {
+        memory.disconnect();
+      }),
+    );
+    // Looks a few promises later, because it listens to a signal.
+    const { signal } = new AbortController();
+    const got = outcomeOf(derived.get({ signal }));
     await clock.advance(900);
     await calls[0]!.build();
     await clock.advance(99);
-    expect(got).toEqual({});
+    expect([used, got]).toEqual([{ value: undefined }, {}]);
     await clock.advance(1);
     expect(got.error).toMatchObject({ code: 'TIMEOUT', timeoutMs: 1_000 });
   });

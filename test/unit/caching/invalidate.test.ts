@@ -379,16 +379,16 @@ describe('a removal that fails', () => {
   });
 
   it('begins with the short pause again after one that succeeded', async () => {
-    const { clock, save, keep } = world();
+    const { clock, store, save } = world();
     const calls: number[] = [];
     let fails = 0;
-    keep({
-      delete: () => {
-        calls.push(clock.now());
-        fails -= 1;
-        if (fails >= 0) throw new Error('down');
-      },
-    });
+    const clear = (): void => {
+      calls.push(clock.now());
+      fails -= 1;
+      if (fails >= 0) throw new Error('down');
+    };
+    const options = { clock, random: () => 1, onError: () => undefined, clearAll: true } as const;
+    using _kept = invalidate({ clear }, store, options);
     await clock.settle();
     for (const token of ['one', 'two']) {
       calls.length = 0;
