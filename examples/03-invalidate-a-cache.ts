@@ -10,7 +10,7 @@ import { Redis } from 'ioredis';
 import { LRUCache } from 'lru-cache';
 import { firstValueFrom } from 'rxjs';
 
-import { RedisCredentialStore } from 'credstream';
+import { type Invalidation, invalidate, RedisCredentialStore } from 'credstream';
 
 import { startRedis } from './support/start-redis.js';
 
@@ -24,34 +24,41 @@ class Node {
   readonly name: string;
   readonly store: RedisCredentialStore<ApiKey>;
   readonly #redis: Redis;
-  readonly #answers = new LRUCache<string, string>({ max: 1_000 });
+  readonly #answers: LRUCache<string, string>;
+  readonly #kept: Invalidation;
 
   constructor(name: string, redisUrl: string) {
     this.name = name;
     this.#redis = new Redis(redisUrl);
     this.store = new RedisCredentialStore<ApiKey>(this.#redis, { key: 'example:weather:plan' });
-    // Also after the link to Redis was lost: the store catches up, and tells what it missed.
-    this.store.on('change', ({ type }) => {
-      console.log(`${name}: ${type}, forgets ${this.#answers.size} answers`);
-      this.#answers.clear();
+    this.#answers = new LRUCache({
+      max: 1_000,
+      dispose: (_answer, city) => {
+        console.log(`${name}: forgets ${city}`);
+      },
     });
+    // Also after the link to Redis was lost, and when nobody can vouch for the key any longer.
+    this.#kept = invalidate(this.#answers, this.store, { clearAll: true });
   }
 
-  forecast(city: string): string {
+  async forecast(city: string): Promise<string> {
     const remembered = this.#answers.get(city);
     if (remembered !== undefined) return `${remembered} (remembered)`;
+    // Before the key is read: an answer that took so long that the key has changed is not remembered.
+    const stillTrue = this.#kept.guard();
     const key = this.store.current?.credentials;
     if (key === undefined) return 'no key, no forecast';
-    const answer = this.#askApi(city, key);
-    this.#answers.set(city, answer);
+    const answer = await this.#askApi(city, key);
+    if (stillTrue()) this.#answers.set(city, answer);
     return answer;
   }
 
-  #askApi(city: string, { plan }: ApiKey): string {
+  async #askApi(city: string, { plan }: ApiKey): Promise<string> {
     return plan === 'paid' ? `${city}: hour by hour` : `${city}: sunny, or not`;
   }
 
   async close(): Promise<void> {
+    this.#kept.close();
     await this.store.close();
     this.#redis.disconnect();
   }
@@ -63,10 +70,12 @@ const [first] = nodes as [Node, Node];
 await Promise.all(nodes.map(({ store }) => store.ready()));
 
 await saveAndSee({ apiKey: 'secret-key-1', plan: 'free' });
-for (const node of [...nodes, ...nodes]) console.log(`${node.name}: ${node.forecast('Lisbon')}`);
+for (const node of [...nodes, ...nodes]) {
+  console.log(`${node.name}: ${await node.forecast('Lisbon')}`);
+}
 
 await saveAndSee({ apiKey: 'secret-key-2', plan: 'paid' });
-for (const node of nodes) console.log(`${node.name}: ${node.forecast('Lisbon')}`);
+for (const node of nodes) console.log(`${node.name}: ${await node.forecast('Lisbon')}`);
 
 await first.store.clear();
 await Promise.all(nodes.map((node) => node.close()));

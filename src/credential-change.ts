@@ -172,7 +172,7 @@ export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
   return new RedactedChange<T>(fields) as unknown as CredentialChange<T>;
 }
 
-/** Whether a change takes the previous credential out of use. */
-export function withdraws(change: CredentialChange<unknown>): boolean {
-  return change.type !== 'saved' && change.type !== 'renewed';
+/** Whether a change takes the previous credential out of use; whether a newer one in its place does is up to the caller. */
+export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
+  return change.type === 'saved' ? onSaved : change.type !== 'renewed';
 }

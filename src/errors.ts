@@ -206,15 +206,15 @@ export class ReauthenticationError extends CredstreamError {
 }
 
 /**
- * The store was closed.
+ * The store was closed, or what was made from it.
  *
  * @public
  */
 export class ClosedError extends CredstreamError {
   readonly code = 'CLOSED';
 
-  constructor() {
-    super('the store is closed');
+  constructor(what = 'the store') {
+    super(`${what} is closed`);
   }
 }
 

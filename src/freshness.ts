@@ -8,7 +8,7 @@ import { after } from './waiting.js';
 /** What it judges. */
 export interface FreshnessHolder {
   readonly clock: Clock;
-  readonly maxStalenessMs: number;
+  readonly options: { readonly maxStalenessMs: number };
   /** The monotonic instant up to which all hints have arrived. */
   readonly vouchedAt: number;
   /** What may be served has changed by the passing of time. */
@@ -141,11 +141,15 @@ export class Freshness {
       trouble.cancelTimer = undefined;
       trouble.staleSince = undefined;
     } else if (trouble.staleSince === undefined) {
-      const { clock, maxStalenessMs, vouchedAt } = this.#holder;
+      const { clock, options, vouchedAt } = this.#holder;
       trouble.staleSince = vouchedAt;
-      trouble.cancelTimer = after(clock, vouchedAt + maxStalenessMs - clock.monotonic(), () => {
-        this.#holder.stalenessChanged();
-      });
+      trouble.cancelTimer = after(
+        clock,
+        vouchedAt + options.maxStalenessMs - clock.monotonic(),
+        () => {
+          this.#holder.stalenessChanged();
+        },
+      );
     }
     const { clockDoubt, refusal } = trouble;
     this.#withhold(
@@ -177,8 +181,8 @@ export class Freshness {
   }
 
   #tooStale({ staleSince }: Trouble): boolean {
-    const { clock, maxStalenessMs } = this.#holder;
-    return staleSince !== undefined && clock.monotonic() - staleSince >= maxStalenessMs;
+    const { clock, options } = this.#holder;
+    return staleSince !== undefined && clock.monotonic() - staleSince >= options.maxStalenessMs;
   }
 
   #withhold(trouble: Trouble, reason: 'stale' | 'clock' | undefined): void {

@@ -1,3 +1,23 @@
+export type {
+  CacheWithDel,
+  CacheWithDelete,
+  ClearableCache,
+  KeyedCache,
+} from './caching/cache-target.js';
+export { derive } from './caching/derive.js';
+export type { DeriveContext, DeriveOptions } from './caching/derive-options.js';
+export type { Derived, DerivedWaitOptions } from './caching/derived.js';
+export type {
+  BuildingDerivedState,
+  ClosedDerivedState,
+  DerivedState,
+  FailedDerivedState,
+  IdleDerivedState,
+  ReadyDerivedState,
+} from './caching/derived-state.js';
+export { invalidate } from './caching/invalidate.js';
+export type { InvalidateOptions } from './caching/invalidate-options.js';
+export type { Invalidation } from './caching/invalidation.js';
 export { systemClock, type Clock } from './clock.js';
 export {
   jsonCodec,

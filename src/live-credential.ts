@@ -78,10 +78,6 @@ export class LiveCredential<T>
     return this.backend.clock;
   }
 
-  get maxStalenessMs(): number {
-    return this.options.maxStalenessMs;
-  }
-
   get vouchedAt(): number {
     return this.backend.hints.vouchedAt();
   }
@@ -149,7 +145,10 @@ export class LiveCredential<T>
   }
 
   hint(hint: Hint | AttemptHint): void {
-    if (hint.type === 'attempt') return void this.tell(hint);
+    if (hint.type === 'attempt') {
+      this.tell(hint);
+      return;
+    }
     this.#note(hint);
     if (!this.#freshness.isLinked) return;
     // The hints of an own write arrive a moment before its reply, after which this must be observed; a turn later once is enough.
@@ -260,8 +259,8 @@ export class LiveCredential<T>
     this.#awaitEnd(endOf(known));
     this.#review(change);
     if (change === undefined || before.type !== 'present') return;
-    const replaced = change.type === 'saved' && this.options.abortOnSaved;
-    if (replaced || withdraws(change)) withdrawalOf(before.snapshot)?.withdraw(change);
+    if (withdraws(change, this.options.abortOnSaved))
+      withdrawalOf(before.snapshot)?.withdraw(change);
   }
 
   endPassed(): void {

@@ -136,8 +136,7 @@ export function resolveStoreOptions<T>(
     closeTimeoutMs: checkMs(closeTimeoutMs, 'closeTimeoutMs'),
     maxBytes: checkMaxBytes(maxBytes),
     handler: options.onCallbackError,
-    onCallbackError:
-      options.onCallbackError === undefined ? warn : guarded(options.onCallbackError),
+    onCallbackError: errorHandler(options.onCallbackError),
   };
   return { key, expiresAt: options.expiresAt, shared };
 }
@@ -168,7 +167,9 @@ function checkMaxBytes(value: unknown): number {
   );
 }
 
-function guarded(handler: CallbackErrorHandler): CallbackErrorHandler {
+/** What is told of the caller's errors: the caller's handler, which may fail itself, or else a warning that quotes nothing. */
+export function errorHandler(handler: CallbackErrorHandler | undefined): CallbackErrorHandler {
+  if (handler === undefined) return warn;
   return (error, where) => {
     callSafely(handler, [error, where], () => {
       warn(error, where);

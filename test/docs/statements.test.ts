@@ -6,6 +6,8 @@ import { describe, expect, test } from 'vitest';
 import { MemoryCredentialStore } from 'credstream';
 
 import { ITERATOR_BUFFER } from '../../src/change-iterator.js';
+import { resolveDeriveOptions } from '../../src/caching/derive-options.js';
+import { resolveInvalidateOptions } from '../../src/caching/invalidate-options.js';
 import { resolveSettings } from '../../src/redis/redis-settings.js';
 import { resolveStoreOptions } from '../../src/store-options.js';
 import type { Document, Link } from './markdown.js';
@@ -65,6 +67,19 @@ describe('docs/important-defaults.md', () => {
     expect([...documented.keys()].sort()).toEqual(
       [...new Set([...options, 'maxAttempts', 'in'])].sort(),
     );
+  });
+
+  test.each([
+    ['Options of derive', resolveDeriveOptions({})],
+    ['Options of invalidate', resolveInvalidateOptions({})],
+  ])('prints below "%s" the options and defaults that the code has', (heading, resolved) => {
+    const table = tableRows(document('docs/important-defaults.md'), heading);
+    expect(table.map(([name = '']) => unquoted(name)).sort()).toEqual(Object.keys(resolved).sort());
+    const values = new Map<string, unknown>(Object.entries(resolved));
+    for (const [name = '', value = ''] of table) {
+      if (!/^[\d,]+$|^`(true|false)`$/.test(value)) continue;
+      expect(`${name} ${value}`).toBe(`${name} ${print(values.get(unquoted(name)))}`);
+    }
   });
 
   test('says how many changes an iterator holds', () => {
