@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { Reauthenticator, type RedisCredentialStore, RefusedError } from 'credstream';
+import { type RedisCredentialStore, RefusedError } from 'credstream';
 
 import { countCommands, recordMonitor } from '../support/command-counter.js';
 import { uniquePrefix } from '../support/redis.js';
@@ -110,75 +110,6 @@ describe('the rights that the documentation names', () => {
     // Whether notifications arrive it learns from the first one.
     const refused = (await user.refusals()).filter((one) => !one.includes(':probe:'));
     expect(refused).toEqual([]);
-  });
-});
-
-describe('a process that re-authenticates', () => {
-  /** As a watching writer, but for the keys: named one by one. */
-  const reauthenticator = (prefix: string): string =>
-    watchingWriter(prefix).replace(
-      '~credstream:*',
-      ['stage', 'cleared', 'attempt', 'probe'].map((kind) => `~credstream:${kind}:*`).join(' '),
-    );
-
-  it('needs the keys of attempts and marks, and no command beyond those of a watching writer', async () => {
-    const prefix = uniquePrefix();
-    const user = await makeUser(world, reauthenticator(prefix));
-    const store = world.store(user.connect(), { key: `${prefix}a` });
-    let logins = 0;
-    const auth = new Reauthenticator<Token>(store, {
-      authenticate: async () => ({ token: `token ${String((logins += 1))}` }),
-      whenCleared: 'authenticate',
-      minIntervalMs: 10,
-    });
-    const used = await commandsOf(async () => {
-      expect(await auth.credentials()).toEqual({ token: 'token 1' });
-      auth.reject(await auth.snapshot());
-      expect(await auth.credentials()).toEqual({ token: 'token 2' });
-      await store.clear();
-      expect(await auth.credentials()).toEqual({ token: 'token 3' });
-      await auth.close();
-    });
-    const allowed = commandsIn(reauthenticator(prefix));
-    expect(used.filter((name) => !allowed.includes(name))).toEqual([]);
-    expect(await user.refusals()).toEqual([]);
-    // What an attempt leaves: its record, for an hour.
-    const helpers = await world.connect().keys(`credstream:*:{${prefix}a}:*`);
-    expect(helpers).toEqual([`credstream:attempt:{${prefix}a}:${prefix}a`]);
-    const pttl = await world.connect().pttl(helpers[0]!);
-    expect(pttl).toBeGreaterThan(3_590_000);
-    expect(pttl).toBeLessThanOrEqual(3_600_000);
-  });
-
-  it('is told why it cannot where the keys of attempts are refused, and calls nobody', async () => {
-    const prefix = uniquePrefix();
-    const rules = reauthenticator(prefix).replace('~credstream:attempt:*', '');
-    const user = await makeUser(world, rules);
-    const store = world.store(user.connect(), { key: `${prefix}a` });
-    let calls = 0;
-    const auth = new Reauthenticator<Token>(store, {
-      authenticate: () => ({ token: String((calls += 1)) }),
-    });
-    await expect(auth.credentials({ timeoutMs: 200 })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(auth.state).toMatchObject({ type: 'backing-off', error: { reply: 'NOPERM' } });
-    expect(calls).toBe(0);
-    await auth.close();
-  });
-});
-
-describe('a writer that may not leave marks', () => {
-  it('clears all the same, and says nothing of it', async () => {
-    const prefix = uniquePrefix();
-    const admin = world.connect();
-    const user = await makeUser(world, writer(prefix).replace('~credstream:cleared:*', ''));
-    const store = world.store(user.connect(), { key: `${prefix}a` });
-    await store.save({ token: 'a' });
-    expect(await store.clear()).toBe(true);
-    await store.save({ token: 'b' });
-    expect(await store.clear({ onlyIf: await store.read() })).toBe(true);
-    expect(await admin.exists(store.id)).toBe(0);
-    expect(await admin.keys(`credstream:cleared:{${prefix}*`)).toEqual([]);
-    expect(await user.refusals()).toEqual([`key credstream:cleared:{${store.id}}:${store.id}`]);
   });
 });
 
