@@ -70,6 +70,7 @@ export {
 } from './memory/memory-credential-store.js';
 export type {
   AuthenticateRequest,
+  AuthenticateRequestBase,
   CredentialsOptions,
   DiscardReason,
   ReauthenticatorOptions,
