@@ -90,6 +90,7 @@ export {
 } from './memory/memory-credential-store.js';
 export type {
   AuthenticateRequest,
+  AuthenticateRequestBase,
   CredentialsOptions,
   DiscardReason,
   ReauthenticatorOptions,

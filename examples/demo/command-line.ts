@@ -2,7 +2,8 @@ import { parseArgs } from 'node:util';
 
 export const USAGE = `npm run demo [-- --json]
 
-Several processes watch one OAuth token in Redis while it is saved, renewed, overwritten, expires and is cleared.
+Several processes watch one OAuth token in Redis while it is saved, renewed, overwritten, expires and is cleared. Then they share
+a login, of which exactly one of them refreshes the token, also when the one that was about to is killed.
 
   --json   print lines of JSON instead of a timeline
   --help   print this

@@ -6,6 +6,7 @@ import { startOAuthServer, type OAuthServer } from './oauth/oauth-server.js';
 import type { Report } from './report/demo-event.js';
 import { DemoFailure } from './scenes/demo-failure.js';
 import { scenes } from './scenes/index.js';
+import { LoginWitness } from './scenes/login-witness.js';
 import { rehearse } from './scenes/rehearsal.js';
 import type { SceneContext } from './scenes/scene.js';
 import { Witnesses } from './scenes/witnesses.js';
@@ -53,6 +54,7 @@ async function play(stage: Stage, oauthServer: OAuthServer, report: Report): Pro
   const context: SceneContext = {
     stage,
     witnesses,
+    loginWitness: new LoginWitness(stage.nodes, oauthServer, report),
     oauthServer: oauthServer.address,
     tokenSeconds: TOKEN_SECONDS,
     session: undefined,

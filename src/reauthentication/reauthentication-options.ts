@@ -5,7 +5,12 @@ import type { BackOff } from './back-off.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './reauthentication-state.js';
 
-interface AuthenticateRequestBase {
+/**
+ * What every {@link AuthenticateRequest} has.
+ *
+ * @public
+ */
+export interface AuthenticateRequestBase {
   /** Counts all attempts at this credential, in the whole cluster. */
   readonly attempt: number;
   /** Aborts when another node has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 
-import { RedisCredentialStore } from 'credstream';
+import { Reauthenticator, RedisCredentialStore } from 'credstream';
 
 import { useRedis } from '../support/redis.js';
 import { collect, eventually } from '../support/wait.js';
@@ -74,6 +74,32 @@ test('the rights for both in the documents are enough for both', async () => {
   expect(await refusals()).toEqual(['client|setname']);
 });
 
+test('the rights for re-authentication in the documents are enough for it', async () => {
+  const { admin, open, refusals } = await enter('app-reauthenticator');
+  const store = open('app:token');
+  let calls = 0;
+  const auth = new Reauthenticator<string>(store, {
+    authenticate: () => `token ${(calls += 1)}`,
+    minIntervalMs: 10,
+  });
+  expect(await auth.credentials()).toBe('token 1');
+  auth.reject(await auth.snapshot());
+  expect(await auth.credentials()).toBe('token 2');
+  await store.clear();
+  await expect(auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+  expect(await admin.keys('credstream:cleared:*')).toEqual([
+    'credstream:cleared:{app:token}:app:token',
+  ]);
+  // One that starts later has not seen the clear: the mark keeps it from undoing it.
+  await auth.close();
+  const next = new Reauthenticator<string>(open('app:token'), { authenticate: () => 'undone' });
+  await expect(next.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+  await writeAll(store);
+  // That the heartbeat is refused its PING proves the link alive as well as an answer does.
+  expect((await refusals()).filter((one) => one !== 'ping')).toEqual(['client|setname']);
+});
+
 test('no other user is named in the documents', () => {
-  expect([...rules.keys()]).toEqual(['app-writer', 'app-watcher', 'app-both']);
+  const users = ['app-writer', 'app-watcher', 'app-both', 'app-reauthenticator'];
+  expect([...rules.keys()]).toEqual(users);
 });

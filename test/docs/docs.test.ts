@@ -57,6 +57,13 @@ describe('the documents', () => {
     ['docs/errors.md', 'Codes', 'CredstreamErrorCode'],
     ['docs/errors.md', 'Reasons of an EncodeError', 'EncodeFailure'],
     ['docs/errors.md', 'Reasons of an UnreadableError', 'UnreadableReason'],
+    ['docs/errors.md', 'Reasons of a ReauthenticationError', 'ReauthenticationFailure'],
+    ['docs/guides/re-authentication.md', 'When it happens', 'ReauthenticationCause'],
+    [
+      'docs/guides/re-authentication.md',
+      'What becomes of a result that cannot be stored',
+      'DiscardReason',
+    ],
     ['docs/semantics.md', 'Changes', 'CredentialChangeType'],
     ['docs/semantics.md', 'Notification modes', 'NotificationMode'],
   ])('%s lists below "%s" what %s holds, and nothing else', (file, heading, union) => {

@@ -3,11 +3,12 @@ import { dirname, join, posix } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
-import { MemoryCredentialStore } from 'credstream';
+import { MemoryCredentialStore, type ReauthenticatorOptions } from 'credstream';
 
 import { ITERATOR_BUFFER } from '../../src/change-iterator.js';
 import { resolveDeriveOptions } from '../../src/caching/derive-options.js';
 import { resolveInvalidateOptions } from '../../src/caching/invalidate-options.js';
+import { resolveReauthenticatorOptions } from '../../src/reauthentication/reauthentication-options.js';
 import { resolveSettings } from '../../src/redis/redis-settings.js';
 import { resolveStoreOptions } from '../../src/store-options.js';
 import type { Document, Link } from './markdown.js';
@@ -41,8 +42,32 @@ describe('the README', () => {
   });
 });
 
+/** As the type lists them; that none is missing is checked by the compiler. */
+const REAUTHENTICATOR_OPTIONS = Object.keys({
+  authenticate: true,
+  leadMs: true,
+  leadFraction: true,
+  jitter: true,
+  leaseMs: true,
+  attemptTimeoutMs: true,
+  minIntervalMs: true,
+  backOffMs: true,
+  maxBackOffMs: true,
+  timeoutMs: true,
+  drainMs: true,
+  isFatal: true,
+  whenCleared: true,
+  onDiscarded: true,
+  onFailure: true,
+} satisfies Record<keyof ReauthenticatorOptions<unknown>, true>);
+
 describe('docs/important-defaults.md', () => {
-  const rows = ['Options of every store', 'Options of stores on Redis'].flatMap((heading) =>
+  const headings = [
+    'Options of every store',
+    'Options of stores on Redis',
+    'Options of a Reauthenticator',
+  ];
+  const rows = headings.flatMap((heading) =>
     tableRows(document('docs/important-defaults.md'), heading),
   );
   const documented = new Map(rows.map(([name = '', value = '']) => [unquoted(name), value]));
@@ -51,9 +76,12 @@ describe('docs/important-defaults.md', () => {
     const resolved: Record<string, unknown> = {
       ...resolveStoreOptions({ key: 'key' }, []),
       ...resolveSettings({}),
+      ...reauthenticatorDefaults(),
       maxAttempts: await attemptsOfAnUpdate(),
     };
-    const printed = [...documented].filter(([, value]) => /^[\d,]+$|^`(true|false)`$/.test(value));
+    const printed = [...documented].filter(([, value]) =>
+      /^[\d,.]+$|^`(true|false|stay)`$/.test(value),
+    );
     expect(printed.length).toBeGreaterThan(10);
     for (const [name, value] of printed)
       expect(`${name} ${value}`).toBe(`${name} ${print(resolved[name])}`);
@@ -63,6 +91,7 @@ describe('docs/important-defaults.md', () => {
     const options = [
       ...Object.keys(resolveStoreOptions({ key: 'key' }, [])),
       ...Object.keys(resolveSettings({})),
+      ...REAUTHENTICATOR_OPTIONS,
     ];
     expect([...documented.keys()].sort()).toEqual(
       [...new Set([...options, 'maxAttempts', 'in'])].sort(),
@@ -119,6 +148,13 @@ test('the commands in the documents are scripts of the package', async () => {
   );
   expect(missing).toEqual([]);
 });
+
+/** By the names of the options, in which what is resolved is grouped otherwise. */
+function reauthenticatorDefaults(): Record<string, unknown> {
+  const { lead, backOff, ...rest } = resolveReauthenticatorOptions({ authenticate: () => 'a' });
+  const { initialMs: backOffMs, maxMs: maxBackOffMs } = backOff;
+  return { ...rest, ...('ms' in lead && { leadMs: lead.ms }), backOffMs, maxBackOffMs };
+}
 
 function unquoted(text: string): string {
   return text.replaceAll('`', '');

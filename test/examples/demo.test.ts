@@ -59,17 +59,21 @@ describe('the demo', { timeout: TIMEOUT_MS + 10_000 }, () => {
       [200, 200, 200],
       [null, null, null],
       [null, null, null],
+      // With the token that one of them has refreshed, and with that of the one that took over.
+      [200, 200, 200],
+      [200, 200],
     ]);
     expect(ofKind(events, 'summary')[0]?.columns.map(({ title }) => title)).toEqual(
       STEPS.map(({ step }) => step),
     );
+    expectTwoRefreshes(events);
     const [result] = ofKind(events, 'result');
     expect(result).toMatchObject({ ok: true });
     expect(result?.seconds).toBeLessThan(30);
 
     await recording.flush();
     expectNoTokenOf(recording.lines, demo.stdout);
-    expect(await redis.connect(server).keys('credstream-demo:*')).toEqual([]);
+    expect(await redis.connect(server).keys('*credstream-demo:*')).toEqual([]);
   });
 
   it('starts a Redis, and tells people what it found and how long everything took', async () => {
@@ -91,6 +95,9 @@ describe('the demo', { timeout: TIMEOUT_MS + 10_000 }, () => {
     for (const [index, node] of NODES.entries()) {
       expect(table[index + 1]).toMatch(new RegExp(`^${node}( +\\d+\\.\\d\\d){6}$`));
     }
+    expect(demo.stdout).toMatch(/node-\d {2}kill -9 .* still 1 refresh\n/);
+    expect(demo.stdout).toMatch(/node-\d {2}takes over \d+ ms after the kill/);
+    expect(demo.stdout).toContain('\nprovider: 2 refreshes, 0 logins revoked\n');
     expect(demo.stdout).toMatch(/\nEvery node saw everything, in \d+\.\d s\.\n$/);
     // No color codes where nobody can see colors.
     expect(demo.stdout).not.toContain('\u001b');
@@ -111,6 +118,32 @@ describe('the demo', { timeout: TIMEOUT_MS + 10_000 }, () => {
         STEPS.map(({ type, source }) => ({ type, source })),
       );
     }
+    // One refresh for all of them; and nobody can be killed alone.
+    expect(
+      ofKind(events, 'received')
+        .map(({ node }) => node)
+        .sort(),
+    ).toEqual(NODES);
+    expect(ofKind(events, 'logins')).toMatchObject([{ refreshes: 1, revoked: 0 }]);
+    expect(ofKind(events, 'killed')).toEqual([]);
+    expect(ofKind(events, 'left-out')).toMatchObject([
+      { why: expect.stringMatching(/^Without a Redis /) as string },
+    ]);
+  });
+
+  it('fails when the holder of the lease is not replaced', async () => {
+    const server = await redis.startRedis({ config: NOTIFICATIONS });
+    const demo = await startDemo({ REDIS_URL: server.url }, '--json');
+    const pids = await nodePids(demo);
+    await eventually(() => demo.stdout.includes('"event":"killed"'), { timeoutMs: TIMEOUT_MS });
+    for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGSTOP');
+    await expect(demo.exited).resolves.toMatchObject({ code: 1 });
+    const result = eventsIn(demo.stdout).at(-1);
+    expect(result).toMatchObject({
+      event: 'result',
+      ok: false,
+      problem: 'no node has taken over from the one that was killed',
+    });
   });
 
   it('fails and names the node that saw nothing', async () => {
@@ -198,12 +231,45 @@ function nodePids(demo: NodeProcess): Promise<number[]> {
   );
 }
 
+/** One refresh for the first end, and one more although the node that was about to make it is dead. */
+function expectTwoRefreshes(events: readonly DemoEvent[]): void {
+  expect(ofKind(events, 'refreshed').map(({ refreshes }) => refreshes)).toEqual([1, 2]);
+  expect(ofKind(events, 'calling')).toMatchObject([
+    { attempt: 1, cause: 'expiring', inDoubt: false },
+    { attempt: 2, cause: 'expiring', inDoubt: false },
+    { attempt: 3, inDoubt: true },
+  ]);
+  const [{ node: killed, refreshes }] = ofKind(events, 'killed') as [
+    Extract<DemoEvent, { event: 'killed' }>,
+  ];
+  expect(refreshes).toBe(1);
+  const [takeover] = ofKind(events, 'took-over');
+  expect(takeover?.node).not.toBe(killed);
+  expect(takeover?.afterMs).toBeGreaterThan(0);
+  const left = NODES.filter((node) => node !== killed);
+  const received = ofKind(events, 'received').map(({ node }) => node);
+  expect(received.slice(0, 3).sort()).toEqual(NODES);
+  expect(received.slice(3).sort()).toEqual(left);
+  const [logins] = ofKind(events, 'logins');
+  expect(logins).toMatchObject({ refreshes: 2, revoked: 0 });
+  expect(Object.keys(logins!.asked)).toEqual(left);
+  for (const { answers, refusals, leastValidMs } of Object.values(logins!.asked)) {
+    expect(answers).toBeGreaterThan(10);
+    expect(refusals).toBe(0);
+    expect(leastValidMs).toBeGreaterThanOrEqual(500);
+  }
+}
+
 /** What was written to Redis as a token stands nowhere in the output. */
 function expectNoTokenOf(commands: readonly MonitoredCommand[], output: string): void {
   const written = commands.flatMap(({ text }) =>
-    Array.from(text.matchAll(/"accessToken\\*":\\*"([^"\\]+)/g), ([, token = '']) => token),
+    Array.from(
+      text.matchAll(/"(?:access|refresh)Token\\*":\\*"([^"\\]+)/g),
+      ([, token = '']) => token,
+    ),
   );
   const tokens = new Set(written.filter((token) => !token.startsWith('dummy ')));
-  expect(tokens.size).toBe(3);
+  // Three access tokens alone, and three pairs: one of a login, two of refreshes.
+  expect(tokens.size).toBe(9);
   for (const token of tokens) expect(output).not.toContain(token);
 }

@@ -54,10 +54,47 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     'the streams of the store have ended',
     'the store is closed, your client is ready',
   ],
+  '07-oauth-refresh.ts': [
+    'logged in, and every node has the token; refreshes: 0',
+    'all nodes have the same new token: true',
+    'refreshes: 1',
+    'the API answered 401, then 200 - what came back: 200',
+    'refreshes: 2',
+    'after the logout: the credentials were cleared',
+    'after the logout: the credentials were cleared',
+    'after the logout: the credentials were cleared',
+  ],
+  '08-database-password-rotation.ts': [
+    'both nodes query as app_blue and app_blue',
+    'passwords made: 1',
+    'no query was refused; all were made as app_blue or app_green',
+    'a slow query that began as app_blue has ended',
+    'passwords made: 2',
+    'with the old password: 28P01',
+  ],
+  '09-abort-fetch-on-revocation.ts': [
+    'the report is under way',
+    '/report was aborted: rejected',
+    '/me: me',
+    '/report: the whole report',
+    'tokens issued: 2',
+    'another report is under way',
+    '/report was aborted: cleared',
+    '/report: cleared, the token has leaked',
+    'a request after that: the credentials were cleared',
+  ],
 };
+
+/** Needs a PostgreSQL, too. */
+const WITH_DATABASE = '08-database-password-rotation.ts';
+const NO_DATABASE = 'No PostgreSQL to start: ';
+/** Its secrets are those of a provider that makes them up. */
+const WITH_PROVIDER = '07-oauth-refresh.ts';
 
 /** How every secret of the examples begins. */
 const SECRET = 'secret-';
+/** What a random one looks like, of whatever maker. */
+const RANDOM = /[\w-]{24,}/;
 
 const names = Object.keys(EXPECTED);
 
@@ -78,14 +115,31 @@ describe('the examples', () => {
         timeoutMs: 20_000,
       });
       expect(stderr).toBe('');
+      if (name === WITH_DATABASE && stdout.startsWith(NO_DATABASE)) {
+        // All that can be seen of it on a machine without one.
+        expect(code).toBe(1);
+        return;
+      }
       expect(stdout).toMatch(inOrder(EXPECTED[name]!));
       expect(code).toBe(0);
 
-      expect(await readFile(`${EXAMPLES}${name}`, 'utf8')).toContain(SECRET);
+      if (name !== WITH_PROVIDER)
+        expect(await readFile(`${EXAMPLES}${name}`, 'utf8')).toContain(SECRET);
       expect(stdout).not.toContain(SECRET);
+      expect(stdout).not.toMatch(RANDOM);
       expect(await redis.connect(server).keys('example:*')).toEqual([]);
     },
   );
+
+  it('say what is missing where there is no PostgreSQL', async () => {
+    const { code, stdout, stderr } = await run(WITH_DATABASE, {
+      env: { REDIS_URL: '', PG_BIN: '/no/postgres' },
+      timeoutMs: 20_000,
+    });
+    expect(stdout).toMatch(new RegExp(`^${NO_DATABASE}.*PG_BIN.*\n$`));
+    expect(stderr).toBe('');
+    expect(code).toBe(1);
+  });
 
   it('start a Redis themselves where none is given', async () => {
     const { code, stdout } = await run('01-plain-persistence.ts', {

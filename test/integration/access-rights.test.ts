@@ -27,7 +27,8 @@ const WATCH = '+subscribe +unsubscribe';
 
 // What the documentation prints, for keys below one prefix.
 const writer = (prefix: string): string =>
-  `-@all ${LOOK} ${WRITE} ~${prefix}* ~credstream:stage:* resetchannels &credstream:0:${prefix}*`;
+  `-@all ${LOOK} ${WRITE} ~${prefix}* ~credstream:stage:* ~credstream:cleared:*
+   resetchannels &credstream:0:${prefix}*`;
 const watcher = (prefix: string): string =>
   `-@all ${LOOK} ${WATCH} %R~${prefix}* %R~credstream:epoch
    resetchannels &credstream:0:${prefix}* &__keyspace@0__:${prefix}*`;

@@ -116,13 +116,33 @@ describe('a save', () => {
 });
 
 describe('a clear', () => {
-  it('looks at what it is about to remove, and is one transaction', async () => {
+  it('looks at what it is about to remove, leaves its mark, and is one transaction', async () => {
     const store = world.store(world.connect());
     await store.save({ token: 'a' });
     const recording = await record();
     expect(await store.clear()).toBe(true);
     await recording.flush();
-    expect(sent(recording.lines)).toEqual([LOOK, 'multi', 'del', 'publish', 'exec']);
+    expect(sent(recording.lines)).toEqual([LOOK, 'set', 'multi', 'del', 'publish', 'exec']);
+    const mark = recording.lines.find((line) => nameOf(line) === 'set');
+    // No re-authentication undoes it for an hour.
+    const name = `credstream:cleared:{${store.id}}:${store.id}`;
+    expect(mark?.args.slice(1)).toEqual([name, '1', 'PX', '3600000']);
+  });
+
+  it('waits for no answer between the mark and the removal: one round trip after the look', async () => {
+    const link = await createTcpProxy({ target: world.server });
+    world.track(link, () => link.close());
+    const redis = world.connect();
+    const store = world.store(world.connect({}, link.url), HINTS_ONLY);
+    await steady(store);
+    const recording = await record();
+
+    const clear = store.clear();
+    await eventually(() => looks(recording.lines).length > 0);
+    link.pause('toClient', { select: nonSubscribers });
+    await eventually(async () => expect(await redis.exists(store.id)).toBe(0));
+    link.resume('toClient');
+    expect(await clear).toBe(true);
   });
 });
 

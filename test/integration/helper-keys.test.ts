@@ -89,6 +89,40 @@ describe('a staged copy', () => {
   });
 });
 
+describe('the mark of a clear', () => {
+  const prefix = uniquePrefix('mark');
+
+  it.each([
+    [`${prefix}plain`, `${prefix}plain`],
+    [`${prefix}t:{42}:x`, '42'],
+    [`${prefix}a}b`, undefined],
+    [`${prefix}foo{}bar`, undefined],
+    ['{', '{'],
+    ['}', undefined],
+  ])('of %j lies in its slot, under our prefix, for an hour', async (key, tag) => {
+    const redis = world.connect();
+    const store = world.store(world.connect(), { key });
+    await store.save({ token: 'a' });
+    const recording = await recordMonitor(world.server);
+    await store.clear();
+    await store.save({ token: 'b' });
+    await store.clear({ onlyIf: await store.read() });
+    const lines = await recording.stop();
+    const marks = lines.filter(({ args }) => args[1]?.startsWith('credstream:cleared:'));
+    expect(marks).toHaveLength(2);
+    for (const { args } of marks) {
+      const [, name = ''] = args;
+      expect(args).toEqual(['set', name, '1', 'PX', '3600000']);
+      expect(clusterSlot(name)).toBe(clusterSlot(key));
+      expect(name).toMatch(/^credstream:cleared:\{/);
+      expect(name.endsWith(`}:${key}`)).toBe(true);
+      if (tag !== undefined) expect(name).toBe(`credstream:cleared:{${tag}}:${key}`);
+    }
+    expect(marks[0]!.args[1]).toBe(marks[1]!.args[1]);
+    expect(await redis.pttl(marks[0]!.args[1]!)).toBeGreaterThan(3_590_000);
+  });
+});
+
 describe('the database', () => {
   it('holds nothing of the store but what is under credstream:', async () => {
     const redis = world.connect();
@@ -111,7 +145,7 @@ describe('the database', () => {
     const others = written.map(({ args }) => args[1]!).filter((key) => !keys.includes(key));
     const kinds = others.map((key) => key.split(':').slice(0, 2).join(':'));
     expect(new Set(kinds)).toEqual(
-      new Set(['credstream:stage', 'credstream:probe', 'credstream:epoch']),
+      new Set(['credstream:stage', 'credstream:cleared', 'credstream:probe', 'credstream:epoch']),
     );
     for (const { args } of written.filter(({ args: [, key] }) => key?.includes(':probe:'))) {
       expect(args.slice(-2)).toEqual(['PX', '1000']);
@@ -121,8 +155,10 @@ describe('the database', () => {
       .map(({ args }) => args[1]);
     expect(new Set(channels)).toEqual(new Set(keys.map((key) => `credstream:0:${key}`)));
 
+    const marks = keys.map((key) => `credstream:cleared:{${key}}:${key}`);
     await eventually(async () => {
-      expect((await redis.keys('*')).sort()).toEqual([...keys, 'credstream:epoch'].sort());
+      const all = [...keys, ...marks, 'credstream:epoch'];
+      expect((await redis.keys('*')).sort()).toEqual(all.sort());
     });
     expect(await redis.pttl('credstream:epoch')).toBe(-1);
   });

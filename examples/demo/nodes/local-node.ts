@@ -1,7 +1,14 @@
-import type { NotificationMode, ObservableCredentialStore } from 'credstream';
+import type {
+  MemoryCredentialStore,
+  NotificationMode,
+  ObservableCredentialStore,
+} from 'credstream';
 
 import { Inbox } from '../../../test/support/inbox.js';
+import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
+import { LoginKeeper } from '../login/login-keeper.js';
+import type { Asked, LoginNews, LoginSettings } from '../login/login-news.js';
 import type { DemoNode } from './demo-node.js';
 import type { NodeChange } from './node-change.js';
 import { useToken, watch } from './watching.js';
@@ -11,27 +18,33 @@ export class LocalNode implements DemoNode {
   readonly where = 'this process';
   readonly name: string;
   readonly notifications: NotificationMode;
+  readonly loginNews: LoginNews[] = [];
   readonly #store: ObservableCredentialStore<AccessToken>;
+  readonly #logins: MemoryCredentialStore<Tokens>;
+  #keeper: LoginKeeper | undefined;
   readonly #told: Inbox<NodeChange>;
 
   static async start(
     name: string,
     store: ObservableCredentialStore<AccessToken>,
+    logins: MemoryCredentialStore<Tokens>,
   ): Promise<LocalNode> {
     const told = new Inbox<NodeChange>();
     const notifications = await watch(store, (change) => told.push(change));
-    return new LocalNode(name, notifications, store, told);
+    return new LocalNode(name, notifications, store, logins, told);
   }
 
   private constructor(
     name: string,
     notifications: NotificationMode,
     store: ObservableCredentialStore<AccessToken>,
+    logins: MemoryCredentialStore<Tokens>,
     told: Inbox<NodeChange>,
   ) {
     this.name = name;
     this.notifications = notifications;
     this.#store = store;
+    this.#logins = logins;
     this.#told = told;
   }
 
@@ -47,7 +60,25 @@ export class LocalNode implements DemoNode {
     return useToken(this.#store, url);
   }
 
-  stop(): Promise<void> {
-    return this.#store.close();
+  async keepLogin(settings: LoginSettings): Promise<void> {
+    const tell = (news: LoginNews): void => void this.loginNews.push(news);
+    this.#keeper = await LoginKeeper.start(this.#logins, settings, tell);
+  }
+
+  async setGate(open: boolean): Promise<void> {
+    this.#keeper!.setGate(open);
+  }
+
+  useLogin(url: string): Promise<number> {
+    return this.#keeper!.use(url);
+  }
+
+  async asked(): Promise<Asked> {
+    return this.#keeper!.asked;
+  }
+
+  async stop(): Promise<void> {
+    await this.#keeper?.stop();
+    await Promise.all([this.#store.close(), this.#logins.close()]);
   }
 }

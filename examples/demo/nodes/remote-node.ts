@@ -1,6 +1,7 @@
 import type { NotificationMode } from 'credstream';
 
 import { startNodeProcess, type NodeProcess } from '../../../test/support/node-process.js';
+import type { Asked, LoginNews, LoginSettings } from '../login/login-news.js';
 import type { DemoNode } from './demo-node.js';
 import type { NodeChange } from './node-change.js';
 
@@ -8,18 +9,24 @@ import type { NodeChange } from './node-change.js';
 export type FromNode =
   | { readonly kind: 'ready'; readonly notifications: NotificationMode }
   | { readonly kind: 'told'; readonly change: NodeChange }
-  | { readonly kind: 'used'; readonly status?: number };
+  | { readonly kind: 'used'; readonly status?: number }
+  | { readonly kind: 'keeping' }
+  | { readonly kind: 'news'; readonly news: LoginNews }
+  | { readonly kind: 'asked'; readonly asked: Asked };
 
-/** What a node's process is sent: what to use its token for. */
-export interface ToNode {
-  readonly use: string;
-}
+/** What a node's process is sent to do. */
+export type ToNode =
+  | { readonly do: 'use token' | 'use login'; readonly url: string }
+  | { readonly do: 'keep login'; readonly settings: LoginSettings }
+  | { readonly do: 'set gate'; readonly open: boolean }
+  | { readonly do: 'tell what was asked' };
 
 /** What a node connects to and watches. */
 export interface RemoteNodeOptions {
   readonly redisUrl: string;
-  /** Options of its store. */
+  /** Options of its stores. */
   readonly store: { readonly key: string; readonly pollMs: number };
+  readonly logins: { readonly key: string; readonly pollMs: number };
 }
 
 const START_DEADLINE_MS = 15_000;
@@ -27,11 +34,17 @@ const START_DEADLINE_MS = 15_000;
 /** Starts a process with a store of its own; resolves when that is live. */
 export async function startRemoteNode(
   name: string,
-  { redisUrl, store }: RemoteNodeOptions,
+  { redisUrl, store, logins }: RemoteNodeOptions,
 ): Promise<DemoNode> {
   const child = await startNodeProcess<FromNode, ToNode>(
     new URL('./node-process.ts', import.meta.url),
-    { env: { DEMO_REDIS_URL: redisUrl, DEMO_STORE: JSON.stringify(store) } },
+    {
+      env: {
+        DEMO_REDIS_URL: redisUrl,
+        DEMO_STORE: JSON.stringify(store),
+        DEMO_LOGINS: JSON.stringify(logins),
+      },
+    },
   );
   try {
     const { notifications } = await child.next(ofKind('ready'), START_DEADLINE_MS);
@@ -46,6 +59,7 @@ class RemoteNode implements DemoNode {
   readonly name: string;
   readonly notifications: NotificationMode;
   readonly #child: NodeProcess<FromNode, ToNode>;
+  #killed = false;
 
   constructor(name: string, notifications: NotificationMode, child: NodeProcess<FromNode, ToNode>) {
     this.name = name;
@@ -67,14 +81,44 @@ class RemoteNode implements DemoNode {
   }
 
   async useToken(url: string): Promise<number | undefined> {
-    await this.#child.send({ use: url });
+    await this.#child.send({ do: 'use token', url });
     const { status } = await this.#child.next(ofKind('used'));
     return status;
   }
 
+  async keepLogin(settings: LoginSettings): Promise<void> {
+    await this.#child.send({ do: 'keep login', settings });
+    await this.#child.next(ofKind('keeping'), START_DEADLINE_MS);
+  }
+
+  get loginNews(): readonly LoginNews[] {
+    return this.#child.messages.filter(ofKind('news')).map(({ news }) => news);
+  }
+
+  async setGate(open: boolean): Promise<void> {
+    await this.#child.send({ do: 'set gate', open });
+  }
+
+  async useLogin(url: string): Promise<number> {
+    await this.#child.send({ do: 'use login', url });
+    const { status = 0 } = await this.#child.next(ofKind('used'));
+    return status;
+  }
+
+  async asked(): Promise<Asked> {
+    await this.#child.send({ do: 'tell what was asked' });
+    const { asked } = await this.#child.next(ofKind('asked'));
+    return asked;
+  }
+
+  async kill(): Promise<void> {
+    this.#killed = true;
+    await this.#child.kill();
+  }
+
   async stop(): Promise<void> {
     const { code, signal } = await this.#child.stop();
-    if (code === 0) return;
+    if (code === 0 || this.#killed) return;
     throw new Error(`${this.name} ended with ${signal ?? `code ${code}`}: ${this.#child.stderr}`);
   }
 }

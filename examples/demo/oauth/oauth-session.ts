@@ -1,7 +1,7 @@
 import * as oauth from 'openid-client';
 
+import { connectClient, logIn, type TokenAnswer } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
-import { browseUntil } from './headless-browser.js';
 import type { OAuthServerAddress } from './oauth-server.js';
 
 /** An access token and how long the server said it lasts. */
@@ -15,32 +15,9 @@ export class OAuthSession {
   readonly #configuration: oauth.Configuration;
   #refreshToken: string;
 
-  /** Logs in by the authorization code flow with PKCE. */
   static async logIn(address: OAuthServerAddress): Promise<[OAuthSession, IssuedToken]> {
-    const configuration = await oauth.discovery(
-      new URL(address.issuer),
-      address.clientId,
-      address.clientSecret,
-      undefined,
-      // Marked as deprecated to give one pause. This plain http never leaves the machine.
-      // eslint-disable-next-line @typescript-eslint/no-deprecated
-      { execute: [oauth.allowInsecureRequests] },
-    );
-    const pkceCodeVerifier = oauth.randomPKCECodeVerifier();
-    const expectedState = oauth.randomState();
-    const loginPage = oauth.buildAuthorizationUrl(configuration, {
-      redirect_uri: address.redirectUri,
-      scope: 'openid',
-      state: expectedState,
-      code_challenge: await oauth.calculatePKCECodeChallenge(pkceCodeVerifier),
-      code_challenge_method: 'S256',
-    });
-    const callback = await browseUntil(address.redirectUri, loginPage);
-    const tokens = await oauth.authorizationCodeGrant(configuration, callback, {
-      pkceCodeVerifier,
-      expectedState,
-      idTokenExpected: true,
-    });
+    const configuration = await connectClient(address);
+    const tokens = await logIn(configuration, address);
     return [new OAuthSession(configuration, refreshTokenOf(tokens)), issued(tokens)];
   }
 
@@ -62,14 +39,12 @@ export class OAuthSession {
   }
 }
 
-type Tokens = oauth.TokenEndpointResponse & oauth.TokenEndpointResponseHelpers;
-
-function refreshTokenOf(tokens: Tokens): string {
+function refreshTokenOf(tokens: TokenAnswer): string {
   if (tokens.refresh_token === undefined) throw new Error('the server issued no refresh token');
   return tokens.refresh_token;
 }
 
-function issued(tokens: Tokens): IssuedToken {
+function issued(tokens: TokenAnswer): IssuedToken {
   const lastsSeconds = tokens.expiresIn();
   if (lastsSeconds === undefined)
     throw new Error('the server did not say how long its token lasts');

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 
 import { Provider, type Configuration } from 'oidc-provider';
 
-import type { OAuthServerAddress } from './oauth-server.js';
+import { monotonicMs } from '../monotonic-clock.js';
+import type { FromProvider, OAuthServerAddress } from './oauth-server.js';
 
 const USER = 'demo-user';
 const CLIENT_ID = 'demo-app';
@@ -35,7 +36,11 @@ const configuration: Configuration = {
     Session: 3600,
     Grant: 3600,
   },
-  features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: false },
+    revocation: { enabled: true },
+  },
   issueRefreshToken: (_context, client) => client.grantTypeAllowed('refresh_token'),
   // A refresh token is good for one use, as with most providers.
   rotateRefreshToken: true,
@@ -77,7 +82,18 @@ const address: OAuthServerAddress = {
   clientSecret,
   redirectUri: REDIRECT_URI,
 };
-process.send?.(address);
+function send(message: FromProvider): void {
+  process.send?.(message);
+}
+
+provider.on('grant.success', ({ oidc }) => {
+  if (oidc.params?.['grant_type'] !== 'refresh_token') return;
+  send({ kind: 'refreshed', atMs: monotonicMs() });
+});
+// What it does when a refresh token is used for a second time: all tokens of the login are void.
+provider.on('grant.revoked', () => send({ kind: 'revoked' }));
+
+send({ kind: 'listening', address });
 process.once('disconnect', () => process.exit());
 // Who started it may be gone before it could listen.
 if (!process.connected) process.exit();

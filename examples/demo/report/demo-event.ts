@@ -1,5 +1,11 @@
-import type { ChangeSource, CredentialChangeType, NotificationMode } from 'credstream';
+import type {
+  ChangeSource,
+  CredentialChangeType,
+  NotificationMode,
+  ReauthenticationCause,
+} from 'credstream';
 
+import type { Asked } from '../login/login-news.js';
 import type { NodeChange } from '../nodes/node-change.js';
 import type { Rehearsal } from '../scenes/rehearsal.js';
 
@@ -54,6 +60,40 @@ export type DemoEvent =
       readonly step: string;
       /** HTTP status by node; null where it holds no token. */
       readonly status: Readonly<Record<string, number | null>>;
+    }
+  /** A node holds the lease and is about to ask the provider. */
+  | {
+      readonly event: 'calling';
+      readonly node: string;
+      readonly attempt: number;
+      readonly cause: ReauthenticationCause;
+      readonly inDoubt: boolean;
+    }
+  /** How many refresh tokens the provider has exchanged since the nodes share a login. */
+  | { readonly event: 'refreshed'; readonly refreshes: number }
+  | {
+      readonly event: 'received';
+      readonly node: string;
+      /** From the provider's answer to the node that asked, to the moment this node had the tokens. */
+      readonly latencyMs: number;
+      readonly refreshed: 'by itself' | 'by another';
+      readonly lastsMs: number;
+    }
+  | { readonly event: 'killed'; readonly node: string; readonly refreshes: number }
+  | {
+      readonly event: 'took-over';
+      readonly node: string;
+      /** From just before the kill to the moment this node was about to ask the provider. */
+      readonly afterMs: number;
+      readonly leaseMs: number;
+      readonly spreadMs: number;
+    }
+  | { readonly event: 'left-out'; readonly why: string }
+  | {
+      readonly event: 'logins';
+      readonly refreshes: number;
+      readonly revoked: number;
+      readonly asked: Readonly<Record<string, Asked>>;
     }
   | { readonly event: 'summary'; readonly columns: readonly SummaryColumn[] }
   | {

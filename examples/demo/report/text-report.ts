@@ -1,11 +1,9 @@
 import { styleText } from 'node:util';
 
 import type { DemoEvent, Report } from './demo-event.js';
+import type { Paint } from './paint.js';
+import { loginLine, loginsLines } from './login-lines.js';
 import { summaryTable } from './summary-table.js';
-
-/** The way a piece of text looks where colors are wanted. */
-type Style = 'bold' | 'dim' | 'green' | 'yellow' | 'red' | 'cyan';
-type Paint = (style: Style, text: string) => string;
 
 const HINT =
   'This Redis sends no keyspace notifications: writes from outside are found by polling, every 500 ms. To see them at once: CONFIG SET notify-keyspace-events Kg$xe';
@@ -53,6 +51,16 @@ function linesOf(event: Exclude<DemoEvent, { event: 'scene' }>, paint: Paint): s
       return [`           ${toldLine(event, paint)}`];
     case 'used':
       return [`           ${paint('dim', usedLine(event.status))}`];
+    case 'calling':
+    case 'refreshed':
+    case 'received':
+    case 'killed':
+    case 'took-over':
+      return [`           ${loginLine(event, paint)}`];
+    case 'left-out':
+      return [`           ${paint('yellow', event.why)}`];
+    case 'logins':
+      return ['', ...loginsLines(event)];
     case 'summary':
       return [
         '',

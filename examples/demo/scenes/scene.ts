@@ -1,12 +1,15 @@
 import type { OAuthSession } from '../oauth/oauth-session.js';
 import type { OAuthServerAddress } from '../oauth/oauth-server.js';
 import type { Stage } from '../stage/stage.js';
+import type { LoginWitness } from './login-witness.js';
 import type { Witnesses } from './witnesses.js';
 
 /** What a scene plays with. */
 export interface SceneContext {
   readonly stage: Stage;
   readonly witnesses: Witnesses;
+  /** Of those scenes in which the nodes keep a login valid. */
+  readonly loginWitness: LoginWitness;
   readonly oauthServer: OAuthServerAddress;
   /** How long its access tokens last. */
   readonly tokenSeconds: number;

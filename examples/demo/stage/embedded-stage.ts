@@ -1,7 +1,9 @@
 import { CredentialMemory, MemoryCredentialStore } from 'credstream';
 
+import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
 import { monotonicMs } from '../monotonic-clock.js';
+import { loginOptions } from '../login/login-options.js';
 import { LocalNode } from '../nodes/local-node.js';
 import type { Deadline, OutsideClient, Stage } from './stage.js';
 
@@ -12,15 +14,21 @@ export async function setEmbeddedStage(nodeNames: readonly string[]): Promise<St
   const memory = new CredentialMemory();
   const open = (): MemoryCredentialStore<AccessToken> =>
     new MemoryCredentialStore({ key: KEY, in: memory });
+  const openLogins = (): MemoryCredentialStore<Tokens> =>
+    new MemoryCredentialStore({ ...loginOptions, key: `${KEY}:login`, in: memory });
   const store = open();
-  const nodes = await Promise.all(nodeNames.map((name) => LocalNode.start(name, open())));
+  const logins = openLogins();
+  const nodes = await Promise.all(
+    nodeNames.map((name) => LocalNode.start(name, open(), openLogins())),
+  );
   return {
     key: KEY,
     store,
+    logins,
     outside: outsideClient(memory),
     nodes,
     [Symbol.asyncDispose]: async () => {
-      await Promise.all([...nodes.map((node) => node.stop()), store.close()]);
+      await Promise.all([...nodes.map((node) => node.stop()), store.close(), logins.close()]);
     },
   };
 }

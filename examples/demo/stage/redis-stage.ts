@@ -4,7 +4,9 @@ import { Redis } from 'ioredis';
 
 import { RedisCredentialStore } from 'credstream';
 
+import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
+import { loginOptions } from '../login/login-options.js';
 import type { DemoNode } from '../nodes/demo-node.js';
 import { startRemoteNode } from '../nodes/remote-node.js';
 import { serverDeadline } from './server-deadline.js';
@@ -22,17 +24,20 @@ export async function setRedisStage(
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1, commandTimeout: 2_000 });
   redis.on('error', () => {});
   const store = new RedisCredentialStore<AccessToken>(redis, options);
+  // A lease cannot be shorter than one and a half times the wait for an answer.
+  const login = { ...options, key: `${options.key}:login`, replyTimeoutMs: 1_000 };
+  const logins = new RedisCredentialStore<Tokens>(redis, { ...loginOptions, ...login });
   let nodes: readonly DemoNode[] = [];
   const dispose = async (): Promise<void> => {
     await Promise.allSettled(nodes.map((node) => node.stop()));
     // Left behind when a scene was cut short.
-    await redis.del(options.key).catch(() => {});
-    await store.close();
+    await redis.del(...keysOf(options.key), ...keysOf(login.key)).catch(() => {});
+    await Promise.all([store.close(), logins.close()]);
     redis.disconnect();
   };
   try {
     nodes = await startAll(
-      nodeNames.map((name) => startRemoteNode(name, { redisUrl, store: options })),
+      nodeNames.map((name) => startRemoteNode(name, { redisUrl, store: options, logins: login })),
     );
     // The application's own connection is open from here on, as in any program that runs for a while.
     await store.load();
@@ -43,10 +48,16 @@ export async function setRedisStage(
   return {
     key: options.key,
     store,
+    logins,
     outside: outsideClient(redis, options.key),
     nodes,
     [Symbol.asyncDispose]: dispose,
   };
+}
+
+/** The credential, and what the store remembers of it for an hour: that it was cleared, and the last attempt to replace it. */
+function keysOf(key: string): string[] {
+  return [key, ...['cleared', 'attempt'].map((kind) => `credstream:${kind}:{${key}}:${key}`)];
 }
 
 /** All of them, or none: what did start is stopped again. */

@@ -1,5 +1,6 @@
 import type { ObservableCredentialStore } from 'credstream';
 
+import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
 import type { DemoNode } from '../nodes/demo-node.js';
 
@@ -22,6 +23,8 @@ export interface Stage extends AsyncDisposable {
   readonly key: string;
   /** The application's store. It watches nothing. */
   readonly store: ObservableCredentialStore<AccessToken>;
+  /** The application's store of the tokens of a login, under a key of its own. */
+  readonly logins: ObservableCredentialStore<Tokens>;
   readonly outside: OutsideClient;
   readonly nodes: readonly DemoNode[];
 }

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+
+import { Reauthenticator } from 'credstream';
+
+import { countCommands } from '../support/command-counter.js';
+import { uniquePrefix } from '../support/redis.js';
+import { makeUser } from './users.js';
+import { type Token, useWorld } from './world.js';
+
+const world = useWorld();
+
+const COMMANDS = [
+  ...['evalsha_ro', 'eval_ro', 'strlen', 'get', 'pexpiretime', 'time'],
+  ...['multi', 'exec', 'set', 'del', 'publish', 'evalsha', 'eval'],
+  ...['subscribe', 'unsubscribe'],
+];
+
+/** What the documentation prints, for keys below one prefix. */
+function rulesFor(prefix: string, kinds = ['stage', 'cleared', 'attempt', 'probe']): string {
+  return [
+    '-@all',
+    ...COMMANDS.map((name) => `+${name}`),
+    `~${prefix}*`,
+    ...kinds.map((kind) => `~credstream:${kind}:*`),
+    'resetchannels',
+    `&credstream:0:${prefix}*`,
+    `&__keyspace@0__:${prefix}*`,
+    '&__keyspace@0__:credstream:probe:*',
+  ].join(' ');
+}
+
+describe('a process that re-authenticates', () => {
+  it('needs the keys of attempts and marks, and no command beyond those of a watching writer', async () => {
+    const prefix = uniquePrefix();
+    const user = await makeUser(world, rulesFor(prefix));
+    const store = world.store(user.connect(), { key: `${prefix}a` });
+    let logins = 0;
+    const auth = new Reauthenticator<Token>(store, {
+      authenticate: async () => ({ token: `token ${String((logins += 1))}` }),
+      whenCleared: 'authenticate',
+      minIntervalMs: 10,
+    });
+    const redis = world.connect();
+    const counted = await countCommands(redis, async () => {
+      expect(await auth.credentials()).toEqual({ token: 'token 1' });
+      auth.reject(await auth.snapshot());
+      expect(await auth.credentials()).toEqual({ token: 'token 2' });
+      await store.clear();
+      expect(await auth.credentials()).toEqual({ token: 'token 3' });
+      await auth.close();
+    });
+    const opening = ['auth', 'hello', 'quit', 'client|setname', 'client|setinfo', 'select'];
+    const allowed = [...COMMANDS, ...opening];
+    expect([...counted.keys()].filter((name) => !allowed.includes(name))).toEqual([]);
+    expect(await user.refusals()).toEqual([]);
+    // What an attempt leaves: its record, for an hour.
+    const helpers = await redis.keys(`credstream:*:{${prefix}a}:*`);
+    expect(helpers).toEqual([`credstream:attempt:{${prefix}a}:${prefix}a`]);
+    const pttl = await redis.pttl(helpers[0]!);
+    expect(pttl).toBeGreaterThan(3_590_000);
+    expect(pttl).toBeLessThanOrEqual(3_600_000);
+  });
+
+  it('is told why it cannot where the keys of attempts are refused, and calls nobody', async () => {
+    const prefix = uniquePrefix();
+    const user = await makeUser(world, rulesFor(prefix, ['stage', 'cleared', 'probe']));
+    const store = world.store(user.connect(), { key: `${prefix}a` });
+    let calls = 0;
+    const auth = new Reauthenticator<Token>(store, {
+      authenticate: () => ({ token: String((calls += 1)) }),
+    });
+    await expect(auth.credentials({ timeoutMs: 200 })).rejects.toMatchObject({ code: 'TIMEOUT' });
+    expect(auth.state).toMatchObject({ type: 'backing-off', error: { reply: 'NOPERM' } });
+    expect(calls).toBe(0);
+    await auth.close();
+  });
+});
+
+describe('a writer that may not leave marks', () => {
+  it('clears all the same, and says nothing of it', async () => {
+    const prefix = uniquePrefix();
+    const admin = world.connect();
+    const user = await makeUser(world, rulesFor(prefix, ['stage', 'probe']));
+    const store = world.store(user.connect(), { key: `${prefix}a` });
+    await store.save({ token: 'a' });
+    expect(await store.clear()).toBe(true);
+    await store.save({ token: 'b' });
+    expect(await store.clear({ onlyIf: await store.read() })).toBe(true);
+    expect(await admin.exists(store.id)).toBe(0);
+    expect(await admin.keys(`credstream:cleared:{${prefix}*`)).toEqual([]);
+    expect(await user.refusals()).toEqual([`key credstream:cleared:{${store.id}}:${store.id}`]);
+  });
+});
