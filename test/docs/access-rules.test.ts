@@ -32,7 +32,9 @@ async function enter(user: string) {
     );
   const refusals = async (): Promise<string[]> => {
     const log = (await admin.call('ACL', 'LOG')) as string[][];
-    return log.map((entry) => entry[entry.indexOf('object') + 1]!);
+    const refused = log.map((entry) => entry[entry.indexOf('object') + 1]!);
+    // The heartbeat sends one when it comes while a read is under way. A refusal proves the link alive as well as an answer does.
+    return refused.filter((one) => one !== 'ping');
   };
   return { admin, open, refusals };
 }
@@ -95,8 +97,7 @@ test('the rights for re-authentication in the documents are enough for it', asyn
   const next = new Reauthenticator<string>(open('app:token'), { authenticate: () => 'undone' });
   await expect(next.credentials()).rejects.toMatchObject({ reason: 'cleared' });
   await writeAll(store);
-  // That the heartbeat is refused its PING proves the link alive as well as an answer does.
-  expect((await refusals()).filter((one) => one !== 'ping')).toEqual(['client|setname']);
+  expect(await refusals()).toEqual(['client|setname']);
 });
 
 test('no other user is named in the documents', () => {
