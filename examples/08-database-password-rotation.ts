@@ -12,9 +12,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Client, Pool } from 'pg';
 
-import { Reauthenticator, RedisCredentialStore } from 'credstream';
+import { derive, type Derived, Reauthenticator, RedisCredentialStore } from 'credstream';
 
-import { rebuilt, type Rebuilt } from './support/rebuilt.js';
 import { startPostgres } from './support/start-postgres.js';
 import { startRedis } from './support/start-redis.js';
 
@@ -51,7 +50,7 @@ for (const role of ROLES) {
 class Node {
   readonly auth: Reauthenticator<Login>;
   readonly store: RedisCredentialStore<Login>;
-  readonly pools: Rebuilt<Pool>;
+  readonly pools: Derived<Pool>;
   readonly #redis = new Redis(redisServer.url);
 
   constructor() {
@@ -64,8 +63,8 @@ class Node {
       // Also makes the first one, when nobody has saved any.
       authenticate: ({ previous }) => rotate(previous),
     });
-    // Once per login, on every node; `derive` of credstream has the same shape, where your version has it.
-    this.pools = rebuilt(
+    // Once per login, on every node.
+    this.pools = derive(
       this.store,
       ({ user, password }) => new Pool({ host, port, user, password, database: 'postgres' }),
       { dispose: (pool) => pool.end() },

@@ -18,6 +18,7 @@ export type {
 export { invalidate } from './caching/invalidate.js';
 export type { InvalidateOptions } from './caching/invalidate-options.js';
 export type { Invalidation } from './caching/invalidation.js';
+export type { BackedCredentialStore } from './backed-credential-store.js';
 export { systemClock, type Clock } from './clock.js';
 export {
   jsonCodec,

@@ -21,7 +21,7 @@ import type { Publication } from './redis-transaction.js';
 export class RedisBackend implements CredentialBackend {
   readonly #hub: RedisHub;
   readonly #settings: RedisSettings;
-  readonly kinds = new OptionKinds();
+  readonly kinds: OptionKinds = new OptionKinds();
   #attempts: RedisAttempts | undefined;
 
   private constructor(hub: RedisHub, settings: RedisSettings) {
