@@ -1,5 +1,6 @@
 import { map, Observable, Subscription } from 'rxjs';
 import { withdraws } from '../credential-change.js';
+import type { CredentialSnapshot } from '../credential-snapshot.js';
 import type { CredentialState } from '../credential-state.js';
 import type { ObservableCredentialStore } from '../credential-store.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
@@ -33,6 +34,11 @@ export class DerivedValue<T, V> implements Derived<V> {
   #present = false;
   /** The state with another credential has been told, the change that says when has not. */
   #rotating = false;
+  /** Of the credential that was told last. */
+  #withdrawal: AbortSignal | undefined;
+  readonly #withdrawn = (): void => {
+    this.#drop();
+  };
   #toldValue: BuiltValue<V> | undefined;
   #toldState: DerivedState = { type: 'idle', waitingFor: 'use' };
   #cancelTimer: () => void = () => undefined;
@@ -187,12 +193,24 @@ export class DerivedValue<T, V> implements Derived<V> {
         // Not withdrawn: it comes back when it is vouched for again.
         break;
       case 'present':
-        if (this.#rotation.hold(state.snapshot)) this.#awaitChange();
+        this.#follow(state.snapshot);
         break;
       default:
         this.#drop();
     }
     this.#review();
+  }
+
+  #follow(snapshot: CredentialSnapshot<T>): void {
+    const { signal } = snapshot;
+    if (signal !== this.#withdrawal) {
+      this.#withdrawal?.removeEventListener('abort', this.#withdrawn);
+      this.#withdrawal = signal;
+      // A credential that was rejected is still stored; no state tells of it.
+      signal.addEventListener('abort', this.#withdrawn);
+    }
+    if (signal.aborted) this.#drop();
+    else if (this.#rotation.hold(snapshot)) this.#awaitChange();
   }
 
   #drop(): void {
@@ -261,6 +279,7 @@ export class DerivedValue<T, V> implements Derived<V> {
 
   async #close(): Promise<void> {
     this.#subscription?.unsubscribe();
+    this.#withdrawal?.removeEventListener('abort', this.#withdrawn);
     this.#cancelTimer();
     if (this.#toldValue !== undefined) this.#values.tell(undefined);
     this.#values.complete();
