@@ -31,8 +31,10 @@ export interface AttemptRecord {
   readonly failures: number;
   /** Nobody starts before. */
   readonly notBefore: number;
-  /** The attempt before this one ended without an answer. */
+  /** An attempt before this one ended without an answer, and since then none has succeeded. */
   readonly inDoubt?: boolean | undefined;
+  /** It was written anew after all data were lost, the credential with it. */
+  readonly lost?: boolean | undefined;
   /** The end of the credential that it was about, in digits; absent for none. */
   readonly endsAt?: string | undefined;
   /** A code for what went wrong, such as `invalid_grant`. */
@@ -84,6 +86,8 @@ export interface CommitAttempt extends AttemptName {
   readonly expectedTtlEnd: number | undefined;
   /** The bytes that it started from were evicted. */
   readonly evicted: boolean;
+  /** When the attempt started: longer ago than {@link CLEARED_MS}, nobody knows any more whether it was cleared since. */
+  readonly startedAt: number;
   readonly number: number;
   readonly failures: number;
   /** For how long from now nobody starts again. */
