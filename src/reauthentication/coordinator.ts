@@ -107,15 +107,15 @@ export class Coordinator<T> {
     this.#cancelPause?.();
     this.#lead.cancel();
     for (const demand of this.#demands) demand.reject(new ClosedError());
-    const run = this.#run;
-    const underWay = this.#asking ?? run?.done;
+    const underWay = this.#asking ?? this.#run?.done;
     if (underWay !== undefined) {
       const { clock } = this.#parts.backend;
       const late = (): Error => new ClosedError();
       await withDeadline(clock, underWay, this.#options.drainMs, late).catch(() => undefined);
     }
     this.#pauses.end();
-    run?.attempt.abandon();
+    // What is done by now is not aborted: its caller may still hold on to the signal.
+    this.#run?.attempt.abandon();
     this.#facts.unsubscribe();
     this.#release();
     this.#state$.next({ type: 'closed' });
