@@ -55,8 +55,8 @@ export class MemoryAttempts implements AttemptBackend {
       if (old?.outcome === 'running' && old.leaseEndsAt > now)
         return { type: 'held', record: old, leftMs: old.leaseEndsAt - now };
       const stored = this.#stored(key);
-      const cleared = !stored && this.#memory.peek(clearedKey(key)) !== undefined;
-      if (cleared && request.although !== 'cleared') return { type: 'cleared' };
+      const marked = this.#memory.peek(clearedKey(key)) !== undefined;
+      if (!stored && marked && request.although !== 'cleared') return { type: 'cleared' };
       if (old !== undefined) {
         if (old.outcome === 'fatal' && (!stored || isSame(old.endsAt, ends)))
           return { type: 'fatal', record: old, leftMs: 0 };
@@ -74,18 +74,21 @@ export class MemoryAttempts implements AttemptBackend {
         notBefore: now + minIntervalMs,
         endsAt: ends,
         inDoubt: leavesDoubt(old) || undefined,
+        blank: (!stored && !marked && (old === undefined || old.blank === true)) || undefined,
       });
       return { type: 'started', record };
     });
   }
 
-  renew({ key, id, leaseMs, number, failures }: RenewAttempt): Promise<RenewOutcome> {
-    return this.#at(key, (now, old): RenewOutcome => {
+  renew({ key, id, leaseMs, number, failures, blank }: RenewAttempt): Promise<RenewOutcome> {
+    return this.#at(key, (now, last): RenewOutcome => {
+      const old = unlessBlank(last, { id, blank });
       if (old !== undefined && old.id !== id) return 'superseded';
       if (old !== undefined && old.outcome !== 'running') return 'ended';
       this.#store(key, {
         ...(old ?? this.#anew(key, id, now, number, failures)),
         leaseEndsAt: now + leaseMs,
+        blank: blank || undefined,
       });
       return 'held';
     });
@@ -93,7 +96,8 @@ export class MemoryAttempts implements AttemptBackend {
 
   commit(request: CommitAttempt): Promise<CommitOutcome> {
     const { key, id, bytes, ttl, expected, number, failures, pauseMs } = request;
-    return this.#at(key, (now, old): CommitOutcome => {
+    return this.#at(key, (now, last): CommitOutcome => {
+      const old = unlessBlank(last, request);
       if (old !== undefined && old.id !== id) return 'superseded';
       if (old?.outcome === 'committed') return 'committed';
       if (this.#memory.peek(clearedKey(key)) !== undefined) return 'cleared';
@@ -224,6 +228,14 @@ function isRecord(value: unknown): value is AttemptRecord {
 function leavesDoubt(record: AttemptRecord | undefined): boolean {
   if (record?.outcome === 'failed') return record.inDoubt === true;
   return record?.outcome === 'running' || record?.outcome === 'unanswered';
+}
+
+/** A blank attempt of somebody else is none for one that is not blank. */
+function unlessBlank(
+  record: AttemptRecord | undefined,
+  { id, blank }: Pick<RenewAttempt, 'id' | 'blank'>,
+): AttemptRecord | undefined {
+  return record?.blank === true && record.id !== id && !blank ? undefined : record;
 }
 
 function isSame(a: string | undefined, b: string | undefined): boolean {

@@ -35,8 +35,8 @@ export class AttemptRun<T> {
     const { backend, key } = context.parts;
     this.#startedAt = backend.clock.monotonic();
     const { leaseMs } = context.options;
-    const { id, number, failures } = record;
-    this.#lease = new Lease(backend, { key, id, leaseMs, number, failures }, () => {
+    const { id, number, failures, blank = false } = record;
+    this.#lease = new Lease(backend, { key, id, leaseMs, number, failures, blank }, () => {
       this.#abort.abort(new Error('another node has started to re-authenticate'));
     });
     this.#abandoned = new Promise((_, reject) => {

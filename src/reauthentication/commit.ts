@@ -22,7 +22,7 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  */
 export async function commit<T>(
   { parts, pauses, wasEvicted }: AttemptContext<T>,
-  { id, number, startedAt }: AttemptRecord,
+  { id, number, startedAt, blank = false }: AttemptRecord,
   { expected, ttlEnd }: Found<T>,
   credentials: T,
   after: (over: boolean) => AfterCommit,
@@ -44,6 +44,7 @@ export async function commit<T>(
         expectedTtlEnd: ttlEnd,
         evicted: wasEvicted(),
         startedAt,
+        blank,
         ...after(over),
       });
       if (outcome === 'committed')

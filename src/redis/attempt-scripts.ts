@@ -44,6 +44,10 @@ local function anew(number, failures)
     outcome = 'running', failures = tonumber(failures), notBefore = 0, lost = not stored() or nil
   }
 end
+local function unlessBlank(record, own)
+  if record and record.id ~= ARGV[1] and record.blank == true and own ~= '1' then return nil end
+  return record
+end
 local function same(a, b)
   if not a or not b then return not a and not b end
   return math.abs(tonumber(a) - tonumber(b)) <= ${String(SAME_END_MS)}
@@ -77,26 +81,30 @@ if old then
   end
   if old.notBefore > now then return { 'early', text, math.ceil(old.notBefore - now) } end
 end
+local blank = not here and not marked() and (not old or old.blank == true)
 local doubt = old and (old.outcome == 'running' or old.outcome == 'unanswered' or
   old.outcome == 'failed' and old.inDoubt == true)
 local text = store({
   id = ARGV[1], node = ARGV[2], number = (old and old.number or 0) + 1, startedAt = now,
   leaseEndsAt = now + tonumber(ARGV[4]), outcome = 'running', failures = old and old.failures or 0,
-  notBefore = now + tonumber(ARGV[5]), endsAt = ends, inDoubt = doubt or nil
+  notBefore = now + tonumber(ARGV[5]), endsAt = ends, inDoubt = doubt or nil,
+  blank = blank or nil
 })
 redis.call('DEL', KEYS[2])
 return { 'started', text }
 `);
 
 /*
- * ARGV[4] lease (milliseconds); ARGV[5] number and ARGV[6] failures, for a record that was lost
+ * ARGV[4] lease (milliseconds); ARGV[5] number and ARGV[6] failures, for a record that was lost; ARGV[7] '1' if this one is blank. One
+ * that is not takes the lease back from one that is.
  * Returns 'held' | 'superseded' | 'ended'
  */
 export const RENEW_ATTEMPT: RedisScript = script(`${PRELUDE}
-local old = load()
+local old = unlessBlank(load(), ARGV[7])
 if old and old.id ~= ARGV[1] then return 'superseded' end
 if old and old.outcome ~= 'running' then return 'ended' end
 local record = old or anew(ARGV[5], ARGV[6])
+record.blank = ARGV[7] == '1' or nil
 record.leaseEndsAt = now + tonumber(ARGV[4])
 store(record)
 return 'held'
@@ -106,13 +114,14 @@ return 'held'
  * KEYS[4] the staged copy: SHA-1 (40 hex digits) of the bytes it started from, or 40
  * dashes for none, then the new bytes
  * ARGV[4] number; ARGV[5] failures; ARGV[6] pause; ARGV[7] milliseconds to live | 'keep' | 'none'; ARGV[8] when the old bytes were to end, ''
- * for never; ARGV[9] '1' if they were evicted; ARGV[10] when the attempt started; ARGV[11] channel, '' for none; ARGV[12] announcement
+ * for never; ARGV[9] '1' if they were evicted; ARGV[10] when the attempt started; ARGV[11] channel, '' for none; ARGV[12] announcement;
+ * ARGV[13] '1' if this one is blank
  * Returns 'committed' | 'superseded' | 'conflict' | 'cleared' | 'unstaged' (the copy is gone; nothing was written)
  */
 export const COMMIT_ATTEMPT: RedisScript = script(`${PRELUDE}
 local staged = redis.call('GET', KEYS[4])
 redis.call('DEL', KEYS[4])
-local old = load()
+local old = unlessBlank(load(), ARGV[13])
 if old and old.id ~= ARGV[1] then return 'superseded' end
 if old and old.outcome == 'committed' then return 'committed' end
 if not staged then return 'unstaged' end

@@ -51,7 +51,12 @@ export class RedisAttempts implements AttemptBackend {
 
   async start(request: StartAttempt): Promise<AttemptStart> {
     const { leaseMs, minIntervalMs, endsAt, although } = request;
-    const rest = [whole(leaseMs), whole(minIntervalMs), instant(endsAt), although ? '1' : ''];
+    const rest = [
+      whole(leaseMs),
+      whole(minIntervalMs),
+      instant(endsAt),
+      flag(although !== undefined),
+    ];
     const reply = (await this.#run(START_ATTEMPT, request, rest)) as [Buffer, Buffer?, number?];
     const type = String(reply[0]) as AttemptStart['type'];
     if (type === 'cleared') return { type };
@@ -61,8 +66,8 @@ export class RedisAttempts implements AttemptBackend {
   }
 
   async renew(request: RenewAttempt): Promise<RenewOutcome> {
-    const { leaseMs, number, failures } = request;
-    const rest = [whole(leaseMs), whole(number), whole(failures)];
+    const { leaseMs, number, failures, blank } = request;
+    const rest = [whole(leaseMs), whole(number), whole(failures), flag(blank)];
     return this.#say(RENEW_ATTEMPT, request, rest);
   }
 
@@ -84,9 +89,10 @@ export class RedisAttempts implements AttemptBackend {
         whole(pauseMs),
         String(ttl),
         instant(expectedTtlEnd),
-        request.evicted ? '1' : '',
+        flag(request.evicted),
         whole(startedAt),
         ...this.#publication(key, 'saved'),
+        flag(request.blank),
       ],
       { link, stage },
     );
@@ -157,6 +163,10 @@ export class RedisAttempts implements AttemptBackend {
 
 function whole(value: number): string {
   return String(Math.ceil(value));
+}
+
+function flag(value: boolean): string {
+  return value ? '1' : '';
 }
 
 function instant(value: number | undefined): string {
