@@ -34,7 +34,7 @@ async function carryOut(order: NumberedOrder): Promise<NodeAnswers[keyof NodeAns
     case 'reject':
       return node.reject(order.times);
     case 'pass':
-      node.pass();
+      node.pass(order.at);
       return undefined;
     case 'look':
       return node.look();

@@ -37,8 +37,8 @@ export type NodeOrder =
   | { readonly does: 'use'; readonly times: number }
   /** Reports the current credentials as refused so many times. */
   | { readonly does: 'reject'; readonly times: number }
-  /** Lets `authenticate` through the gate where it waits, and through all later ones. */
-  | { readonly does: 'pass' }
+  /** Opens this gate for good, or both. */
+  | { readonly does: 'pass'; readonly at?: Gate }
   | { readonly does: 'look' };
 
 /** What came of asking all the time. */

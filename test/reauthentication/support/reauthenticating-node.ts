@@ -12,6 +12,7 @@ import {
   RedisCredentialStore,
 } from 'credstream';
 
+import { type Deferred, deferred } from '../../support/wait.js';
 import type { Gate, NodeAnswers, NodeEvent, NodeSettings, TokenError } from './node-protocol.js';
 import { OAuthClient, type Tokens } from './oauth-client.js';
 
@@ -26,8 +27,7 @@ export class ReauthenticatingNode {
   readonly #redis: Redis;
   readonly #store: RedisCredentialStore<Tokens>;
   readonly #auth: Reauthenticator<Tokens>;
-  #passes = false;
-  #waiting: (() => void) | undefined;
+  readonly #shut = new Map<Gate, Deferred<void>>();
   #asking: { stopped: boolean; readonly done: Promise<NodeAnswers['stop-asking']> } | undefined;
 
   static async open(
@@ -49,6 +49,7 @@ export class ReauthenticatingNode {
     this.#settings = settings;
     this.#say = say;
     this.#client = client;
+    for (const gate of settings.gates ?? []) this.#shut.set(gate, deferred());
     const { username, password } = settings;
     this.#redis = new Redis(settings.redisUrl, {
       lazyConnect: true,
@@ -92,7 +93,8 @@ export class ReauthenticatingNode {
   }
 
   async #gate(at: Gate, request: AuthenticateRequest<Tokens>): Promise<void> {
-    if (this.#settings.gates?.includes(at) !== true) return;
+    const shut = this.#shut.get(at);
+    if (shut === undefined) return;
     const { attempt, cause, inDoubt, previous, signal } = request;
     this.#say({
       type: 'gate',
@@ -103,15 +105,11 @@ export class ReauthenticatingNode {
       aborted: signal.aborted,
       hasPrevious: previous !== undefined,
     });
-    if (this.#passes) return;
-    await new Promise<void>((resolve) => {
-      this.#waiting = resolve;
-    });
+    await shut.promise;
   }
 
-  pass(): void {
-    this.#passes = true;
-    this.#waiting?.();
+  pass(at?: Gate): void {
+    for (const [gate, { resolve }] of this.#shut) if (at === undefined || at === gate) resolve();
   }
 
   ask(minValidityMs: number): void {
