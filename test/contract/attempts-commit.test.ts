@@ -42,6 +42,42 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await stored()).toBe('old');
   });
 
+  it('is not refused because of those who started where all was lost, and takes the lease back from them', async () => {
+    const { one, two, world } = scene;
+    await world.outside.set(world.key, 'old');
+    await one.start('a');
+    await world.outside.flush();
+    expect(await two.start('b')).toMatchObject({ record: { blank: true } });
+    expect(await one.renew('a')).toBe('held');
+    expect(await two.renew('b')).toBe('superseded');
+    await world.outside.flush();
+    await two.start('c');
+    await two.end('c', 'failed');
+    await world.advance(INTERVAL_MS + 1);
+    expect(await two.start('d')).toMatchObject({ record: { blank: true, number: 2 } });
+    expect(await one.commit('a', 'new', 'old')).toBe('committed');
+    expect(await two.commit('d', 'newer', undefined)).toBe('superseded');
+    expect(await stored()).toBe('new');
+  });
+
+  it('is refused when others started after a clear, or where it had started with nothing itself', async () => {
+    const { one, two, world } = scene;
+    await world.outside.set(world.key, 'old');
+    await one.start('a', { leaseMs: 1 });
+    await clear();
+    await world.advance(INTERVAL_MS + 1);
+    const start = await two.start('b', { although: 'cleared' });
+    expect(start.type).toBe('started');
+    expect(await one.commit('a', 'new', 'old')).toBe('superseded');
+    await world.outside.flush();
+    await one.start('c', { leaseMs: 1 });
+    await world.advance(INTERVAL_MS + 1);
+    await two.start('d');
+    expect(await one.renew('c')).toBe('superseded');
+    expect(await one.commit('c', 'new', undefined)).toBe('superseded');
+    expect(await stored()).toBeUndefined();
+  });
+
   it('comes late and is stored, when nobody has started meanwhile', async () => {
     const { one, world } = scene;
     await one.start('a', { leaseMs: 1 });

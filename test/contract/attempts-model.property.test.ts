@@ -5,7 +5,13 @@ import type { AttemptRecord, EndAttempt } from '../../src/attempts.js';
 import { CLEARED_MS } from '../../src/attempts.js';
 import { startRedis } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
-import { type AttemptWorld, memoryWorld, redisWorld, speaker } from './attempts-world.js';
+import {
+  forgetBlanks,
+  type AttemptWorld,
+  memoryWorld,
+  redisWorld,
+  speaker,
+} from './attempts-world.js';
 
 /** Over by the next verb, or not before the end of the test: where in between does not matter to the rules. */
 const SHORT_MS = 1;
@@ -167,6 +173,7 @@ describe('the scripts of Redis and the memory', () => {
       fc.asyncProperty(verbs, async (said) => {
         const memory = await memoryWorld();
         await redis.outside.flush();
+        forgetBlanks(redis);
         for (const one of said) {
           const [expected, actual] = await Promise.all(
             [memory, redis].map(async (world) => essence(world, await one.say(world))),
@@ -175,7 +182,8 @@ describe('the scripts of Redis and the memory', () => {
           const [before, after] = await Promise.all([memory, redis].map(kept));
           expect(after).toEqual(before);
           await Promise.all([memory, redis].map((world) => world.advance(STRIDE_MS)));
-          const type = typeof actual === 'string' ? actual : (actual as { type?: string } | undefined)?.type;
+          const type =
+            typeof actual === 'string' ? actual : (actual as { type?: string } | undefined)?.type;
           if (type !== undefined) seen.set(type, (seen.get(type) ?? 0) + 1);
         }
         await memory.close();

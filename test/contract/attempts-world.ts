@@ -149,15 +149,25 @@ export interface Speaker {
   absolve(id: string): Promise<void>;
 }
 
+/** Which attempts were told at their start that they are blank, as each node remembers of its own. */
+const blanks = new WeakMap<AttemptWorld, Set<string>>();
+
+/** For a world that begins anew. */
+export function forgetBlanks(world: AttemptWorld): void {
+  blanks.delete(world);
+}
+
 export function speaker(world: AttemptWorld, node = 0): Speaker {
+  const blank = blanks.get(world) ?? new Set<string>();
+  blanks.set(world, blank);
   const { key } = world;
   const { attempts: backend, node: name } = backendOf(world, node);
   const common = { key, number: 7, failures: 0 };
   return {
     backend,
     node: name,
-    start: (id, more = {}) =>
-      backend.start({
+    start: async (id, more = {}) => {
+      const start = await backend.start({
         key,
         id,
         leaseMs: LEASE_MS,
@@ -165,8 +175,12 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         endsAt: undefined,
         although: undefined,
         ...more,
-      }),
-    renew: (id, leaseMs = LEASE_MS) => backend.renew({ ...common, id, leaseMs }),
+      });
+      if (start.type === 'started' && start.record.blank === true) blank.add(id);
+      return start;
+    },
+    renew: (id, leaseMs = LEASE_MS) =>
+      backend.renew({ ...common, id, leaseMs, blank: blank.has(id) }),
     commit: async (id, bytes, expected, more = {}) =>
       backend.commit({
         ...common,
@@ -176,6 +190,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         expected: expected === undefined ? 'absent' : { digest: sha1(expected) },
         expectedTtlEnd: undefined,
         evicted: false,
+        blank: blank.has(id),
         startedAt: await world.now(),
         pauseMs: 0,
         ...more,

@@ -100,8 +100,8 @@ export function useCluster(
   beforeEach(async () => {
     await provider.tell('reset');
     // Some are killed by the test before.
-    for (const [index, node] of processes.entries())
-      if (!node.isRunning) processes[index] = await start();
+    const present = processes.map((node) => (node.isRunning ? node : start()));
+    processes.splice(0, PROCESSES, ...(await Promise.all(present)));
   });
   afterAll(() => expect(processes.flatMap((node) => node.complaints)).toEqual([]));
   const { track } = useCleanup();
