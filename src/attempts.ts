@@ -40,6 +40,8 @@ export interface AttemptRecord {
    * one could not know of them, and does not stand in their way.
    */
   readonly blank?: boolean | undefined;
+  /** The attempt whose result was stored last. Should its holder not have heard of that, it is told when it asks again. */
+  readonly committed?: string | undefined;
   /** The end of the credential that it was about, in digits; absent for none. */
   readonly endsAt?: string | undefined;
   /** A code for what went wrong, such as `invalid_grant`. */

@@ -74,6 +74,7 @@ export class MemoryAttempts implements AttemptBackend {
         notBefore: now + minIntervalMs,
         endsAt: ends,
         inDoubt: leavesDoubt(old) || undefined,
+        committed: old?.outcome === 'committed' ? old.id : old?.committed,
         blank: (!stored && !marked && (old === undefined || old.blank === true)) || undefined,
       });
       return { type: 'started', record };
@@ -98,6 +99,7 @@ export class MemoryAttempts implements AttemptBackend {
     const { key, id, bytes, ttl, expected, number, failures, pauseMs } = request;
     return this.#at(key, (now, last): CommitOutcome => {
       const old = unlessBlank(last, request);
+      if (old?.committed === id) return 'committed';
       if (old !== undefined && old.id !== id) return 'superseded';
       if (old?.outcome === 'committed') return 'committed';
       if (this.#memory.peek(clearedKey(key)) !== undefined) return 'cleared';

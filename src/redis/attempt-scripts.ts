@@ -88,7 +88,7 @@ local text = store({
   id = ARGV[1], node = ARGV[2], number = (old and old.number or 0) + 1, startedAt = now,
   leaseEndsAt = now + tonumber(ARGV[4]), outcome = 'running', failures = old and old.failures or 0,
   notBefore = now + tonumber(ARGV[5]), endsAt = ends, inDoubt = doubt or nil,
-  blank = blank or nil
+  blank = blank or nil, committed = old and (old.outcome == 'committed' and old.id or old.committed) or nil
 })
 redis.call('DEL', KEYS[2])
 return { 'started', text }
@@ -122,6 +122,7 @@ export const COMMIT_ATTEMPT: RedisScript = script(`${PRELUDE}
 local staged = redis.call('GET', KEYS[4])
 redis.call('DEL', KEYS[4])
 local old = unlessBlank(load(), ARGV[13])
+if old and old.committed == ARGV[1] then return 'committed' end
 if old and old.id ~= ARGV[1] then return 'superseded' end
 if old and old.outcome == 'committed' then return 'committed' end
 if not staged then return 'unstaged' end

@@ -31,6 +31,24 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await stored()).toBe('newer');
   });
 
+  it('said again is said once, also when others have started since, and looked', async () => {
+    const { one, two, world } = scene;
+    await one.start('a');
+    await one.commit('a', 'new', 'old');
+    for (const id of ['b', 'c']) {
+      await world.advance(INTERVAL_MS + 1);
+      await two.start(id);
+      expect(await one.commit('a', 'new', 'old')).toBe('committed');
+      await two.end(id, 'needless');
+      expect(await one.commit('a', 'new', 'old')).toBe('committed');
+    }
+    await world.advance(INTERVAL_MS + 1);
+    await two.start('d');
+    expect(await two.commit('d', 'newer', 'new')).toBe('committed');
+    expect(await one.commit('a', 'new', 'old')).toBe('superseded');
+    expect(await stored()).toBe('newer');
+  });
+
   it('is refused when another one has started, even if that has ended', async () => {
     const { one, two, world } = scene;
     await one.start('a', { leaseMs: 1 });
