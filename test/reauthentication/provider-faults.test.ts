@@ -54,7 +54,9 @@ describe('a provider that answers 500', () => {
     await provider.behave('normal');
     await recovered(scene);
     const { calls, revoked } = await provider.report();
-    expect(outcomesOf(calls)).toEqual([...Array(calls.length - 1).fill('down'), 'granted']);
+    const outcomes = outcomesOf(calls);
+    expect(outcomes.pop()).toBe('granted');
+    expect(new Set(outcomes)).toEqual(new Set(['down']));
     expect(revoked).toBe(0);
     expectBackedOff(calls);
   });

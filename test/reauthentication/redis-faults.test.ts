@@ -26,6 +26,7 @@ async function expectOneRefresh(scene: Scene): Promise<void> {
   expect(revoked).toBe(0);
   const looks = await Promise.all(scene.nodes.map((node) => node.look()));
   expect(looks.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
+  expect(scene.nodes.flatMap((node) => node.said('discarded'))).toEqual([]);
   // Whoever was late has seen that there is nothing left to do.
   expect(['committed', 'needless']).toContain((await scene.record())?.outcome);
 }
@@ -144,6 +145,7 @@ describe.each<Loss>(['with the link', 'in silence'])('an answer gets lost %s', (
     const outcomes = calls.map(({ outcome }) => outcome);
     expect(outcomes.at(-1)).toBe('granted');
     expect(outcomes.slice(0, -1).every((outcome) => outcome === 'down')).toBe(true);
-    expect(await scene.record()).toMatchObject({ number: calls.length, outcome: 'committed' });
+    const { failures, outcome } = (await scene.record())!;
+    expect([failures, ['committed', 'needless'].includes(outcome)]).toEqual([0, true]);
   });
 });

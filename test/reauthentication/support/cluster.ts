@@ -100,7 +100,7 @@ export function useCluster(
   beforeEach(async () => {
     await provider.tell('reset');
     // Some are killed by the test before.
-    const present = processes.map((node) => (node.isRunning ? node : start()));
+    const present = processes.map(async (node) => (node.isRunning ? node : start()));
     processes.splice(0, PROCESSES, ...(await Promise.all(present)));
   });
   afterAll(() => expect(processes.flatMap((node) => node.complaints)).toEqual([]));

@@ -132,7 +132,9 @@ export class ReauthenticatingNode {
     const uses: Promise<void>[] = [];
     let asks = 0;
     let spareMs = Infinity;
-    while (!asking.stopped) {
+    for (let stopping = false; !stopping;) {
+      // Once more after it was told to stop, so that the last answer is one from then.
+      stopping = asking.stopped;
       asks += 1;
       try {
         const { accessToken, expiresAt } = await this.#auth.credentials({ minValidityMs });
