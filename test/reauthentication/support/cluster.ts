@@ -17,7 +17,7 @@ import { startProvider, type TestProvider } from './provider.js';
 import { RemoteNode } from './remote-node.js';
 
 /** Small, so that what waits for a deadline does not take long; yet a busy machine is no dead node. */
-export const STORE = {
+const STORE = {
   heartbeatMs: 300,
   replyTimeoutMs: 500,
   pollMs: 300,
