@@ -29,8 +29,17 @@ export interface AttemptRecord {
   readonly failures: number;
   /** Nobody starts before. */
   readonly notBefore: number;
-  /** The attempt before this one ended without an answer. */
+  /** An attempt before this one ended without an answer, and since then none has succeeded. */
   readonly inDoubt?: boolean | undefined;
+  /** It was written anew after all data were lost, the credential with it. */
+  readonly lost?: boolean | undefined;
+  /**
+   * It started where nothing at all was known: no credential, no attempt, no clear. Whoever had started before lost all data by then; this
+   * one could not know of them, and does not stand in their way.
+   */
+  readonly blank?: boolean | undefined;
+  /** The attempt whose result was stored last. Should its holder not have heard of that, it is told when it asks again. */
+  readonly committed?: string | undefined;
   /** The end of the credential that it was about, in digits; absent for none. */
   readonly endsAt?: string | undefined;
   /** A code for what went wrong, such as `invalid_grant`. */
@@ -68,9 +77,11 @@ export interface RenewAttempt extends AttemptName {
   /** What to write down anew where the record was lost with all other data. */
   readonly number: number;
   readonly failures: number;
+  /** Whether this attempt itself is a blank one. */
+  readonly blank: boolean;
 }
 
-/** `superseded`: another one started later · `ended`: it has been given up or used. */
+/** `superseded`: another one started later, which is not blank, or both are · `ended`: it has been given up or used. */
 export type RenewOutcome = 'held' | 'superseded' | 'ended';
 
 export interface CommitAttempt extends AttemptName {
@@ -83,13 +94,20 @@ export interface CommitAttempt extends AttemptName {
   readonly expectedTtlEnd: number | undefined;
   /** The bytes that it started from were evicted. */
   readonly evicted: boolean;
+  /** Whether this attempt itself is a blank one. */
+  readonly blank: boolean;
+  /** When the attempt started: longer ago than {@link CLEARED_MS}, nobody knows any more whether it was cleared since. */
+  readonly startedAt: number;
   readonly number: number;
   readonly failures: number;
   /** For how long from now nobody starts again. */
   readonly pauseMs: number;
 }
 
-/** `superseded`: another one started later · `conflict`: other bytes are stored · `cleared`: what it started from was removed on purpose. */
+/**
+ * `superseded`: another one started later, which is not blank, or both are · `conflict`: other bytes are stored · `cleared`: what it started
+ * from was removed on purpose.
+ */
 export type CommitOutcome = 'committed' | 'superseded' | 'conflict' | 'cleared';
 
 export interface EndAttempt extends AttemptName {

@@ -52,15 +52,16 @@ export class MemoryAttempts implements AttemptBackend {
         const record = old.outcome === 'running' ? { ...old, leaseEndsAt: now + leaseMs } : old;
         return { type: 'started', record: this.#store(key, record) };
       }
+      if (old?.outcome === 'running' && old.leaseEndsAt > now)
+        return { type: 'held', record: old, leftMs: old.leaseEndsAt - now };
+      const stored = this.#stored(key);
+      const marked = this.#memory.peek(clearedKey(key)) !== undefined;
+      if (!stored && marked && request.although !== 'cleared') return { type: 'cleared' };
       if (old !== undefined) {
-        if (old.outcome === 'running' && old.leaseEndsAt > now)
-          return { type: 'held', record: old, leftMs: old.leaseEndsAt - now };
-        if (old.outcome === 'fatal' && isSame(old.endsAt, ends))
+        if (old.outcome === 'fatal' && (!stored || isSame(old.endsAt, ends)))
           return { type: 'fatal', record: old, leftMs: 0 };
         if (old.notBefore > now) return { type: 'early', record: old, leftMs: old.notBefore - now };
       }
-      const cleared = !this.#stored(key) && this.#memory.peek(clearedKey(key)) !== undefined;
-      if (cleared && request.although !== 'cleared') return { type: 'cleared' };
       this.#memory.drop(clearedKey(key));
       const record = this.#store(key, {
         id,
@@ -72,19 +73,23 @@ export class MemoryAttempts implements AttemptBackend {
         failures: old?.failures ?? 0,
         notBefore: now + minIntervalMs,
         endsAt: ends,
-        inDoubt: old?.outcome === 'running' || old?.outcome === 'unanswered',
+        inDoubt: leavesDoubt(old) || undefined,
+        committed: old?.outcome === 'committed' ? old.id : old?.committed,
+        blank: (!stored && !marked && (old === undefined || old.blank === true)) || undefined,
       });
       return { type: 'started', record };
     });
   }
 
-  renew({ key, id, leaseMs, number, failures }: RenewAttempt): Promise<RenewOutcome> {
-    return this.#at(key, (now, old): RenewOutcome => {
+  renew({ key, id, leaseMs, number, failures, blank }: RenewAttempt): Promise<RenewOutcome> {
+    return this.#at(key, (now, last): RenewOutcome => {
+      const old = unlessBlank(last, { id, blank });
       if (old !== undefined && old.id !== id) return 'superseded';
       if (old !== undefined && old.outcome !== 'running') return 'ended';
       this.#store(key, {
-        ...(old ?? this.#lost(id, now, number, failures)),
+        ...(old ?? this.#anew(key, id, now, number, failures)),
         leaseEndsAt: now + leaseMs,
+        blank: blank || undefined,
       });
       return 'held';
     });
@@ -92,7 +97,9 @@ export class MemoryAttempts implements AttemptBackend {
 
   commit(request: CommitAttempt): Promise<CommitOutcome> {
     const { key, id, bytes, ttl, expected, number, failures, pauseMs } = request;
-    return this.#at(key, (now, old): CommitOutcome => {
+    return this.#at(key, (now, last): CommitOutcome => {
+      const old = unlessBlank(last, request);
+      if (old?.committed === id) return 'committed';
       if (old !== undefined && old.id !== id) return 'superseded';
       if (old?.outcome === 'committed') return 'committed';
       if (this.#memory.peek(clearedKey(key)) !== undefined) return 'cleared';
@@ -100,19 +107,18 @@ export class MemoryAttempts implements AttemptBackend {
       if (held !== undefined && !held.bytes.equals(bytes)) {
         if (expected === 'absent' || digest(held.bytes) !== expected.digest) return 'conflict';
       }
-      if (held === undefined && expected !== 'absent' && old !== undefined) {
-        const due = request.expectedTtlEnd !== undefined && now >= request.expectedTtlEnd;
-        if (!request.evicted && !due) return 'cleared';
-      }
+      if (held === undefined && !this.#wasLost(request, now, old)) return 'cleared';
       const keep = ttl === 'keep' ? held?.expiresAt : undefined;
       const end = typeof ttl === 'number' ? this.#memory.now() + ttl : keep;
       this.#memory.put(key, Buffer.from(bytes), end);
       this.#store(key, {
-        ...(old ?? this.#lost(id, now, number, failures)),
+        id,
+        node: this.#requests.node,
         number,
-        failures,
+        startedAt: old?.startedAt ?? now,
         leaseEndsAt: 0,
         outcome: 'committed',
+        failures,
         notBefore: now + pauseMs,
       });
       const origin = { node: this.#requests.node };
@@ -125,7 +131,7 @@ export class MemoryAttempts implements AttemptBackend {
     return this.#at(key, (now, old) => {
       if (old !== undefined && (old.id !== id || old.outcome === 'committed')) return;
       this.#store(key, {
-        ...(old ?? this.#lost(id, now, number, failures)),
+        ...(old ?? this.#anew(key, id, now, number, failures)),
         failures,
         leaseEndsAt: 0,
         outcome,
@@ -153,17 +159,24 @@ export class MemoryAttempts implements AttemptBackend {
   }
 
   #stored(key: string): boolean {
-    const size = this.#memory.peek(key)?.bytes.length ?? 0;
-    return size > 0;
+    return this.#memory.peek(key) !== undefined;
+  }
+
+  /** Whether what is not there any more was lost without anybody wanting it. */
+  #wasLost(request: CommitAttempt, now: number, old: AttemptRecord | undefined): boolean {
+    const { expected, expectedTtlEnd, evicted, startedAt } = request;
+    if (now - startedAt >= CLEARED_MS) return false;
+    const due = expectedTtlEnd !== undefined && now >= expectedTtlEnd;
+    return expected === 'absent' || evicted || due || old === undefined || old.lost === true;
   }
 
   #load(key: string): AttemptRecord | undefined {
     const entry = this.#memory.peek(recordKey(key));
     if (entry === undefined) return undefined;
     try {
-      return JSON.parse(entry.bytes.toString()) as AttemptRecord;
+      const record: unknown = JSON.parse(entry.bytes.toString());
+      return isRecord(record) ? record : undefined;
     } catch {
-      // Whatever else lies there was not written by an attempt.
       return undefined;
     }
   }
@@ -178,7 +191,7 @@ export class MemoryAttempts implements AttemptBackend {
   }
 
   /** What stands for a record that was lost with all other data. */
-  #lost(id: string, now: number, number: number, failures: number): AttemptRecord {
+  #anew(key: string, id: string, now: number, number: number, failures: number): AttemptRecord {
     const { node } = this.#requests;
     return {
       id,
@@ -189,8 +202,42 @@ export class MemoryAttempts implements AttemptBackend {
       outcome: 'running',
       failures,
       notBefore: 0,
+      lost: !this.#stored(key) || undefined,
     };
   }
+}
+
+const SHAPE: Partial<Record<keyof AttemptRecord, 'string' | 'number'>> = {
+  id: 'string',
+  node: 'string',
+  outcome: 'string',
+  number: 'number',
+  startedAt: 'number',
+  leaseEndsAt: 'number',
+  failures: 'number',
+  notBefore: 'number',
+};
+
+/** Whatever else lies there was not written by an attempt. */
+function isRecord(value: unknown): value is AttemptRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const record = value as Record<string, unknown>;
+  const fits = Object.entries(SHAPE).every(([name, kind]) => typeof record[name] === kind);
+  return fits && (record['endsAt'] === undefined || Number.isFinite(Number(record['endsAt'])));
+}
+
+/** A failure after an attempt without an answer does not tell what became of that one. */
+function leavesDoubt(record: AttemptRecord | undefined): boolean {
+  if (record?.outcome === 'failed') return record.inDoubt === true;
+  return record?.outcome === 'running' || record?.outcome === 'unanswered';
+}
+
+/** A blank attempt of somebody else is none for one that is not blank. */
+function unlessBlank(
+  record: AttemptRecord | undefined,
+  { id, blank }: Pick<RenewAttempt, 'id' | 'blank'>,
+): AttemptRecord | undefined {
+  return record?.blank === true && record.id !== id && !blank ? undefined : record;
 }
 
 function isSame(a: string | undefined, b: string | undefined): boolean {

@@ -3,7 +3,7 @@ import { callSafely } from '../callbacks.js';
 import { digestOf } from '../credential-snapshot.js';
 import { digest } from '../encoding.js';
 import { earlier } from '../sight.js';
-import { withDeadline } from '../waiting.js';
+import { isThenable, withDeadline } from '../waiting.js';
 import { pauseAfter } from './back-off.js';
 import { commit, type AfterCommit } from './commit.js';
 import { fatalCode } from './fatal-errors.js';
@@ -35,8 +35,8 @@ export class AttemptRun<T> {
     const { backend, key } = context.parts;
     this.#startedAt = backend.clock.monotonic();
     const { leaseMs } = context.options;
-    const { id, number, failures } = record;
-    this.#lease = new Lease(backend, { key, id, leaseMs, number, failures }, () => {
+    const { id, number, failures, blank = false } = record;
+    this.#lease = new Lease(backend, { key, id, leaseMs, number, failures, blank }, () => {
       this.#abort.abort(new Error('another node has started to re-authenticate'));
     });
     this.#abandoned = new Promise((_, reject) => {
@@ -49,14 +49,16 @@ export class AttemptRun<T> {
   async run(): Promise<void> {
     this.#lease.keep();
     try {
-      const found = await this.#find();
-      if (found !== undefined) await this.#authenticate(found);
-      else {
+      const found = await this.#find().catch(() => 'unknown' as const);
+      if (found === 'unknown') {
+        // Nothing was spent: nobody need wait for the lease to run out, nor be in doubt.
+        await this.#end({ outcome: 'failed' });
+      } else if (found === undefined) {
         this.#context.counts.needless += 1;
         await this.#end({ outcome: 'needless' });
-      }
+      } else await this.#authenticate(found);
     } catch {
-      // Redis could not be asked, or not be told the end: the lease runs out by itself, and whoever asks next sees why.
+      // Redis could not be told the end: the lease runs out by itself.
     } finally {
       this.#lease.drop();
     }
@@ -96,6 +98,9 @@ export class AttemptRun<T> {
     if (this.#record.inDoubt) counts.takeovers += 1;
     const call = new Promise<T>((resolve) => {
       resolve(options.authenticate(this.#request(found)));
+    }).then((credentials) => {
+      if (credentials === undefined) throw new Error('authenticate brought nothing');
+      return credentials;
     });
     let credentials: T;
     try {
@@ -164,10 +169,16 @@ export class AttemptRun<T> {
 
   #isFatal(error: unknown): boolean {
     const { options, parts } = this.#context;
-    try {
-      return options.isFatal(error);
-    } catch (failure) {
+    const failed = (failure: unknown): void => {
       parts.options.onCallbackError(failure, 'isFatal');
+    };
+    try {
+      const fatal: unknown = options.isFatal(error);
+      // Nothing it may reject with is to end as an unhandled rejection.
+      if (isThenable(fatal)) Promise.resolve(fatal).catch(failed);
+      return fatal === true;
+    } catch (failure) {
+      failed(failure);
       return false;
     }
   }

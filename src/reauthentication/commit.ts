@@ -22,7 +22,7 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  */
 export async function commit<T>(
   { parts, pauses, wasEvicted }: AttemptContext<T>,
-  { id, number }: AttemptRecord,
+  { id, number, startedAt, blank = false }: AttemptRecord,
   { expected, ttlEnd }: Found<T>,
   credentials: T,
   after: (over: boolean) => AfterCommit,
@@ -43,6 +43,8 @@ export async function commit<T>(
         expected,
         expectedTtlEnd: ttlEnd,
         evicted: wasEvicted(),
+        startedAt,
+        blank,
         ...after(over),
       });
       if (outcome === 'committed')

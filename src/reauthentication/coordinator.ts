@@ -8,7 +8,7 @@ import type { StoreParts } from '../store-parts.js';
 import { after, withDeadline } from '../waiting.js';
 import { AttemptRun } from './attempt-run.js';
 import { pauseAfter } from './back-off.js';
-import { Demands } from './demands.js';
+import { begin, Demands, type Demand } from './demands.js';
 import { Lead } from './lead.js';
 import type { AttemptContext, Counter, Need } from './need.js';
 import { Pauses } from './pauses.js';
@@ -51,7 +51,9 @@ export class Coordinator<T> {
     this.#options = options;
     const { clock, random } = parts.backend;
     this.#pauses = new Pauses(clock);
-    this.#demands = new Demands(clock);
+    this.#demands = new Demands(clock, () => {
+      this.#evaluate();
+    });
     this.#standing = new Standing(parts, options);
     const wasEvicted = (): boolean => this.#standing.wasEvicted;
     this.#context = { parts, options, counts, pauses: this.#pauses, wasEvicted };
@@ -86,9 +88,10 @@ export class Coordinator<T> {
     signal: AbortSignal | undefined,
   ): Promise<CredentialSnapshot<T>> {
     const cause = (): Error | undefined => this.#parts.live.status.error;
-    const demand = this.#demands.add(minValidityMs, timeoutMs, signal, cause);
-    this.#evaluate();
-    return demand;
+    const { demand, settled } = this.#demands.add(minValidityMs, timeoutMs, signal, cause);
+    this.#answer([demand]);
+    this.#pursue();
+    return settled;
   }
 
   /** Says whether it was the current one. */
@@ -104,15 +107,15 @@ export class Coordinator<T> {
     this.#cancelPause?.();
     this.#lead.cancel();
     for (const demand of this.#demands) demand.reject(new ClosedError());
-    const run = this.#run;
-    const underWay = this.#asking ?? run?.done;
+    const underWay = this.#asking ?? this.#run?.done;
     if (underWay !== undefined) {
       const { clock } = this.#parts.backend;
       const late = (): Error => new ClosedError();
       await withDeadline(clock, underWay, this.#options.drainMs, late).catch(() => undefined);
     }
     this.#pauses.end();
-    run?.attempt.abandon();
+    // What is done by now is not aborted: its caller may still hold on to the signal.
+    this.#run?.attempt.abandon();
     this.#facts.unsubscribe();
     this.#release();
     this.#state$.next({ type: 'closed' });
@@ -129,7 +132,12 @@ export class Coordinator<T> {
     if (fact.type === 'change') this.#standing.changed(fact.change);
     // Whoever waits for this very end need not wait any longer.
     if (fact.type === 'attempt') this.#cancelPause?.();
-    this.#evaluate();
+    // Why it is absent is told next.
+    if (fact.type === 'state' && fact.state.type === 'absent')
+      queueMicrotask(() => {
+        this.#evaluate();
+      });
+    else this.#evaluate();
   }
 
   #evaluate(): void {
@@ -138,8 +146,20 @@ export class Coordinator<T> {
     const over = standing.replaced();
     if (over !== undefined) this.#absolve(over.id);
     this.#lead.follow(standing.present);
-    this.#demands.begin(standing.state);
-    for (const demand of this.#demands) standing.answer(demand);
+    this.#answer(this.#demands);
+    this.#pursue();
+  }
+
+  #answer(demands: Iterable<Demand<T>>): void {
+    const { state } = this.#standing;
+    for (const demand of demands) {
+      begin(demand, state);
+      this.#standing.answer(demand);
+    }
+  }
+
+  #pursue(): void {
+    const standing = this.#standing;
     if (this.#asking !== undefined || this.#run !== undefined || standing.fatal !== undefined)
       return;
     const need = standing.need(this.#demands.size > 0, (one) => this.#lead.isDue(one));
@@ -164,19 +184,21 @@ export class Coordinator<T> {
     const { backend, key } = this.#parts;
     const { leaseMs, minIntervalMs } = this.#options;
     const id = (this.#id ??= this.#newId());
+    const { version } = this.#standing;
     const although = this.#standing.mayIgnoreClear ? 'cleared' : undefined;
     const endsAt = need.snapshot?.expiresAt;
     const start = await backend.attempts
       .start({ key, id, leaseMs, minIntervalMs, endsAt, although })
       .catch((error: unknown) => ({ type: 'unreached', error }) as const);
     this.#asking = undefined;
-    if (start.type === 'unreached') {
-      this.#unreached(start.error);
-      return;
+    if (start.type === 'unreached') this.#unreached(start.error);
+    else {
+      this.#id = undefined;
+      this.#unreachable = 0;
+      await this.#follow(start, need, version);
     }
-    this.#id = undefined;
-    this.#unreachable = 0;
-    await this.#follow(start, need);
+    // What was needed when it was asked for may not be any longer.
+    this.#evaluate();
   }
 
   #newId(): string {
@@ -184,16 +206,17 @@ export class Coordinator<T> {
     return `${this.#name}:${String(this.#ids)}`;
   }
 
-  #follow(start: AttemptStart, need: Need<T>): Promise<void> | undefined {
+  /** @param version - of what was seen when it was asked */
+  #follow(start: AttemptStart, need: Need<T>, version: number): Promise<void> | undefined {
     if (start.type === 'started') {
       if (this.#closed) return this.#giveBack(start.record);
       this.#begin(start.record, need);
       return undefined;
     }
     if (this.#closed) return undefined;
+    const outdated = version !== this.#standing.version;
     if (start.type === 'cleared') {
-      this.#standing.wasCleared();
-      this.#evaluate();
+      if (!outdated) this.#standing.wasCleared();
       return undefined;
     }
     const { record, leftMs } = start;
@@ -209,9 +232,11 @@ export class Coordinator<T> {
         this.#pause(leftMs);
         break;
       case 'fatal':
-        this.#standing.failed(record);
-        this.#show({ type: 'failed', attempt, node, problem });
-        this.#evaluate();
+        if (outdated) this.#absolve(record.id);
+        else {
+          this.#standing.failed(record);
+          this.#show({ type: 'failed', attempt, node, problem });
+        }
         break;
     }
     return undefined;

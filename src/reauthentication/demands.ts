@@ -13,13 +13,22 @@ export interface Demand<T> {
   readonly reject: (error: Error) => void;
 }
 
-/** All who wait for valid credentials. */
+/** A demand and what becomes of it. */
+export interface Demanded<T> {
+  readonly demand: Demand<T>;
+  readonly settled: Promise<CredentialSnapshot<T>>;
+}
+
+/** All who wait for valid credentials; who was answered does not any longer. */
 export class Demands<T> {
   readonly #clock: Clock;
   readonly #demands = new Set<Demand<T>>();
+  readonly #abandoned: () => void;
 
-  constructor(clock: Clock) {
+  /** @param abandoned - called when the last one who waited gave up */
+  constructor(clock: Clock, abandoned: () => void) {
     this.#clock = clock;
+    this.#abandoned = abandoned;
   }
 
   get size(): number {
@@ -36,29 +45,50 @@ export class Demands<T> {
     timeoutMs: number,
     signal: AbortSignal | undefined,
     cause: () => Error | undefined,
-  ): Promise<CredentialSnapshot<T>> {
-    let demand: Demand<T> | undefined;
-    const settled = new Promise<CredentialSnapshot<T>>((resolve, reject) => {
-      demand = { minValidityMs, startedWith: undefined, resolve, reject };
-      this.#demands.add(demand);
-    });
+  ): Demanded<T> {
+    const { demand, answer } = this.#wait(minValidityMs);
     const late = (): Error => new TimeoutError('getting valid credentials', timeoutMs, cause());
-    return unlessAborted(withDeadline(this.#clock, settled, timeoutMs, late), signal).finally(
-      () => {
-        if (demand === undefined) return;
-        this.#demands.delete(demand);
+    const settled = unlessAborted(withDeadline(this.#clock, answer, timeoutMs, late), signal);
+    return {
+      demand,
+      settled: settled.finally(() => {
+        if (!this.#demands.has(demand)) return;
         // Lets the deadline go of one that was given up.
         demand.reject(late());
-      },
-    );
+        if (this.#demands.size === 0) this.#abandoned();
+      }),
+    };
   }
 
-  /** Notes what each demand began with, once that is known. */
-  begin(state: CredentialState<T>): void {
-    if (state.type === 'unknown' || state.type === 'withheld') return;
-    const held = state.type === 'present' ? state.snapshot : undefined;
-    const name = (held && digestOf(held)) ?? null;
-    for (const demand of this.#demands)
-      if (demand.startedWith === undefined) demand.startedWith = name;
+  #wait(minValidityMs: number): {
+    readonly demand: Demand<T>;
+    readonly answer: Promise<CredentialSnapshot<T>>;
+  } {
+    let demand!: Demand<T>;
+    const answer = new Promise<CredentialSnapshot<T>>((resolve, reject) => {
+      demand = {
+        minValidityMs,
+        startedWith: undefined,
+        // At once, and not when the promise tells: nothing is fetched for somebody who has got it.
+        resolve: (snapshot) => {
+          this.#demands.delete(demand);
+          resolve(snapshot);
+        },
+        reject: (error) => {
+          this.#demands.delete(demand);
+          reject(error);
+        },
+      };
+    });
+    this.#demands.add(demand);
+    return { demand, answer };
   }
+}
+
+/** Notes what a demand began with, once that is known. */
+export function begin<T>(demand: Demand<T>, state: CredentialState<T>): void {
+  if (demand.startedWith !== undefined) return;
+  if (state.type === 'unknown' || state.type === 'withheld') return;
+  const held = state.type === 'present' ? state.snapshot : undefined;
+  demand.startedWith = (held && digestOf(held)) ?? null;
 }

@@ -170,7 +170,8 @@ export class Reauthenticator<T> implements AsyncDisposable {
     const { rejected = isUnauthorized, ...rest } = options;
     const first = await this.snapshot(rest);
     const outcome = await attempt(fn, first, rest.signal);
-    if (!rejected('error' in outcome ? outcome.error : outcome.result)) return settle(outcome);
+    const refused: unknown = rejected('error' in outcome ? outcome.error : outcome.result);
+    if (refused !== true || this.#closing !== undefined) return settle(outcome);
     this.reject(first);
     return settle(await attempt(fn, await this.snapshot(rest), rest.signal));
   }

@@ -19,6 +19,8 @@ interface Rejection {
 export class Standing<T> {
   readonly #parts: StoreParts<T>;
   readonly #stays: boolean;
+  /** Counts the credentials that were seen. */
+  #version = 0;
   /** Names the bytes that were seen last. */
   #digest: string | undefined;
   #fatal: AttemptRecord | undefined;
@@ -47,6 +49,11 @@ export class Standing<T> {
   /** The attempt that failed for good. */
   get fatal(): AttemptRecord | undefined {
     return this.#fatal;
+  }
+
+  /** Changes when new credentials are seen: what was asked about those before is of no use then. */
+  get version(): number {
+    return this.#version;
   }
 
   get wasEvicted(): boolean {
@@ -82,6 +89,7 @@ export class Standing<T> {
     const digest = held && digestOf(held);
     if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
     this.#digest = digest;
+    this.#version += 1;
     const over = { id: this.#fatal?.id ?? '' };
     const isOver = this.#fatal !== undefined || this.#loss === 'cleared';
     this.#fatal = undefined;

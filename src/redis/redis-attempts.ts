@@ -21,12 +21,17 @@ import {
   START_ATTEMPT,
 } from './attempt-scripts.js';
 import type { Commanding } from './command-link.js';
-import { writeFailure } from './redis-errors.js';
+import { replyWord, writeFailure } from './redis-errors.js';
 import type { RedisHub } from './redis-hub.js';
 import { announcementChannel, clearedKey, helperKey } from './redis-keys.js';
 import { runScript } from './redis-observing.js';
 import type { RedisScript } from './redis-scripts.js';
 import { STAGE_MS } from './redis-writing.js';
+
+/** The copy of what is to be stored, and the link on which it is on its way. */
+interface Staging extends Pick<Commanding, 'link'> {
+  readonly stage: string;
+}
 
 const NOTHING = '-'.repeat(40);
 
@@ -45,14 +50,14 @@ export class RedisAttempts implements AttemptBackend {
   }
 
   async start(request: StartAttempt): Promise<AttemptStart> {
-    const { key, leaseMs, minIntervalMs, endsAt, although } = request;
-    const rest = [whole(leaseMs), whole(minIntervalMs), instant(endsAt), although ? '1' : ''];
-    const keys = [clearedKey(key), key];
-    const reply = (await this.#run(START_ATTEMPT, request, keys, rest)) as [
-      Buffer,
-      Buffer?,
-      number?,
+    const { leaseMs, minIntervalMs, endsAt, although } = request;
+    const rest = [
+      whole(leaseMs),
+      whole(minIntervalMs),
+      instant(endsAt),
+      flag(although !== undefined),
     ];
+    const reply = (await this.#run(START_ATTEMPT, request, rest)) as [Buffer, Buffer?, number?];
     const type = String(reply[0]) as AttemptStart['type'];
     if (type === 'cleared') return { type };
     const record = JSON.parse(String(reply[1])) as AttemptRecord;
@@ -61,13 +66,14 @@ export class RedisAttempts implements AttemptBackend {
   }
 
   async renew(request: RenewAttempt): Promise<RenewOutcome> {
-    const { leaseMs, number, failures } = request;
-    const rest = [whole(leaseMs), whole(number), whole(failures)];
-    return this.#say(RENEW_ATTEMPT, request, [], rest);
+    const { leaseMs, number, failures, blank } = request;
+    const rest = [whole(leaseMs), whole(number), whole(failures), flag(blank)];
+    return this.#say(RENEW_ATTEMPT, request, rest);
   }
 
   async commit(request: CommitAttempt): Promise<CommitOutcome> {
-    const { key, bytes, expected, expectedTtlEnd, number, failures, pauseMs, ttl } = request;
+    const { key, bytes, expected, expectedTtlEnd, number, failures, pauseMs, ttl, startedAt } =
+      request;
     const { link } = await this.#hub.commanding();
     const stage = helperKey('stage', key, this.#hub.newName());
     const digest = expected === 'absent' ? NOTHING : expected.digest;
@@ -77,17 +83,18 @@ export class RedisAttempts implements AttemptBackend {
     const committing = this.#say<CommitOutcome | 'unstaged'>(
       COMMIT_ATTEMPT,
       request,
-      [clearedKey(key), key, stage],
       [
         whole(number),
         whole(failures),
         whole(pauseMs),
         String(ttl),
         instant(expectedTtlEnd),
-        request.evicted ? '1' : '',
+        flag(request.evicted),
+        whole(startedAt),
         ...this.#publication(key, 'saved'),
+        flag(request.blank),
       ],
-      { link },
+      { link, stage },
     );
     const [first, second] = await Promise.allSettled([staging, committing]);
     if (second.status === 'rejected') {
@@ -104,11 +111,11 @@ export class RedisAttempts implements AttemptBackend {
     const counts = [whole(number), whole(failures), whole(pauseMs)];
     const publication = this.#publication(key, 'attempt');
     const rest = [outcome, ...counts, instant(endsAt), problem, ...publication];
-    await this.#say(END_ATTEMPT, request, [], rest);
+    await this.#say(END_ATTEMPT, request, rest);
   }
 
   async absolve(name: AttemptName): Promise<void> {
-    await this.#say(ABSOLVE_ATTEMPT, name, [clearedKey(name.key), name.key], []);
+    await this.#say(ABSOLVE_ATTEMPT, name, []);
   }
 
   #publication(key: string, kind: Announcement['kind']): [channel: string, message: string] {
@@ -122,28 +129,29 @@ export class RedisAttempts implements AttemptBackend {
   async #say<R extends string>(
     script: RedisScript,
     name: AttemptName,
-    keys: readonly string[],
     rest: readonly string[],
-    link?: Pick<Commanding, 'link'>,
+    staging?: Staging,
   ): Promise<R> {
-    return String(await this.#run(script, name, keys, rest, link)) as R;
+    return String(await this.#run(script, name, rest, staging)) as R;
   }
 
   /** @throws UnavailableError, RefusedError, OutcomeUnknownError */
   async #run(
     script: RedisScript,
     { key, id }: AttemptName,
-    keys: readonly string[],
     rest: readonly string[],
-    commanding?: Pick<Commanding, 'link'>,
+    staging?: Staging,
   ): Promise<unknown> {
-    const all = [helperKey('attempt', key, key), ...keys];
+    const keys = [helperKey('attempt', key, key), clearedKey(key), key];
+    if (staging !== undefined) keys.push(staging.stage);
     const own = [id, this.#hub.node, whole(RECORD_MS)];
-    const { link } = commanding ?? (await this.#hub.commanding());
-    const args = [String(all.length), ...all, ...own, ...rest];
+    const { link } = staging ?? (await this.#hub.commanding());
+    const args = [String(keys.length), ...keys, ...own, ...rest];
     try {
       return await runScript(link, script, 'EVALSHA', 'EVAL', args, (reply) => reply);
     } catch (error) {
+      // A demoted master stays one on this connection; the next connection is made to whatever is the master then.
+      if (replyWord(error) === 'READONLY') link.kill();
       throw writeFailure(error);
     }
   }
@@ -151,6 +159,10 @@ export class RedisAttempts implements AttemptBackend {
 
 function whole(value: number): string {
   return String(Math.ceil(value));
+}
+
+function flag(value: boolean): string {
+  return value ? '1' : '';
 }
 
 function instant(value: number | undefined): string {

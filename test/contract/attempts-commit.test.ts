@@ -1,0 +1,293 @@
+import { describe, expect, it } from 'vitest';
+
+import { CLEARED_MS } from '../../src/attempts.js';
+import { eventually } from '../support/wait.js';
+import { INTERVAL_MS, LEASE_MS, onBothBackends } from './attempts-world.js';
+
+onBothBackends('committing an attempt', (scene) => {
+  const stored = (): Promise<string | undefined> => scene.world.outside.get(scene.world.key);
+  const clear = (): Promise<boolean> => scene.world.stores[2]!.clear();
+
+  it('stores what it brought in place of what it started from, and ends it', async () => {
+    const { one, two, world } = scene;
+    await one.start('a');
+    expect(await one.commit('a', 'new', 'old', { failures: 0, pauseMs: 200 })).toBe('committed');
+    expect(await stored()).toBe('new');
+    expect(await one.renew('a')).toBe('ended');
+    const early = await two.start('b');
+    expect(early).toMatchObject({ type: 'early', record: { id: 'a', outcome: 'committed' } });
+    if (early.type !== 'early') return;
+    expect(early.leftMs).toBeLessThanOrEqual(200);
+    await world.advance(early.leftMs);
+    expect(await two.start('b')).toMatchObject({ type: 'started', record: { number: 8 } });
+  });
+
+  it('said twice is said once, whatever came between', async () => {
+    const { one, world } = scene;
+    await one.start('a');
+    await one.commit('a', 'new', 'old');
+    await world.outside.set(world.key, 'newer');
+    expect(await one.commit('a', 'new', 'old')).toBe('committed');
+    expect(await stored()).toBe('newer');
+  });
+
+  it('said again is said once, also when others have started since, and looked', async () => {
+    const { one, two, world } = scene;
+    await one.start('a');
+    await one.commit('a', 'new', 'old');
+    for (const id of ['b', 'c']) {
+      await world.advance(INTERVAL_MS + 1);
+      await two.start(id);
+      expect(await one.commit('a', 'new', 'old')).toBe('committed');
+      await two.end(id, 'needless');
+      expect(await one.commit('a', 'new', 'old')).toBe('committed');
+    }
+    await world.advance(INTERVAL_MS + 1);
+    await two.start('d');
+    expect(await two.commit('d', 'newer', 'new')).toBe('committed');
+    expect(await one.commit('a', 'new', 'old')).toBe('superseded');
+    expect(await stored()).toBe('newer');
+  });
+
+  it('is refused when another one has started, even if that has ended', async () => {
+    const { one, two, world } = scene;
+    await one.start('a', { leaseMs: 1 });
+    await world.advance(INTERVAL_MS + 1);
+    await two.start('b');
+    expect(await one.commit('a', 'new', 'old')).toBe('superseded');
+    await two.end('b', 'failed');
+    expect(await one.commit('a', 'new', 'old')).toBe('superseded');
+    expect(await stored()).toBe('old');
+  });
+
+  it('is not refused because of those who started where all was lost, and takes the lease back from them', async () => {
+    const { one, two, world } = scene;
+    await world.outside.set(world.key, 'old');
+    await one.start('a');
+    await world.outside.flush();
+    expect(await two.start('b')).toMatchObject({ record: { blank: true } });
+    expect(await one.renew('a')).toBe('held');
+    expect(await two.renew('b')).toBe('superseded');
+    await world.outside.flush();
+    await two.start('c');
+    await two.end('c', 'failed');
+    await world.advance(INTERVAL_MS + 1);
+    expect(await two.start('d')).toMatchObject({ record: { blank: true, number: 2 } });
+    expect(await one.commit('a', 'new', 'old')).toBe('committed');
+    expect(await two.commit('d', 'newer', undefined)).toBe('superseded');
+    expect(await stored()).toBe('new');
+  });
+
+  it('is refused when others started after a clear, or where it had started with nothing itself', async () => {
+    const { one, two, world } = scene;
+    await world.outside.set(world.key, 'old');
+    await one.start('a', { leaseMs: 1 });
+    await clear();
+    await world.advance(INTERVAL_MS + 1);
+    const start = await two.start('b', { although: 'cleared' });
+    expect(start.type).toBe('started');
+    expect(await one.commit('a', 'new', 'old')).toBe('superseded');
+    await world.outside.flush();
+    await one.start('c', { leaseMs: 1 });
+    await world.advance(INTERVAL_MS + 1);
+    await two.start('d');
+    expect(await one.renew('c')).toBe('superseded');
+    expect(await one.commit('c', 'new', undefined)).toBe('superseded');
+    expect(await stored()).toBeUndefined();
+  });
+
+  it('comes late and is stored, when nobody has started meanwhile', async () => {
+    const { one, world } = scene;
+    await one.start('a', { leaseMs: 1 });
+    await world.advance(2);
+    await one.end('a', 'unanswered', { pauseMs: LEASE_MS });
+    expect(await one.commit('a', 'new', 'old')).toBe('committed');
+    expect(await stored()).toBe('new');
+  });
+
+  it('is refused when other bytes are stored, and the record stays', async () => {
+    const { one, two, world } = scene;
+    await one.start('a');
+    await world.outside.set(world.key, 'other');
+    expect(await one.commit('a', 'new', 'old')).toBe('conflict');
+    expect(await one.commit('a', 'new', undefined)).toBe('conflict');
+    expect(await stored()).toBe('other');
+    expect((await two.start('b')).type).toBe('held');
+  });
+
+  it('counts as done when the same bytes are there already', async () => {
+    const { one, world } = scene;
+    await one.start('a');
+    await world.outside.set(world.key, 'new');
+    expect(await one.commit('a', 'new', 'old')).toBe('committed');
+    expect(await one.renew('a')).toBe('ended');
+  });
+
+  it('tells empty bytes from none', async () => {
+    const { one, world } = scene;
+    await one.start('a');
+    await world.outside.set(world.key, '');
+    expect(await one.commit('a', 'new', undefined)).toBe('conflict');
+    expect(await one.commit('a', 'new', '')).toBe('committed');
+    await world.advance(1);
+    await one.start('b');
+    expect(await one.commit('b', '', 'new')).toBe('committed');
+    expect(await stored()).toBe('');
+  });
+
+  describe('where nothing is stored any more', () => {
+    it('stores what began with nothing', async () => {
+      const { one, world } = scene;
+      await world.outside.delete(world.key);
+      await one.start('a');
+      expect(await one.commit('a', 'new', undefined)).toBe('committed');
+      expect(await stored()).toBe('new');
+    });
+
+    it.each([
+      ['the API cleared it', () => clear()],
+      ['somebody deleted it', () => scene.world.outside.delete(scene.world.key)],
+      [
+        'it was cleared and all data were lost',
+        async () => {
+          await clear();
+          await scene.world.outside.flush();
+          await clear();
+        },
+      ],
+      [
+        'all data were lost and then it was cleared',
+        async () => {
+          await scene.world.outside.flush();
+          await clear();
+        },
+      ],
+      [
+        'all data but the credential were lost, and somebody deleted it',
+        async () => {
+          await scene.world.outside.delete(scene.world.recordKey);
+          await scene.one.renew('a');
+          await scene.world.outside.delete(scene.world.key);
+        },
+      ],
+    ] as const)('is refused because %s', async (_why, remove) => {
+      await scene.one.start('a');
+      await remove();
+      expect(await scene.one.commit('a', 'new', 'old')).toBe('cleared');
+      expect(await stored()).toBeUndefined();
+    });
+
+    it('is refused because of a clear although it began with nothing', async () => {
+      await scene.world.outside.delete(scene.world.key);
+      await scene.one.start('a');
+      await clear();
+      expect(await scene.one.commit('a', 'new', undefined)).toBe('cleared');
+      expect(await stored()).toBeUndefined();
+    });
+
+    it('is refused when it began so long ago that nobody remembers a clear', async () => {
+      const { one, world } = scene;
+      const startedAt = (await world.now()) - CLEARED_MS - 1;
+      await one.start('a');
+      await world.outside.flush();
+      expect(await one.commit('a', 'new', 'old', { startedAt })).toBe('cleared');
+      expect(await one.commit('a', 'new', undefined, { startedAt })).toBe('cleared');
+      await world.outside.set(world.key, 'old');
+      expect(await one.commit('a', 'new', 'old', { startedAt })).toBe('committed');
+    });
+
+    it.each([
+      ['all data were lost', () => Promise.resolve()],
+      ['and the lease was renewed', () => scene.one.renew('a')],
+      ['and it was given up', () => scene.one.end('a', 'unanswered')],
+      [
+        'and it was renewed and given up',
+        async () => {
+          await scene.one.renew('a');
+          await scene.one.end('a', 'unanswered');
+        },
+      ],
+    ] as const)('stores it when %s', async (_why, after) => {
+      await scene.one.start('a');
+      await scene.world.outside.flush();
+      await after();
+      expect(await scene.one.commit('a', 'new', 'old')).toBe('committed');
+      expect(await stored()).toBe('new');
+    });
+
+    it('stores it when the bytes it started from have ended meanwhile', async () => {
+      const { one, world } = scene;
+      const expectedTtlEnd = (await world.now()) + 50;
+      await world.outside.set(world.key, 'old', 50);
+      await one.start('a');
+      await world.advance(60);
+      expect(await one.commit('a', 'new', 'old', { expectedTtlEnd })).toBe('committed');
+      expect(await stored()).toBe('new');
+    });
+
+    it('is refused when they were to end only later', async () => {
+      const { one, world } = scene;
+      const expectedTtlEnd = (await world.now()) + LEASE_MS;
+      await one.start('a');
+      await world.outside.delete(world.key);
+      expect(await one.commit('a', 'new', 'old', { expectedTtlEnd })).toBe('cleared');
+    });
+
+    it('stores it when they were evicted, but not when they were cleared after that', async () => {
+      const { one, world } = scene;
+      await one.start('a');
+      await world.outside.delete(world.key);
+      await clear();
+      expect(await one.commit('a', 'new', 'old', { evicted: true })).toBe('cleared');
+      await world.outside.set(world.key, 'old');
+      await one.absolve('');
+      await world.outside.delete(world.key);
+      expect(await one.commit('a', 'new', 'old', { evicted: true })).toBe('committed');
+    });
+
+    it('does not undo the clear of what somebody saved meanwhile', async () => {
+      const { one, world } = scene;
+      await one.start('a');
+      await world.stores[2]!.save('other');
+      await clear();
+      expect(await one.commit('a', 'new', 'old')).toBe('cleared');
+    });
+  });
+
+  it('gives the bytes the end that was asked for', async () => {
+    const { one, world } = scene;
+    const ttl = (): Promise<number | undefined> => world.outside.ttlMs(world.key);
+    const again = async (id: string, more: object): Promise<number | undefined> => {
+      await one.start(id);
+      expect(await one.commit(id, id, await stored(), more)).toBe('committed');
+      await world.advance(1);
+      return ttl();
+    };
+    await one.start('a');
+    const given = await again('a', { ttl: 50_000 });
+    expect(given).toBeGreaterThan(40_000);
+    expect(given).toBeLessThanOrEqual(50_000);
+    const kept = await again('b', { ttl: 'keep' });
+    expect(kept).toBeGreaterThan(40_000);
+    expect(kept).toBeLessThanOrEqual(given ?? 0);
+    expect(await again('c', { ttl: 'none' })).toBeUndefined();
+    expect(await again('d', { ttl: 'keep' })).toBeUndefined();
+    await world.outside.delete(world.recordKey);
+    await world.outside.delete(world.key);
+    await one.start('e');
+    expect(await one.commit('e', 'e', undefined, { ttl: 'keep' })).toBe('committed');
+    expect(await ttl()).toBeUndefined();
+  });
+
+  it('is told to others as a saved change of its node', async () => {
+    const { one, world } = scene;
+    const store = world.stores[1]!;
+    const changes: unknown[] = [];
+    store.on('saved', ({ credentials, origin }) => changes.push([credentials, origin]));
+    await store.ready();
+    await store.load();
+    await one.start('a');
+    await one.commit('a', 'new', 'old');
+    await eventually(() => expect(changes).toEqual([['new', { node: one.node }]]));
+  });
+});

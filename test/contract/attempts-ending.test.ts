@@ -1,0 +1,111 @@
+import { describe, expect, it } from 'vitest';
+
+import { deferred } from '../support/wait.js';
+import { backendOf, INTERVAL_MS, LEASE_MS, onBothBackends } from './attempts-world.js';
+
+onBothBackends('an attempt', (scene) => {
+  describe('renewing', () => {
+    it('prolongs the lease', async () => {
+      await scene.one.start('a', { leaseMs: 100 });
+      expect(await scene.one.renew('a')).toBe('held');
+      await scene.world.advance(101);
+      expect((await scene.two.start('b')).type).toBe('held');
+    });
+
+    it('tells whether another one has started, or it has ended', async () => {
+      await scene.one.start('a', { leaseMs: 1 });
+      await scene.world.advance(INTERVAL_MS + 1);
+      // Nobody has started meanwhile: it goes on.
+      expect(await scene.one.renew('a', 1)).toBe('held');
+      await scene.world.advance(2);
+      await scene.two.start('b');
+      expect(await scene.one.renew('a')).toBe('superseded');
+      await scene.two.end('b', 'failed');
+      expect(await scene.two.renew('b')).toBe('ended');
+    });
+
+    it('writes a lost record down anew', async () => {
+      await scene.one.start('a');
+      await scene.world.outside.flush();
+      expect(await scene.one.renew('a')).toBe('held');
+      expect(await scene.two.start('b')).toMatchObject({
+        type: 'held',
+        record: { id: 'a', node: scene.one.node, number: 7, outcome: 'running' },
+      });
+    });
+  });
+
+  describe('ending', () => {
+    it('said twice is said once', async () => {
+      await scene.one.start('a');
+      await scene.one.end('a', 'failed', { failures: 2 });
+      await scene.one.end('a', 'failed', { failures: 2 });
+      await scene.world.advance(INTERVAL_MS + 1);
+      expect(await scene.two.start('b')).toMatchObject({ record: { number: 2, failures: 2 } });
+    });
+
+    it('does nothing to what came later, or was stored', async () => {
+      await scene.one.start('a', { leaseMs: 1 });
+      await scene.world.advance(INTERVAL_MS + 1);
+      await scene.two.start('b');
+      await scene.one.end('a', 'fatal');
+      expect(await scene.two.renew('b')).toBe('held');
+      await scene.two.commit('b', 'new', 'old');
+      await scene.two.end('b', 'fatal');
+      await scene.world.advance(INTERVAL_MS + 1);
+      expect((await scene.one.start('c')).type).toBe('started');
+    });
+
+    it('tells all who watch', async () => {
+      await scene.one.start('a');
+      const { promise: told, resolve } = deferred();
+      const store = scene.world.stores[2]!;
+      const watch = backendOf(scene.world, 2).watch(scene.world.key, 1_000, {
+        hint: (hint) => {
+          if (hint.type === 'attempt') resolve();
+        },
+        feed: ({ link }) => {
+          if (link === 'live') void scene.one.end('a', 'failed');
+        },
+        poll: () => true,
+      });
+      await told;
+      watch.stop();
+      await store.close();
+    });
+  });
+
+  describe('absolving', () => {
+    it('takes back that an attempt failed for good, and no other', async () => {
+      await scene.one.start('a');
+      await scene.one.end('a', 'fatal', { failures: 4, pauseMs: LEASE_MS });
+      await scene.two.absolve('other');
+      expect((await scene.two.start('b')).type).toBe('fatal');
+      await scene.two.absolve('a');
+      await scene.two.absolve('a');
+      expect(await scene.two.start('b')).toMatchObject({
+        type: 'started',
+        record: { failures: 0 },
+      });
+    });
+
+    it('does not touch an attempt that failed in another way, or runs', async () => {
+      await scene.one.start('a');
+      await scene.two.absolve('a');
+      expect(await scene.one.renew('a')).toBe('held');
+      await scene.one.end('a', 'failed', { pauseMs: LEASE_MS });
+      await scene.two.absolve('a');
+      expect((await scene.two.start('b')).type).toBe('early');
+    });
+
+    it('forgets a clear, but only while something is stored', async () => {
+      await scene.world.stores[0]!.clear();
+      await scene.one.absolve('');
+      expect((await scene.one.start('a')).type).toBe('cleared');
+      await scene.world.outside.set(scene.world.key, 'new');
+      await scene.one.absolve('');
+      await scene.world.outside.delete(scene.world.key);
+      expect((await scene.one.start('a')).type).toBe('started');
+    });
+  });
+});

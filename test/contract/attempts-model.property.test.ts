@@ -1,0 +1,197 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import type { AttemptRecord, EndAttempt } from '../../src/attempts.js';
+import { CLEARED_MS } from '../../src/attempts.js';
+import { startRedis } from '../support/redis.js';
+import type { RedisServer } from '../support/redis-server/index.js';
+import {
+  forgetBlanks,
+  type AttemptWorld,
+  memoryWorld,
+  redisWorld,
+  speaker,
+} from './attempts-world.js';
+
+/** Over by the next verb, or not before the end of the test: where in between does not matter to the rules. */
+const SHORT_MS = 1;
+const LONG_MS = 600_000;
+const STRIDE_MS = 3;
+const END = 2e12;
+
+/** Says something to one of the worlds; what it answers must be the same in both. */
+interface Verb {
+  readonly say: (world: AttemptWorld) => Promise<unknown>;
+  readonly toString: () => string;
+}
+
+const node = fc.nat({ max: 1 });
+const id = fc.constantFrom('a', 'a', 'b', 'c');
+const ms = fc.constantFrom(SHORT_MS, SHORT_MS, LONG_MS);
+const bytes = fc.constantFrom('x', 'y', '');
+const endsAt = fc.constantFrom(undefined, END, END + 1_000, END + 2_000.5);
+const outcome = fc.constantFrom<EndAttempt['outcome'][]>(
+  'unchanged',
+  'needless',
+  'failed',
+  'fatal',
+  'fatal',
+  'unanswered',
+  'discarded',
+);
+const garbage = fc.constantFrom('', 'null', '[1]', '{"id":"a"}', 'x');
+
+const verb = <A>(
+  name: string,
+  args: fc.Arbitrary<A>,
+  say: (world: AttemptWorld, args: A) => Promise<unknown>,
+): fc.Arbitrary<Verb> =>
+  args.map((given) => ({
+    say: (world) => say(world, given),
+    toString: () => `${name}(${JSON.stringify(given)})`,
+  }));
+
+const start = verb(
+  'start',
+  fc.record({
+    node,
+    id,
+    leaseMs: ms,
+    minIntervalMs: ms,
+    endsAt,
+    although: fc.constantFrom(undefined, undefined, 'cleared' as const),
+  }),
+  (world, { node: which, id: name, ...more }) => speaker(world, which).start(name, more),
+);
+const renew = verb('renew', fc.tuple(node, id, ms), (world, [which, name, leaseMs]) =>
+  speaker(world, which).renew(name, leaseMs),
+);
+const commit = verb(
+  'commit',
+  fc.record({
+    node,
+    id,
+    bytes,
+    // Mostly what is there, or else there would be nothing but conflicts.
+    expected: fc.constantFrom('stored', 'stored', 'z', undefined),
+    evicted: fc.boolean(),
+    due: fc.constantFrom(undefined, -10, LONG_MS),
+    agoMs: fc.constantFrom(0, 0, 0, CLEARED_MS),
+    pauseMs: ms,
+    failures: fc.nat({ max: 3 }),
+  }),
+  async (world, { node: which, id: name, bytes: text, expected, due, agoMs, ...more }) => {
+    const held = (await world.outside.get(world.key)) ?? 'x';
+    const now = await world.now();
+    return speaker(world, which).commit(name, text, expected === 'stored' ? held : expected, {
+      ...more,
+      startedAt: now - agoMs,
+      expectedTtlEnd: due === undefined ? undefined : now + due,
+    });
+  },
+);
+const end = verb(
+  'end',
+  fc.record({ node, id, outcome, pauseMs: ms, endsAt, failures: fc.nat({ max: 3 }) }),
+  (world, { node: which, id: name, outcome: how, ...more }) =>
+    speaker(world, which).end(name, how, more),
+);
+const absolve = verb('absolve', fc.tuple(node, id), (world, [which, name]) =>
+  speaker(world, which).absolve(name),
+);
+const outside: readonly fc.Arbitrary<Verb>[] = [
+  verb('set', bytes, (world, text) => world.outside.set(world.key, text)),
+  verb('delete', fc.constant(null), (world) => world.outside.delete(world.key)),
+  verb('clear', fc.constant(null), (world) => world.stores[2]!.clear().then(() => undefined)),
+  verb('flush', fc.constant(null), (world) => world.outside.flush()),
+  verb('lose the record', fc.constant(null), (world) => world.outside.delete(world.recordKey)),
+  verb('spoil the record', garbage, (world, text) => world.outside.set(world.recordKey, text)),
+];
+const verbs = fc.array(
+  fc.oneof(
+    { weight: 6, arbitrary: start },
+    { weight: 2, arbitrary: renew },
+    { weight: 5, arbitrary: commit },
+    { weight: 4, arbitrary: end },
+    { weight: 1, arbitrary: absolve },
+    ...outside.map((arbitrary) => ({ weight: 1, arbitrary })),
+  ),
+  { minLength: 5, maxLength: 25 },
+);
+
+/** What is the same in both worlds: neither names of nodes nor instants. */
+function essence(world: AttemptWorld, answer: unknown): unknown {
+  if (typeof answer !== 'object' || answer === null) return answer;
+  const { record, leftMs, ...rest } = answer as {
+    readonly record?: AttemptRecord;
+    readonly leftMs?: number;
+  };
+  return {
+    ...rest,
+    left: leftMs === undefined ? undefined : leftMs > LONG_MS / 2,
+    record: record && recordEssence(world, record),
+  };
+}
+
+function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
+  const { startedAt, leaseEndsAt, notBefore, node: name, ...rest } = record;
+  const far = (instant: number): boolean => instant > startedAt + LONG_MS / 2;
+  const nodes = [0, 1].map((which) => speaker(world, which).node);
+  return JSON.parse(
+    JSON.stringify({
+      ...rest,
+      node: nodes.indexOf(name),
+      lease: leaseEndsAt === 0 ? 'none' : far(leaseEndsAt),
+      pause: notBefore === 0 ? 'none' : far(notBefore),
+    }),
+  ) as unknown;
+}
+
+async function kept(world: AttemptWorld): Promise<unknown> {
+  const text = await world.outside.get(world.recordKey);
+  const value = await world.outside.get(world.key);
+  if (text?.startsWith('{"') !== true || text === '{"id":"a"}') return { text, value };
+  return { value, record: recordEssence(world, JSON.parse(text) as AttemptRecord) };
+}
+
+describe('the scripts of Redis and the memory', () => {
+  let server: RedisServer;
+  let redis: AttemptWorld;
+
+  beforeAll(async () => {
+    server = await startRedis();
+    redis = await redisWorld(server);
+  });
+  afterAll(async () => {
+    await redis.close();
+    await server.stop();
+  });
+
+  it('give the same answers, and keep the same, whatever is said to them', async () => {
+    const seen = new Map<string, number>();
+    await fc.assert(
+      fc.asyncProperty(verbs, async (said) => {
+        const memory = await memoryWorld();
+        await redis.outside.flush();
+        forgetBlanks(redis);
+        for (const one of said) {
+          const [expected, actual] = await Promise.all(
+            [memory, redis].map(async (world) => essence(world, await one.say(world))),
+          );
+          expect(actual).toEqual(expected);
+          const [before, after] = await Promise.all([memory, redis].map(kept));
+          expect(after).toEqual(before);
+          await Promise.all([memory, redis].map((world) => world.advance(STRIDE_MS)));
+          const type =
+            typeof actual === 'string' ? actual : (actual as { type?: string } | undefined)?.type;
+          if (type !== undefined) seen.set(type, (seen.get(type) ?? 0) + 1);
+        }
+        await memory.close();
+      }),
+      { numRuns: 100 },
+    );
+    // Proves nothing about an answer that never came.
+    const all = 'started held early fatal cleared superseded ended committed conflict'.split(' ');
+    expect([...seen.keys()].sort()).toEqual(all.sort());
+  });
+});

@@ -1,0 +1,147 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+
+import { slotOf } from '../../src/redis/redis-keys.js';
+import { makeCanary } from '../integration/canary.js';
+import { useCleanup } from '../support/cleanup.js';
+import { recordMonitor } from '../support/command-counter.js';
+import { connect, disconnect, startRedis, uniquePrefix } from '../support/redis.js';
+import type { RedisServer } from '../support/redis-server/index.js';
+import { type AttemptWorld, INTERVAL_MS, redisWorld, speaker } from './attempts-world.js';
+
+let server: RedisServer;
+beforeAll(async () => {
+  server = await startRedis();
+});
+afterAll(() => server.stop());
+
+const { track } = useCleanup();
+const open = async (key?: string): Promise<AttemptWorld> =>
+  track(await redisWorld(server, key), (world) => world.close());
+
+/** Every verb, with every outcome that writes something. */
+async function everything(world: AttemptWorld, old: string, brought: string): Promise<void> {
+  const one = speaker(world);
+  await world.stores[1]!.clear();
+  await world.outside.set(world.key, old);
+  await one.start('a');
+  await one.renew('a');
+  await one.commit('a', brought, `${old} no more`);
+  await one.end('a', 'fatal', { endsAt: 2e12, problem: 'invalid_grant' });
+  await one.absolve('a');
+  await world.advance(INTERVAL_MS + 1);
+  await one.start('b');
+  await one.commit('b', brought, old);
+}
+
+describe('what attempts keep in Redis', () => {
+  const prefix = uniquePrefix('slot');
+
+  it.each([
+    `${prefix}plain`,
+    `${prefix}t:{42}:x`,
+    `${prefix}a}b`,
+    `${prefix}foo{}bar`,
+    `${prefix}{a}{b}`,
+    't:{42}:x',
+    'a}b',
+    'foo{}bar',
+  ])('for %j lies in its slot, under our prefix, and ends', async (key) => {
+    const world = await open(key);
+    await world.outside.flush();
+    const recording = await recordMonitor(server);
+    await everything(world, 'old', 'new');
+    const lines = await recording.stop();
+    const scripts = lines.filter(({ args }) => /^eval(sha)?$/i.test(args[0] ?? ''));
+    expect(scripts.length).toBeGreaterThanOrEqual(7);
+    for (const { args } of scripts) {
+      const keys = args.slice(3, 3 + Number(args[2]));
+      expect(keys.length).toBeGreaterThanOrEqual(3);
+      for (const one of keys) {
+        expect(slotOf(one)).toBe(slotOf(key));
+        if (one !== key) expect(one).toMatch(/^credstream:(attempt|cleared|stage):\{/);
+      }
+    }
+    const admin = track(connect(server), disconnect);
+    const left = (await admin.keys('*')).filter((one) => one !== key);
+    expect(left.map((one) => one.split(':')[1])).toEqual(['attempt']);
+    for (const one of left) {
+      const ttl = await admin.pttl(one);
+      expect(ttl).toBeGreaterThan(3_500_000);
+      expect(ttl).toBeLessThanOrEqual(3_600_000);
+    }
+    expect(await admin.get(key)).toBe('new');
+  });
+
+  it('shows no secret but in the value and in the staged copy', async () => {
+    const world = await open();
+    const [before, after] = [makeCanary(), makeCanary()];
+    for (const one of [before, after]) one.alsoDigestsOf(one.text);
+    const recording = await recordMonitor(server);
+    const announced: string[] = [];
+    const listener = track(connect(server), disconnect);
+    listener.on('pmessage', (_pattern, _channel, message) => announced.push(message));
+    await listener.psubscribe('*');
+    await everything(world, before.text, after.text);
+    const record = await world.outside.get(world.recordKey);
+    const lines = await recording.stop();
+    const found = lines.filter(({ text }) => [before, after].some((one) => one.find(text).length));
+    const places = found.map(({ args }) => [args[0]?.toLowerCase(), args[1]?.split(':')[1]]);
+    // By the test itself, by the two staged copies, and inside the script.
+    expect(places).toHaveLength(4);
+    for (const { args } of found) {
+      expect(args[0]?.toLowerCase()).toBe('set');
+      expect(args[1] === world.key || args[1]?.startsWith('credstream:stage:')).toBe(true);
+    }
+    expect(record).toContain('"id":"b"');
+    expect(announced.some((message) => message.includes('"attempt"'))).toBe(true);
+    for (const one of [before, after]) expect(one.find([record, announced])).toEqual([]);
+  });
+
+  it('holds no staged copy after any outcome', async () => {
+    const world = await open();
+    const admin = track(connect(server), disconnect);
+    const one = speaker(world);
+    await world.outside.set(world.key, 'old');
+    await one.start('a');
+    for (const id of ['a', 'other']) {
+      await one.commit(id, 'new', 'else');
+      await one.commit(id, 'new', 'old');
+      await one.commit(id, 'new', 'old');
+    }
+    expect(await admin.keys('credstream:stage:*')).toEqual([]);
+  });
+});
+
+describe('another Redis type', () => {
+  it('at the key is a conflict, and is left alone', async () => {
+    const world = await open();
+    const admin = track(connect(server), disconnect);
+    await admin.rpush(world.key, 'a');
+    const one = speaker(world);
+    expect((await one.start('a')).type).toBe('started');
+    expect(await one.commit('a', 'new', undefined)).toBe('conflict');
+    expect(await one.commit('a', 'new', 'a')).toBe('conflict');
+    expect(await admin.type(world.key)).toBe('list');
+  });
+
+  it('in place of the record or of the mark does not matter', async () => {
+    const world = await open();
+    const admin = track(connect(server), disconnect);
+    const spoil = async (): Promise<void> => {
+      await admin.del(world.recordKey);
+      await admin.rpush(world.recordKey, 'a');
+    };
+    await admin.rpush(world.recordKey.replace('attempt', 'cleared'), 'a');
+    const one = speaker(world);
+    await spoil();
+    expect(await one.start('a')).toMatchObject({ type: 'started', record: { number: 1 } });
+    await spoil();
+    expect(await one.renew('a')).toBe('held');
+    await spoil();
+    await one.end('a', 'failed');
+    await spoil();
+    await one.absolve('a');
+    await admin.rpush(world.recordKey.replace('attempt', 'cleared'), 'a');
+    expect(await one.commit('a', 'new', undefined)).toBe('committed');
+  });
+});

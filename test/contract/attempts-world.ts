@@ -1,0 +1,255 @@
+import { createHash, randomUUID } from 'node:crypto';
+
+import type { Redis } from 'ioredis';
+
+import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
+
+import { CredentialMemory, MemoryCredentialStore, RedisCredentialStore } from 'credstream';
+import { VirtualClock } from 'credstream/testing';
+
+import type {
+  AttemptBackend,
+  CommitAttempt,
+  EndAttempt,
+  StartAttempt,
+} from '../../src/attempts.js';
+import { partsOf } from '../../src/backed-credential-store.js';
+import type { CredentialBackend } from '../../src/credential-backend.js';
+import { connect, disconnect, type RedisTarget, startRedis, uniqueKey } from '../support/redis.js';
+import type { RedisServer } from '../support/redis-server/index.js';
+import { eventually } from '../support/wait.js';
+
+export const LEASE_MS = 60_000;
+/** So short that a real server need not be waited for. */
+export const INTERVAL_MS = 10;
+
+type Store = MemoryCredentialStore<string> | RedisCredentialStore<string>;
+
+/** One credential, three nodes, and some other client that acts directly on what is stored. */
+export interface AttemptWorld {
+  readonly key: string;
+  readonly stores: readonly Store[];
+  readonly outside: {
+    get(key: string): Promise<string | undefined>;
+    set(key: string, value: string | Buffer, ttlMs?: number): Promise<void>;
+    delete(key: string): Promise<void>;
+    ttlMs(key: string): Promise<number | undefined>;
+    flush(): Promise<void>;
+  };
+  /** Where the record of the last attempt lies. */
+  readonly recordKey: string;
+  /** Lets time pass by the clock of the server. */
+  advance(ms: number): Promise<void>;
+  now(): Promise<number>;
+  close(): Promise<void>;
+}
+
+const codec = {
+  serialize: (text: string) => text,
+  deserialize: (bytes: Buffer) => bytes.toString(),
+};
+
+export async function memoryWorld(): Promise<AttemptWorld> {
+  const clock = new VirtualClock();
+  const memory = new CredentialMemory({ clock });
+  const key = uniqueKey();
+  const open = () => new MemoryCredentialStore<string>({ key, in: memory, ...codec });
+  const stores = [open(), open(), open()];
+  return {
+    key,
+    stores,
+    recordKey: `credstream:attempt:${key}`,
+    outside: {
+      get: async (at) => memory.get(at)?.toString(),
+      set: async (at, value, ttlMs) => {
+        memory.set(at, value, ttlMs === undefined ? {} : { ttlMs });
+      },
+      delete: async (at) => {
+        memory.delete(at);
+      },
+      ttlMs: async (at) => memory.ttlMs(at),
+      flush: async () => {
+        memory.flush();
+      },
+    },
+    advance: (ms) => clock.advance(ms),
+    now: async () => clock.now(),
+    close: async () => {
+      await Promise.all(stores.map((store) => store.close()));
+    },
+  };
+}
+
+/** @param key - on a server of one's own, because its data are flushed */
+export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promise<AttemptWorld> {
+  const clients: Redis[] = [];
+  const client = (): Redis => {
+    const one = connect(target);
+    clients.push(one);
+    return one;
+  };
+  const admin = client();
+  const open = () => new RedisCredentialStore<string>(client(), { key, ...codec });
+  const stores = [open(), open(), open()];
+  const now = async (): Promise<number> => {
+    const [seconds, micros] = await admin.time();
+    return Number(seconds) * 1000 + Math.floor(Number(micros) / 1000);
+  };
+  return {
+    key,
+    stores,
+    recordKey: `credstream:attempt:{${key}}:${key}`,
+    outside: {
+      get: async (at) => (await admin.getBuffer(at))?.toString(),
+      set: async (at, value, ttlMs) => {
+        await (ttlMs === undefined ? admin.set(at, value) : admin.set(at, value, 'PX', ttlMs));
+      },
+      delete: async (at) => {
+        await admin.del(at);
+      },
+      ttlMs: async (at) => {
+        const left = await admin.pttl(at);
+        return left < 0 ? undefined : left;
+      },
+      flush: async () => {
+        await admin.flushall();
+      },
+    },
+    advance: async (ms) => {
+      const target_ = (await now()) + ms;
+      await eventually(async () => (await now()) >= target_, { timeoutMs: ms + 5_000 });
+    },
+    now,
+    close: async () => {
+      await Promise.all(stores.map((store) => store.close()));
+      await Promise.all(clients.map(disconnect));
+    },
+  };
+}
+
+export function backendOf(world: AttemptWorld, node = 0): CredentialBackend {
+  const parts = partsOf(world.stores[node]!);
+  if (parts === undefined) throw new Error('a store of ours has parts');
+  return parts.backend;
+}
+
+/** What one node says, with everything filled in that a test does not care about. */
+export interface Speaker {
+  readonly backend: AttemptBackend;
+  readonly node: string;
+  start(id: string, more?: Partial<StartAttempt>): ReturnType<AttemptBackend['start']>;
+  renew(id: string, leaseMs?: number): ReturnType<AttemptBackend['renew']>;
+  commit(
+    id: string,
+    bytes: string,
+    expected: string | undefined,
+    more?: Partial<CommitAttempt>,
+  ): ReturnType<AttemptBackend['commit']>;
+  end(id: string, outcome: EndAttempt['outcome'], more?: Partial<EndAttempt>): Promise<void>;
+  absolve(id: string): Promise<void>;
+}
+
+/** Which attempts were told at their start that they are blank, as each node remembers of its own. */
+const blanks = new WeakMap<AttemptWorld, Set<string>>();
+
+/** For a world that begins anew. */
+export function forgetBlanks(world: AttemptWorld): void {
+  blanks.delete(world);
+}
+
+export function speaker(world: AttemptWorld, node = 0): Speaker {
+  const blank = blanks.get(world) ?? new Set<string>();
+  blanks.set(world, blank);
+  const { key } = world;
+  const { attempts: backend, node: name } = backendOf(world, node);
+  const common = { key, number: 7, failures: 0 };
+  return {
+    backend,
+    node: name,
+    start: async (id, more = {}) => {
+      const start = await backend.start({
+        key,
+        id,
+        leaseMs: LEASE_MS,
+        minIntervalMs: INTERVAL_MS,
+        endsAt: undefined,
+        although: undefined,
+        ...more,
+      });
+      if (start.type === 'started' && start.record.blank === true) blank.add(id);
+      return start;
+    },
+    renew: (id, leaseMs = LEASE_MS) =>
+      backend.renew({ ...common, id, leaseMs, blank: blank.has(id) }),
+    commit: async (id, bytes, expected, more = {}) =>
+      backend.commit({
+        ...common,
+        id,
+        bytes: Buffer.from(bytes),
+        ttl: 'none',
+        expected: expected === undefined ? 'absent' : { digest: sha1(expected) },
+        expectedTtlEnd: undefined,
+        evicted: false,
+        blank: blank.has(id),
+        startedAt: await world.now(),
+        pauseMs: 0,
+        ...more,
+      }),
+    end: (id, outcome, more = {}) =>
+      backend.end({
+        ...common,
+        id,
+        outcome,
+        pauseMs: 0,
+        endsAt: undefined,
+        problem: undefined,
+        ...more,
+      }),
+    absolve: (id) => backend.absolve({ key, id }),
+  };
+}
+
+export function sha1(text: string): string {
+  return createHash('sha1').update(text).digest('hex');
+}
+
+export const newId = (): string => randomUUID();
+
+/** What a test has at hand: a fresh credential, of which `old` is stored, and two nodes that speak. */
+export interface AttemptScene {
+  readonly world: AttemptWorld;
+  readonly one: Speaker;
+  readonly two: Speaker;
+}
+
+/** Runs the same tests on both backends. */
+export function onBothBackends(title: string, body: (scene: AttemptScene) => void): void {
+  let server: RedisServer;
+  let now: AttemptScene;
+  beforeAll(async () => {
+    server = await startRedis();
+  });
+  afterAll(() => server.stop());
+  describe.each([
+    { place: 'a memory', open: () => memoryWorld() },
+    { place: 'Redis', open: () => redisWorld(server) },
+  ])(`${title} in $place`, ({ open }) => {
+    beforeEach(async () => {
+      const world = await open();
+      now = { world, one: speaker(world, 0), two: speaker(world, 1) };
+      await world.outside.set(world.key, 'old');
+    });
+    afterEach(() => now.world.close());
+    body({
+      get world() {
+        return now.world;
+      },
+      get one() {
+        return now.one;
+      },
+      get two() {
+        return now.two;
+      },
+    });
+  });
+}

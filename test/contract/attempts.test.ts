@@ -1,0 +1,216 @@
+import { expect, it } from 'vitest';
+
+import { INTERVAL_MS, LEASE_MS, newId, onBothBackends, speaker } from './attempts-world.js';
+
+onBothBackends('starting an attempt', (scene) => {
+  it('is granted to one of many who ask at once', async () => {
+    const three = speaker(scene.world, 2);
+    const asking = [scene.one, scene.two, three].flatMap((node) =>
+      Array.from({ length: 10 }, () => node.start(newId())),
+    );
+    const answers = await Promise.all(asking);
+    const types = answers.map(({ type }) => type);
+    expect(types.filter((type) => type === 'started')).toHaveLength(1);
+    expect(types.filter((type) => type === 'held')).toHaveLength(29);
+  });
+
+  it('writes down who, when, for how long and about what', async () => {
+    const before = await scene.world.now();
+    const start = await scene.two.start('a', { endsAt: 2e12 + 0.5, leaseMs: 1_234 });
+    const after = await scene.world.now();
+    expect(start).toMatchObject({
+      type: 'started',
+      record: {
+        id: 'a',
+        node: scene.two.node,
+        number: 1,
+        outcome: 'running',
+        failures: 0,
+        endsAt: '2000000000000.5',
+      },
+    });
+    if (start.type !== 'started') return;
+    const { startedAt, leaseEndsAt, notBefore, inDoubt } = start.record;
+    expect(startedAt).toBeGreaterThanOrEqual(before);
+    expect(startedAt).toBeLessThanOrEqual(after);
+    expect([leaseEndsAt - startedAt, notBefore - startedAt]).toEqual([1_234, INTERVAL_MS]);
+    expect(inDoubt).toBeUndefined();
+  });
+
+  it('said twice is said once, and prolongs the lease', async () => {
+    const first = await scene.one.start('a');
+    const second = await scene.one.start('a', { leaseMs: 2 * LEASE_MS });
+    expect(second.type).toBe('started');
+    if (first.type !== 'started' || second.type !== 'started') return;
+    const { leaseEndsAt, ...same } = second.record;
+    expect(leaseEndsAt).toBeGreaterThanOrEqual(first.record.leaseEndsAt + LEASE_MS);
+    expect({ ...first.record, leaseEndsAt: 0 }).toEqual({ ...same, leaseEndsAt: 0 });
+  });
+
+  it('said again after it ended does not begin anew', async () => {
+    await scene.one.start('a');
+    await scene.one.end('a', 'failed');
+    expect(await scene.one.start('a')).toMatchObject({
+      type: 'started',
+      record: { outcome: 'failed' },
+    });
+    await scene.world.advance(INTERVAL_MS + 1);
+    expect(await scene.two.start('b')).toMatchObject({ type: 'started', record: { number: 2 } });
+  });
+
+  it('is held until the lease ends', async () => {
+    await scene.one.start('a', { leaseMs: 200 });
+    const held = await scene.two.start('b');
+    expect(held).toMatchObject({ type: 'held', record: { id: 'a', node: scene.one.node } });
+    if (held.type !== 'held') return;
+    expect(held.leftMs).toBeGreaterThan(0);
+    expect(held.leftMs).toBeLessThanOrEqual(200);
+    await scene.world.advance(held.leftMs + 1);
+    expect(await scene.two.start('b')).toMatchObject({
+      type: 'started',
+      record: { id: 'b', number: 2, inDoubt: true },
+    });
+  });
+
+  it('keeps its doubt when it is said again', async () => {
+    await scene.one.start('a', { leaseMs: 1 });
+    await scene.world.advance(INTERVAL_MS + 1);
+    await scene.two.start('b');
+    expect(await scene.two.start('b')).toMatchObject({
+      type: 'started',
+      record: { inDoubt: true },
+    });
+  });
+
+  it.each([
+    ['unanswered', true],
+    ['failed', undefined],
+    ['unchanged', undefined],
+    ['needless', undefined],
+    ['discarded', undefined],
+  ] as const)('after one that ended as %s is in doubt: %s', async (outcome, inDoubt) => {
+    await scene.one.start('a');
+    await scene.one.end('a', outcome);
+    await scene.world.advance(INTERVAL_MS + 1);
+    const start = await scene.two.start('b');
+    expect(start.type).toBe('started');
+    if (start.type === 'started') expect(start.record.inDoubt).toBe(inDoubt);
+  });
+
+  it('stays in doubt while attempts fail, because nobody knows more than before', async () => {
+    await scene.one.start('a');
+    await scene.one.end('a', 'unanswered');
+    for (const id of ['b', 'c']) {
+      await scene.world.advance(INTERVAL_MS + 1);
+      expect(await scene.two.start(id)).toMatchObject({ record: { id, inDoubt: true } });
+      await scene.two.end(id, 'failed');
+    }
+    await scene.world.advance(INTERVAL_MS + 1);
+    await scene.one.start('d');
+    await scene.one.commit('d', 'new', 'old');
+    await scene.world.advance(INTERVAL_MS + 1);
+    const start = await scene.two.start('e');
+    if (start.type === 'started') expect(start.record.inDoubt).toBeUndefined();
+    expect(start.type).toBe('started');
+  });
+
+  it('is too early before the shortest interval, and before the pause of a failure is over', async () => {
+    await scene.one.start('a', { minIntervalMs: 300 });
+    await scene.one.end('a', 'needless', { pauseMs: 100 });
+    const early = await scene.two.start('b');
+    expect(early.type).toBe('early');
+    if (early.type !== 'early') return;
+    expect(early.leftMs).toBeGreaterThan(0);
+    expect(early.leftMs).toBeLessThanOrEqual(100);
+    await scene.world.advance(early.leftMs);
+    expect((await scene.two.start('b')).type).toBe('started');
+  });
+
+  it('counts on, and hands on how often it failed', async () => {
+    await scene.one.start('a');
+    await scene.one.end('a', 'failed', { failures: 3 });
+    await scene.world.advance(INTERVAL_MS + 1);
+    expect(await scene.two.start('b')).toMatchObject({ record: { number: 2, failures: 3 } });
+  });
+
+  it('is refused for good when it failed for good, for the same end and not for another', async () => {
+    const end = 2e12;
+    await scene.one.start('a', { endsAt: end });
+    await scene.one.end('a', 'fatal', { endsAt: end, problem: 'invalid_grant', failures: 1 });
+    await scene.world.advance(INTERVAL_MS + 1);
+    for (const endsAt of [end, end - 1_000, end + 1_000]) {
+      expect(await scene.two.start(newId(), { endsAt })).toMatchObject({
+        type: 'fatal',
+        leftMs: 0,
+        record: { id: 'a', node: scene.one.node, problem: 'invalid_grant', endsAt: String(end) },
+      });
+    }
+    expect((await scene.two.start('b', { endsAt: end + 1_001 })).type).toBe('started');
+  });
+
+  it('is refused for good for none, when what failed had no end', async () => {
+    await scene.one.start('a');
+    await scene.one.end('a', 'fatal');
+    await scene.world.advance(INTERVAL_MS + 1);
+    expect((await scene.two.start('b')).type).toBe('fatal');
+    expect((await scene.two.start('c', { endsAt: 2e12 })).type).toBe('started');
+  });
+
+  it('is refused for good where nothing is stored any more: nobody has saved anything new', async () => {
+    await scene.one.start('a', { endsAt: 2e12 });
+    await scene.one.end('a', 'fatal', { endsAt: 2e12 });
+    await scene.world.outside.delete(scene.world.key);
+    await scene.world.advance(INTERVAL_MS + 1);
+    expect((await scene.two.start('b')).type).toBe('fatal');
+  });
+
+  it('is refused where it was cleared on purpose, unless that is wanted', async () => {
+    await scene.world.stores[0]!.clear();
+    expect(await scene.two.start('a')).toEqual({ type: 'cleared' });
+    expect((await scene.two.start('a', { although: 'cleared' })).type).toBe('started');
+    await scene.two.end('a', 'failed');
+    await scene.world.advance(INTERVAL_MS + 1);
+    // Who started took the mark away.
+    expect((await scene.one.start('b')).type).toBe('started');
+  });
+
+  it('is not refused because of an old clear while something is stored, be it empty', async () => {
+    await scene.world.stores[0]!.clear();
+    await scene.world.outside.set(scene.world.key, '');
+    expect((await scene.one.start('a')).type).toBe('started');
+    await scene.one.end('a', 'failed');
+    await scene.world.outside.delete(scene.world.key);
+    await scene.world.advance(INTERVAL_MS + 1);
+    expect((await scene.one.start('b')).type).toBe('started');
+  });
+
+  it('sees a clear before it sees that it is too early', async () => {
+    await scene.one.start('a');
+    await scene.one.end('a', 'failed', { pauseMs: LEASE_MS });
+    await scene.world.stores[0]!.clear();
+    expect((await scene.two.start('b')).type).toBe('cleared');
+  });
+
+  it('sees no clear where the data were lost', async () => {
+    await scene.world.outside.flush();
+    expect((await scene.one.start('a')).type).toBe('started');
+  });
+
+  it.each(['', 'garbage', '5', 'null', '[]', '{}', '{"id":"a"}', '{"id":7,"outcome":"running"}'])(
+    'does not mind %j in place of a record',
+    async (garbage) => {
+      for (const act of [
+        () => scene.one.start('a'),
+        () => scene.one.renew('a'),
+        () => scene.one.end('a', 'failed'),
+        () => scene.one.commit('a', 'new', 'old'),
+        () => scene.one.absolve('a'),
+      ]) {
+        await scene.world.outside.set(scene.world.recordKey, garbage);
+        await act();
+      }
+      await scene.world.outside.set(scene.world.recordKey, garbage);
+      expect(await scene.two.start('b')).toMatchObject({ type: 'started', record: { number: 1 } });
+    },
+  );
+});

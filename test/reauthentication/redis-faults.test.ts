@@ -1,0 +1,151 @@
+import { describe, expect, it } from 'vitest';
+
+import {
+  COMMIT_ATTEMPT,
+  END_ATTEMPT,
+  RENEW_ATTEMPT,
+  START_ATTEMPT,
+} from '../../src/redis/attempt-scripts.js';
+import type { TcpProxy } from '../support/tcp-proxy.js';
+import { deferred, eventually } from '../support/wait.js';
+import { type Scene, useCluster } from './support/cluster.js';
+import { whoIsAt } from './support/remote-node.js';
+
+const cluster = useCluster();
+
+async function expectOneRefresh(scene: Scene): Promise<void> {
+  await eventually(async () => {
+    const stored = await scene.stored();
+    expect(stored).toBeDefined();
+    expect(stored).not.toEqual(scene.first);
+  });
+  await scene.agree((await scene.stored())!.accessToken);
+  await Promise.all(scene.nodes.map((node) => node.isIn('idle')));
+  const { calls, revoked } = await cluster.provider.report();
+  expect(calls.map(({ outcome }) => outcome)).toEqual(['granted']);
+  expect(revoked).toBe(0);
+  const looks = await Promise.all(scene.nodes.map((node) => node.look()));
+  expect(looks.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
+  expect(scene.nodes.flatMap((node) => node.said('discarded'))).toEqual([]);
+  // Whoever was late has seen that there is nothing left to do.
+  expect(['committed', 'needless']).toContain((await scene.record())?.outcome);
+}
+
+describe('Redis loses all data while the holder is at the provider', () => {
+  it.each<[string, () => Promise<unknown>]>([
+    ['by FLUSHALL', () => cluster.admin.flushall()],
+    ['by a restart', () => cluster.redis.restart()],
+  ])('%s: the new credentials are stored, and everybody gets them', async (_how, lose) => {
+    const scene = await cluster.play(0, { gates: ['after'] });
+    const holder = await whoIsAt('after', scene.nodes);
+    await lose();
+    await holder.call({ does: 'pass' });
+    await expectOneRefresh(scene);
+    expect(holder.said('discarded')).toEqual([]);
+  });
+
+  it('and somebody takes the lease, who finds nothing to refresh with', async () => {
+    // So that no renewal brings the lease back before.
+    const scene = await cluster.play(3_600_000, {
+      gates: ['after'],
+      reauthenticator: { leaseMs: 9_000 },
+    });
+    const [holder, ...rest] = scene.nodes;
+    await holder!.call({ does: 'reject', times: 1 });
+    await holder!.says('gate');
+    await cluster.admin.flushall();
+    await eventually(async () => {
+      for (const node of rest) expect((await node.look()).stored).toBe('absent');
+    });
+    const asking = rest.map((node) => node.call({ does: 'get' }));
+    await Promise.any(rest.map((node) => node.says('failure', ({ fatal }) => !fatal)));
+    await holder!.call({ does: 'pass' });
+    await expectOneRefresh(scene);
+    expect(holder!.said('discarded')).toEqual([]);
+    const { accessToken: token } = (await scene.stored())!;
+    expect(await Promise.all(asking)).toEqual(rest.map(() => ({ token })));
+  });
+
+  it('and has been back for a while, so that everybody knows, before the answer comes', async () => {
+    const scene = await cluster.play(0, { gates: ['after'] });
+    const holder = await whoIsAt('after', scene.nodes);
+    await cluster.redis.restart();
+    await eventually(async () => {
+      for (const node of scene.nodes) {
+        const { link, stored } = await node.look();
+        expect([link, stored]).toEqual(['live', 'absent']);
+      }
+    });
+    // The lease comes back with its next renewal; from then on also those wait who ask for what is no longer there.
+    await eventually(async () => expect(await scene.record()).toMatchObject({ number: 1 }));
+    const asking = scene.nodes.map((node) => node.call({ does: 'get' }));
+    await holder.call({ does: 'pass' });
+    await expectOneRefresh(scene);
+    const { accessToken: token } = (await scene.stored())!;
+    expect(await Promise.all(asking)).toEqual(scene.nodes.map(() => ({ token })));
+  });
+});
+
+type Loss = 'with the link' | 'in silence';
+
+/** Lets the next run of a script through to Redis, and its answer get lost; resolves when it has run. */
+function loseAnswer(network: TcpProxy, sha: string, how: Loss): Promise<unknown> {
+  if (how === 'with the link') return network.cutAfter('toServer', sha);
+  const lost = deferred();
+  const stop = network.onData('toServer', (chunk, link) => {
+    if (!chunk.toString('latin1').includes(sha)) return undefined;
+    stop();
+    network.pause('toClient', { select: ({ id }) => id === link.id });
+    lost.resolve();
+    return undefined;
+  });
+  return lost.promise;
+}
+
+describe.each<Loss>(['with the link', 'in silence'])('an answer gets lost %s', (how) => {
+  it.each([
+    ['lease', START_ATTEMPT],
+    ['commit', COMMIT_ATTEMPT],
+  ])('that of the %s: one refresh all the same, and its result is seen', async (_of, script) => {
+    await cluster.admin.script('LOAD', script.text);
+    const network = await cluster.proxy();
+    const lost = loseAnswer(network, script.sha, how);
+    const scene = await cluster.play(0, { redisUrl: network.url });
+    await lost;
+    await expectOneRefresh(scene);
+  });
+
+  it('that of a renewal: the lease is kept, and nobody takes over', async () => {
+    await cluster.admin.script('LOAD', RENEW_ATTEMPT.text);
+    const network = await cluster.proxy();
+    const scene = await cluster.play(0, { redisUrl: network.url, gates: ['after'] });
+    const holder = await whoIsAt('after', scene.nodes);
+    const { leaseEndsAt } = (await scene.record())!;
+    await loseAnswer(network, RENEW_ATTEMPT.sha, how);
+    // Past the end of the lease that it had then; only later renewals can bring that about.
+    await eventually(() => expect(Date.now()).toBeGreaterThan(leaseEndsAt + 1_000));
+    expect(await scene.record()).toMatchObject({ number: 1, outcome: 'running' });
+    await holder.call({ does: 'pass' });
+    await expectOneRefresh(scene);
+  });
+
+  it('that of an end: the failure counts once, and the next attempt comes when it is due', async () => {
+    const { provider } = cluster;
+    await cluster.admin.script('LOAD', END_ATTEMPT.text);
+    await provider.behave('down');
+    const network = await cluster.proxy();
+    const lost = loseAnswer(network, END_ATTEMPT.sha, how);
+    const scene = await cluster.play(0, { redisUrl: network.url });
+    await lost;
+    expect(await scene.record()).toMatchObject({ number: 1, failures: 1, outcome: 'failed' });
+    await provider.behave('normal');
+    await eventually(async () => expect(await scene.stored()).not.toEqual(scene.first));
+    await scene.agree((await scene.stored())!.accessToken);
+    const { calls } = await provider.report();
+    const outcomes = calls.map(({ outcome }) => outcome);
+    expect(outcomes.at(-1)).toBe('granted');
+    expect(outcomes.slice(0, -1).every((outcome) => outcome === 'down')).toBe(true);
+    const { failures, outcome } = (await scene.record())!;
+    expect([failures, ['committed', 'needless'].includes(outcome)]).toEqual([0, true]);
+  });
+});

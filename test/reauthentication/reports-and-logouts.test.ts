@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+
+import { eventually } from '../support/wait.js';
+import { useCluster } from './support/cluster.js';
+import { type RemoteNode, whoIsAt } from './support/remote-node.js';
+
+const cluster = useCluster();
+const LONG_MS = 3_600_000;
+
+describe('a hundred reports that one token was refused', () => {
+  it('by use() and the answers of the provider, cause one refresh, and all go on with the new token', async () => {
+    const { provider } = cluster;
+    const scene = await cluster.play(LONG_MS);
+    await provider.tell('revoke-access');
+    const uses = scene.nodes.map((node) => node.call({ does: 'use', times: 25 }));
+    const statuses = (await Promise.all(uses)).flat();
+    expect(statuses).toEqual(Array(100).fill(200));
+    const { calls, revoked } = await provider.report();
+    expect(calls.map(({ outcome }) => outcome)).toEqual(['granted']);
+    expect(revoked).toBe(0);
+    await scene.agree((await scene.stored())!.accessToken);
+  });
+
+  it('by reject() cause one refresh, also when some come late', async () => {
+    const { provider } = cluster;
+    const scene = await cluster.play(LONG_MS);
+    const reports = scene.nodes.map((node) => node.call({ does: 'reject', times: 25 }));
+    const answers = await Promise.all(reports);
+    // At least the first was right; a slow process may have been handed the new token already, and rejected that.
+    expect(answers[0]!.current).toBe(25);
+    const calls = await eventually(async () => {
+      const report = await provider.report();
+      expect(report.calls.length).toBeGreaterThan(0);
+      return report.calls;
+    });
+    await eventually(async () => expect(await scene.stored()).not.toEqual(scene.first));
+    await scene.agree((await scene.stored())!.accessToken);
+    await Promise.all(scene.nodes.map((node) => node.isIn('idle')));
+    expect(calls).toHaveLength(1);
+  });
+});
+
+describe('a logout is not undone', () => {
+  /** Everybody asks, and nobody gets anything or calls the provider. */
+  async function expectLoggedOut(nodes: readonly RemoteNode[], calls: number): Promise<void> {
+    const answers = await Promise.all(
+      nodes.map((node) => node.call({ does: 'get', timeoutMs: 5_000 })),
+    );
+    for (const answer of answers)
+      expect(answer).toMatchObject({
+        error: { code: 'REAUTHENTICATION_FAILED', reason: 'cleared' },
+      });
+    expect((await cluster.provider.report()).calls).toHaveLength(calls);
+  }
+
+  async function startLate(key: string): Promise<RemoteNode> {
+    const late = await cluster.start();
+    cluster.track(late, (node) => node.stop());
+    await late.call({ does: 'open', settings: cluster.settings(key) });
+    return late;
+  }
+
+  it('by those that were there, nor by a process that starts afterwards and asks', async () => {
+    const scene = await cluster.play(LONG_MS);
+    expect(await scene.store.clear({ reason: 'logout' })).toBe(true);
+    await eventually(async () => {
+      for (const node of scene.nodes) expect((await node.look()).stored).toBe('absent');
+    });
+    await expectLoggedOut([...scene.nodes, await startLate(scene.key)], 0);
+    expect(await scene.stored()).toBeUndefined();
+  });
+
+  it('by the one that is calling the provider: its result is refused and handed over', async () => {
+    const scene = await cluster.play(0, { gates: ['after'] });
+    const holder = await whoIsAt('after', scene.nodes);
+    await scene.store.clear({ reason: 'logout' });
+    // Everybody wants credentials and waits.
+    const asking = scene.nodes.map((node) => node.call({ does: 'get', timeoutMs: 5_000 }));
+    await holder.call({ does: 'pass' });
+    const discarded = await holder.says('discarded');
+    expect(discarded.reason).toBe('cleared');
+    for (const answer of await Promise.all(asking))
+      expect(answer).toMatchObject({ error: { reason: 'cleared' } });
+    await expectLoggedOut([...scene.nodes, await startLate(scene.key)], 1);
+    expect(await scene.stored()).toBeUndefined();
+    // And after it somebody may log in again.
+    const { accessToken } = await scene.logIn();
+    await scene.agree(accessToken);
+  });
+
+  it('when there was nothing but an expired credential whose turn it was', async () => {
+    const { provider } = cluster;
+    await provider.behave('down');
+    const scene = await cluster.play(0);
+    await eventually(async () => expect((await provider.report()).calls.length).toBeGreaterThan(0));
+    await scene.store.clear();
+    await provider.behave('normal');
+    await Promise.all(
+      scene.nodes.map((node) =>
+        eventually(async () => expect((await node.look()).stored).toBe('absent')),
+      ),
+    );
+    const { length } = (await provider.report()).calls;
+    await expectLoggedOut(scene.nodes, length);
+    expect(await scene.stored()).toBeUndefined();
+  });
+});

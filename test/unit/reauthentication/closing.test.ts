@@ -1,0 +1,188 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { Reauthenticator } from 'credstream';
+
+import {
+  HOUR,
+  LEASE,
+  type Node,
+  type NodeOptions,
+  SPREAD,
+  type Token,
+  watch,
+  World,
+} from './world.js';
+
+let world: World;
+let node: Node;
+const rejections: unknown[] = [];
+const noted = (reason: unknown): void => {
+  rejections.push(reason);
+};
+beforeEach(() => process.on('unhandledRejection', noted));
+afterEach(async () => {
+  await world.close();
+  process.off('unhandledRejection', noted);
+  expect(rejections).toEqual([]);
+});
+
+const discarded: [token: string, reason: string][] = [];
+
+/** A node that is authenticating. */
+async function busy(options: NodeOptions = {}): Promise<void> {
+  discarded.length = 0;
+  world = new World({
+    onDiscarded: ({ token }: Token, reason) => discarded.push([token, reason]),
+    ...options,
+  });
+  await world.put('old', HOUR);
+  node = await world.node();
+  node.auth.reject(await node.auth.snapshot());
+  await world.clock.settle();
+  world.call(1);
+}
+
+describe('closing', () => {
+  it('at rest leaves nothing behind, and the store open', async () => {
+    world = new World();
+    await world.put('old', HOUR);
+    node = await world.node();
+    await node.auth.close();
+    await node.auth[Symbol.asyncDispose]();
+    expect(node.auth.state).toEqual({ type: 'closed' });
+    expect(await node.store.load()).toMatchObject({ token: 'old' });
+    expect(world.clock.pendingTimers).toBe(0);
+    await world.clock.advance(2 * HOUR);
+    expect(world.calls).toEqual([]);
+  });
+
+  it('lets what is under way finish, and stores it', async () => {
+    await busy();
+    const closed = watch(node.auth.close());
+    await world.clock.advance(9_999);
+    expect([closed.settled, world.call(1).request.signal.aborted]).toEqual([false, false]);
+    expect(node.auth.state.type).toBe('authenticating');
+    await world.answer(1, 'new', HOUR);
+    expect(closed.settled).toBe(true);
+    expect(world.stored).toBe('new');
+    expect(world.record).toMatchObject({ outcome: 'committed' });
+    expect(discarded).toEqual([]);
+  });
+
+  it('after drainMs aborts it and leaves the record, so that a successor knows of the doubt', async () => {
+    await busy({ drainMs: 1_000 });
+    const { request } = world.call(1);
+    const closed = watch(node.auth.close());
+    await world.clock.advance(999);
+    expect([closed.settled, request.signal.aborted]).toEqual([false, false]);
+    await world.clock.advance(1);
+    expect([closed.settled, request.signal.aborted]).toEqual([true, true]);
+    expect(world.record).toMatchObject({ outcome: 'running' });
+    await world.answer(1, 'late', HOUR);
+    expect(world.stored).toBe('old');
+    expect(discarded).toEqual([['late', 'closed']]);
+    const successor = await world.node();
+    successor.auth.reject(await successor.auth.snapshot());
+    await world.clock.advance(LEASE + SPREAD);
+    expect(world.call(2).request.inDoubt).toBe(true);
+    await world.answer(2, 'new', HOUR);
+  });
+
+  it('of the store closes what was built on it first, which may still store', async () => {
+    await busy();
+    const other = new Reauthenticator(node.store, { authenticate: () => ({ token: 'other' }) });
+    const closed = watch(node.store.close());
+    await world.clock.settle();
+    expect(other.state.type).toBe('closed');
+    expect(closed.settled).toBe(false);
+    await world.answer(1, 'new', HOUR);
+    expect(closed.settled).toBe(true);
+    expect(world.stored).toBe('new');
+    expect(node.auth.state.type).toBe('closed');
+    expect(() => new Reauthenticator(node.store, { authenticate: () => ({ token: 'x' }) })).toThrow(
+      expect.objectContaining({ code: 'CLOSED' }),
+    );
+  });
+
+  it('of the store does not wait for one that was closed before', async () => {
+    await busy({ drainMs: 1_000 });
+    const closing = node.auth.close();
+    await world.clock.advance(1_000);
+    await closing;
+    const closed = watch(node.store.close());
+    await world.clock.settle();
+    expect(closed.settled).toBe(true);
+  });
+
+  it('rejects who waits, and who comes after', async () => {
+    await busy();
+    const snapshot = (await world.person.read())!;
+    const asked = watch(node.auth.credentials());
+    const closing = node.auth.close();
+    await world.clock.settle();
+    expect(asked.error).toMatchObject({ code: 'CLOSED' });
+    for (const call of [
+      () => node.auth.credentials(),
+      () => node.auth.snapshot({ minValidityMs: 5 }),
+      () => node.auth.use(() => undefined),
+    ])
+      await expect(call()).rejects.toMatchObject({ code: 'CLOSED' });
+    expect(() => node.auth.reject(snapshot)).toThrow(expect.objectContaining({ code: 'CLOSED' }));
+    await world.answer(1, 'new', HOUR);
+    await closing;
+  });
+
+  it('gives back a lease that comes too late', async () => {
+    world = new World();
+    node = await world.node();
+    const asked = watch(node.auth.credentials());
+    await node.auth.close();
+    expect(asked.error).toMatchObject({ code: 'CLOSED' });
+    expect(world.calls).toEqual([]);
+    expect(world.record).toMatchObject({ outcome: 'needless' });
+  });
+
+  it.each([
+    ['waits for another holder', () => world.startAndDie('held', HOUR), undefined],
+    ['backs off', () => Promise.resolve(), new Error('provider down')],
+    ['has failed for good', () => Promise.resolve(), { error: 'invalid_grant' }],
+  ])('leaves no timer when it %s', async (_name, before, failure) => {
+    world = new World();
+    node = await world.node();
+    await before();
+    const asked = watch(node.auth.credentials());
+    await world.clock.settle();
+    if (failure !== undefined) await world.fail(1, failure);
+    await node.auth.close();
+    await world.clock.settle();
+    expect(asked.settled).toBe(true);
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+
+  it('leaves no timer when Redis cannot be asked, nor be told the result', async () => {
+    await busy({ drainMs: 0 });
+    const other = await world.node();
+    world.memory.disconnect();
+    const asked = watch(other.auth.credentials({ minValidityMs: HOUR }));
+    await world.answer(1, 'new', HOUR);
+    const closing = Promise.all([node.auth.close(), other.auth.close()]);
+    await world.clock.advance(0);
+    await closing;
+    expect(asked.settled).toBe(true);
+    expect(discarded).toEqual([['new', 'closed']]);
+    await world.clock.advance(120_000);
+    expect(world.clock.pendingTimers).toBe(0);
+    world.memory.reconnect();
+  });
+
+  it('completes the states, also for who comes late', async () => {
+    await busy();
+    const closing = node.auth.close();
+    await world.answer(1, 'new', HOUR);
+    await closing;
+    expect(node.states.at(-1)).toEqual({ type: 'closed' });
+    let completed = false;
+    node.auth.state$.subscribe({ complete: () => (completed = true) });
+    expect(completed).toBe(true);
+  });
+});

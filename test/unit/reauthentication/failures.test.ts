@@ -1,0 +1,249 @@
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { isCredstreamError, ReauthenticationError } from 'credstream';
+
+import { HOUR, type NodeOptions, watch, World } from './world.js';
+
+let world: World;
+afterEach(() => world.close());
+
+const down = new Error('provider down');
+const invalidGrant = Object.assign(new Error('refused'), { error: 'invalid_grant' });
+
+/** Nodes whose credentials have just become due. */
+async function due(nodes: number, options: NodeOptions = {}, random?: () => number) {
+  world = new World({ jitter: 0, ...options }, random);
+  await world.put('old', HOUR);
+  const made = await world.several(nodes);
+  await world.clock.advance(HOUR - 60_000);
+  return made;
+}
+
+describe('a failure that may pass', () => {
+  it('makes the whole cluster wait, twice as long each time', async () => {
+    const nodes = await due(3, { backOffMs: 1_000, maxBackOffMs: 4_000, leadMs: 60_000 });
+    for (const [n, pauseMs] of [1_000, 2_000, 4_000, 4_000].entries()) {
+      await world.fail(n + 1, down);
+      for (const { auth } of nodes)
+        expect(auth.state).toEqual({
+          type: 'backing-off',
+          attempt: n + 1,
+          failures: n + 1,
+          nextAt: world.clock.now() + pauseMs,
+          error: undefined,
+        });
+      await world.clock.advance(pauseMs - 1);
+      expect(world.calls).toHaveLength(n + 1);
+      await world.clock.advance(1);
+      expect(world.call(n + 2).request).toMatchObject({ attempt: n + 2, inDoubt: false });
+    }
+    await world.answer(5, 'new', HOUR);
+    expect(world.record).toMatchObject({ failures: 0, outcome: 'committed' });
+    for (const { auth } of nodes) expect(auth.state).toEqual({ type: 'idle' });
+  });
+
+  it('makes it wait up to half as long at random', async () => {
+    const [node] = await due(1, { backOffMs: 10_000 }, () => 0.5);
+    await world.fail(1, down);
+    expect(node!.auth.state).toMatchObject({ nextAt: world.clock.now() + 7_500 });
+    await world.put('new', HOUR);
+  });
+
+  it('clears nothing, and what is valid is still served', async () => {
+    const [node] = await due(2);
+    await world.fail(1, down);
+    expect(world.stored).toBe('old');
+    expect(await node!.auth.credentials()).toMatchObject({ token: 'old' });
+    await world.clock.advance(70_000);
+    const asked = watch(node!.auth.credentials());
+    await world.clock.settle();
+    expect(asked.settled).toBe(false);
+    expect(node!.store.state.type).toBe('expired');
+    await world.clock.advance(10_000);
+    await world.answer(world.calls.length, 'new', HOUR);
+    expect(asked.value).toMatchObject({ token: 'new' });
+  });
+
+  it('is told to onFailure, and to nobody else', async () => {
+    const told: unknown[] = [];
+    const nodes = await due(2, { onFailure: (error, fatal) => told.push([error, fatal]) });
+    await world.fail(1, down);
+    await world.clock.advance(1_000);
+    await world.fail(2, invalidGrant);
+    expect(told).toEqual([
+      [down, false],
+      [invalidGrant, true],
+    ]);
+    expect(nodes.flatMap(({ callbackErrors }) => callbackErrors)).toEqual([]);
+    await world.put('new', HOUR);
+  });
+
+  it('may be that the provider has nothing new', async () => {
+    const [node] = await due(2);
+    world.call(1).answer(node!.store.current!.credentials);
+    await world.clock.settle();
+    expect(world.record).toMatchObject({ outcome: 'unchanged', failures: 1 });
+    expect(node!.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
+    await world.clock.advance(999);
+    expect(world.calls).toHaveLength(1);
+    await world.clock.advance(1);
+    expect(world.call(2).request.inDoubt).toBe(false);
+    await world.answer(2, 'new', HOUR);
+    const counts = world.nodes.map(({ auth }) => auth.counts);
+    expect(counts.reduce((sum, { unchanged }) => sum + unchanged, 0)).toBe(1);
+  });
+
+  it('is not tried again sooner than minIntervalMs after the last try', async () => {
+    await due(2, { minIntervalMs: 20_000, backOffMs: 10 });
+    await world.clock.advance(5_000);
+    await world.fail(1, down);
+    await world.clock.advance(14_999);
+    expect(world.calls).toHaveLength(1);
+    await world.clock.advance(500);
+    await world.answer(2, 'new', 10_000);
+    await world.clock.advance(10_000);
+    // A token of ten seconds is due at once after five; the next try waits.
+    expect(world.calls).toHaveLength(2);
+    await world.clock.advance(10_500);
+    await world.answer(3, 'newer', HOUR);
+  });
+});
+
+describe('a failure for good', () => {
+  it('stops all nodes, also those that start later, until somebody saves new credentials', async () => {
+    const nodes = await due(2);
+    await world.fail(1, invalidGrant);
+    nodes.push(await world.node());
+    await world.clock.advance(120_000);
+    nodes.push(await world.node());
+    const node = nodes[world.calls[0]!.node]!;
+    for (const { auth } of nodes) {
+      expect(auth.state).toEqual({
+        type: 'failed',
+        attempt: 1,
+        node: world.record?.['node'],
+        problem: 'invalid_grant',
+      });
+      const error: unknown = await auth.credentials().catch((reason: unknown) => reason);
+      expect(error).toBeInstanceOf(ReauthenticationError);
+      expect(error).toMatchObject({ reason: 'fatal', problem: 'invalid_grant', retryable: false });
+      expect(isCredstreamError(error)).toBe(true);
+    }
+    expect(node.auth.counts).toMatchObject({ calls: 1, fatal: 1, failed: 0 });
+    await world.clock.advance(HOUR / 2);
+    expect(world.calls).toHaveLength(1);
+
+    await world.put('new', 2 * HOUR);
+    for (const { auth } of nodes) {
+      expect(auth.state).toEqual({ type: 'idle' });
+      expect(await auth.credentials()).toMatchObject({ token: 'new' });
+    }
+    await world.clock.advance(2 * HOUR - 60_000);
+    await world.answer(2, 'newer', HOUR);
+    expect(world.stored).toBe('newer');
+  });
+
+  it('serves what is still valid', async () => {
+    const [node] = await due(1);
+    await world.fail(1, invalidGrant);
+    expect(await node!.auth.credentials()).toMatchObject({ token: 'old' });
+    await expect(node!.auth.credentials({ minValidityMs: 60_001 })).rejects.toMatchObject({
+      reason: 'fatal',
+    });
+    await world.put('new', HOUR);
+  });
+
+  it('is over for credentials without an end, too, when new ones are saved', async () => {
+    world = new World();
+    await world.put('old');
+    const [node, other] = await world.several(2);
+    node!.auth.reject(await node!.auth.snapshot());
+    await world.clock.settle();
+    await world.fail(1, invalidGrant);
+    expect(node!.auth.state.type).toBe('failed');
+    other!.auth.reject(await other!.auth.snapshot());
+    await world.clock.settle();
+    expect(other!.auth.state.type).toBe('failed');
+    await world.put('new');
+    expect([node!.auth.state.type, other!.auth.state.type]).toEqual(['idle', 'idle']);
+    other!.auth.reject(await other!.auth.snapshot());
+    await world.clock.advance(1_000);
+    expect(world.call(2).request).toMatchObject({ cause: 'rejected', previous: { token: 'new' } });
+    await world.answer(2, 'newer');
+  });
+
+  it('stays one when the bytes go, until new ones are saved', async () => {
+    world = new World();
+    world.memory.set('k', JSON.stringify(world.token('old', 10_000)), { ttlMs: 30_000 });
+    const node = await world.node();
+    await world.clock.advance(5_000);
+    await world.fail(1, invalidGrant);
+    await world.clock.advance(60_000);
+    expect(node.store.state.type).toBe('expired');
+    const later = await world.node();
+    for (const { auth } of [node, later])
+      await expect(auth.credentials()).rejects.toMatchObject({ reason: 'fatal' });
+    expect(world.calls).toHaveLength(1);
+    expect(later.auth.state.type).toBe('failed');
+    await world.put('new', HOUR);
+    expect(later.auth.state.type).toBe('idle');
+  });
+
+  it.each(Array.from({ length: 9 }, (_, turns) => turns))(
+    'that was told about the credentials before does not stick to new ones %d turns later',
+    async (turns) => {
+      world = new World();
+      await world.put('old');
+      const [failing, late] = await world.several(2);
+      failing!.auth.reject(await failing!.auth.snapshot());
+      await world.clock.settle();
+      await world.fail(1, invalidGrant);
+      late!.auth.reject(await late!.auth.snapshot());
+      let left = turns;
+      const save = (): void => {
+        if (left === 0) world.memory.set('k', '{"token":"new"}');
+        else world.clock.nextTurn(save);
+        left -= 1;
+      };
+      save();
+      await world.clock.settle();
+      for (const { auth } of [failing!, late!]) {
+        expect(auth.state.type).toBe('idle');
+        expect(await auth.credentials()).toEqual({ token: 'new' });
+      }
+      late!.auth.reject(await late!.auth.snapshot());
+      await world.clock.advance(2_000);
+      await world.answer(2, 'newer');
+      expect(world.stored).toBe('newer');
+    },
+  );
+
+  it.each([
+    [
+      'throws',
+      () => {
+        throw down;
+      },
+      1,
+    ],
+    ['rejects', () => Promise.reject(down), 1],
+    ['returns something else than true', () => 'yes', 0],
+    ['resolves to true', () => Promise.resolve(true), 0],
+  ])('is not assumed when isFatal %s', async (_name, isFatal, errors) => {
+    const [node] = await due(1, { isFatal: isFatal as never });
+    await world.fail(1, invalidGrant);
+    expect(node!.auth.state.type).toBe('backing-off');
+    expect(node!.callbackErrors).toEqual(Array.from({ length: errors }, () => [down, 'isFatal']));
+    await world.put('new', HOUR);
+  });
+
+  it('is what isFatal says', async () => {
+    const [node] = await due(1, { isFatal: (error) => error === down });
+    await world.fail(1, invalidGrant);
+    expect(node!.auth.state.type).toBe('backing-off');
+    await world.clock.advance(1_000);
+    await world.fail(2, down);
+    expect(node!.auth.state).toMatchObject({ type: 'failed', attempt: 2, problem: undefined });
+    await world.put('new', HOUR);
+  });
+});

@@ -1,0 +1,237 @@
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { HOUR, type Node, type NodeOptions, watch, World } from './world.js';
+
+let world: World;
+let node: Node;
+afterEach(() => world.close());
+
+async function open(options: NodeOptions = {}, inMs: number | undefined = HOUR) {
+  world = new World(options);
+  await world.put('old', inMs);
+  node = await world.node();
+}
+
+/** Cleared by whoever may, so that nobody may undo it. */
+const clears = [
+  ['a store on another node', () => world.person.clear()],
+  ['a store on this node', () => node.store.clear()],
+  ['some other client', () => Promise.resolve(world.memory.delete('k'))],
+] as const;
+
+describe('a credential that was cleared', () => {
+  it.each(clears)('by %s stays cleared', async (_who, clear) => {
+    await open();
+    await clear();
+    await world.clock.settle();
+    await expect(node.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+    await world.clock.advance(2 * HOUR);
+    expect(world.calls).toEqual([]);
+    await world.put('new', HOUR);
+    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+  });
+
+  it('stays cleared for a node that starts afterwards', async () => {
+    await open();
+    await world.person.clear();
+    const later = await world.node();
+    await expect(later.auth.credentials()).rejects.toMatchObject({
+      code: 'REAUTHENTICATION_FAILED',
+      reason: 'cleared',
+    });
+    expect(world.calls).toEqual([]);
+    expect(later.auth.state.type).toBe('idle');
+  });
+
+  it('stays cleared also when no hint told so', async () => {
+    await open();
+    const { tell } = world.memory;
+    world.memory.tell = () => undefined;
+    await world.person.clear();
+    world.memory.tell = tell;
+    world.memory.disconnect();
+    world.memory.reconnect();
+    await world.clock.settle();
+    expect(node.store.state.type).toBe('absent');
+    await expect(node.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+    expect(world.calls).toEqual([]);
+  });
+
+  it.each(clears)('by %s while new ones are fetched stays cleared', async (_who, clear) => {
+    const discarded: unknown[] = [];
+    await open({ onDiscarded: (credentials, reason) => discarded.push([credentials, reason]) });
+    const asked = watch(node.auth.credentials({ minValidityMs: 2 * HOUR }));
+    await world.clock.settle();
+    await clear();
+    await world.clock.settle();
+    expect(asked.error).toMatchObject({ reason: 'cleared' });
+    const brought = world.token('new', HOUR);
+    world.call(1).answer(brought);
+    await world.clock.settle();
+    expect(world.stored).toBeUndefined();
+    expect(discarded).toEqual([[brought, 'cleared']]);
+    expect(node.auth.counts).toMatchObject({ discarded: 1, committed: 0 });
+    await world.clock.advance(2 * HOUR);
+    expect(world.calls).toHaveLength(1);
+  });
+
+  it.each(clears)(
+    'by %s while somebody waits for another try stays cleared',
+    async (_who, clear) => {
+      await open({}, 120_000);
+      await world.clock.advance(60_000);
+      await world.fail(1, new Error('provider down'));
+      const asked = watch(node.auth.credentials({ minValidityMs: HOUR }));
+      await clear();
+      await world.clock.settle();
+      expect(asked.error).toMatchObject({ reason: 'cleared' });
+      await world.clock.advance(HOUR);
+      expect(world.calls).toHaveLength(1);
+    },
+  );
+
+  it('by some other client in the turn in which it is due stays cleared', async () => {
+    await open({}, 120_000);
+    const asked = watch(node.auth.credentials({ minValidityMs: HOUR }));
+    world.memory.delete('k');
+    await world.clock.settle();
+    // Whoever had started before may bring something; nobody else may start.
+    for (const call of world.calls) call.answer(world.token('new', 2 * HOUR));
+    await world.clock.settle();
+    expect(world.stored).toBeUndefined();
+    expect(asked.settled).toBe(true);
+  });
+
+  it("is authenticated anew with whenCleared 'authenticate', on demand only", async () => {
+    await open({ whenCleared: 'authenticate' });
+    await world.person.clear();
+    await world.clock.advance(HOUR);
+    expect(world.calls).toEqual([]);
+    const asked = watch(node.auth.credentials());
+    await world.clock.settle();
+    expect(world.call(1).request).toMatchObject({ cause: 'cleared', previous: undefined });
+    await world.answer(1, 'new', HOUR);
+    expect(asked.value).toMatchObject({ token: 'new' });
+    const later = await world.node();
+    await world.person.clear();
+    await world.clock.settle();
+    const askedLater = watch(later.auth.credentials());
+    await world.clock.advance(1_000);
+    await world.answer(2, 'newer', HOUR);
+    expect(askedLater.value).toMatchObject({ token: 'newer' });
+  });
+
+  it('and saved again with the very same bytes is there again', async () => {
+    await open({}, undefined);
+    node.auth.reject(await node.auth.snapshot());
+    await world.clock.settle();
+    await world.fail(1, { error: 'invalid_grant' });
+    await world.person.clear();
+    await world.put('old');
+    expect(await node.auth.credentials()).toMatchObject({ token: 'old' });
+    expect(node.auth.state.type).toBe('idle');
+  });
+});
+
+describe('a credential that is not there', () => {
+  it('is fetched on demand only', async () => {
+    world = new World();
+    node = await world.node();
+    await world.clock.advance(HOUR);
+    expect(world.calls).toEqual([]);
+    const asked = watch(node.auth.credentials());
+    await world.clock.settle();
+    await world.answer(1, 'new', HOUR);
+    expect(asked.value).toMatchObject({ token: 'new' });
+  });
+
+  it.each([
+    ['flushed', () => world.memory.flush()],
+    ['evicted', () => world.memory.evict('k')],
+  ])('because it was %s was not logged out', async (_how, lose) => {
+    await open();
+    lose();
+    await world.clock.advance(HOUR / 2);
+    expect(world.calls).toEqual([]);
+    const later = await world.node();
+    const asked = [node, later].map(({ auth }) => watch(auth.credentials()));
+    await world.clock.settle();
+    expect(world.call(1).request.cause).toBe('absent');
+    await world.answer(1, 'new', HOUR);
+    for (const one of asked) expect(one.value).toMatchObject({ token: 'new' });
+  });
+
+  it.each([
+    ['flushed', () => world.memory.flush(), 0],
+    ['flushed and the lease was renewed', () => world.memory.flush(), 12_000],
+    ['evicted', () => world.memory.evict('k'), 12_000],
+  ])('because it was %s meanwhile is stored', async (_how, lose, laterMs) => {
+    await open();
+    node.auth.reject(await node.auth.snapshot());
+    await world.clock.settle();
+    lose();
+    await world.clock.advance(laterMs);
+    await world.answer(1, 'new', HOUR);
+    expect(world.stored).toBe('new');
+    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+  });
+
+  it('because its time was over meanwhile is stored', async () => {
+    world = new World({ leadMs: 1_000, store: { expiresAt: () => undefined } });
+    world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
+    node = await world.node();
+    await world.clock.advance(12_000);
+    expect(node.store.state.type).toBe('expired');
+    expect(world.call(1).request).toMatchObject({ cause: 'expiring', previous: { token: 'old' } });
+    await world.answer(1, 'new', HOUR);
+    expect(world.stored).toBe('new');
+  });
+
+  it('because its time was over is not fetched before somebody wants it', async () => {
+    world = new World({ store: { expiresAt: () => undefined } });
+    world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
+    await world.clock.advance(20_000);
+    node = await world.node();
+    await world.clock.advance(HOUR);
+    expect(world.calls).toEqual([]);
+  });
+});
+
+describe('a credential that is past its end', () => {
+  it('is replaced with what is stored in hand, by a node that comes late as well', async () => {
+    world = new World();
+    await world.put('old', 10_000);
+    await world.clock.advance(HOUR);
+    node = await world.node();
+    expect(world.call(1).request).toMatchObject({ cause: 'expired', previous: { token: 'old' } });
+    await world.answer(1, 'new', HOUR);
+    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+  });
+});
+
+describe('what cannot be read', () => {
+  it('is never replaced, and whoever wants it hears why', async () => {
+    await open({ leadMs: 10_000 });
+    world.memory.set('k', 'garbage');
+    await world.clock.settle();
+    await expect(node.auth.credentials()).rejects.toMatchObject({ code: 'UNREADABLE' });
+    await world.clock.advance(2 * HOUR);
+    expect(world.calls).toEqual([]);
+    expect(world.memory.get('k')?.toString()).toBe('garbage');
+    await world.put('new', HOUR);
+    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+  });
+
+  it('and came while new ones were fetched is left alone', async () => {
+    const discarded: unknown[] = [];
+    await open({ onDiscarded: (_credentials, reason) => discarded.push(reason) });
+    node.auth.reject(await node.auth.snapshot());
+    await world.clock.settle();
+    world.memory.set('k', 'garbage');
+    await world.answer(1, 'new', HOUR);
+    expect(discarded).toEqual(['conflict']);
+    expect(world.memory.get('k')?.toString()).toBe('garbage');
+    await world.clock.advance(HOUR);
+    expect(world.calls).toHaveLength(1);
+  });
+});

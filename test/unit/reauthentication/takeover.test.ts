@@ -1,0 +1,226 @@
+import { afterEach, describe, expect, it } from 'vitest';
+
+import { partsOf } from '../../../src/backed-credential-store.js';
+import {
+  HOUR,
+  LEASE,
+  type Node,
+  type NodeOptions,
+  SPREAD,
+  type Token,
+  watch,
+  World,
+} from './world.js';
+
+let world: World;
+afterEach(() => world.close());
+
+const discarded: [token: string, reason: string][] = [];
+
+async function due(nodes: number, options: NodeOptions = {}): Promise<Node[]> {
+  discarded.length = 0;
+  world = new World({
+    jitter: 0,
+    onDiscarded: ({ token }: Token, reason) => discarded.push([token, reason]),
+    ...options,
+  });
+  await world.put('old', HOUR);
+  const made = await world.several(nodes);
+  await world.clock.advance(HOUR - 60_000);
+  return made;
+}
+
+/** Cuts a node off for good, as a crash would: nothing it says arrives any more, and it hears nothing. */
+function kill(node: Node): void {
+  const { backend } = partsOf(node.store)!;
+  const never = (): Promise<never> => new Promise(() => undefined);
+  for (const verb of ['start', 'renew', 'commit', 'end', 'absolve'] as const)
+    Object.assign(backend.attempts, { [verb]: never });
+}
+
+describe('a holder that dies', () => {
+  it('is succeeded within its lease and a little more, by one that knows of the doubt', async () => {
+    const nodes = await due(4);
+    kill(nodes[world.call(1).node]!);
+    await world.clock.advance(LEASE - 1);
+    expect(world.calls).toHaveLength(1);
+    await world.clock.advance(1 + SPREAD);
+    const successor = world.call(2);
+    expect(successor.request).toMatchObject({ attempt: 2, inDoubt: true, cause: 'expiring' });
+    await world.answer(2, 'new', HOUR);
+    expect(world.stored).toBe('new');
+    expect(nodes[successor.node]!.auth.counts).toMatchObject({ takeovers: 1, committed: 1 });
+    await world.clock.advance(60_000);
+    expect(world.calls).toHaveLength(2);
+  });
+
+  it('keeps the lease while it lives, however long it takes', async () => {
+    await due(3, { attemptTimeoutMs: 600_000 });
+    await world.clock.advance(300_000);
+    await world.answer(1, 'new', HOUR);
+    expect(world.stored).toBe('new');
+  });
+
+  it('before it did anything leaves a lease that ends by itself', async () => {
+    world = new World();
+    await world.put('old', HOUR);
+    const node = await world.node();
+    await world.startAndDie();
+    const asked = watch(node.auth.credentials({ minValidityMs: 2 * HOUR }));
+    await world.clock.settle();
+    expect(node.auth.state).toMatchObject({ type: 'waiting', attempt: 1 });
+    await world.clock.advance(LEASE + SPREAD);
+    expect(world.call(1).request).toMatchObject({ attempt: 2, inDoubt: true });
+    await world.answer(1, 'new', 3 * HOUR);
+    expect(asked.value).toMatchObject({ token: 'new' });
+  });
+
+  it('that comes back hears that another one started, and stores nothing', async () => {
+    const nodes = await due(2);
+    const first = world.call(1);
+    const { attempts } = partsOf(nodes[first.node]!.store)!.backend;
+    // Suspended: it does not renew.
+    const renew = attempts.renew.bind(attempts);
+    attempts.renew = () => Promise.reject(new Error('suspended'));
+    await world.clock.advance(LEASE + SPREAD);
+    const second = world.call(2);
+    attempts.renew = renew;
+    expect(first.request.signal.aborted).toBe(false);
+    await world.clock.advance(LEASE / 3);
+    expect(first.request.signal.aborted).toBe(true);
+    first.answer(world.token('late', HOUR));
+    await world.clock.settle();
+    expect(world.stored).toBe('old');
+    expect(discarded).toEqual([['late', 'superseded']]);
+    second.answer(world.token('new', HOUR));
+    await world.clock.settle();
+    expect(world.stored).toBe('new');
+    expect(nodes[first.node]!.auth.state.type).toBe('idle');
+  });
+
+  it('that comes back before another one started may store', async () => {
+    const nodes = await due(1);
+    const { attempts } = partsOf(nodes[0]!.store)!.backend;
+    attempts.renew = () => Promise.reject(new Error('suspended'));
+    await world.clock.advance(2 * LEASE - 1_000);
+    await world.answer(1, 'new', HOUR);
+    expect(world.stored).toBe('new');
+  });
+});
+
+describe('an attempt without an answer', () => {
+  const timing: NodeOptions = { attemptTimeoutMs: 5_000, backOffMs: 10_000 };
+
+  it('is given up at its deadline, and the next one is in doubt', async () => {
+    const nodes = await due(2, timing);
+    const { request, node } = world.call(1);
+    await world.clock.advance(4_999);
+    expect(request.signal.aborted).toBe(false);
+    await world.clock.advance(1);
+    expect(request.signal.aborted).toBe(true);
+    expect(world.record).toMatchObject({ outcome: 'unanswered', failures: 1 });
+    for (const { auth } of nodes) expect(auth.state.type).toBe('backing-off');
+    expect(nodes[node]!.auth.counts.unanswered).toBe(1);
+    await world.clock.advance(10_000);
+    expect(world.call(2).request).toMatchObject({ attempt: 2, inDoubt: true });
+    await world.answer(2, 'new', HOUR);
+  });
+
+  it('stays in doubt when the next one fails without saying more', async () => {
+    await due(2, timing);
+    await world.clock.advance(15_000);
+    await world.fail(2, new Error('provider down'));
+    await world.clock.advance(20_000);
+    expect(world.call(3).request.inDoubt).toBe(true);
+    await world.answer(3, 'new', HOUR);
+    await world.clock.advance(HOUR - 60_000);
+    expect(world.call(4).request.inDoubt).toBe(false);
+    await world.answer(4, 'newer', HOUR);
+  });
+
+  it('that answers late is stored if nobody started meanwhile', async () => {
+    const nodes = await due(2, timing);
+    await world.clock.advance(7_000);
+    await world.answer(1, 'late', HOUR);
+    expect(world.stored).toBe('late');
+    expect(world.record).toMatchObject({ outcome: 'committed', failures: 0 });
+    for (const { auth } of nodes) {
+      expect(auth.state).toEqual({ type: 'idle' });
+      expect(await auth.credentials()).toMatchObject({ token: 'late' });
+    }
+    await world.clock.advance(60_000);
+    expect(world.calls).toHaveLength(1);
+  });
+
+  it('that answers later than another one started is discarded', async () => {
+    await due(2, timing);
+    const [first] = world.calls;
+    await world.clock.advance(15_000);
+    first!.answer(world.token('late', HOUR));
+    await world.clock.settle();
+    expect(discarded).toEqual([['late', 'superseded']]);
+    await world.answer(2, 'new', HOUR);
+    expect(world.stored).toBe('new');
+  });
+
+  it('that fails late is of no interest', async () => {
+    const [node] = await due(1, timing);
+    await world.clock.advance(7_000);
+    await world.fail(1, new Error('late'));
+    expect(node!.auth.counts).toMatchObject({ unanswered: 1, failed: 0 });
+    await world.put('new', HOUR);
+  });
+});
+
+describe('a memory that cannot be reached', () => {
+  it('in the middle of an attempt gets the result afterwards', async () => {
+    const nodes = await due(2);
+    world.memory.disconnect();
+    await world.answer(1, 'new', HOUR);
+    await world.clock.advance(8_000);
+    expect(world.stored).toBe('old');
+    world.memory.reconnect();
+    await world.clock.advance(5_000);
+    expect(world.stored).toBe('new');
+    for (const { auth } of nodes) expect(await auth.credentials()).toMatchObject({ token: 'new' });
+    await world.clock.advance(30_000);
+    expect(world.calls).toHaveLength(1);
+    expect(discarded).toEqual([]);
+  });
+
+  it('is asked again as soon as it is back, and says why not until then', async () => {
+    world = new World({ backOffMs: 100, maxBackOffMs: HOUR / 3 });
+    const node = await world.node();
+    world.memory.disconnect();
+    const asked = watch(node.auth.credentials({ timeoutMs: Infinity }));
+    await world.clock.advance(20_000);
+    expect(node.auth.state).toMatchObject({
+      type: 'backing-off',
+      attempt: undefined,
+      error: { code: 'UNAVAILABLE' },
+    });
+    world.memory.reconnect();
+    await world.clock.settle();
+    await world.answer(1, 'new', HOUR);
+    expect(asked.value).toMatchObject({ token: 'new' });
+  });
+
+  it('when an attempt wants to look costs no doubt, and not the rest of the lease', async () => {
+    world = new World({ jitter: 0 });
+    await world.put('old', HOUR);
+    const nodes = await world.several(2);
+    const { backend } = partsOf(nodes[0]!.store)!;
+    const observe = backend.observe.bind(backend);
+    let failures = 1;
+    backend.observe = (key, maxBytes) => {
+      failures -= 1;
+      return failures < 0 ? observe(key, maxBytes) : Promise.reject(new Error('cut'));
+    };
+    nodes[0]!.auth.reject(await nodes[0]!.auth.snapshot());
+    await world.clock.settle();
+    expect(world.record).toMatchObject({ outcome: 'failed', failures: 0 });
+    await world.clock.advance(1_500);
+    expect(world.call(1).request).toMatchObject({ attempt: 2, inDoubt: false });
+    await world.answer(1, 'new', HOUR);
+  });
+});
