@@ -112,9 +112,10 @@ export class LiveCredential<T>
   refreshed(own?: Hint): Promise<void> {
     if (!this.#freshness.isLinked) return Promise.resolve();
     const settled = this.#observing().settled();
-    // After the asking: an observation that is under way does not explain it.
+    // Not before: an observation that is under way does not explain it.
     if (own !== undefined) this.#note(own);
-    return settled;
+    // With a new generation comes another loop.
+    return settled.then((made) => (made ? undefined : this.refreshed()));
   }
 
   /** Calls `due` when the server's clock has reached `instant` for certain; nothing before the first observation. */
@@ -166,13 +167,10 @@ export class LiveCredential<T>
     if (this.closed || !this.retained) return;
     const wasLinked = this.#freshness.isLinked;
     const newGeneration = this.#freshness.feed(feed);
-    if (feed.link !== 'live') {
-      this.#stopObserving();
-      this.#concludeExpiry();
-    } else if (newGeneration || !wasLinked) {
-      this.#stopObserving();
-      this.#observing().mark();
-    }
+    const goesLive = feed.link === 'live' && (newGeneration || !wasLinked);
+    if (goesLive || feed.link !== 'live') this.#stopObserving();
+    if (goesLive) this.#observing().mark();
+    else if (feed.link !== 'live') this.#concludeExpiry();
     this.#review();
   }
 

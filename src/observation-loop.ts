@@ -21,7 +21,7 @@ export class ObservationLoop {
   /** How many marks the observation that was issued last covers; `undefined` while more of the same input may come. */
   #covered: number | undefined = 0;
   #state: 'resting' | 'scheduled' | 'observing' | 'stopped' = 'resting';
-  #waiting: { readonly mark: number; readonly resolve: () => void }[] | undefined;
+  #waiting: { readonly mark: number; readonly resolve: (made: boolean) => void }[] | undefined;
 
   constructor(clock: Clock, observer: Observer) {
     this.#clock = clock;
@@ -58,9 +58,9 @@ export class ObservationLoop {
     this.#issue();
   }
 
-  /** Resolves when an observation issued from now on has been made, or when there will be none. */
-  settled(): Promise<void> {
-    if (this.isStopped()) return Promise.resolve();
+  /** Resolves with `true` when an observation issued from now on has been made, with `false` when this loop will make none. */
+  settled(): Promise<boolean> {
+    if (this.isStopped()) return Promise.resolve(false);
     this.mark();
     return new Promise((resolve) => {
       (this.#waiting ??= []).push({ mark: this.#marks, resolve });
@@ -69,7 +69,7 @@ export class ObservationLoop {
 
   stop(): void {
     this.#state = 'stopped';
-    this.#release(Infinity);
+    this.#release(Infinity, false);
   }
 
   #schedule(): void {
@@ -100,16 +100,16 @@ export class ObservationLoop {
     if (this.isStopped()) return;
     const covered = this.#covered ?? this.#marks;
     this.#state = 'resting';
-    this.#release(covered);
+    this.#release(covered, true);
     if (this.#marks > covered) this.#schedule();
     else this.#observer.rested(this);
   }
 
-  #release(upTo: number): void {
+  #release(upTo: number, made: boolean): void {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
     const later = waiting.filter((one) => one.mark > upTo);
     this.#waiting = later.length > 0 ? later : undefined;
-    for (const one of waiting) if (one.mark <= upTo) one.resolve();
+    for (const one of waiting) if (one.mark <= upTo) one.resolve(made);
   }
 }

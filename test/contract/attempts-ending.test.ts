@@ -60,17 +60,19 @@ onBothBackends('an attempt', (scene) => {
       await scene.one.start('a');
       const { promise: told, resolve } = deferred();
       const store = scene.world.stores[2]!;
-      const watch = backendOf(scene.world, 2).watch(scene.world.key, 1_000, {
-        hint: (hint) => {
+      const watcher = {
+        hint: (hint: { readonly type: string }) => {
           if (hint.type === 'attempt') resolve();
         },
-        feed: ({ link }) => {
+        feed: ({ link }: { readonly link: string }) => {
           if (link === 'live') void scene.one.end('a', 'failed');
         },
         poll: () => true,
-      });
+      };
+      const { hints } = backendOf(scene.world, 2);
+      hints.watch(scene.world.key, watcher);
       await told;
-      watch.stop();
+      hints.unwatch(scene.world.key, watcher);
       await store.close();
     });
   });

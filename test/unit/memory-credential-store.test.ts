@@ -77,6 +77,17 @@ describe('a memory', () => {
     expect(memory.ttlMs('k')).toBe(HOUR);
   });
 
+  it('has shown what was written when a write resolves, also when that notices a clock that was set', async () => {
+    const { clock, memory } = await world();
+    const store = new MemoryCredentialStore<Token>({ key: 'other', in: memory });
+    await store.ready();
+    await store.clear();
+    clock.step(5_000);
+    await store.save({ token: 'one' }, { ttlSeconds: 1 });
+    expect([store.current?.credentials.token, store.status.freshness]).toEqual(['one', 'fresh']);
+    await store.close();
+  });
+
   it('does not keep for ever what has ended and is never asked for', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });

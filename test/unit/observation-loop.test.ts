@@ -50,7 +50,7 @@ async function microtasks(): Promise<void> {
   for (let n = 0; n < 20; n += 1) await Promise.resolve();
 }
 
-async function isSettled(promise: Promise<void>): Promise<boolean> {
+async function isSettled(promise: Promise<unknown>): Promise<boolean> {
   let settled = false;
   void promise.then(() => {
     settled = true;
@@ -119,7 +119,7 @@ describe('an observation loop', () => {
     'lets everybody go when stopped while %s, and does nothing more',
     async (state) => {
       const { loop, turn, turns, observations, end } = world();
-      const settled: Promise<void>[] = [];
+      const settled: Promise<unknown>[] = [];
       if (state !== 'resting') settled.push(loop.settled());
       if (state === 'observing') {
         turn();
