@@ -79,13 +79,14 @@ describe('a memory', () => {
 
   it('has shown what was written when a write resolves, also when that notices a clock that was set', async () => {
     const { clock, memory } = await world();
-    const store = new MemoryCredentialStore<Token>({ key: 'other', in: memory });
-    await store.ready();
-    await store.clear();
+    const stores = [1, 2, 3].map(() => new MemoryCredentialStore<Token>({ key: 'x', in: memory }));
+    await Promise.all(stores.map((store) => store.ready()));
+    const store = stores[1];
+    await store!.clear();
     clock.step(5_000);
-    await store.save({ token: 'one' }, { ttlSeconds: 1 });
-    expect([store.current?.credentials.token, store.status.freshness]).toEqual(['one', 'fresh']);
-    await store.close();
+    await store!.save({ token: 'one' }, { ttlSeconds: 1 });
+    expect([store!.current?.credentials.token, store!.status.freshness]).toEqual(['one', 'fresh']);
+    await Promise.all(stores.map((one) => one.close()));
   });
 
   it('does not keep for ever what has ended and is never asked for', async () => {
