@@ -163,7 +163,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         leaseMs: LEASE_MS,
         minIntervalMs: INTERVAL_MS,
         endsAt: undefined,
-        although: undefined,
+        clearedBefore: undefined,
         ...more,
       }),
     renew: (id, leaseMs = LEASE_MS) => backend.renew({ ...common, id, leaseMs }),
