@@ -103,9 +103,9 @@ describe('in whatever order nodes, messages and the provider come', () => {
           await world.close();
         },
       ),
-      { numRuns: 400 },
+      { numRuns: 1_000 },
     );
     // Proves nothing about what never happened.
-    expect(Object.values(seen).every((times) => times > 10)).toBe(true);
+    expect(Object.values(seen).every((times) => times > 0)).toBe(true);
   });
 });

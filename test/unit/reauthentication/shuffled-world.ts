@@ -19,13 +19,18 @@ const LIFETIME_MS = 20_000;
 
 export type Outcome = 'new' | 'unchanged' | 'fails' | 'fatal' | 'hangs';
 
-interface Call {
-  readonly node: number;
-  readonly previous: string | undefined;
-  /** How many removals on purpose, and how many losses, there had been when it began. */
+/** How many removals on purpose, and how many losses, there have been. */
+interface Past {
   readonly clears: number;
   readonly deletes: number;
   readonly losses: number;
+}
+
+interface Call {
+  readonly node: number;
+  readonly previous: string | undefined;
+  /** What had happened when its node got the lease. */
+  readonly since: Past;
   settled: boolean;
   brought: string | undefined;
 }
@@ -102,9 +107,8 @@ export class ShuffledWorld {
   readonly #person: MemoryCredentialStore<Token>;
   readonly #scheduler: fc.Scheduler;
   #tokens = 0;
-  #clears = 0;
-  #deletes = 0;
-  #losses = 0;
+  #past: Past = { clears: 0, deletes: 0, losses: 0 };
+  readonly #since = new Map<number, Past>();
 
   constructor(scheduler: fc.Scheduler, count: number, outcomes: readonly Outcome[]) {
     this.#scheduler = scheduler;
@@ -134,8 +138,10 @@ export class ShuffledWorld {
   }
 
   remove(how: 'delete' | 'evict' | 'flush'): void {
-    if (how === 'delete') this.#deletes += 1;
-    else this.#losses += 1;
+    const { deletes, losses } = this.#past;
+    const removed = this.stored !== undefined;
+    if (how === 'delete' && removed) this.#past = { ...this.#past, deletes: deletes + 1 };
+    if (how !== 'delete') this.#past = { ...this.#past, losses: losses + 1 };
     if (how === 'flush') this.memory.flush();
     else this.memory[how](KEY);
   }
@@ -204,7 +210,10 @@ export class ShuffledWorld {
     const start = attempts.start.bind(attempts);
     attempts.start = (async (request) => {
       const answer = await start(request);
-      if (answer.type === 'started') this.started.add(request.id);
+      if (answer.type === 'started') {
+        this.started.add(request.id);
+        this.#since.set(which, this.#past);
+      }
       return answer;
     }) satisfies AttemptBackend['start'];
     const auth = new Reauthenticator<Token>(store, {
@@ -230,16 +239,14 @@ export class ShuffledWorld {
     const call: Call = {
       node,
       previous,
-      clears: this.#clears,
-      deletes: this.#deletes,
-      losses: this.#losses,
+      since: this.#since.get(node)!,
       settled: false,
       brought: undefined,
     };
     const same = this.calls.filter((one) => previous !== undefined && one.previous === previous);
     this.calls.push(call);
     // The record of the other one may be lost with the data; else it warns.
-    const warned = (one: Call): boolean => request.inDoubt || one.losses < this.#losses;
+    const warned = (one: Call): boolean => request.inDoubt || one.since.losses < this.#past.losses;
     if (same.some((one) => one.brought !== undefined && !warned(one)))
       this.violations.push(`${String(previous)} was spent twice without a doubt`);
     if (same.some((one) => !one.settled && !warned(one)))
@@ -264,7 +271,8 @@ export class ShuffledWorld {
     const put = memory.put.bind(memory);
     memory.put = (key, bytes, end) => {
       if (key === KEY) this.#check(JSON.parse(bytes.toString()) as Token);
-      if (key.startsWith('credstream:cleared:')) this.#clears += 1;
+      if (key.startsWith('credstream:cleared:'))
+        this.#past = { ...this.#past, clears: this.#past.clears + 1 };
       put(key, bytes, end);
     };
   }
@@ -278,9 +286,10 @@ export class ShuffledWorld {
     };
     if (stored !== undefined && stored !== call.previous) complain(`overwrote ${stored}`);
     if (stored !== undefined) return;
-    const lost = call.losses < this.#losses;
-    if (call.clears < this.#clears && !lost) complain('undid a clear');
-    if (call.previous !== undefined && call.deletes < this.#deletes && !lost)
+    const { clears, deletes, losses } = call.since;
+    const lost = losses < this.#past.losses;
+    if (clears < this.#past.clears && !lost) complain('undid a clear');
+    if (call.previous !== undefined && deletes < this.#past.deletes && !lost)
       complain('undid a removal');
   }
 }
