@@ -58,8 +58,8 @@ export interface StartAttempt extends AttemptName {
   readonly minIntervalMs: number;
   /** The end of the credential that the attempt is about. */
   readonly endsAt: number | undefined;
-  /** Start even where nothing is stored because it was cleared on purpose. */
-  readonly although: 'cleared' | undefined;
+  /** A clear before this instant does not stand in the way: the credential was stored since. `Infinity`: none does. */
+  readonly clearedBefore: number | undefined;
 }
 
 export type AttemptStart =

@@ -34,8 +34,8 @@ import { unlessAborted, withDeadline } from './waiting.js';
 let partsIn: <T>(store: BackedCredentialStore<T>) => StoreParts<T> | undefined;
 
 /** What is inside a store; `undefined` when it was not made by this package. */
-export function partsOf<T>(store: BackedCredentialStore<T>): StoreParts<T> | undefined {
-  return typeof store === 'object' ? partsIn(store) : undefined;
+export function partsOf<T>(store: BackedCredentialStore<T> | null): StoreParts<T> | undefined {
+  return typeof store === 'object' && store !== null ? partsIn(store) : undefined;
 }
 
 /** What a store has once it is used in that way. */

@@ -55,8 +55,8 @@ export class MemoryAttempts implements AttemptBackend {
       if (old?.outcome === 'running' && old.leaseEndsAt > now)
         return { type: 'held', record: old, leftMs: old.leaseEndsAt - now };
       const stored = this.#stored(key);
-      const marked = this.#memory.peek(clearedKey(key)) !== undefined;
-      if (!stored && marked && request.although !== 'cleared') return { type: 'cleared' };
+      const marked = this.#isCleared(key);
+      if (!stored && this.#isCleared(key, request.clearedBefore)) return { type: 'cleared' };
       if (old !== undefined) {
         if (old.outcome === 'fatal' && (!stored || isSame(old.endsAt, ends)))
           return { type: 'fatal', record: old, leftMs: 0 };
@@ -162,6 +162,11 @@ export class MemoryAttempts implements AttemptBackend {
     return this.#memory.peek(key) !== undefined;
   }
 
+  #isCleared(key: string, before = -Infinity): boolean {
+    const end = this.#memory.peek(clearedKey(key))?.expiresAt;
+    return end !== undefined && end - CLEARED_MS >= before;
+  }
+
   /** Whether what is not there any more was lost without anybody wanting it. */
   #wasLost(request: CommitAttempt, now: number, old: AttemptRecord | undefined): boolean {
     const { expected, expectedTtlEnd, evicted, startedAt } = request;
@@ -226,10 +231,11 @@ function isRecord(value: unknown): value is AttemptRecord {
   return fits && (record['endsAt'] === undefined || Number.isFinite(Number(record['endsAt'])));
 }
 
-/** A failure after an attempt without an answer does not tell what became of that one. */
+/** What failed after an attempt without an answer, or was not needed, does not tell what became of that one. */
 function leavesDoubt(record: AttemptRecord | undefined): boolean {
-  if (record?.outcome === 'failed') return record.inDoubt === true;
-  return record?.outcome === 'running' || record?.outcome === 'unanswered';
+  const { outcome, inDoubt = false } = record ?? {};
+  if (outcome === 'failed' || outcome === 'needless') return inDoubt;
+  return outcome === 'running' || outcome === 'unanswered';
 }
 
 /** A blank attempt of somebody else is none for one that is not blank. */

@@ -28,7 +28,8 @@ export class AttemptRun<T> {
   readonly #abandoned: Promise<never>;
   #giveUp: (error: Error) => void = () => undefined;
 
-  constructor(context: AttemptContext<T>, need: Need<T>, record: AttemptRecord) {
+  /** @param askedAt - when the lease was asked for, by the monotonic clock */
+  constructor(context: AttemptContext<T>, need: Need<T>, record: AttemptRecord, askedAt: number) {
     this.#context = context;
     this.#need = need;
     this.#record = record;
@@ -36,7 +37,8 @@ export class AttemptRun<T> {
     this.#startedAt = backend.clock.monotonic();
     const { leaseMs } = context.options;
     const { id, number, failures, blank = false } = record;
-    this.#lease = new Lease(backend, { key, id, leaseMs, number, failures, blank }, () => {
+    const request = { key, id, leaseMs, number, failures, blank };
+    this.#lease = new Lease(backend, request, askedAt, () => {
       this.#abort.abort(new Error('another node has started to re-authenticate'));
     });
     this.#abandoned = new Promise((_, reject) => {
@@ -49,7 +51,7 @@ export class AttemptRun<T> {
   async run(): Promise<void> {
     this.#lease.keep();
     try {
-      const found = await this.#find().catch(() => 'unknown' as const);
+      const found = await this.#prepare().catch(() => 'unknown' as const);
       if (found === 'unknown') {
         // Nothing was spent: nobody need wait for the lease to run out, nor be in doubt.
         await this.#end({ outcome: 'failed' });
@@ -70,6 +72,13 @@ export class AttemptRun<T> {
     this.#lease.drop();
     this.#giveUp(new Unanswered());
     this.#abort.abort(new Error('the reauthenticator was closed'));
+  }
+
+  /** What to start from, if there is still something to do, and it is still this node that does it. */
+  async #prepare(): Promise<Found<T> | undefined> {
+    const found = await this.#find();
+    // Another node may be spending the same refresh token by now, if this one was paused.
+    return found !== undefined && (await this.#lease.holds()) ? found : undefined;
   }
 
   /** What is stored, if it is still what new credentials are needed instead of. */

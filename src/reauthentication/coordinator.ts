@@ -5,7 +5,7 @@ import type { CredentialSnapshot } from '../credential-snapshot.js';
 import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 import type { Fact } from '../fact-teller.js';
 import type { StoreParts } from '../store-parts.js';
-import { after, withDeadline } from '../waiting.js';
+import { withDeadline } from '../waiting.js';
 import { AttemptRun } from './attempt-run.js';
 import { pauseAfter } from './back-off.js';
 import { begin, Demands, type Demand } from './demands.js';
@@ -14,11 +14,14 @@ import type { AttemptContext, Counter, Need } from './need.js';
 import { Pauses } from './pauses.js';
 import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
 import type { ReauthenticationState } from './reauthentication-state.js';
+import { Respite } from './respite.js';
 import { Standing } from './standing.js';
 
-/** How far nodes that were told the same instant come apart: a share of the wait, up to so much. */
-const SPREAD = 0.1;
-const MOST_SPREAD_MS = 500;
+/** When the lease was asked for, by the monotonic clock, and which of the credentials seen so far were the last. */
+interface Asked {
+  readonly version: number;
+  readonly at: number;
+}
 
 /**
  * Decides when this node asks for the lease, and what it does with the answer. Whatever happens (a new state, a hint, a demand, a timer)
@@ -33,6 +36,7 @@ export class Coordinator<T> {
   readonly #demands: Demands<T>;
   readonly #lead: Lead<T>;
   readonly #pauses: Pauses;
+  readonly #respite: Respite;
   readonly #facts: Subscription;
   readonly #release: () => void;
   readonly #name = randomUUID();
@@ -41,7 +45,6 @@ export class Coordinator<T> {
   #id: string | undefined;
   #asking: Promise<void> | undefined;
   #run: { readonly attempt: AttemptRun<T>; readonly done: Promise<void> } | undefined;
-  #cancelPause: (() => void) | undefined;
   /** How often in a row Redis could not be asked. */
   #unreachable = 0;
   #closed = false;
@@ -50,16 +53,16 @@ export class Coordinator<T> {
     this.#parts = parts;
     this.#options = options;
     const { clock, random } = parts.backend;
-    this.#pauses = new Pauses(clock);
-    this.#demands = new Demands(clock, () => {
+    const evaluate = (): void => {
       this.#evaluate();
-    });
+    };
+    this.#pauses = new Pauses(clock);
+    this.#respite = new Respite(clock, random, evaluate);
+    this.#demands = new Demands(clock, evaluate);
     this.#standing = new Standing(parts, options);
     const wasEvicted = (): boolean => this.#standing.wasEvicted;
     this.#context = { parts, options, counts, pauses: this.#pauses, wasEvicted };
-    this.#lead = new Lead(parts.live, options, random, () => {
-      this.#evaluate();
-    });
+    this.#lead = new Lead(parts.live, options, random, evaluate);
     this.#facts = parts.live.facts$.subscribe({
       next: (fact) => {
         this.#learn(fact);
@@ -104,7 +107,7 @@ export class Coordinator<T> {
   /** Starts nothing new, lets what is under way finish for `drainMs`, and gives it up then. */
   async close(): Promise<void> {
     this.#closed = true;
-    this.#cancelPause?.();
+    this.#respite.end();
     this.#lead.cancel();
     for (const demand of this.#demands) demand.reject(new ClosedError());
     const underWay = this.#asking ?? this.#run?.done;
@@ -127,11 +130,11 @@ export class Coordinator<T> {
       // Redis is back; the pause was only for its sake.
       if (fact.status.link !== 'live' || this.#unreachable === 0) return;
       this.#unreachable = 0;
-      this.#cancelPause?.();
+      this.#respite.end();
     }
     if (fact.type === 'change') this.#standing.changed(fact.change);
     // Whoever waits for this very end need not wait any longer.
-    if (fact.type === 'attempt') this.#cancelPause?.();
+    if (fact.type === 'attempt') this.#respite.end();
     // Why it is absent is told next.
     if (fact.type === 'state' && fact.state.type === 'absent')
       queueMicrotask(() => {
@@ -164,19 +167,19 @@ export class Coordinator<T> {
       return;
     const need = standing.need(this.#demands.size > 0, (one) => this.#lead.isDue(one));
     if (need === undefined) this.#rest();
-    else if (this.#cancelPause === undefined) this.#asking = this.#ask(need);
+    else if (!this.#respite.lasts) this.#asking = this.#ask(need);
   }
 
   /** What stood in the way of the credentials before does not of these. */
   #absolve(id: string): void {
-    this.#cancelPause?.();
+    this.#respite.end();
     const { backend, key } = this.#parts;
     // Who does not reach Redis now need not: the end of the new credentials tells them apart, but for those without one.
     backend.attempts.absolve({ key, id }).catch(() => undefined);
   }
 
   #rest(): void {
-    this.#cancelPause?.();
+    this.#respite.end();
     this.#show({ type: 'idle' });
   }
 
@@ -184,18 +187,18 @@ export class Coordinator<T> {
     const { backend, key } = this.#parts;
     const { leaseMs, minIntervalMs } = this.#options;
     const id = (this.#id ??= this.#newId());
-    const { version } = this.#standing;
-    const although = this.#standing.mayIgnoreClear ? 'cleared' : undefined;
+    const asked = { version: this.#standing.version, at: backend.clock.monotonic() };
+    const { clearedBefore } = this.#standing;
     const endsAt = need.snapshot?.expiresAt;
     const start = await backend.attempts
-      .start({ key, id, leaseMs, minIntervalMs, endsAt, although })
+      .start({ key, id, leaseMs, minIntervalMs, endsAt, clearedBefore })
       .catch((error: unknown) => ({ type: 'unreached', error }) as const);
     this.#asking = undefined;
     if (start.type === 'unreached') this.#unreached(start.error);
     else {
       this.#id = undefined;
       this.#unreachable = 0;
-      await this.#follow(start, need, version);
+      await this.#follow(start, need, asked);
     }
     // What was needed when it was asked for may not be any longer.
     this.#evaluate();
@@ -206,17 +209,19 @@ export class Coordinator<T> {
     return `${this.#name}:${String(this.#ids)}`;
   }
 
-  /** @param version - of what was seen when it was asked */
-  #follow(start: AttemptStart, need: Need<T>, version: number): Promise<void> | undefined {
+  #follow(start: AttemptStart, need: Need<T>, asked: Asked): Promise<void> | undefined {
     if (start.type === 'started') {
       if (this.#closed) return this.#giveBack(start.record);
-      this.#begin(start.record, need);
+      this.#begin(start.record, need, asked.at);
       return undefined;
     }
     if (this.#closed) return undefined;
-    const outdated = version !== this.#standing.version;
+    const outdated = asked.version !== this.#standing.version;
     if (start.type === 'cleared') {
       if (!outdated) this.#standing.wasCleared();
+      // This node may not have seen yet that nothing is stored.
+      void this.#parts.live.refreshed();
+      this.#respite.begin(this.#options.minIntervalMs);
       return undefined;
     }
     const { record, leftMs } = start;
@@ -225,11 +230,11 @@ export class Coordinator<T> {
     switch (start.type) {
       case 'held':
         this.#show({ type: 'waiting', holder: node, attempt, until });
-        this.#pause(leftMs);
+        this.#respite.begin(leftMs);
         break;
       case 'early':
         this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
-        this.#pause(leftMs);
+        this.#respite.begin(leftMs);
         break;
       case 'fatal':
         if (outdated) this.#absolve(record.id);
@@ -242,8 +247,8 @@ export class Coordinator<T> {
     return undefined;
   }
 
-  #begin(record: AttemptRecord, need: Need<T>): void {
-    const attempt = new AttemptRun(this.#context, need, record);
+  #begin(record: AttemptRecord, need: Need<T>, askedAt: number): void {
+    const attempt = new AttemptRun(this.#context, need, record, askedAt);
     const since = this.#parts.backend.clock.now();
     this.#show({ type: 'authenticating', attempt: record.number, cause: need.cause, since });
     const done = attempt.run().then(() => {
@@ -277,20 +282,7 @@ export class Coordinator<T> {
       nextAt: backend.clock.now() + pauseMs,
       error: known ? error : undefined,
     });
-    this.#pause(pauseMs);
-  }
-
-  #pause(ms: number): void {
-    const { clock, random } = this.#parts.backend;
-    const spread = Math.min(ms * SPREAD, MOST_SPREAD_MS) * random();
-    const cancel = after(clock, ms + spread, () => {
-      this.#cancelPause = undefined;
-      this.#evaluate();
-    });
-    this.#cancelPause = () => {
-      this.#cancelPause = undefined;
-      cancel();
-    };
+    this.#respite.begin(pauseMs);
   }
 
   #show(state: ReauthenticationState): void {

@@ -1,4 +1,4 @@
-import type { RenewAttempt } from '../attempts.js';
+import type { RenewAttempt, RenewOutcome } from '../attempts.js';
 import type { CredentialBackend } from '../credential-backend.js';
 import { after } from '../waiting.js';
 
@@ -9,17 +9,37 @@ export class Lease {
   readonly #superseded: () => void;
   #cancelTimer: (() => void) | undefined;
   #dropped = false;
+  /** By the monotonic clock; counted from when it was asked for, because the answer may have taken long. */
+  #heldUntil: number;
 
-  constructor(backend: CredentialBackend, request: RenewAttempt, superseded: () => void) {
+  constructor(
+    backend: CredentialBackend,
+    request: RenewAttempt,
+    askedAt: number,
+    superseded: () => void,
+  ) {
     this.#backend = backend;
     this.#request = request;
     this.#superseded = superseded;
+    this.#heldUntil = askedAt + request.leaseMs;
   }
 
   keep(): void {
     this.#cancelTimer = after(this.#backend.clock, this.#request.leaseMs / 3, () => {
       void this.#renew();
     });
+  }
+
+  /**
+   * Whether nobody else has started. Asks when that is not sure, as after a pause of the process.
+   *
+   * @throws UnavailableError, RefusedError, OutcomeUnknownError
+   */
+  async holds(): Promise<boolean> {
+    // An answer that took too long tells of a lease that may have ended since.
+    while (this.#backend.clock.monotonic() >= this.#heldUntil)
+      if ((await this.#prolong()) !== 'held') return false;
+    return true;
   }
 
   drop(): void {
@@ -29,7 +49,7 @@ export class Lease {
 
   async #renew(): Promise<void> {
     try {
-      const answer = await this.#backend.attempts.renew(this.#request);
+      const answer = await this.#prolong();
       if (this.#dropped || answer === 'ended') return;
       if (answer === 'superseded') {
         this.#superseded();
@@ -40,5 +60,12 @@ export class Lease {
       if (this.#dropped) return;
     }
     this.keep();
+  }
+
+  async #prolong(): Promise<RenewOutcome> {
+    const askedAt = this.#backend.clock.monotonic();
+    const answer = await this.#backend.attempts.renew(this.#request);
+    this.#heldUntil = answer === 'held' ? askedAt + this.#request.leaseMs : -Infinity;
+    return answer;
   }
 }

@@ -203,7 +203,6 @@ export function resolveReauthenticatorOptions<T>(
     attemptTimeoutMs = 30_000,
     minIntervalMs = 1_000,
     backOffMs = 1_000,
-    maxBackOffMs = Math.max(60_000, backOffMs),
     timeoutMs = 30_000,
     drainMs = 10_000,
     isFatal = (error) => fatalCode(error) !== undefined,
@@ -212,6 +211,7 @@ export function resolveReauthenticatorOptions<T>(
   if (!['stay', 'authenticate'].includes(whenCleared))
     throw new InvalidOptionError('whenCleared', "must be 'stay' or 'authenticate'");
   const initialMs = checkMs(backOffMs, 'backOffMs', 10, LONGEST_PAUSE_MS);
+  const { maxBackOffMs = Math.max(60_000, initialMs) } = options;
   return {
     authenticate: options.authenticate,
     lead: resolveLead(options),
@@ -232,12 +232,10 @@ export function resolveReauthenticatorOptions<T>(
   };
 }
 
-function resolveLead({
-  leadMs,
-  leadFraction,
-}: Pick<ReauthenticatorOptions<never>, 'leadMs' | 'leadFraction'>) {
-  if (leadFraction === undefined) return { ms: checkMs(leadMs ?? 60_000, 'leadMs', 0) };
-  if (leadMs !== undefined)
+function resolveLead(options: Pick<ReauthenticatorOptions<never>, 'leadMs' | 'leadFraction'>) {
+  const { leadMs = 60_000, leadFraction } = options;
+  if (leadFraction === undefined) return { ms: checkMs(leadMs, 'leadMs', 0) };
+  if (options.leadMs !== undefined)
     throw new InvalidOptionError('leadFraction', 'cannot be given together with leadMs');
   return { fraction: checkShare(leadFraction, 'leadFraction', 0.5) };
 }

@@ -25,8 +25,10 @@ export class Standing<T> {
   #digest: string | undefined;
   #fatal: AttemptRecord | undefined;
   #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
-  /** How the credential was lost, while it is. */
-  #loss: 'cleared' | 'lost' | undefined;
+  /** The credential was cleared, and is. */
+  #isCleared = false;
+  /** It was there until then, and was lost in another way. */
+  #lostAt: number | undefined;
   #wasEvicted = false;
 
   constructor(
@@ -60,15 +62,15 @@ export class Standing<T> {
     return this.#wasEvicted;
   }
 
-  /** Whether an attempt may begin although Redis remembers that the credential was cleared: it was stored since, and lost in another way. */
-  get mayIgnoreClear(): boolean {
-    return !this.#stays || this.#loss === 'lost';
+  /** What Redis remembers of clears before this instant does not matter: the credential was stored since. */
+  get clearedBefore(): number | undefined {
+    return this.#stays ? this.#lostAt : Infinity;
   }
 
   changed(change: CredentialChange<T>): void {
     // Data that was lost as a whole looks like a clear that nobody made; then the mark in Redis tells.
-    if (change.type === 'cleared') this.#loss = change.origin === 'unknown' ? undefined : 'cleared';
-    else if (change.type === 'expired' || change.type === 'evicted') this.#loss = 'lost';
+    if (change.type === 'cleared') this.#isCleared = change.origin !== 'unknown';
+    this.#lostAt = lossIn(change);
     this.#wasEvicted = change.type === 'evicted';
     // The same bytes, stored again, are new ones too.
     if (change.type === 'saved') this.#digest = undefined;
@@ -79,7 +81,7 @@ export class Standing<T> {
   }
 
   wasCleared(): void {
-    this.#loss = 'cleared';
+    this.#isCleared = true;
   }
 
   /** Takes in what is stored now; says which attempt's failure, if any, and which clear are over because of it. */
@@ -91,10 +93,10 @@ export class Standing<T> {
     this.#digest = digest;
     this.#version += 1;
     const over = { id: this.#fatal?.id ?? '' };
-    const isOver = this.#fatal !== undefined || this.#loss === 'cleared';
+    const isOver = this.#fatal !== undefined || this.#isCleared;
     this.#fatal = undefined;
     this.#rejected = undefined;
-    this.#loss = undefined;
+    this.#isCleared = false;
     return isOver ? over : undefined;
   }
 
@@ -153,7 +155,7 @@ export class Standing<T> {
     const { state } = this;
     if (this.#isAbsent(state)) {
       if (!demanded || this.#isClearedForGood(state)) return undefined;
-      const cause = this.#loss === 'cleared' ? 'cleared' : 'absent';
+      const cause = this.#isCleared ? 'cleared' : 'absent';
       return { cause, snapshot: undefined, reason: undefined };
     }
     if (state.type === 'expired')
@@ -175,7 +177,7 @@ export class Standing<T> {
   }
 
   #isClearedForGood(state: CredentialState<T>): boolean {
-    return this.#stays && this.#loss === 'cleared' && this.#isAbsent(state);
+    return this.#stays && this.#isCleared && this.#isAbsent(state);
   }
 
   /** Bytes that the TTL took after their end are gone like any other. */
@@ -186,4 +188,10 @@ export class Standing<T> {
   #isRejected(snapshot: CredentialSnapshot<T>): boolean {
     return this.#rejected !== undefined && this.#rejected.digest === digestOf(snapshot);
   }
+}
+
+/** Until when a credential was there that was lost without anybody wanting it. */
+function lossIn<T>(change: CredentialChange<T>): number | undefined {
+  if (change.type === 'expired') return change.expiresAt ?? change.at;
+  return change.type === 'evicted' ? change.at : undefined;
 }

@@ -2,7 +2,8 @@ import { CLEARED_MS, SAME_END_MS } from '../attempts.js';
 import { script, type RedisScript } from './redis-scripts.js';
 
 /*
- * One attempt at a time, whoever asks. What is stored is JSON, so that these scripts need no more rights than GET, SET, DEL, TIME and PUBLISH.
+ * One attempt at a time, whoever asks. What is stored is JSON, so that these scripts need no more rights than GET, STRLEN, SET, DEL, TIME and
+ * PUBLISH; without PTTL a clear counts however long ago it was.
  *
  * Common to all: KEYS[1] the record of the last attempt, KEYS[2] the mark of a clear, KEYS[3] the credential; ARGV[1] this attempt's id,
  * ARGV[2] this node, ARGV[3] milliseconds to keep the record. Instants are whole milliseconds of the server's clock, but for ends of
@@ -35,8 +36,10 @@ local function stored()
   local size = redis.pcall('STRLEN', KEYS[3])
   return type(size) == 'table' or size > 0 or redis.call('GET', KEYS[3]) ~= false
 end
-local function marked()
-  return type(redis.pcall('GET', KEYS[2])) == 'string'
+local function marked(before)
+  if type(redis.pcall('GET', KEYS[2])) ~= 'string' then return false end
+  local left = before and redis.pcall('PTTL', KEYS[2])
+  return type(left) ~= 'number' or left < 0 or now - ${String(CLEARED_MS)} + left >= before
 end
 local function anew(number, failures)
   return {
@@ -58,8 +61,8 @@ end
 `;
 
 /*
- * ARGV[4] lease, ARGV[5] shortest interval (milliseconds); ARGV[6] end of the credential, '' for none; ARGV[7] '1' to start although it was
- * cleared
+ * ARGV[4] lease, ARGV[5] shortest interval (milliseconds); ARGV[6] end of the credential, '' for none; ARGV[7] a clear before this
+ * instant does not matter, '' if any does
  * Returns { 'started', record } | { 'held' | 'early' | 'fatal', record, milliseconds left } | { 'cleared' }
  */
 export const START_ATTEMPT: RedisScript = script(`${PRELUDE}
@@ -73,7 +76,7 @@ if old and old.outcome == 'running' and old.leaseEndsAt > now then
   return { 'held', cjson.encode(old), math.ceil(old.leaseEndsAt - now) }
 end
 local here = stored()
-if ARGV[7] ~= '1' and not here and marked() then return { 'cleared' } end
+if not here and marked(tonumber(ARGV[7])) then return { 'cleared' } end
 if old then
   local text = cjson.encode(old)
   if old.outcome == 'fatal' and (not here or same(old.endsAt, ends)) then
@@ -82,8 +85,9 @@ if old then
   if old.notBefore > now then return { 'early', text, math.ceil(old.notBefore - now) } end
 end
 local blank = not here and not marked() and (not old or old.blank == true)
-local doubt = old and (old.outcome == 'running' or old.outcome == 'unanswered' or
-  old.outcome == 'failed' and old.inDoubt == true)
+local doubtful = { running = true, unanswered = true }
+if old and old.inDoubt == true then doubtful.failed, doubtful.needless = true, true end
+local doubt = old and doubtful[old.outcome]
 local text = store({
   id = ARGV[1], node = ARGV[2], number = (old and old.number or 0) + 1, startedAt = now,
   leaseEndsAt = now + tonumber(ARGV[4]), outcome = 'running', failures = old and old.failures or 0,

@@ -50,13 +50,9 @@ export class RedisAttempts implements AttemptBackend {
   }
 
   async start(request: StartAttempt): Promise<AttemptStart> {
-    const { leaseMs, minIntervalMs, endsAt, although } = request;
-    const rest = [
-      whole(leaseMs),
-      whole(minIntervalMs),
-      instant(endsAt),
-      flag(although !== undefined),
-    ];
+    const { leaseMs, minIntervalMs, endsAt, clearedBefore } = request;
+    const before = clearedBefore && Math.min(clearedBefore, Number.MAX_SAFE_INTEGER);
+    const rest = [whole(leaseMs), whole(minIntervalMs), instant(endsAt), instant(before)];
     const reply = (await this.#run(START_ATTEMPT, request, rest)) as [Buffer, Buffer?, number?];
     const type = String(reply[0]) as AttemptStart['type'];
     if (type === 'cleared') return { type };

@@ -173,7 +173,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         leaseMs: LEASE_MS,
         minIntervalMs: INTERVAL_MS,
         endsAt: undefined,
-        although: undefined,
+        clearedBefore: undefined,
         ...more,
       });
       if (start.type === 'started' && start.record.blank === true) blank.add(id);

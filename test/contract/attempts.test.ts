@@ -97,13 +97,17 @@ onBothBackends('starting an attempt', (scene) => {
     if (start.type === 'started') expect(start.record.inDoubt).toBe(inDoubt);
   });
 
-  it('stays in doubt while attempts fail, because nobody knows more than before', async () => {
+  it('stays in doubt while attempts bring nothing, because nobody knows more than before', async () => {
     await scene.one.start('a');
     await scene.one.end('a', 'unanswered');
-    for (const id of ['b', 'c']) {
+    for (const [id, outcome] of [
+      ['b', 'failed'],
+      ['c', 'needless'],
+      ['cc', 'failed'],
+    ] as const) {
       await scene.world.advance(INTERVAL_MS + 1);
       expect(await scene.two.start(id)).toMatchObject({ record: { id, inDoubt: true } });
-      await scene.two.end(id, 'failed');
+      await scene.two.end(id, outcome);
     }
     await scene.world.advance(INTERVAL_MS + 1);
     await scene.one.start('d');
@@ -167,11 +171,20 @@ onBothBackends('starting an attempt', (scene) => {
   it('is refused where it was cleared on purpose, unless that is wanted', async () => {
     await scene.world.stores[0]!.clear();
     expect(await scene.two.start('a')).toEqual({ type: 'cleared' });
-    expect((await scene.two.start('a', { although: 'cleared' })).type).toBe('started');
+    expect((await scene.two.start('a', { clearedBefore: Infinity })).type).toBe('started');
     await scene.two.end('a', 'failed');
     await scene.world.advance(INTERVAL_MS + 1);
     // Who started took the mark away.
     expect((await scene.one.start('b')).type).toBe('started');
+  });
+
+  it('is not refused because of a clear before the credential was seen last', async () => {
+    const before = await scene.world.now();
+    await scene.world.stores[0]!.clear();
+    await scene.world.advance(10);
+    const after = await scene.world.now();
+    expect((await scene.two.start('a', { clearedBefore: before - 5 })).type).toBe('cleared');
+    expect((await scene.two.start('a', { clearedBefore: after })).type).toBe('started');
   });
 
   it('is not refused because of an old clear while something is stored, be it empty', async () => {

@@ -197,6 +197,51 @@ describe('a credential that is not there', () => {
   });
 });
 
+describe('a clear of what is gone already', () => {
+  it.each([
+    ['evicted', () => Promise.resolve(world.memory.evict('k'))],
+    ['expired', () => world.clock.advance(11_000)],
+  ])('because it was %s is a logout, too', async (_how, lose) => {
+    world = new World({ leadMs: 0, store: { expiresAt: () => undefined } });
+    world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
+    node = await world.node();
+    await lose();
+    await world.clock.advance(1_000);
+    await world.person.clear();
+    for (const { auth } of [node, await world.node()])
+      await expect(auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+    expect(world.calls).toEqual([]);
+  });
+
+  it('does not count once the credential has been there again', async () => {
+    world = new World({ leadMs: 0, store: { expiresAt: () => undefined } });
+    await world.person.clear();
+    await world.clock.advance(1_000);
+    world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
+    node = await world.node();
+    await world.clock.advance(11_000);
+    const asked = watch(node.auth.credentials());
+    await world.clock.settle();
+    await world.answer(1, 'new');
+    expect(asked.value).toMatchObject({ token: 'new' });
+  });
+
+  it('is not forgotten by a node that still takes it for expired', async () => {
+    await open({}, 10_000);
+    await world.clock.advance(10_001);
+    for (const call of world.calls) call.fail(new Error('provider down'));
+    await world.clock.advance(500);
+    const { tell } = world.memory;
+    world.memory.tell = () => undefined;
+    await world.person.clear();
+    await world.clock.advance(60_000);
+    world.memory.tell = tell;
+    const later = await world.node();
+    await expect(later.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+    expect(world.stored).toBeUndefined();
+  });
+});
+
 describe('a credential that is past its end', () => {
   it('is replaced with what is stored in hand, by a node that comes late as well', async () => {
     world = new World();

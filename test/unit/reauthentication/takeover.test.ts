@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
+import type { AttemptBackend } from '../../../src/attempts.js';
 import { partsOf } from '../../../src/backed-credential-store.js';
+import { deferred } from '../../support/wait.js';
 import {
   HOUR,
   LEASE,
@@ -36,6 +38,17 @@ function kill(node: Node): void {
   const never = (): Promise<never> => new Promise(() => undefined);
   for (const verb of ['start', 'renew', 'commit', 'end', 'absolve'] as const)
     Object.assign(backend.attempts, { [verb]: never });
+}
+
+type Renew = AttemptBackend['renew'];
+
+/** As a link that fails so often, and then works. */
+function renewFailing(renew: Renew, failures: number): Renew {
+  let left = failures;
+  return (request) => {
+    left -= 1;
+    return left < 0 ? renew(request) : Promise.reject(new Error('cut'));
+  };
 }
 
 describe('a holder that dies', () => {
@@ -96,6 +109,46 @@ describe('a holder that dies', () => {
     await world.clock.settle();
     expect(world.stored).toBe('new');
     expect(nodes[first.node]!.auth.state.type).toBe('idle');
+  });
+
+  it('that was paused before it called anybody does not call when another one has started', async () => {
+    world = new World({ jitter: 0 });
+    await world.put('old', HOUR);
+    const nodes = await world.several(2);
+    const { backend } = partsOf(nodes[0]!.store)!;
+    const paused = deferred();
+    const observe = backend.observe.bind(backend);
+    backend.observe = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
+    backend.attempts.renew = renewFailing(backend.attempts.renew.bind(backend.attempts), 10);
+    nodes[0]!.auth.reject(await nodes[0]!.auth.snapshot());
+    await world.clock.settle();
+    nodes[1]!.auth.reject(await nodes[1]!.auth.snapshot());
+    await world.clock.advance(LEASE + SPREAD);
+    expect(world.call(1)).toMatchObject({ node: 1, request: { inDoubt: true } });
+    const { attempts } = partsOf(world.person)!.backend;
+    backend.attempts.renew = attempts.renew.bind(attempts);
+    paused.resolve();
+    await world.clock.settle();
+    expect(world.calls).toHaveLength(1);
+    await world.answer(1, 'new', HOUR);
+    expect(nodes[0]!.auth.counts).toMatchObject({ calls: 0, needless: 1 });
+  });
+
+  it('that was paused before it called anybody calls when nobody has started', async () => {
+    world = new World({ jitter: 0 });
+    await world.put('old', HOUR);
+    const node = await world.node();
+    const { backend } = partsOf(node.store)!;
+    const paused = deferred();
+    const observe = backend.observe.bind(backend);
+    backend.observe = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
+    backend.attempts.renew = renewFailing(backend.attempts.renew.bind(backend.attempts), 3);
+    node.auth.reject(await node.auth.snapshot());
+    await world.clock.advance(LEASE + 1_000);
+    paused.resolve();
+    await world.clock.settle();
+    await world.answer(1, 'new', HOUR);
+    expect(world.stored).toBe('new');
   });
 
   it('that comes back before another one started may store', async () => {

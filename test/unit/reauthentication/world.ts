@@ -150,7 +150,7 @@ export class World {
       leaseMs,
       minIntervalMs: 10,
       endsAt: undefined,
-      although: undefined,
+      clearedBefore: undefined,
     });
     expect(start.type).toBe('started');
   }

@@ -1,0 +1,251 @@
+import { inspect } from 'node:util';
+
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import { makeCanary } from '../../integration/canary.js';
+import { HOUR, type Node, type NodeOptions, type Token, watch, World } from './world.js';
+
+let world: World;
+const rejections: unknown[] = [];
+const noted = (reason: unknown): void => {
+  rejections.push(reason);
+};
+beforeEach(() => process.on('unhandledRejection', noted));
+afterEach(async () => {
+  await world.close();
+  process.off('unhandledRejection', noted);
+  expect(rejections).toEqual([]);
+});
+
+/** A node whose credentials were just rejected. */
+async function needy(options: NodeOptions): Promise<Node> {
+  world = new World(options);
+  await world.put('old', HOUR);
+  const node = await world.node();
+  node.auth.reject(await node.auth.snapshot());
+  await world.clock.settle();
+  return node;
+}
+
+const fail = (error: unknown) => (): never => {
+  throw error;
+};
+
+/** As a careless caller does: with anything. */
+async function rejected(reason: unknown): Promise<never> {
+  await Promise.resolve();
+  throw reason;
+}
+
+describe('an authenticate', () => {
+  it.each<[string, () => unknown]>([
+    ['throws', fail(new Error('sync'))],
+    ['throws nothing', fail(undefined)],
+    ['rejects with null', () => rejected(null)],
+    ['rejects with a string', () => rejected('refused')],
+    ['returns a thenable that throws', () => ({ then: fail(new Error('then')) })],
+    ['returns undefined', () => undefined],
+    ['resolves to undefined', () => Promise.resolve()],
+  ])('that %s has failed, and is called again later', async (_name, authenticate) => {
+    let calls = 0;
+    const node = await needy({
+      authenticate: () => {
+        calls += 1;
+        return calls === 1 ? (authenticate() as Token) : { token: 'new' };
+      },
+    });
+    expect(node.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
+    expect(node.auth.counts).toMatchObject({ calls: 1, failed: 1, discarded: 0 });
+    await world.clock.advance(1_000);
+    expect(world.stored).toBe('new');
+  });
+
+  it.each<[string, NodeOptions['store'], unknown, string | undefined]>([
+    ['cannot be serialized', {}, { token: 1n }, undefined],
+    [
+      'cannot be read back',
+      {
+        serialize: (token) => JSON.stringify(token),
+        deserialize: (bytes) => {
+          if (bytes.includes('unreadable')) throw new Error('unreadable');
+          return JSON.parse(bytes.toString()) as Token;
+        },
+      },
+      { token: 'unreadable' },
+      'deserialize',
+    ],
+    ['is too large', { maxBytes: 100 }, { token: 'x'.repeat(100) }, undefined],
+    ['has an absurd end', {}, { token: 'x', expiresAt: 5 }, undefined],
+    [
+      'would be removed too early',
+      { ttlSeconds: () => 1 },
+      { token: 'x', expiresAt: 3e12 },
+      undefined,
+    ],
+  ])(
+    'whose result %s is handed it back, and a good credential is kept',
+    async (_name, store, brought, where) => {
+      const discarded: unknown[] = [];
+      const node = await needy({
+        store: store!,
+        authenticate: () => brought as Token,
+        onDiscarded: (credentials, reason) => discarded.push([credentials, reason]),
+      });
+      expect(discarded).toEqual([[brought, 'unusable']]);
+      expect(world.stored).toBe('old');
+      expect(node.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
+      if (where !== undefined) expect(node.callbackErrors.map(([, at]) => at)).toContain(where);
+    },
+  );
+
+  it('that brings an expired credential is called again only after a pause that grows', async () => {
+    let calls = 0;
+    const node = await needy({
+      authenticate: () => {
+        calls += 1;
+        return { token: `expired ${String(calls)}`, expiresAt: world.clock.now() - 1_000 };
+      },
+    });
+    const asked = watch(node.auth.credentials({ timeoutMs: 10_000 }));
+    for (const [n, pauseMs] of [1_000, 2_000, 4_000].entries()) {
+      expect(world.stored).toBe(`expired ${String(n + 1)}`);
+      expect(node.auth.state).toMatchObject({ type: 'backing-off', failures: n + 1 });
+      await world.clock.advance(pauseMs - 1);
+      expect(calls).toBe(n + 1);
+      await world.clock.advance(1);
+    }
+    await world.clock.advance(3_000);
+    expect(asked.error).toMatchObject({ code: 'TIMEOUT' });
+  });
+
+  it('that never settles does not keep anybody for ever', async () => {
+    const node = await needy({ authenticate: () => new Promise(() => undefined) });
+    const asked = watch(node.auth.credentials({ timeoutMs: 40_000 }));
+    await world.clock.advance(40_000);
+    expect(asked.error).toMatchObject({ code: 'TIMEOUT' });
+    expect(node.auth.counts).toMatchObject({ calls: 2, unanswered: 1 });
+  });
+
+  it('that saves by itself what it returns has done no harm', async () => {
+    const saved = { token: 'new' };
+    const node = await needy({
+      authenticate: async () => {
+        await world.nodes[0]!.store.save(saved);
+        return saved;
+      },
+    });
+    expect(world.stored).toBe('new');
+    expect(node.auth.counts).toMatchObject({ committed: 1, discarded: 0 });
+    expect(node.auth.state.type).toBe('idle');
+  });
+
+  it('that saves something else is handed its result back', async () => {
+    const discarded: unknown[] = [];
+    await needy({
+      authenticate: async () => {
+        await world.nodes[0]!.store.save({ token: 'saved' });
+        return { token: 'returned' };
+      },
+      onDiscarded: ({ token }, reason) => discarded.push([token, reason]),
+    });
+    expect(world.stored).toBe('saved');
+    expect(discarded).toEqual([['returned', 'conflict']]);
+    await world.clock.advance(HOUR / 2);
+    expect(world.stored).toBe('saved');
+  });
+
+  it('that waits for itself waits until its deadline, and is told so by its signal', async () => {
+    let reason: unknown;
+    const node = await needy({
+      attemptTimeoutMs: 5_000,
+      authenticate: ({ signal, attempt }) => {
+        if (attempt > 1) return { token: 'new' };
+        signal.addEventListener('abort', () => {
+          reason = signal.reason;
+        });
+        return world.nodes[0]!.auth.credentials({ signal });
+      },
+    });
+    await world.clock.advance(4_999);
+    expect(reason).toBeUndefined();
+    await world.clock.advance(1);
+    expect(inspect(reason)).toContain('attemptTimeoutMs');
+    await world.clock.advance(1_000);
+    expect(await node.auth.credentials()).toEqual({ token: 'new' });
+  });
+
+  it('that closes its own store ends with it', async () => {
+    const node = await needy({
+      drainMs: 1_000,
+      authenticate: async () => {
+        await world.nodes[0]!.store.close();
+        return { token: 'new' };
+      },
+    });
+    await world.clock.advance(1_000);
+    expect(node.auth.state.type).toBe('closed');
+    expect(world.stored).toBe('old');
+  });
+});
+
+describe('a listener that throws', () => {
+  it.each<[string, NodeOptions]>([
+    ['onFailure', { onFailure: fail('careless') }],
+    ['onFailure', { onFailure: () => rejected('careless') }],
+    ['isFatal', { isFatal: fail('careless') }],
+  ])('as %s is told to onCallbackError, and nothing else happens', async (where, options) => {
+    const node = await needy({ ...options, authenticate: fail(new Error('down')) });
+    expect(node.callbackErrors).toEqual([['careless', where]]);
+    expect(node.auth.state.type).toBe('backing-off');
+  });
+
+  it.each<[string, () => unknown]>([
+    ['throws', fail('careless')],
+    ['rejects', () => rejected('careless')],
+  ])('as onDiscarded %s the same', async (_how, onDiscarded) => {
+    const node = await needy({
+      onDiscarded,
+      authenticate: async () => {
+        await world.person.save({ token: 'other' });
+        return { token: 'new' };
+      },
+    });
+    expect(node.callbackErrors).toEqual([['careless', 'onDiscarded']]);
+    expect(node.auth.state.type).toBe('idle');
+  });
+});
+
+describe('a secret', () => {
+  it('is shown by nothing but the credentials themselves', async () => {
+    const [old, brought, error] = [makeCanary(), makeCanary(), makeCanary()];
+    world = new World({ isFatal: () => true });
+    await world.put(old.text, HOUR);
+    const node = await world.node();
+    const snapshot = await node.auth.snapshot();
+    node.auth.reject(snapshot);
+    const errors: unknown[] = [];
+    await world.clock.settle();
+    const { request } = world.call(1);
+    await world.fail(1, Object.assign(new Error(error.text), { error: error.text }));
+    errors.push(await node.auth.credentials().catch((reason: unknown) => reason));
+    await world.put(brought.text, HOUR);
+    const asked = watch(node.auth.credentials({ minValidityMs: 2 * HOUR, timeoutMs: 100 }));
+    await world.clock.advance(100);
+    errors.push(asked.error);
+    const shown = [
+      node.auth,
+      node.states,
+      errors,
+      snapshot,
+      snapshot.signal.reason,
+      request.signal.reason,
+      world.record,
+      node.auth.counts,
+    ];
+    expect(errors).toHaveLength(2);
+    expect(node.states.map(({ type }) => type)).toContain('failed');
+    for (const canary of [old, brought, error])
+      for (const one of shown) expect(canary.find(one)).toEqual([]);
+    await world.person.clear();
+  });
+});
