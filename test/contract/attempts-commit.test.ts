@@ -84,7 +84,7 @@ onBothBackends('committing an attempt', (scene) => {
     await one.start('a', { leaseMs: 1 });
     await clear();
     await world.advance(INTERVAL_MS + 1);
-    const start = await two.start('b', { although: 'cleared' });
+    const start = await two.start('b', { clearedBefore: Infinity });
     expect(start.type).toBe('started');
     expect(await one.commit('a', 'new', 'old')).toBe('superseded');
     await world.outside.flush();
