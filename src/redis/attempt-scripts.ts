@@ -37,6 +37,7 @@ local function stored()
   return type(size) == 'table' or size > 0 or redis.call('GET', KEYS[3]) ~= false
 end
 local function marked(before)
+  if before and before >= ${String(Number.MAX_SAFE_INTEGER)} then return false end
   if type(redis.pcall('GET', KEYS[2])) ~= 'string' then return false end
   local left = before and redis.pcall('PTTL', KEYS[2])
   return type(left) ~= 'number' or left < 0 or now - ${String(CLEARED_MS)} + left >= before

@@ -4,6 +4,7 @@ import { Reauthenticator } from 'credstream';
 
 import { countCommands } from '../support/command-counter.js';
 import { uniquePrefix } from '../support/redis.js';
+import { collect } from '../support/wait.js';
 import { makeUser } from './users.js';
 import { type Token, useWorld } from './world.js';
 
@@ -69,8 +70,12 @@ describe('a process that re-authenticates', () => {
     const auth = new Reauthenticator<Token>(store, {
       authenticate: () => ({ token: String((calls += 1)) }),
     });
+    const states = collect(auth.state$);
     await expect(auth.credentials({ timeoutMs: 200 })).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(auth.state).toMatchObject({ type: 'backing-off', error: { reply: 'NOPERM' } });
+    const refused = { type: 'backing-off', error: { reply: 'NOPERM' } };
+    expect(states.values.find(({ type }) => type === 'backing-off')).toMatchObject(refused);
+    // Nobody waits any longer, so nothing is needed.
+    expect(auth.state).toEqual({ type: 'idle' });
     expect(calls).toBe(0);
     await auth.close();
   });
