@@ -1,4 +1,4 @@
-import type { TimeToLive } from './credential-backend.js';
+import type { TimeToLive } from './kept-bytes.js';
 
 /*
  * The seam for doing something once per cluster: the right of one node to re-authenticate a credential (the lease), and the record that it

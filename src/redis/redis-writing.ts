@@ -1,6 +1,6 @@
 import type { ChainableCommander } from 'ioredis';
 import { CLEARED_MS } from '../attempts.js';
-import type { Expected, RemoveRequest, TimeToLive, WriteRequest } from '../credential-backend.js';
+import type { Expected, RemoveRequest, WriteRequest } from '../credential-backend.js';
 import {
   ConflictError,
   OutcomeUnknownError,
@@ -8,6 +8,7 @@ import {
   UnavailableError,
   UnreadableError,
 } from '../errors.js';
+import type { TimeToLive } from '../kept-bytes.js';
 import { LinkLostError, replyWord, writeFailure } from './redis-errors.js';
 import { clearedKey, helperKey } from './redis-keys.js';
 import type { RedisLink } from './redis-link.js';

@@ -194,7 +194,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
   };
 }
 
-export function sha1(text: string): string {
+function sha1(text: string): string {
   return createHash('sha1').update(text).digest('hex');
 }
 

@@ -111,7 +111,7 @@ describe('the database', () => {
     const others = written.map(({ args }) => args[1]!).filter((key) => !keys.includes(key));
     const kinds = others.map((key) => key.split(':').slice(0, 2).join(':'));
     expect(new Set(kinds)).toEqual(
-      new Set(['credstream:stage', 'credstream:probe', 'credstream:epoch']),
+      new Set(['credstream:stage', 'credstream:probe', 'credstream:epoch', 'credstream:cleared']),
     );
     for (const { args } of written.filter(({ args: [, key] }) => key?.includes(':probe:'))) {
       expect(args.slice(-2)).toEqual(['PX', '1000']);
@@ -122,8 +122,17 @@ describe('the database', () => {
     expect(new Set(channels)).toEqual(new Set(keys.map((key) => `credstream:0:${key}`)));
 
     await eventually(async () => {
-      expect((await redis.keys('*')).sort()).toEqual([...keys, 'credstream:epoch'].sort());
+      const marks = keys.map((key) => `credstream:cleared:{${key}}:${key}`);
+      expect((await redis.keys('*')).sort()).toEqual(
+        [...keys, ...marks, 'credstream:epoch'].sort(),
+      );
     });
+    // Not for ever: for as long as a re-authentication that began before the clear may take.
+    for (const key of keys) {
+      const left = await redis.pttl(`credstream:cleared:{${key}}:${key}`);
+      expect(left).toBeGreaterThan(3_500_000);
+      expect(left).toBeLessThanOrEqual(3_600_000);
+    }
     expect(await redis.pttl('credstream:epoch')).toBe(-1);
   });
 });

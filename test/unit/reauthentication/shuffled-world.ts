@@ -13,7 +13,7 @@ import type { AttemptBackend } from '../../../src/attempts.js';
 import { partsOf } from '../../../src/backed-credential-store.js';
 import type { Token } from './world.js';
 
-export const KEY = 'k';
+const KEY = 'k';
 export const LEASE_MS = 3_000;
 const LIFETIME_MS = 20_000;
 
