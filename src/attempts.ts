@@ -1,3 +1,5 @@
+import type { TimeToLive } from './kept-bytes.js';
+
 /*
  * The seam for doing something once per cluster: the right of one node to re-authenticate a credential (the lease), and the record that it
  * started, which outlives the lease. Every verb is idempotent by the attempt's `id`, so that one whose answer was lost is simply said again.
@@ -87,7 +89,7 @@ export type RenewOutcome = 'held' | 'superseded' | 'ended';
 export interface CommitAttempt extends AttemptName {
   readonly bytes: Buffer;
   /** Milliseconds, or `'keep'`: those that are left, or `'none'`. */
-  readonly ttl: number | 'keep' | 'none';
+  readonly ttl: TimeToLive;
   /** The stored bytes that the attempt started from. */
   readonly expected: { readonly digest: string } | 'absent';
   /** When the server was to drop the bytes that it started from: gone after that they were not cleared. */

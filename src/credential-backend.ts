@@ -1,6 +1,7 @@
 import type { AttemptBackend } from './attempts.js';
 import type { ChangeOrigin } from './credential-change.js';
 import type { Clock } from './clock.js';
+import type { TimeToLive } from './kept-bytes.js';
 import type { OptionKinds } from './option-kinds.js';
 import type { LinkStatus, NotificationMode, StoreStatus } from './store-status.js';
 import type { ServerTime } from './server-time.js';
@@ -97,9 +98,6 @@ export interface HintFeed {
   /** Tells that this machine's clocks came apart; starts a new generation. */
   reportClockStep(): void;
 }
-
-/** How long the written bytes stay: milliseconds, or as long as those they replace, or without end. */
-export type TimeToLive = number | 'keep' | 'none';
 
 /** What must be stored for a conditional write to happen: bytes with this digest, or nothing. */
 export type Expected = { readonly digest: string } | 'absent' | undefined;

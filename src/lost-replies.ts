@@ -1,6 +1,7 @@
-import type { Observation, TimeToLive } from './credential-backend.js';
+import type { Observation } from './credential-backend.js';
 import type { SaveReceipt } from './credential-store.js';
 import { OutcomeUnknownError } from './errors.js';
+import type { TimeToLive } from './kept-bytes.js';
 
 /** A server rounds and a reply travels; an end found this close to the one asked for is the one asked for. */
 const TTL_SLACK_MS = 1_000;

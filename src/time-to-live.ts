@@ -1,4 +1,4 @@
-import type { TimeToLive } from './credential-backend.js';
+import type { TimeToLive } from './kept-bytes.js';
 import type { SaveOptions } from './credential-store.js';
 import { EncodeError, InvalidOptionError } from './errors.js';
 import { checkTtlSeconds } from './option-checks.js';

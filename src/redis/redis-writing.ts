@@ -1,5 +1,5 @@
 import { CLEARED_MS } from '../attempts.js';
-import type { Expected, RemoveRequest, TimeToLive, WriteRequest } from '../credential-backend.js';
+import type { Expected, RemoveRequest, WriteRequest } from '../credential-backend.js';
 import {
   ConflictError,
   OutcomeUnknownError,
@@ -7,6 +7,7 @@ import {
   UnavailableError,
   UnreadableError,
 } from '../errors.js';
+import type { TimeToLive } from '../kept-bytes.js';
 import { LinkLostError, replyWord, writeFailure } from './redis-errors.js';
 import { clearedKey, helperKey } from './redis-keys.js';
 import type { RedisLink } from './redis-link.js';

@@ -160,6 +160,12 @@ describe('the database', () => {
       const all = [...keys, ...marks, 'credstream:epoch'];
       expect((await redis.keys('*')).sort()).toEqual(all.sort());
     });
+    // Not for ever: for as long as a re-authentication that began before the clear may take.
+    for (const key of keys) {
+      const left = await redis.pttl(`credstream:cleared:{${key}}:${key}`);
+      expect(left).toBeGreaterThan(3_500_000);
+      expect(left).toBeLessThanOrEqual(3_600_000);
+    }
     expect(await redis.pttl('credstream:epoch')).toBe(-1);
   });
 });

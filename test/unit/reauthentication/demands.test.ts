@@ -61,6 +61,20 @@ describe('somebody who wants credentials', () => {
     expect(world.calls).toEqual([]);
   });
 
+  it('is content with what is found after an outage, and nothing is fetched then', async () => {
+    world = new World();
+    world.memory.disconnect();
+    node = await world.node();
+    const asked = watch(node.auth.credentials());
+    await world.clock.advance(5_000);
+    world.memory.set('k', JSON.stringify(world.token('found', HOUR)));
+    world.memory.reconnect();
+    await world.clock.advance(5_000);
+    expect(asked.value).toMatchObject({ token: 'found' });
+    expect(world.calls).toEqual([]);
+    expect(world.record).toBeUndefined();
+  });
+
   it('waits for ones that are valid for long enough', async () => {
     const auth = await open(HOUR);
     const asked = watch(auth.credentials({ minValidityMs: 2 * HOUR }));

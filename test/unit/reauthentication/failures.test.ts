@@ -190,7 +190,7 @@ describe('a failure for good', () => {
   });
 
   it.each(Array.from({ length: 9 }, (_, turns) => turns))(
-    'that was told about the credentials before does not stick to new ones %d turns later',
+    'that was told about the credentials before does not stick to new ones saved %d turns earlier',
     async (turns) => {
       world = new World();
       await world.put('old');
@@ -198,14 +198,15 @@ describe('a failure for good', () => {
       failing!.auth.reject(await failing!.auth.snapshot());
       await world.clock.settle();
       await world.fail(1, invalidGrant);
-      late!.auth.reject(await late!.auth.snapshot());
+      const old = await late!.auth.snapshot();
+      world.memory.set('k', '{"token":"new"}');
       let left = turns;
-      const save = (): void => {
-        if (left === 0) world.memory.set('k', '{"token":"new"}');
-        else world.clock.nextTurn(save);
+      const reject = (): void => {
+        if (left === 0) late!.auth.reject(old);
+        else world.clock.nextTurn(reject);
         left -= 1;
       };
-      save();
+      reject();
       await world.clock.settle();
       for (const { auth } of [failing!, late!]) {
         expect(auth.state.type).toBe('idle');

@@ -1,4 +1,6 @@
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+
+import { partsOf } from '../../../src/backed-credential-store.js';
 
 import { HOUR, type Node, type NodeOptions, watch, World } from './world.js';
 
@@ -122,12 +124,13 @@ describe('a credential that was cleared', () => {
   });
 
   it('and saved again with the very same bytes is there again', async () => {
-    await open({}, undefined);
+    await open();
     node.auth.reject(await node.auth.snapshot());
     await world.clock.settle();
     await world.fail(1, { error: 'invalid_grant' });
     await world.person.clear();
-    await world.put('old');
+    await world.clock.settle();
+    await world.put('old', HOUR);
     expect(await node.auth.credentials()).toMatchObject({ token: 'old' });
     expect(node.auth.state.type).toBe('idle');
   });
@@ -234,7 +237,11 @@ describe('a clear of what is gone already', () => {
     const { tell } = world.memory;
     world.memory.tell = () => undefined;
     await world.person.clear();
+    const { attempts } = partsOf(node.store)!.backend;
+    const start = vi.spyOn(attempts, 'start');
     await world.clock.advance(60_000);
+    // Told once of the clear, it looks, instead of asking until it sees it.
+    expect(start).toHaveBeenCalledTimes(1);
     world.memory.tell = tell;
     const later = await world.node();
     await expect(later.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });

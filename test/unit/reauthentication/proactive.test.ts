@@ -7,6 +7,14 @@ afterEach(() => world.close());
 
 const typesOf = ({ states }: Node): string[] => states.map(({ type }) => type);
 
+/** Does something of which no hint tells. */
+async function mute(act: () => Promise<unknown>): Promise<void> {
+  const { tell } = world.memory;
+  world.memory.tell = () => undefined;
+  await act();
+  world.memory.tell = tell;
+}
+
 describe('credentials that are about to end', () => {
   it.each([
     ['a minute by default', {}, HOUR, 60_000],
@@ -148,6 +156,29 @@ describe('of several nodes', () => {
     expect(late.auth.counts).toMatchObject({ needless: 1, calls: 0 });
     expect(late.store.current?.credentials.token).toBe('new');
     expect(late.auth.state.type).toBe('idle');
+  });
+
+  it('one that rejects what it does not know to be replaced gets nothing to do', async () => {
+    world = new World({ minIntervalMs: 10 });
+    await world.put('old', HOUR);
+    const node = await world.node();
+    await mute(() => world.person.save(world.token('new', HOUR)));
+    node.auth.reject(await node.auth.snapshot());
+    await world.clock.settle();
+    expect(world.calls).toEqual([]);
+    expect(node.auth.counts.needless).toBe(1);
+    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+  });
+
+  it('one that does not know that the end was moved gets nothing to do', async () => {
+    world = new World({ leadMs: 1_000, store: { expiresAt: () => undefined } });
+    world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
+    const node = await world.node();
+    await mute(() => Promise.resolve(world.memory.expire('k', HOUR)));
+    await world.clock.advance(9_000);
+    expect(world.calls).toEqual([]);
+    expect(node.auth.counts.needless).toBe(1);
+    expect(node.store.current?.expiresAt).toBe(world.clock.now() + HOUR - 9_000);
   });
 
   it('work on one store too', async () => {
