@@ -251,7 +251,8 @@ export class FeedRun {
     this.#epochDue = keys.size > 1;
     const polled = this.#polled || keys.pollNext();
     this.#polled = false;
-    if (polled && this.observer !== undefined) return;
+    // A key is busy while it is observed, and that tells as much.
+    if ((polled && this.observer !== undefined) || this.#link.awaited) return;
     this.#link
       .call((client) => client.ping())
       .catch((error: unknown) => {

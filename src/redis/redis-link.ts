@@ -106,6 +106,11 @@ export class RedisLink {
     return this.#vouchedAt;
   }
 
+  /** Whether an answer is being waited for: if it does not come in time, the connection is found dead. */
+  get awaited(): boolean {
+    return this.#deadline.pending;
+  }
+
   /** Resolves when the connection has ended, by whomever. */
   get closed(): Promise<void> {
     return this.#closed;

@@ -28,6 +28,11 @@ export class ReplyDeadline {
     this.#late = late;
   }
 
+  /** Whether a call waits for its answer. */
+  get pending(): boolean {
+    return this.#calls.size > 0;
+  }
+
   start(reject: (error: Error) => void): CallUnderWay {
     const sentAt = this.#clock.monotonic();
     const dueAt = sentAt + this.#timeoutMs();

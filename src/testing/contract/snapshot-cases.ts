@@ -32,8 +32,8 @@ export const snapshotCases: readonly Scene[] = [
     await store.save({ token: 'one' });
     await changes.expect('saved');
     const signal = store.current?.signal;
-    await stage.outside.set(stage.key, '{');
     assert.equal(signal?.aborted, false);
+    await stage.outside.set(stage.key, '{');
     const unreadable = await changes.expect('unreadable');
     assert.equal(signal.reason, unreadable);
   }),
