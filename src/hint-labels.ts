@@ -11,6 +11,8 @@ type Write = Extract<Hint, { type: 'written' }>;
 export class HintLabels {
   #count = 0;
   #covered = 0;
+  /** How many more own writes were announced than answered. */
+  #announced = 0;
   #write: { readonly hint: Write; readonly at: number } | undefined;
   #removal: { readonly hint: Removal; readonly at: number } | undefined;
 
@@ -26,8 +28,16 @@ export class HintLabels {
 
   note(hint: Hint): void {
     this.#count += 1;
+    if (hint.origin === 'self') this.#announced += 1;
     if (hint.type === 'written') this.#write = { hint, at: this.#count };
     else this.#removal = { hint, at: this.#count };
+  }
+
+  /** An own write was answered. Where its announcement has come, that has its place among the hints, and what came after it stays the last. */
+  noteAnswer(own: Hint): void {
+    const announced = this.#announced;
+    if (announced <= 0) this.note(own);
+    this.#announced = announced - 1;
   }
 
   read(): Labels {

@@ -113,7 +113,7 @@ export class LiveCredential<T>
     if (!this.#freshness.isLinked) return Promise.resolve();
     const settled = this.#observing().settled();
     // Not before: an observation that is under way does not explain it.
-    if (own !== undefined) this.#note(own);
+    if (own !== undefined) this.#noting().noteAnswer(own);
     // With a new generation comes another loop.
     return settled.then((made) => (made ? undefined : this.refreshed()));
   }
@@ -150,7 +150,7 @@ export class LiveCredential<T>
       this.tell(hint);
       return;
     }
-    this.#note(hint);
+    this.#noting().note(hint);
     if (!this.#freshness.isLinked) return;
     // The hints of an own write arrive a moment before its reply, after which this must be observed; a turn later once is enough.
     if (this.ownWrites > 0) this.#observing().mark();
@@ -240,7 +240,7 @@ export class LiveCredential<T>
     const when = this.#when(now, this.#freshness.source, toleranceMs, labels);
     this.#time = time;
     this.#labels?.used();
-    if (this.#labels?.empty) this.#labels = undefined;
+    if (this.ownWrites === 0 && this.#labels?.empty) this.#labels = undefined;
     this.#freshness.observed();
     this.#take(transition(this.#known, sighting, when));
   }
@@ -272,8 +272,8 @@ export class LiveCredential<T>
     else (this.#alarm ??= new EndAlarm(this)).set(this.#time, end);
   }
 
-  #note(hint: Hint): void {
-    (this.#labels ??= new HintLabels()).note(hint);
+  #noting(): HintLabels {
+    return (this.#labels ??= new HintLabels());
   }
 
   #when(now: number, source: ChangeSource, toleranceMs = 0, labels = noLabels): Circumstances {

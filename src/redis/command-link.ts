@@ -50,7 +50,13 @@ export class CommandLink {
   }
 
   async #open(): Promise<Commanding> {
-    const link = await RedisLink.open(this.#template, this.#options, this.#closing.signal);
+    const { signal } = this.#closing;
+    const link = await RedisLink.open(this.#template, this.#options, signal);
+    // Closed in the very moment in which it was handed over; nobody else would close it any more.
+    if (signal.aborted) {
+      link.kill();
+      throw new LinkLostError(false);
+    }
     this.#current = {
       link,
       observer: new RedisObserver(link, this.#options.clock),

@@ -102,7 +102,7 @@ export class RedisFeed implements HintFeed {
 
   retime(): void {
     this.#run?.retime();
-    this.#feeds.clear();
+    this.#recount();
   }
 
   close(): void {
@@ -218,9 +218,9 @@ export class RedisFeed implements HintFeed {
     return run.observe(key, maxBytes);
   }
 
-  /** The bound depends on how many keys share the heartbeat; told once a turn, however many come and go in it. */
+  /** The bound depends on the settings, and on how many keys share the heartbeat; told once a turn, however many come and go in it. */
   #recount(): void {
-    if (this.#recounting) return;
+    if (this.#recounting || this.#run === undefined) return;
     this.#recounting = true;
     this.#context.linkOptions.clock.nextTurn(() => {
       this.#recounting = false;

@@ -25,6 +25,11 @@ export class Slots {
       this.#free += 1;
     } else {
       this.#first += 1;
+      // A line that never ends must not keep all who ever stood in it; half at a time, so that it costs nothing each.
+      if (this.#first * 2 >= this.#waiting.length) {
+        this.#waiting.splice(0, this.#first);
+        this.#first = 0;
+      }
       next();
     }
   }

@@ -37,3 +37,21 @@ describe('the bound of many credentials with keyspace notifications', () => {
     await expectBound(rules, KEYS * 1_000 + 2_000);
   });
 });
+
+describe('the bound without keyspace notifications', () => {
+  it('follows what the other stores on the client ask for, also those that watch nothing', async () => {
+    const rules = '+@all ~* resetchannels &credstream:0:*';
+    const client = (await makeUser(world, rules)).connect();
+    const { store } = await world.watch(client, SETTINGS);
+    const bound = async (boundMs: number): Promise<void> => {
+      await eventually(() => {
+        expect(store.status).toMatchObject({ notifications: 'announcements', boundMs });
+      });
+    };
+    await bound(500 + 2_000);
+    const hasty = world.store(client, { ...SETTINGS, pollMs: 100 });
+    await bound(100 + 2_000);
+    await hasty.close();
+    await bound(500 + 2_000);
+  });
+});

@@ -36,6 +36,22 @@ describe('labels', () => {
     expect(labels.read()).toEqual({ write: undefined, removal: undefined });
   });
 
+  it('of an own write stand where it was announced, not where it was answered', () => {
+    const own: Hint = { type: 'written', origin: 'self', reason: undefined };
+    const labels = new HintLabels();
+    labels.note(own);
+    labels.note(written('later'));
+    labels.noteAnswer(own);
+    expect(labels.read().write).toEqual(written('later'));
+    // This one is announced after its answer, and the next not at all.
+    labels.noteAnswer(own);
+    expect(labels.read().write).toBe(own);
+    labels.note(own);
+    labels.note(written('later still'));
+    labels.noteAnswer(own);
+    expect(labels.read().write).toBe(own);
+  });
+
   it('stay when they came while the observation was under way', () => {
     const labels = new HintLabels();
     labels.note(written('before'));

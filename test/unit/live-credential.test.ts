@@ -273,6 +273,21 @@ describe('hints', () => {
     await clock.settle();
     expect(backend.looks).toBe(before + 1);
   });
+
+  it('are labeled by who wrote last, also when the answer to an own write comes after that', async () => {
+    const { backend, clock, live, changes } = await watched({ token: 'one' });
+    live.ownWrites += 1;
+    backend.put('own');
+    backend.hint({ type: 'written', origin: 'self' });
+    backend.put('two');
+    backend.hint({ type: 'written', origin: { node: 'another' } });
+    live.ownWrites -= 1;
+    await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
+    await clock.settle();
+    expect(changes).toHaveLength(1);
+    expect(changes[0]).toBeChange('saved', { credentials: { token: 'two' } });
+    expect(changes[0]?.origin).toEqual({ node: 'another' });
+  });
 });
 
 describe('facts', () => {
