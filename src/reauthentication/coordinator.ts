@@ -229,12 +229,12 @@ export class Coordinator<T> {
     const until = this.#parts.backend.clock.now() + leftMs;
     switch (start.type) {
       case 'held':
-        this.#show({ type: 'waiting', holder: node, attempt, until });
         this.#respite.begin(leftMs);
+        this.#show({ type: 'waiting', holder: node, attempt, until });
         break;
       case 'early':
-        this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
         this.#respite.begin(leftMs);
+        this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
         break;
       case 'fatal':
         if (outdated) this.#absolve(record.id);
@@ -250,13 +250,13 @@ export class Coordinator<T> {
   #begin(record: AttemptRecord, need: Need<T>, askedAt: number): void {
     const attempt = new AttemptRun(this.#context, need, record, askedAt);
     const since = this.#parts.backend.clock.now();
-    this.#show({ type: 'authenticating', attempt: record.number, cause: need.cause, since });
     const done = attempt.run().then(() => {
       this.#run = undefined;
       // What is still needed is asked for again, and the record tells how to go on.
       this.#evaluate();
     });
     this.#run = { attempt, done };
+    this.#show({ type: 'authenticating', attempt: record.number, cause: need.cause, since });
   }
 
   /** The lease came when nobody wanted it any longer. */
@@ -275,6 +275,7 @@ export class Coordinator<T> {
       error instanceof UnavailableError ||
       error instanceof RefusedError ||
       error instanceof OutcomeUnknownError;
+    this.#respite.begin(pauseMs);
     this.#show({
       type: 'backing-off',
       attempt: undefined,
@@ -282,9 +283,9 @@ export class Coordinator<T> {
       nextAt: backend.clock.now() + pauseMs,
       error: known ? error : undefined,
     });
-    this.#respite.begin(pauseMs);
   }
 
+  /** Last of all that a step does: whoever is told may ask for credentials, or close. */
   #show(state: ReauthenticationState): void {
     if (this.state.type === 'idle' && state.type === 'idle') return;
     this.#state$.next(state);

@@ -199,9 +199,17 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * stays for a successor. Who waits gets a `ClosedError`. The store stays open. Idempotent, never rejects.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#coordinator.close().finally(() => {
-      this.#forget();
-    });
+    if (this.#closing === undefined) {
+      // Set before anything is told, because whoever is told may close again.
+      let done: () => void = () => undefined;
+      this.#closing = new Promise((resolve) => {
+        done = () => {
+          this.#forget();
+          resolve();
+        };
+      });
+      void this.#coordinator.close().then(done, done);
+    }
     return this.#closing;
   }
 
