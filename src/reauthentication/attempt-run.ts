@@ -1,11 +1,11 @@
 import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../attempts.js';
+import { pauseAfter } from '../back-off.js';
 import { callSafely } from '../callbacks.js';
 import { digestOf } from '../credential-snapshot.js';
 import { digest } from '../encoding.js';
 import { earlier } from '../sight.js';
 import { isThenable, withDeadline } from '../waiting.js';
-import { pauseAfter } from './back-off.js';
-import { commit, type AfterCommit } from './commit.js';
+import { AGAIN, commit, type AfterCommit } from './commit.js';
 import { fatalCode } from './fatal-errors.js';
 import { Lease } from './lease.js';
 import type { AttemptContext, Found, Need } from './need.js';
@@ -14,7 +14,6 @@ import type { AuthenticateRequest, DiscardReason } from './reauthentication-opti
 /** `authenticate` did not answer: in time, or before everybody stopped waiting. */
 class Unanswered extends Error {}
 
-const AGAIN = { initialMs: 100, maxMs: 5_000 };
 const END_TRIES = 3;
 
 /** One attempt of this node, from the lease that it holds to the outcome that all others hear of. */

@@ -1,11 +1,12 @@
 import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../attempts.js';
+import { pauseAfter } from '../back-off.js';
 import { digest } from '../encoding.js';
 import { timeToLive } from '../time-to-live.js';
-import { pauseAfter } from './back-off.js';
 import type { AttemptContext, Found } from './need.js';
 import type { DiscardReason } from './reauthentication-options.js';
 
-const AGAIN = { initialMs: 100, maxMs: 5_000 };
+/** Between tries of saying what Redis has to know. */
+export const AGAIN = { initialMs: 100, maxMs: 5_000 };
 
 type Prepared = Pick<CommitAttempt, 'bytes' | 'ttl'> & {
   /** It has ended already. */

@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { BehaviorSubject, type Observable, type Subscription } from 'rxjs';
 import type { AttemptRecord, AttemptStart } from '../attempts.js';
+import { pauseAfter } from '../back-off.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
 import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 import type { Fact } from '../fact-teller.js';
 import type { StoreParts } from '../store-parts.js';
 import { withDeadline } from '../waiting.js';
 import { AttemptRun } from './attempt-run.js';
-import { pauseAfter } from './back-off.js';
 import { begin, Demands, type Demand } from './demands.js';
 import { Lead } from './lead.js';
 import type { AttemptContext, Counter, Need } from './need.js';

@@ -1,7 +1,7 @@
+import type { BackOff } from '../back-off.js';
 import { InvalidOptionError } from '../errors.js';
 import { checkFunction, checkMs, checkNames, kindOf } from '../option-checks.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
-import type { BackOff } from './back-off.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './reauthentication-state.js';
 
