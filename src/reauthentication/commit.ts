@@ -22,7 +22,7 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  * @param after - told whether the new credentials have ended already
  */
 export async function commit<T>(
-  { parts, pauses, wasEvicted }: AttemptContext<T>,
+  { parts, pauses, wasEvicted, troubled }: AttemptContext<T>,
   { id, number, startedAt, blank = false }: AttemptRecord,
   { expected, ttlEnd }: Found<T>,
   credentials: T,
@@ -51,7 +51,8 @@ export async function commit<T>(
       if (outcome === 'committed')
         await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
       return outcome;
-    } catch {
+    } catch (error) {
+      troubled(number, error);
       await pauses.pause(pauseAfter(tries, AGAIN, backend.random));
     }
   }

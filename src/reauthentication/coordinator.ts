@@ -3,7 +3,7 @@ import { BehaviorSubject, type Observable, type Subscription } from 'rxjs';
 import type { AttemptRecord, AttemptStart } from '../attempts.js';
 import { pauseAfter } from '../back-off.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
-import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+import { ClosedError } from '../errors.js';
 import type { Fact } from '../fact-teller.js';
 import type { StoreParts } from '../store-parts.js';
 import { withDeadline } from '../waiting.js';
@@ -16,6 +16,7 @@ import type { ResolvedReauthenticatorOptions } from './reauthentication-options.
 import type { ReauthenticationState } from './reauthentication-state.js';
 import { Respite } from './respite.js';
 import { Standing } from './standing.js';
+import { visible } from './visible-error.js';
 
 /** When the lease was asked for, by the monotonic clock, and which of the credentials seen so far were the last. */
 interface Asked {
@@ -61,7 +62,10 @@ export class Coordinator<T> {
     this.#demands = new Demands(clock, evaluate);
     this.#standing = new Standing(parts, options);
     const wasEvicted = (): boolean => this.#standing.wasEvicted;
-    this.#context = { parts, options, counts, pauses: this.#pauses, wasEvicted };
+    const troubled = (attempt: number, error: unknown): void => {
+      this.#trouble(attempt, error);
+    };
+    this.#context = { parts, options, counts, pauses: this.#pauses, wasEvicted, troubled };
     this.#lead = new Lead(parts.live, options, random, evaluate);
     this.#facts = parts.live.facts$.subscribe({
       next: (fact) => {
@@ -166,8 +170,10 @@ export class Coordinator<T> {
     if (this.#asking !== undefined || this.#run !== undefined || standing.fatal !== undefined)
       return;
     const need = standing.need(this.#demands.size > 0, (one) => this.#lead.isDue(one));
-    if (need === undefined) this.#rest();
-    else if (!this.#respite.lasts) this.#asking = this.#ask(need);
+    if (need === undefined) {
+      this.#respite.end();
+      this.#show({ type: 'idle' });
+    } else if (!this.#respite.lasts) this.#asking = this.#ask(need);
   }
 
   /** What stood in the way of the credentials before does not of these. */
@@ -176,11 +182,6 @@ export class Coordinator<T> {
     const { backend, key } = this.#parts;
     // Who does not reach Redis now need not: the end of the new credentials tells them apart, but for those without one.
     backend.attempts.absolve({ key, id }).catch(() => undefined);
-  }
-
-  #rest(): void {
-    this.#respite.end();
-    this.#show({ type: 'idle' });
   }
 
   async #ask(need: Need<T>): Promise<void> {
@@ -256,7 +257,16 @@ export class Coordinator<T> {
       this.#evaluate();
     });
     this.#run = { attempt, done };
-    this.#show({ type: 'authenticating', attempt: record.number, cause: need.cause, since });
+    const { cause } = need;
+    const { number } = record;
+    this.#show({ type: 'authenticating', attempt: number, cause, since, error: undefined });
+  }
+
+  #trouble(attempt: number, error: unknown): void {
+    const { state } = this;
+    // What an attempt brings after its deadline is nothing that this node still shows.
+    if (state.type === 'authenticating' && state.attempt === attempt)
+      this.#show({ ...state, error: visible(error) });
   }
 
   /** The lease came when nobody wanted it any longer. */
@@ -271,17 +281,13 @@ export class Coordinator<T> {
     this.#unreachable += 1;
     const { backend } = this.#parts;
     const pauseMs = pauseAfter(this.#unreachable, this.#options.backOff, backend.random);
-    const known =
-      error instanceof UnavailableError ||
-      error instanceof RefusedError ||
-      error instanceof OutcomeUnknownError;
     this.#respite.begin(pauseMs);
     this.#show({
       type: 'backing-off',
       attempt: undefined,
       failures: 0,
       nextAt: backend.clock.now() + pauseMs,
-      error: known ? error : undefined,
+      error: visible(error),
     });
   }
 
