@@ -51,9 +51,11 @@ export class AttemptRun<T> {
     this.#lease.keep();
     try {
       const found = await this.#prepare().catch(() => 'unknown' as const);
+      // Nobody would store what a call brings now.
+      if (this.#context.pauses.ended) return;
       if (found === 'unknown') {
         // Nothing was spent: nobody need wait for the lease to run out, nor be in doubt.
-        await this.#end({ outcome: 'failed' });
+        await this.#end({ outcome: 'failed', ...this.#failure() });
       } else if (found === undefined) {
         this.#context.counts.needless += 1;
         await this.#end({ outcome: 'needless' });
@@ -93,7 +95,8 @@ export class AttemptRun<T> {
     const name = digest(content.bytes);
     if (name !== digestOf(snapshot)) return undefined;
     const decoded = await encoding.decodeHeld(content);
-    if (decoded.type === 'unreadable') return undefined;
+    // What could be read before, as by a key that is missing since; another node may still.
+    if (decoded.type === 'unreadable') throw decoded.error;
     const end = earlier(decoded.logicalEnd, ttlEnd);
     const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
     if (cause !== 'rejected' && moved) return undefined;

@@ -2,6 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { Reauthenticator } from 'credstream';
 
+import { partsOf } from '../../../src/backed-credential-store.js';
+import { type Deferred, deferred } from '../../support/wait.js';
 import {
   HOUR,
   LEASE,
@@ -157,6 +159,26 @@ describe('closing', () => {
     await world.clock.settle();
     expect(asked.settled).toBe(true);
     expect(world.clock.pendingTimers).toBe(0);
+  });
+
+  it('calls nobody for an attempt that could not begin by then', async () => {
+    world = new World({ drainMs: 0 });
+    await world.put('old', HOUR);
+    node = await world.node();
+    const { backend } = partsOf(node.store)!;
+    const observe = backend.observe.bind(backend);
+    const { promise: answered, resolve: answer }: Deferred<void> = deferred();
+    backend.observe = (key, maxBytes) => answered.then(() => observe(key, maxBytes));
+    node.auth.reject(await node.auth.snapshot());
+    await world.clock.settle();
+    const closed = watch(node.auth.close());
+    await world.clock.advance(0);
+    expect(closed.settled).toBe(true);
+    answer();
+    await world.clock.settle();
+    expect(world.calls).toEqual([]);
+    // Whoever comes next is told to be in doubt, and needs not be.
+    expect(world.record).toMatchObject({ outcome: 'running' });
   });
 
   it('leaves no timer when Redis cannot be asked, nor be told the result', async () => {

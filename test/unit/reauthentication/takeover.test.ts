@@ -277,7 +277,7 @@ describe('a memory that cannot be reached', () => {
     };
     nodes[0]!.auth.reject(await nodes[0]!.auth.snapshot());
     await world.clock.settle();
-    expect(world.record).toMatchObject({ outcome: 'failed', failures: 0 });
+    expect(world.record).toMatchObject({ outcome: 'failed', failures: 1 });
     await world.clock.advance(1_500);
     expect(world.call(1).request).toMatchObject({ attempt: 2, inDoubt: false });
     await world.answer(1, 'new', HOUR);
