@@ -1,6 +1,7 @@
 import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../attempts.js';
 import { pauseAfter } from '../back-off.js';
 import { digest } from '../encoding.js';
+import { OutcomeUnknownError } from '../errors.js';
 import { timeToLive } from '../time-to-live.js';
 import type { AttemptContext, Found } from './need.js';
 import type { DiscardReason } from './reauthentication-options.js';
@@ -33,6 +34,7 @@ export async function commit<T>(
   if (prepared === undefined) return 'unusable';
   const { bytes, ttl, over } = prepared;
   if (expected !== 'absent' && digest(bytes) === expected.digest) return 'unchanged';
+  let inDoubt = false;
   for (let tries = 1; !pauses.ended; tries += 1) {
     try {
       const outcome = await backend.attempts.commit({
@@ -52,11 +54,12 @@ export async function commit<T>(
         await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
       return outcome;
     } catch (error) {
+      inDoubt ||= error instanceof OutcomeUnknownError;
       troubled(number, error);
       await pauses.pause(pauseAfter(tries, AGAIN, backend.random));
     }
   }
-  return 'closed';
+  return inDoubt ? 'unknown' : 'closed';
 }
 
 /** @throws EncodeError, InvalidOptionError, ClosedError; `undefined` for what could not be read back */
