@@ -1,7 +1,8 @@
+import { pauseAfter } from '../back-off.js';
 import { TimeoutError } from '../errors.js';
 import { after, isThenable } from '../waiting.js';
 import type { ResolvedInvalidateOptions } from './invalidate-options.js';
-import { retryDelayMs } from './retry-delay.js';
+import { RETRIES } from './retries.js';
 
 type Terms = Pick<ResolvedInvalidateOptions, 'clock' | 'random' | 'removalTimeoutMs' | 'onError'>;
 
@@ -86,7 +87,7 @@ export class Removal {
     this.#cancelTimer();
     this.#failures += 1;
     const { clock, random, onError } = this.#terms;
-    this.#cancelTimer = after(clock, retryDelayMs(this.#failures, random), () => {
+    this.#cancelTimer = after(clock, pauseAfter(this.#failures, RETRIES, random), () => {
       this.#run();
     });
     onError(error, this.#where);

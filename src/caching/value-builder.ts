@@ -1,11 +1,12 @@
 import type { CredentialSnapshot } from '../credential-snapshot.js';
+import { pauseAfter } from '../back-off.js';
 import { TimeoutError } from '../errors.js';
 import { after } from '../waiting.js';
 import { BuiltValue } from './built-value.js';
 import type { DeriveContext, ResolvedDeriveOptions } from './derive-options.js';
 import type { FailedDerivedState } from './derived-state.js';
 import { Lifetime } from './lifetime.js';
-import { retryDelayMs } from './retry-delay.js';
+import { RETRIES } from './retries.js';
 
 /** How far the building from one credential is. `pending`: `create` is to be called as soon as that is allowed. */
 export type BuildProgress =
@@ -130,7 +131,7 @@ export class ValueBuilder<T, V> {
     attempt.lifetime.end(reason === 'timeout' ? error : undefined);
     const { clock, random, onError } = this.#owner.options;
     this.#failures += 1;
-    const delayMs = retryDelayMs(this.#failures, random);
+    const delayMs = pauseAfter(this.#failures, RETRIES, random);
     const nextAt = Math.round(clock.now() + delayMs);
     this.#progress = { type: 'failed', reason, failures: this.#failures, nextAt };
     this.#cancelRetry = after(clock, delayMs, () => {

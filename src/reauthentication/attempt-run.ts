@@ -1,11 +1,11 @@
 import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../attempts.js';
+import { pauseAfter } from '../back-off.js';
 import { callSafely } from '../callbacks.js';
 import { digestOf } from '../credential-snapshot.js';
 import { digest } from '../encoding.js';
 import { earlier } from '../sight.js';
 import { isThenable, withDeadline } from '../waiting.js';
-import { pauseAfter } from './back-off.js';
-import { commit, type AfterCommit } from './commit.js';
+import { AGAIN, commit, type AfterCommit } from './commit.js';
 import { fatalCode } from './fatal-errors.js';
 import { Lease } from './lease.js';
 import type { AttemptContext, Found, Need } from './need.js';
@@ -14,7 +14,6 @@ import type { AuthenticateRequest, DiscardReason } from './reauthentication-opti
 /** `authenticate` did not answer: in time, or before everybody stopped waiting. */
 class Unanswered extends Error {}
 
-const AGAIN = { initialMs: 100, maxMs: 5_000 };
 const END_TRIES = 3;
 
 /** One attempt of this node, from the lease that it holds to the outcome that all others hear of. */
@@ -52,9 +51,11 @@ export class AttemptRun<T> {
     this.#lease.keep();
     try {
       const found = await this.#prepare().catch(() => 'unknown' as const);
+      // Nobody would store what a call brings now.
+      if (this.#context.pauses.ended) return;
       if (found === 'unknown') {
         // Nothing was spent: nobody need wait for the lease to run out, nor be in doubt.
-        await this.#end({ outcome: 'failed' });
+        await this.#end({ outcome: 'failed', ...this.#failure() });
       } else if (found === undefined) {
         this.#context.counts.needless += 1;
         await this.#end({ outcome: 'needless' });
@@ -94,7 +95,8 @@ export class AttemptRun<T> {
     const name = digest(content.bytes);
     if (name !== digestOf(snapshot)) return undefined;
     const decoded = await encoding.decodeHeld(content);
-    if (decoded.type === 'unreadable') return undefined;
+    // What could be read before, as by a key that is missing since; another node may still.
+    if (decoded.type === 'unreadable') throw decoded.error;
     const end = earlier(decoded.logicalEnd, ttlEnd);
     const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
     if (cause !== 'rejected' && moved) return undefined;

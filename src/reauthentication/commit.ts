@@ -1,11 +1,13 @@
 import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../attempts.js';
+import { pauseAfter } from '../back-off.js';
 import { digest } from '../encoding.js';
+import { OutcomeUnknownError } from '../errors.js';
 import { timeToLive } from '../time-to-live.js';
-import { pauseAfter } from './back-off.js';
 import type { AttemptContext, Found } from './need.js';
 import type { DiscardReason } from './reauthentication-options.js';
 
-const AGAIN = { initialMs: 100, maxMs: 5_000 };
+/** Between tries of saying what Redis has to know. */
+export const AGAIN = { initialMs: 100, maxMs: 5_000 };
 
 type Prepared = Pick<CommitAttempt, 'bytes' | 'ttl'> & {
   /** It has ended already. */
@@ -21,7 +23,7 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  * @param after - told whether the new credentials have ended already
  */
 export async function commit<T>(
-  { parts, pauses, wasEvicted }: AttemptContext<T>,
+  { parts, pauses, wasEvicted, troubled }: AttemptContext<T>,
   { id, number, startedAt, blank = false }: AttemptRecord,
   { expected, ttlEnd }: Found<T>,
   credentials: T,
@@ -32,6 +34,7 @@ export async function commit<T>(
   if (prepared === undefined) return 'unusable';
   const { bytes, ttl, over } = prepared;
   if (expected !== 'absent' && digest(bytes) === expected.digest) return 'unchanged';
+  let inDoubt = false;
   for (let tries = 1; !pauses.ended; tries += 1) {
     try {
       const outcome = await backend.attempts.commit({
@@ -50,11 +53,13 @@ export async function commit<T>(
       if (outcome === 'committed')
         await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
       return outcome;
-    } catch {
+    } catch (error) {
+      inDoubt ||= error instanceof OutcomeUnknownError;
+      troubled(number, error);
       await pauses.pause(pauseAfter(tries, AGAIN, backend.random));
     }
   }
-  return 'closed';
+  return inDoubt ? 'unknown' : 'closed';
 }
 
 /** @throws EncodeError, InvalidOptionError, ClosedError; `undefined` for what could not be read back */

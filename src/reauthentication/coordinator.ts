@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { BehaviorSubject, type Observable, type Subscription } from 'rxjs';
 import type { AttemptRecord, AttemptStart } from '../attempts.js';
+import { pauseAfter } from '../back-off.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
-import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+import { ClosedError } from '../errors.js';
 import type { Fact } from '../fact-teller.js';
 import type { StoreParts } from '../store-parts.js';
 import { withDeadline } from '../waiting.js';
 import { AttemptRun } from './attempt-run.js';
-import { pauseAfter } from './back-off.js';
 import { begin, Demands, type Demand } from './demands.js';
 import { Lead } from './lead.js';
 import type { AttemptContext, Counter, Need } from './need.js';
@@ -16,6 +16,7 @@ import type { ResolvedReauthenticatorOptions } from './reauthentication-options.
 import type { ReauthenticationState } from './reauthentication-state.js';
 import { Respite } from './respite.js';
 import { Standing } from './standing.js';
+import { visible } from './visible-error.js';
 
 /** When the lease was asked for, by the monotonic clock, and which of the credentials seen so far were the last. */
 interface Asked {
@@ -61,7 +62,10 @@ export class Coordinator<T> {
     this.#demands = new Demands(clock, evaluate);
     this.#standing = new Standing(parts, options);
     const wasEvicted = (): boolean => this.#standing.wasEvicted;
-    this.#context = { parts, options, counts, pauses: this.#pauses, wasEvicted };
+    const troubled = (attempt: number, error: unknown): void => {
+      this.#trouble(attempt, error);
+    };
+    this.#context = { parts, options, counts, pauses: this.#pauses, wasEvicted, troubled };
     this.#lead = new Lead(parts.live, options, random, evaluate);
     this.#facts = parts.live.facts$.subscribe({
       next: (fact) => {
@@ -166,8 +170,10 @@ export class Coordinator<T> {
     if (this.#asking !== undefined || this.#run !== undefined || standing.fatal !== undefined)
       return;
     const need = standing.need(this.#demands.size > 0, (one) => this.#lead.isDue(one));
-    if (need === undefined) this.#rest();
-    else if (!this.#respite.lasts) this.#asking = this.#ask(need);
+    if (need === undefined) {
+      this.#respite.end();
+      this.#show({ type: 'idle' });
+    } else if (!this.#respite.lasts) this.#asking = this.#ask(need);
   }
 
   /** What stood in the way of the credentials before does not of these. */
@@ -176,11 +182,6 @@ export class Coordinator<T> {
     const { backend, key } = this.#parts;
     // Who does not reach Redis now need not: the end of the new credentials tells them apart, but for those without one.
     backend.attempts.absolve({ key, id }).catch(() => undefined);
-  }
-
-  #rest(): void {
-    this.#respite.end();
-    this.#show({ type: 'idle' });
   }
 
   async #ask(need: Need<T>): Promise<void> {
@@ -229,12 +230,12 @@ export class Coordinator<T> {
     const until = this.#parts.backend.clock.now() + leftMs;
     switch (start.type) {
       case 'held':
-        this.#show({ type: 'waiting', holder: node, attempt, until });
         this.#respite.begin(leftMs);
+        this.#show({ type: 'waiting', holder: node, attempt, until });
         break;
       case 'early':
-        this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
         this.#respite.begin(leftMs);
+        this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
         break;
       case 'fatal':
         if (outdated) this.#absolve(record.id);
@@ -250,13 +251,22 @@ export class Coordinator<T> {
   #begin(record: AttemptRecord, need: Need<T>, askedAt: number): void {
     const attempt = new AttemptRun(this.#context, need, record, askedAt);
     const since = this.#parts.backend.clock.now();
-    this.#show({ type: 'authenticating', attempt: record.number, cause: need.cause, since });
     const done = attempt.run().then(() => {
       this.#run = undefined;
       // What is still needed is asked for again, and the record tells how to go on.
       this.#evaluate();
     });
     this.#run = { attempt, done };
+    const { cause } = need;
+    const { number } = record;
+    this.#show({ type: 'authenticating', attempt: number, cause, since, error: undefined });
+  }
+
+  #trouble(attempt: number, error: unknown): void {
+    const { state } = this;
+    // What an attempt brings after its deadline is nothing that this node still shows.
+    if (state.type === 'authenticating' && state.attempt === attempt)
+      this.#show({ ...state, error: visible(error) });
   }
 
   /** The lease came when nobody wanted it any longer. */
@@ -271,20 +281,17 @@ export class Coordinator<T> {
     this.#unreachable += 1;
     const { backend } = this.#parts;
     const pauseMs = pauseAfter(this.#unreachable, this.#options.backOff, backend.random);
-    const known =
-      error instanceof UnavailableError ||
-      error instanceof RefusedError ||
-      error instanceof OutcomeUnknownError;
+    this.#respite.begin(pauseMs);
     this.#show({
       type: 'backing-off',
       attempt: undefined,
       failures: 0,
       nextAt: backend.clock.now() + pauseMs,
-      error: known ? error : undefined,
+      error: visible(error),
     });
-    this.#respite.begin(pauseMs);
   }
 
+  /** Last of all that a step does: whoever is told may ask for credentials, or close. */
   #show(state: ReauthenticationState): void {
     if (this.state.type === 'idle' && state.type === 'idle') return;
     this.#state$.next(state);

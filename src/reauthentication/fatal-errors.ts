@@ -28,10 +28,10 @@ export function fatalCode(error: unknown): string | undefined {
   let at: unknown = error;
   for (let depth = 0; depth < DEPTH && isObject(at); depth += 1) {
     for (const place of PLACES) {
-      const code = read(at, place);
+      const code = readAt(at, place);
       if (FATAL.has(code)) return code as string;
     }
-    at = read(at, ['cause']);
+    at = readAt(at, ['cause']);
   }
   return undefined;
 }
@@ -47,7 +47,8 @@ const PLACES: readonly (readonly string[])[] = [
   ['response', 'body', 'error'],
 ];
 
-function read(from: unknown, path: readonly string[]): unknown {
+/** What a path of names leads to; `undefined` where it breaks off, or somebody's getter throws. */
+export function readAt(from: unknown, path: readonly string[]): unknown {
   let at: unknown = from;
   try {
     for (const name of path) {

@@ -31,4 +31,6 @@ export interface AttemptContext<T> {
   readonly pauses: Pauses;
   /** Whether the credential was evicted since it was last seen. */
   readonly wasEvicted: () => boolean;
+  /** Told why Redis did not take what this attempt brought; it is tried again. */
+  readonly troubled: (attempt: number, error: unknown) => void;
 }

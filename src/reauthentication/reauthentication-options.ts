@@ -1,7 +1,7 @@
+import type { BackOff } from '../back-off.js';
 import { InvalidOptionError } from '../errors.js';
 import { checkFunction, checkMs, checkNames, kindOf } from '../option-checks.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
-import type { BackOff } from './back-off.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './reauthentication-state.js';
 
@@ -50,11 +50,13 @@ export type AuthenticateRequest<T> = AuthenticateRequestBase &
 /**
  * Why new credentials were not stored. `superseded`: another node started later · `conflict`: other credentials were saved meanwhile ·
  * `cleared`: the credential was cleared meanwhile · `unusable`: they could not be serialized or read back · `closed`: the reauthenticator was
- * closed before they could be stored.
+ * closed before they could be stored · `unknown`: it was closed, and the answer that says whether they were stored had not come. They may
+ * be the ones in use: do not revoke these.
  *
  * @public
  */
-export type DiscardReason = 'superseded' | 'conflict' | 'cleared' | 'unusable' | 'closed';
+export type DiscardReason =
+  'superseded' | 'conflict' | 'cleared' | 'unusable' | 'closed' | 'unknown';
 
 /**
  * Options of a {@link Reauthenticator}. Those that concern the cluster (`leaseMs`, `minIntervalMs`, back-off) should be the same on all nodes.

@@ -61,6 +61,8 @@ export interface ReauthenticationAuthenticating {
   readonly cause: ReauthenticationCause;
   /** Since when. */
   readonly since: number;
+  /** Why Redis has not taken the new credentials; it is tried again until it does. `undefined` before there was a reason. */
+  readonly error: UnavailableError | RefusedError | OutcomeUnknownError | undefined;
 }
 
 /**

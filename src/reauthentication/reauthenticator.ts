@@ -4,6 +4,7 @@ import { digestOf, type CredentialSnapshot } from '../credential-snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
 import { checkFunction, checkMs, checkNames, checkReason, checkSignal } from '../option-checks.js';
 import { Coordinator } from './coordinator.js';
+import { readAt } from './fatal-errors.js';
 import type { Counter } from './need.js';
 import {
   resolveReauthenticatorOptions,
@@ -199,9 +200,17 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * stays for a successor. Who waits gets a `ClosedError`. The store stays open. Idempotent, never rejects.
    */
   close(): Promise<void> {
-    this.#closing ??= this.#coordinator.close().finally(() => {
-      this.#forget();
-    });
+    if (this.#closing === undefined) {
+      // Set before anything is told, because whoever is told may close again.
+      let done: () => void = () => undefined;
+      this.#closing = new Promise((resolve) => {
+        done = () => {
+          this.#forget();
+          resolve();
+        };
+      });
+      void this.#coordinator.close().then(done, done);
+    }
     return this.#closing;
   }
 
@@ -231,13 +240,10 @@ function settle<R>(outcome: Outcome<R>): R {
   return outcome.result;
 }
 
-function isUnauthorized(outcome: unknown): boolean {
-  return statusOf(outcome) === 401;
-}
-
 /** Where `fetch`, `axios`, `undici`, `got` and others put the status of an answer. */
-function statusOf(outcome: unknown): unknown {
-  if (typeof outcome !== 'object' || outcome === null) return undefined;
-  const { status, statusCode, response } = outcome as Record<string, unknown>;
-  return status ?? statusCode ?? statusOf(response);
+const STATUS = [['status'], ['statusCode'], ['response', 'status'], ['response', 'statusCode']];
+
+function isUnauthorized(outcome: unknown): boolean {
+  const known = STATUS.map((place) => readAt(outcome, place));
+  return known.find((status) => status !== undefined && status !== null) === 401;
 }

@@ -163,8 +163,8 @@ export class RedisFeed implements HintFeed {
   #retry(error: UnavailableError | RefusedError): void {
     const denied = isDenial(error);
     const { linkOptions, settings } = this.#context;
+    this.#failures += 1;
     const pause = retryPauseMs(this.#failures, denied, settings().random);
-    this.#failures = Math.min(this.#failures + 1, 20);
     this.#cancelRetry = after(linkOptions.clock, pause, () => {
       this.#cancelRetry = undefined;
       this.#open();

@@ -1,10 +1,10 @@
-const FIRST_MS = 50;
-const LONGEST_MS = 5_000;
-/** Who is refused is not let in by knocking faster. */
-const FIRST_DENIED_MS = 1_000;
+import { pauseAfter } from '../back-off.js';
 
-/** How long to wait before connecting again after so many failures in a row; jittered, so that processes do not come back all at once. */
+const LOST = { initialMs: 50, maxMs: 5_000 };
+/** Who is refused is not let in by knocking faster. */
+const DENIED = { ...LOST, initialMs: 1_000 };
+
+/** How long to wait before connecting again after so many failures in a row, from 1. */
 export function retryPauseMs(failures: number, denied: boolean, random: () => number): number {
-  const first = denied ? FIRST_DENIED_MS : FIRST_MS;
-  return Math.min(first * 2 ** failures, LONGEST_MS) * (0.5 + random() / 2);
+  return pauseAfter(failures, denied ? DENIED : LOST, random);
 }

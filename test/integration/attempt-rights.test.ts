@@ -81,6 +81,31 @@ describe('a process that re-authenticates', () => {
   });
 });
 
+describe('a process that may begin an attempt but not store its result', () => {
+  it('says why, calls nobody again, and stores it as soon as it may', async () => {
+    const prefix = uniquePrefix();
+    const user = await makeUser(world, rulesFor(prefix, ['cleared', 'attempt', 'probe']));
+    const store = world.store(user.connect(), { key: `${prefix}a` });
+    let calls = 0;
+    const auth = new Reauthenticator<Token>(store, {
+      authenticate: () => ({ token: `token ${String((calls += 1))}` }),
+    });
+    const states = collect(auth.state$);
+    const asked = auth.credentials();
+    const refused = await states.next((state) => 'error' in state && state.error !== undefined);
+    expect(refused).toMatchObject({
+      type: 'authenticating',
+      attempt: 1,
+      error: { reply: 'NOPERM' },
+    });
+    expect(JSON.stringify(refused)).not.toContain('token 1');
+    await user.setRights('~credstream:stage:*');
+    expect(await asked).toEqual({ token: 'token 1' });
+    expect(calls).toBe(1);
+    await auth.close();
+  });
+});
+
 describe('a writer that may not leave marks', () => {
   it('clears all the same, and says nothing of it', async () => {
     const prefix = uniquePrefix();

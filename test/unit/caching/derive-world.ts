@@ -93,7 +93,7 @@ export function deriveWorld(options: DeriveWorldOptions = {}): DeriveWorld {
     },
     {
       clock,
-      random: () => 1,
+      random: () => 0,
       dispose: (client) => {
         client.disposals += 1;
         order.push(client.name);

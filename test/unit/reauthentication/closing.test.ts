@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
-import { Reauthenticator } from 'credstream';
+import { OutcomeUnknownError, Reauthenticator, UnavailableError } from 'credstream';
 
+import { partsOf } from '../../../src/backed-credential-store.js';
+import { type Deferred, deferred } from '../../support/wait.js';
 import {
   HOUR,
   LEASE,
@@ -157,6 +159,44 @@ describe('closing', () => {
     await world.clock.settle();
     expect(asked.settled).toBe(true);
     expect(world.clock.pendingTimers).toBe(0);
+  });
+
+  it('calls nobody for an attempt that could not begin by then', async () => {
+    world = new World({ drainMs: 0 });
+    await world.put('old', HOUR);
+    node = await world.node();
+    const { backend } = partsOf(node.store)!;
+    const observe = backend.observe.bind(backend);
+    const { promise: answered, resolve: answer }: Deferred<void> = deferred();
+    backend.observe = (key, maxBytes) => answered.then(() => observe(key, maxBytes));
+    node.auth.reject(await node.auth.snapshot());
+    await world.clock.settle();
+    const closed = watch(node.auth.close());
+    await world.clock.advance(0);
+    expect(closed.settled).toBe(true);
+    answer();
+    await world.clock.settle();
+    expect(world.calls).toEqual([]);
+    // Whoever comes next is told to be in doubt, and needs not be.
+    expect(world.record).toMatchObject({ outcome: 'running' });
+  });
+
+  it('does not say that it was not stored when only the answer was lost', async () => {
+    await busy({ drainMs: 1_000 });
+    const { attempts } = partsOf(node.store)!.backend;
+    const commit = attempts.commit.bind(attempts);
+    attempts.commit = async (request) => {
+      await commit(request);
+      throw new OutcomeUnknownError('the answer was lost');
+    };
+    await world.answer(1, 'new', HOUR);
+    // Only the first time does it reach anything.
+    attempts.commit = () => Promise.reject(new UnavailableError('gone'));
+    const closing = node.auth.close();
+    await world.clock.advance(1_000);
+    await closing;
+    expect(world.stored).toBe('new');
+    expect(discarded).toEqual([['new', 'unknown']]);
   });
 
   it('leaves no timer when Redis cannot be asked, nor be told the result', async () => {

@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { isCredstreamError, ReauthenticationError } from 'credstream';
 
-import { HOUR, type NodeOptions, watch, World } from './world.js';
+import { HOUR, type NodeOptions, type Token, watch, World } from './world.js';
 
 let world: World;
 afterEach(() => world.close());
@@ -106,6 +106,33 @@ describe('a failure that may pass', () => {
     expect(world.calls).toHaveLength(2);
     await world.clock.advance(10_500);
     await world.answer(3, 'newer', HOUR);
+  });
+});
+
+describe('an attempt that cannot read what it starts from', () => {
+  it('is a failure that the cluster shares, and asks Redis no more often than that', async () => {
+    world = new World({ backOffMs: 1_000, maxBackOffMs: 60_000 });
+    await world.put('old', HOUR);
+    let key = true;
+    const node = await world.node({
+      store: {
+        serialize: (token) => JSON.stringify(token),
+        deserialize: (bytes) => {
+          if (!key) throw new Error('the key is missing');
+          return JSON.parse(bytes.toString()) as Token;
+        },
+      },
+    });
+    key = false;
+    node.auth.reject(await node.auth.snapshot());
+    await world.clock.advance(3 * 60_000);
+    expect(world.record).toMatchObject({ outcome: 'failed', number: 8, failures: 8 });
+    expect(node.auth.state).toMatchObject({ type: 'backing-off', failures: 8 });
+    expect(world.calls).toEqual([]);
+    key = true;
+    await world.clock.advance(61_000);
+    await world.answer(1, 'new', HOUR);
+    expect(world.stored).toBe('new');
   });
 });
 

@@ -120,6 +120,32 @@ describe('using credentials', () => {
     expect(tokens).toEqual(['old', 'new']);
   });
 
+  it.each<[string, object]>([
+    [
+      'leads back to itself',
+      Object.assign(
+        {},
+        {
+          get response(): unknown {
+            return this;
+          },
+        },
+      ),
+    ],
+    [
+      'throws when looked at',
+      {
+        get status(): number {
+          throw new Error('gone');
+        },
+      },
+    ],
+  ])('takes a result that %s for one of its own kind', async (_name, result) => {
+    const auth = await open(HOUR);
+    expect(await auth.use(() => result)).toBe(result);
+    expect(world.calls).toEqual([]);
+  });
+
   it('gives what the second time brought, whatever it is', async () => {
     const auth = await open(HOUR);
     const used = watch(auth.use(() => refused));

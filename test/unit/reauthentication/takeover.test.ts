@@ -232,9 +232,15 @@ describe('a memory that cannot be reached', () => {
     await world.answer(1, 'new', HOUR);
     await world.clock.advance(8_000);
     expect(world.stored).toBe('old');
+    const holder = nodes[world.call(1).node]!;
+    expect(holder.auth.state).toMatchObject({
+      type: 'authenticating',
+      error: { code: 'UNAVAILABLE' },
+    });
     world.memory.reconnect();
     await world.clock.advance(5_000);
     expect(world.stored).toBe('new');
+    expect(holder.auth.state).toEqual({ type: 'idle' });
     for (const { auth } of nodes) expect(await auth.credentials()).toMatchObject({ token: 'new' });
     await world.clock.advance(30_000);
     expect(world.calls).toHaveLength(1);
@@ -271,7 +277,7 @@ describe('a memory that cannot be reached', () => {
     };
     nodes[0]!.auth.reject(await nodes[0]!.auth.snapshot());
     await world.clock.settle();
-    expect(world.record).toMatchObject({ outcome: 'failed', failures: 0 });
+    expect(world.record).toMatchObject({ outcome: 'failed', failures: 1 });
     await world.clock.advance(1_500);
     expect(world.call(1).request).toMatchObject({ attempt: 2, inDoubt: false });
     await world.answer(1, 'new', HOUR);

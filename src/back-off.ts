@@ -1,10 +1,13 @@
-/** How long the cluster waits after so many attempts in a row that brought nothing. */
+/** Pauses between attempts that brought nothing. */
 export interface BackOff {
   readonly initialMs: number;
   readonly maxMs: number;
 }
 
-/** Doubles with each failure, and leaves out up to half at random, so that nobody meets twice. */
+/**
+ * How long to wait after so many failures in a row, from 1: doubles with each, and leaves out up to half at random, so that processes
+ * do not come back all at once.
+ */
 export function pauseAfter(
   failures: number,
   { initialMs, maxMs }: BackOff,

@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+import type { ReauthenticationState } from 'credstream';
+
+import type { StartAttempt } from '../../../src/attempts.js';
+import { partsOf } from '../../../src/backed-credential-store.js';
+import { type Node, watch, World } from './world.js';
+
+let world: World;
+const uncaught: unknown[] = [];
+const noted = (error: unknown): void => {
+  uncaught.push(error);
+};
+beforeEach(() => {
+  process.on('uncaughtException', noted);
+  process.on('unhandledRejection', noted);
+});
+afterEach(async () => {
+  await world.close();
+  process.off('uncaughtException', noted);
+  process.off('unhandledRejection', noted);
+  expect(uncaught.splice(0)).toEqual([]);
+});
+
+/** How often a node asks for the lease from now on. */
+function countStarts(node: Node): { count: number } {
+  const starts = { count: 0 };
+  const { attempts } = partsOf(node.store)!.backend;
+  const start = attempts.start.bind(attempts);
+  attempts.start = (request: StartAttempt) => {
+    starts.count += 1;
+    if (starts.count > 50) throw new Error('asks without end');
+    return start(request);
+  };
+  return starts;
+}
+
+/** Brings a node that wants credentials into each state that it tells of. */
+const ways: [ReauthenticationState['type'], (node: Node) => Promise<void> | void][] = [
+  ['authenticating', () => undefined],
+  ['waiting', () => world.startAndDie()],
+  [
+    'backing-off',
+    async () => {
+      await world.startAndDie();
+      await world.attempts.end({
+        key: 'k',
+        id: 'dead',
+        outcome: 'failed',
+        number: 1,
+        failures: 1,
+        pauseMs: 10_000,
+        endsAt: undefined,
+        problem: undefined,
+      });
+    },
+  ],
+  [
+    'backing-off',
+    () => {
+      world.memory.disconnect();
+    },
+  ],
+];
+
+describe('whoever is told of a state', () => {
+  it.each(ways)(
+    '%s may ask for credentials, and nobody asks Redis more often',
+    async (type, bring) => {
+      world = new World();
+      const node = await world.node({ timeoutMs: 5_000 });
+      const starts = countStarts(node);
+      const asked: ReturnType<typeof watch>[] = [];
+      await bring(node);
+      node.auth.state$.subscribe((state) => {
+        if (state.type === type && asked.length < 50) asked.push(watch(node.auth.credentials()));
+      });
+      asked.push(watch(node.auth.credentials()));
+      await world.clock.settle();
+      expect(node.auth.state.type).toBe(type);
+      expect([starts.count, asked.length]).toEqual([1, 2]);
+      world.memory.reconnect();
+    },
+  );
+
+  it.each(ways)('%s may close, and nothing comes after that', async (type, bring) => {
+    world = new World();
+    const node = await world.node({ drainMs: 1_000 });
+    await bring(node);
+    node.auth.state$.subscribe((state) => {
+      if (state.type === type) void node.auth.close();
+    });
+    const asked = watch(node.auth.credentials());
+    await world.clock.advance(2_000);
+    expect(node.states.at(-1)).toEqual({ type: 'closed' });
+    expect(asked.error).toMatchObject({ code: 'CLOSED' });
+    await node.store.close();
+    const { length } = world.calls;
+    expect(world.calls.every(({ request }) => request.signal.aborted)).toBe(true);
+    await world.clock.advance(60_000);
+    expect(world.calls).toHaveLength(length);
+    world.memory.reconnect();
+  });
+
+  it('closed may close again, and is refused credentials', async () => {
+    world = new World();
+    const node = await world.node();
+    let told = 0;
+    let refused: { error?: unknown } = {};
+    node.auth.state$.subscribe(({ type }) => {
+      if (type !== 'closed') return;
+      told += 1;
+      if (told > 1) return;
+      void node.auth.close();
+      refused = watch(node.auth.credentials());
+    });
+    await node.auth.close();
+    await world.clock.settle();
+    expect(told).toBe(1);
+    expect(refused.error).toMatchObject({ code: 'CLOSED' });
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+});
