@@ -1,11 +1,13 @@
 import { expect, it } from 'vitest';
 
+import { recordMonitor } from '../support/command-counter.js';
 import { subscribers } from '../support/tcp-proxy.js';
 import { eventually } from '../support/wait.js';
 import { block } from './support/clock.js';
 import { credstreamClients, serverNow } from './support/server.js';
 import {
   interruptions,
+  isLive,
   isNotLive,
   KEY,
   NO_ROUNDS,
@@ -127,3 +129,18 @@ function nextTurn(): Promise<void> {
     setImmediate(resolve);
   });
 }
+
+it('asks nothing beside a look that is under way when the heart beats', async () => {
+  const server = await startNotifying();
+  const network = await proxy(server);
+  network.delay(30);
+  // Each look is still under way when the next beats come.
+  const { store } = await watch(network, { heartbeatMs: 15, replyTimeoutMs: 2_000 });
+  const recording = await recordMonitor(server);
+  const calls = (name: string): number =>
+    recording.lines.filter(({ args }) => args[0]?.toLowerCase() === name).length;
+  await eventually(() => calls('evalsha_ro') >= 10);
+  await recording.stop();
+  expect(calls('ping')).toBe(0);
+  expect(isLive(store.status)).toBe(true);
+});
