@@ -52,8 +52,9 @@ export class ClusterNodes implements RedisNodes {
       candidates: () => this.#candidates(),
       ask: (address) => this.#ask(address),
       reached: (address) => template.reached(address),
-      changed: () => {
-        this.#changed();
+      seen: (changed) => {
+        if (changed) this.feed.rerouted();
+        this.#retire();
       },
     });
     this.feed = new ClusterFeed({
@@ -96,10 +97,13 @@ export class ClusterNodes implements RedisNodes {
   }
 
   /** At once where the master of the slot is known. */
-  #at<R>(slot: number, use: Use<R>): Promise<R> {
+  async #at<R>(slot: number, use: Use<R>): Promise<R> {
     const target = this.#owner(slot);
-    const first = target === undefined ? this.#located(slot).then(use) : use(target);
-    return first.catch((error: unknown) => this.#elsewhere(slot, error, use, target));
+    try {
+      return await (target === undefined ? this.#located(slot).then(use) : use(target));
+    } catch (error) {
+      return this.#elsewhere(slot, error, use, target);
+    }
   }
 
   /**
@@ -229,8 +233,8 @@ export class ClusterNodes implements RedisNodes {
     return [...new Map(all.map((address) => [address.name, address])).values()];
   }
 
-  #changed(): void {
-    this.feed.rerouted();
+  /** Lets go of those that are no masters: not any more, or only asked on the way. */
+  #retire(): void {
     for (const [name, node] of this.#nodes) {
       if (this.#topology.masters.has(name)) continue;
       this.#nodes.delete(name);

@@ -12,8 +12,8 @@ export interface TopologyContext {
   readonly ask: (node: NodeAddress) => Promise<ClusterView>;
   /** Where a node is reached that calls itself this. */
   readonly reached: (node: NodeAddress) => NodeAddress;
-  /** Slots have other masters than before. */
-  readonly changed: () => void;
+  /** A node has answered; whether slots have other masters than before. */
+  readonly seen: (changed: boolean) => void;
 }
 
 /** A cluster that was made anew counts from the start; so often in a row it must be what all say. */
@@ -124,6 +124,6 @@ export class ClusterTopology {
       if (owner !== undefined) this.#masters.set(owner.name, owner);
       if (owner?.name !== before[slot]?.name) changed = true;
     }
-    if (changed) this.#context.changed();
+    this.#context.seen(changed);
   }
 }
