@@ -93,8 +93,8 @@ export interface HintFeed {
   unwatch(key: string, watcher: KeyWatcher): void;
   /** Looks at a watched key over the link whose hints are being received. Rejects when there is none. */
   observe(key: string, maxBytes: number): Promise<Observation>;
-  /** The monotonic instant up to which all hints are known to have arrived. */
-  vouchedAt(): number;
+  /** The monotonic instant up to which all hints about a key are known to have arrived. */
+  vouchedAt(key: string): number;
   /** Tells that this machine's clocks came apart; starts a new generation. */
   reportClockStep(): void;
 }

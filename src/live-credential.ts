@@ -80,7 +80,7 @@ export class LiveCredential<T>
   }
 
   get vouchedAt(): number {
-    return this.backend.hints.vouchedAt();
+    return this.backend.hints.vouchedAt(this.key);
   }
 
   get status(): StoreStatus {

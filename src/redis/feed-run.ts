@@ -11,7 +11,7 @@ import { announcementChannel, keyspaceChannel } from './redis-keys.js';
 import { RedisLink, type LinkOptions } from './redis-link.js';
 import { RedisObserver, toObservation, type Look, type LookRequest } from './redis-observing.js';
 import type { RedisSettings } from './redis-settings.js';
-import type { RedisTemplate } from './redis-template.js';
+import type { NodeTemplate } from './redis-template.js';
 import { RunTimers } from './run-timers.js';
 import { Slots } from './slots.js';
 import { Subscriptions } from './subscriptions.js';
@@ -20,14 +20,14 @@ import type { WatchedKey, WatchedKeys } from './watched-keys.js';
 const LOOKS_UNDER_WAY = 256;
 
 export interface FeedRunContext {
-  readonly template: RedisTemplate;
+  readonly template: NodeTemplate;
   readonly linkOptions: LinkOptions;
   readonly keys: WatchedKeys;
   readonly commands: CommandLink;
   readonly time: ServerTime;
   readonly node: string;
   readonly newName: () => string;
-  settings(): RedisSettings;
+  readonly settings: () => RedisSettings;
   /** The link is gone, or not to be trusted. */
   lost(run: FeedRun, error: unknown): void;
   /** Hints may have been missed although the link lives. */

@@ -18,7 +18,15 @@ const GOOD_LIFE_MS = 1_000;
 
 type Condition = Pick<KeyFeed, 'link' | 'generation' | 'gap' | 'error'>;
 
-export type RedisFeedContext = Omit<FeedRunContext, 'keys' | 'lost' | 'gap' | 'changed'>;
+export interface RedisFeedContext extends Omit<
+  FeedRunContext,
+  'keys' | 'lost' | 'gap' | 'changed'
+> {
+  /** A number that no other generation of any feed has. */
+  readonly newGeneration: () => number;
+  /** The link is lost, or could not be opened. */
+  readonly down: () => void;
+}
 
 /**
  * Keeps the hints of all watched keys coming: while any key is watched there is a run, or one is being opened, or a timer that will open
@@ -171,6 +179,7 @@ export class RedisFeed implements HintFeed {
     });
     const link = denied ? 'unauthorized' : this.#wasLive ? 'reconnecting' : 'connecting';
     this.#newGeneration({ link, gap: 'link', error });
+    this.#context.down();
   }
 
   /** Nothing is watched: no connection, no timer. */
@@ -204,7 +213,7 @@ export class RedisFeed implements HintFeed {
   }
 
   #newGeneration(next: Omit<Condition, 'generation'>): void {
-    this.#condition = { ...next, generation: this.#condition.generation + 1 };
+    this.#condition = { ...next, generation: this.#context.newGeneration() };
     this.changed();
   }
 

@@ -3,7 +3,7 @@ import type { Clock } from '../clock.js';
 import { withDeadline } from '../waiting.js';
 import { LinkLostError, replyWord } from './redis-errors.js';
 import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
-import { openClient, type RedisTemplate } from './redis-template.js';
+import { openClient, type NodeTemplate } from './redis-template.js';
 
 export interface LinkOptions {
   readonly clock: Clock;
@@ -53,7 +53,7 @@ export class RedisLink {
    * @throws LinkLostError, or ioredis's own error when Redis refused the login
    */
   static async open(
-    template: RedisTemplate,
+    template: NodeTemplate,
     options: LinkOptions,
     signal: AbortSignal,
   ): Promise<RedisLink> {

@@ -3,10 +3,19 @@ import { InvalidOptionError } from '../errors.js';
 import { kindOf } from '../option-checks.js';
 import { hideFromTraces } from './redis-tracing.js';
 
-/** The caller's client, from which our own connections take their options; nothing is ever sent on it. */
-export interface RedisTemplate {
-  readonly client: Redis;
+/** What the caller may give. */
+export type RedisClient = Redis;
+
+/** What connections to one server are made from. */
+export interface NodeTemplate {
   readonly db: number;
+  /** Makes a client with the options that the caller's has at this moment, but for these; does not connect. */
+  create(overrides: Readonly<Record<string, unknown>>): Redis;
+}
+
+/** The caller's client, from which our own connections take their options; nothing is ever sent on it. */
+export interface RedisTemplate extends NodeTemplate {
+  readonly client: RedisClient;
   readonly keyPrefix: string;
 }
 
@@ -23,18 +32,24 @@ export function readTemplate(redis: unknown): RedisTemplate {
   if (redis.status === 'end') throw new InvalidOptionError('redis', 'is closed');
   const { db, keyPrefix, monitor } = redis.options;
   if (monitor) throw new InvalidOptionError('redis', 'is a monitor; give an ordinary client');
-  return { client: redis, db: db ?? 0, keyPrefix: keyPrefix ?? '' };
+  return {
+    client: redis,
+    db: db ?? 0,
+    keyPrefix: keyPrefix ?? '',
+    create: (overrides) =>
+      redis.duplicate({
+        ...overrides,
+        ...('replyMapping' in redis.options ? { replyMapping: 'legacy' } : {}),
+        ...(redis.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
+      }),
+  };
 }
 
 /**
  * A connection of our own that ioredis neither retries, resubscribes, queues for nor renames keys on: all of that is decided here. It
  * takes the user name and password that the caller's client has at this moment.
  */
-export function openClient(
-  { client }: RedisTemplate,
-  name: string,
-  connectTimeoutMs: number,
-): Redis {
+export function openClient(template: NodeTemplate, name: string, connectTimeoutMs: number): Redis {
   const overrides: Partial<Record<keyof RedisOptions, unknown>> = {
     lazyConnect: true,
     retryStrategy: () => null,
@@ -57,10 +72,8 @@ export function openClient(
     blockingTimeout: undefined,
     scripts: undefined,
     himportFieldsets: undefined,
-    ...('replyMapping' in client.options ? { replyMapping: 'legacy' } : {}),
-    ...(client.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
   };
-  return hideFromTraces(client.duplicate(overrides as RedisOptions));
+  return hideFromTraces(template.create(overrides));
 }
 
 function isClient(value: unknown): value is Redis {
