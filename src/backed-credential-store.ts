@@ -1,11 +1,6 @@
 import type { Observable } from 'rxjs';
 import { ChangeIterator } from './change-iterator.js';
-import {
-  credentialStreams,
-  expiringStream,
-  statusStream,
-  type CredentialStreams,
-} from './change-streams.js';
+import { credentialStreams, expiringStream, type CredentialStreams } from './change-streams.js';
 import type { CredentialBackend } from './credential-backend.js';
 import type { CredentialChange } from './credential-change.js';
 import type { CredentialSnapshot } from './credential-snapshot.js';
@@ -24,12 +19,13 @@ import { CredentialWriter } from './credential-writer.js';
 import { Encoding } from './encoding.js';
 import { ClosedError, TimeoutError } from './errors.js';
 import { LiveCredential } from './live-credential.js';
-import { checkMs, checkNames, checkSignal } from './option-checks.js';
+import { checkMs } from './option-checks.js';
+import { becomeReady } from './readiness.js';
 import { StoreEvents } from './store-events.js';
 import type { ResolvedStoreOptions } from './store-options.js';
 import type { SharedUse, StoreParts } from './store-parts.js';
 import type { StoreStatus } from './store-status.js';
-import { unlessAborted, withDeadline } from './waiting.js';
+import { withDeadline } from './waiting.js';
 import type { WatchedCredential } from './watched-credential.js';
 
 let partsIn: <T>(store: BackedCredentialStore<T>) => StoreParts<T> | undefined;
@@ -137,35 +133,9 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   async ready(options: ReadyOptions = {}): Promise<void> {
-    checkNames(options, ['signal', 'timeoutMs']);
-    const signal = checkSignal(options.signal);
-    const { timeoutMs = this.#live.options.readyTimeoutMs } = options;
-    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
-    this.#checkOpen();
-    signal?.throwIfAborted();
-    this.#live.pin();
-    let stop: () => void = () => undefined;
-    const live = new Promise<void>((resolve, reject) => {
-      const subscription = statusStream(this.#live).subscribe({
-        next: (status) => {
-          if (status.link === 'live') resolve();
-        },
-        complete: () => {
-          reject(new ClosedError());
-        },
-      });
-      stop = () => {
-        subscription.unsubscribe();
-        // Nobody waits any longer: lets the deadline go, which would outlive the store.
-        resolve();
-      };
-    });
-    const late = (): Error => new TimeoutError('becoming live', timeoutMs, this.status.error);
-    try {
-      await unlessAborted(withDeadline(this.#live.backend.clock, live, timeoutMs, late), signal);
-    } finally {
-      stop();
-    }
+    if (this.#closing !== undefined) throw new ClosedError();
+    const { backend, options: own } = this.#live;
+    await becomeReady(this.#live, options, backend.clock, own.readyTimeoutMs);
   }
 
   on<Type extends keyof CredentialEvents<T>>(

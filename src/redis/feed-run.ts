@@ -13,7 +13,7 @@ import { RedisObserver, toObservation, type Look, type LookRequest } from './red
 import type { RedisSettings } from './redis-settings.js';
 import type { NodeTemplate } from './redis-template.js';
 import { RunTimers } from './run-timers.js';
-import { Slots } from './slots.js';
+import { Slots } from '../slots.js';
 import { Subscriptions } from './subscriptions.js';
 import type { WatchedKey, WatchedKeys } from './watched-keys.js';
 
