@@ -2,6 +2,7 @@ import type { ChangeSource } from './credential-change.js';
 import type { Clock } from './clock.js';
 import type { KeyFeed } from './credential-backend.js';
 import type { WithheldState } from './credential-state.js';
+import { UnavailableError } from './errors.js';
 import { idleStatus, isSameStatus, type LinkStatus, type StoreStatus } from './store-status.js';
 import { after } from './waiting.js';
 
@@ -165,8 +166,11 @@ export class Freshness {
   }
 
   #link(feed: KeyFeed, stale: boolean): LinkStatus {
-    if (this.isRefused) return 'unauthorized';
-    if (feed.link !== 'live' || this.#caughtUp) return feed.link;
+    const { refusal } = this.#trouble ?? {};
+    if (refusal !== undefined && !(refusal instanceof UnavailableError)) return 'unauthorized';
+    const linked = feed.link === 'live' ? this.#caughtUp : feed.link !== 'connecting';
+    if (linked && refusal === undefined) return feed.link;
+    // What is known came over another link: the feed of this key has moved to a server that is connected to only now.
     return stale ? 'reconnecting' : 'connecting';
   }
 

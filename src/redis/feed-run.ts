@@ -1,32 +1,32 @@
-import type { NotificationMode } from '../store-status.js';
-import type { Observation } from '../credential-backend.js';
+import type { Content, Observation } from '../credential-backend.js';
 import { UnavailableError, type RefusedError } from '../errors.js';
 import type { ServerTime } from '../server-time.js';
 import { hintFrom, hintFromEvent } from './announcement.js';
-import type { CommandLink } from './command-link.js';
-import { DataEpoch, EPOCH_KEY } from './data-epoch.js';
+import { DataEpoch, type DataEpochContext } from './data-epoch.js';
+import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
-import { LinkLostError, readFailure, replyWord } from './redis-errors.js';
+import { LinkLostError, readFailure, RedirectedError, replyWord } from './redis-errors.js';
 import { announcementChannel, keyspaceChannel } from './redis-keys.js';
 import { RedisLink, type LinkOptions } from './redis-link.js';
 import { RedisObserver, toObservation, type Look, type LookRequest } from './redis-observing.js';
 import type { RedisSettings } from './redis-settings.js';
-import type { NodeTemplate } from './redis-template.js';
+import type { NodeTemplate } from './node-template.js';
 import { RunTimers } from './run-timers.js';
 import { Slots } from '../slots.js';
 import { Subscriptions } from './subscriptions.js';
 import type { WatchedKey, WatchedKeys } from './watched-keys.js';
 
 const LOOKS_UNDER_WAY = 256;
+const EPOCH_BYTES = 1_024;
 
-export interface FeedRunContext {
+export interface FeedRunContext extends DataEpochContext {
   readonly template: NodeTemplate;
   readonly linkOptions: LinkOptions;
   readonly keys: WatchedKeys;
-  readonly commands: CommandLink;
   readonly time: ServerTime;
   readonly node: string;
-  readonly newName: () => string;
+  /** Names a key of our own on this server; `undefined` where none can be told. */
+  readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   readonly settings: () => RedisSettings;
   /** The link is gone, or not to be trusted. */
   lost(run: FeedRun, error: unknown): void;
@@ -43,15 +43,11 @@ export class FeedRun {
   readonly #observer: RedisObserver;
   readonly #subscriptions: Subscriptions;
   readonly #probe: NotificationProbe;
+  readonly modes: NotificationModes;
   readonly #epoch: DataEpoch;
   readonly #prefixes: { readonly keyspace: string; readonly announcements: string };
   readonly #timers: RunTimers<'beat' | 'poll' | 'probe'>;
-  /** What the last probe found; `undefined` while probing is not possible. */
-  #probed: boolean | undefined;
-  #notified = false;
   #polled = false;
-  #epochDue = false;
-  #probing = false;
   #reporting = false;
   #missing: WatchedKey[] = [];
   /** A resync looks at everything at once; the reply deadline is for one look, not for all of them. */
@@ -66,8 +62,18 @@ export class FeedRun {
     this.#timers = new RunTimers(clock);
     this.#observer = new RedisObserver(link, clock);
     this.#subscriptions = new Subscriptions(link, db);
-    this.#probe = new NotificationProbe(link, context.commands, clock, db, context.node);
-    this.#epoch = new DataEpoch(context.commands, context.newName);
+    const probeKey = (): string | undefined => context.ownKey('probe');
+    this.#probe = new NotificationProbe(link, context.commands, clock, db, probeKey);
+    this.modes = new NotificationModes(this.#probe, context.settings, () => {
+      context.changed(this);
+    });
+    this.#epoch = new DataEpoch(
+      context,
+      (key) => this.#readEpoch(key),
+      () => {
+        this.#report('data');
+      },
+    );
     this.#prefixes = {
       keyspace: keyspaceChannel(db, ''),
       announcements: announcementChannel(db, ''),
@@ -115,7 +121,7 @@ export class FeedRun {
       this.#fail(new LinkLostError(true, this.#link.lastError));
     });
     this.retime();
-    void this.#runProbe();
+    void this.modes.probe();
     // Keys that came while the run was being opened.
     for (const watched of this.#context.keys) if (watched.heard === undefined) this.listen(watched);
   }
@@ -128,25 +134,10 @@ export class FeedRun {
       this.#beat();
     });
     this.#timers.every('poll', period('pollMs'), () => {
-      if (this.#context.keys.pollAll((watched) => this.mode(watched) !== 'keyspace'))
+      if (this.#context.keys.pollAll((watched) => this.modes.of(watched) !== 'keyspace'))
         this.#polled = true;
     });
-    this.#timers.every('probe', period('probeMs'), () => void this.#runProbe());
-  }
-
-  mode({ heard }: WatchedKey): NotificationMode {
-    const keyspace = heard === 'both' || heard === 'keyspace';
-    if (keyspace && (this.#probed ?? this.#notified)) return 'keyspace';
-    return heard === 'both' || heard === 'announcements' ? 'announcements' : 'polling';
-  }
-
-  /** Within how long a change is seen, whatever is lost, with `count` keys in the heartbeat's rotation. */
-  boundMs(mode: NotificationMode, count: number): number {
-    const { heartbeatMs, pollMs, probeMs, replyTimeoutMs } = this.#context.settings();
-    if (mode !== 'keyspace') return pollMs + replyTimeoutMs;
-    // Either the rotation comes by, or a probe (where one is possible) finds that notifications have stopped and polling starts.
-    const probing = this.#probed === undefined ? Infinity : probeMs + pollMs + replyTimeoutMs;
-    return Math.min(count * heartbeatMs, probing) + replyTimeoutMs;
+    this.#timers.every('probe', period('probeMs'), () => void this.modes.probe());
   }
 
   /** Subscribes to a key, together with all others that come in the same turn. */
@@ -170,14 +161,13 @@ export class FeedRun {
 
   /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
   observe(key: string, maxBytes: number): Promise<Observation> {
-    const epochKey = this.#epochDue ? EPOCH_KEY : undefined;
-    this.#epochDue = false;
+    const epochKey = this.#epoch.takeDue();
     const request = { key, maxBytes, epochKey };
     const look = (): Promise<Observation> =>
       this.#look(request).then(
         (one) => {
           this.#slots.give();
-          return this.#taken(one);
+          return this.#taken(one, epochKey);
         },
         (error: unknown) => {
           this.#slots.give();
@@ -190,7 +180,8 @@ export class FeedRun {
   /** What a reading failed with. One that got no answer is the end of the run, told before the reader hears of it. */
   failure(error: unknown): UnavailableError | RefusedError {
     const failure = readFailure(error);
-    if (failure instanceof UnavailableError) this.#context.lost(this, error);
+    if (failure instanceof UnavailableError && !(failure instanceof RedirectedError))
+      this.#context.lost(this, error);
     return failure;
   }
 
@@ -201,7 +192,7 @@ export class FeedRun {
   stop(): void {
     this.#stopped = true;
     this.#timers.stop();
-    this.#probe.stop();
+    this.modes.stop();
     this.#link.kill();
   }
 
@@ -211,12 +202,21 @@ export class FeedRun {
     return this.#context.commands.get().then((commanding) => commanding.observer.look(request));
   }
 
-  #taken(look: Look): Observation {
+  #taken(look: Look, epochKey: string | undefined): Observation {
     // The sample hides the step from whoever looks later.
     if (this.#context.time.hasStepped()) this.#report('clock');
     // Reported in a later turn: the observation at hand is of the data as it is now.
-    if (look.epoch !== undefined && this.#epoch.check(look.epoch)) this.#report('data');
+    if (epochKey !== undefined && look.epoch !== undefined) this.#epoch.take(epochKey, look.epoch);
     return toObservation(look, this.#context.time);
+  }
+
+  async #readEpoch(key: string): Promise<Content | undefined> {
+    try {
+      return (await this.#look({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
+    } catch (error) {
+      if (!this.#stopped) this.failure(error);
+      return undefined;
+    }
   }
 
   #report(gap: 'data' | 'clock'): void {
@@ -234,10 +234,7 @@ export class FeedRun {
     const { keyspace, announcements } = this.#prefixes;
     if (this.#probe.take(channel, message)) return;
     if (channel.startsWith(keyspace)) {
-      if (!this.#notified) {
-        this.#notified = true;
-        if (this.#probed === undefined) this.#context.changed(this);
-      }
+      this.modes.noticed();
       keys.hint(channel.slice(keyspace.length), hintFromEvent(message));
     } else if (channel.startsWith(announcements)) {
       keys.hint(channel.slice(announcements.length), hintFrom(message, node));
@@ -248,7 +245,8 @@ export class FeedRun {
   #beat(): void {
     const { keys, time } = this.#context;
     if (time.hasStepped()) this.#report('clock');
-    this.#epochDue = keys.size > 1;
+    // One key alone tells of its own loss.
+    if (keys.size > 1) this.#epoch.ask();
     const polled = this.#polled || keys.pollNext();
     this.#polled = false;
     // A key is busy while it is observed, and that tells as much.
@@ -258,20 +256,6 @@ export class FeedRun {
       .catch((error: unknown) => {
         if (replyWord(error) === undefined) this.#fail(error);
       });
-  }
-
-  async #runProbe(): Promise<void> {
-    if (this.#probing) return;
-    this.#probing = true;
-    const { configureNotifications, replyTimeoutMs } = this.#context.settings();
-    if (configureNotifications) await this.#probe.configure();
-    const found = await this.#probe.run(replyTimeoutMs);
-    this.#probing = false;
-    if (this.#stopped || found === this.#probed) return;
-    this.#probed = found;
-    // What was seen before notifications were switched off says nothing about now.
-    if (found === false) this.#notified = false;
-    this.#context.changed(this);
   }
 
   async #listenTo(missing: readonly WatchedKey[]): Promise<void> {

@@ -23,7 +23,7 @@ import {
 import { replyWord, writeFailure } from './redis-errors.js';
 import type { RedisHub } from './redis-hub.js';
 import { announcementChannel, clearedKey, helperKey } from './redis-keys.js';
-import type { RedisLink } from './redis-link.js';
+import type { CommandConnection } from './redis-link.js';
 import { runScript } from './redis-observing.js';
 import type { RedisScript } from './redis-scripts.js';
 import { STAGE_MS } from './redis-writing.js';
@@ -78,7 +78,7 @@ export class RedisAttempts implements AttemptBackend {
     await this.#say(ABSOLVE_ATTEMPT, name, []);
   }
 
-  async #commitOver(link: RedisLink, request: CommitAttempt): Promise<CommitOutcome> {
+  async #commitOver(link: CommandConnection, request: CommitAttempt): Promise<CommitOutcome> {
     const { key, bytes, expected, expectedTtlEnd, number, failures, pauseMs, ttl, startedAt } =
       request;
     const stage = helperKey('stage', key, this.#hub.newName());
@@ -133,7 +133,7 @@ export class RedisAttempts implements AttemptBackend {
   }
 
   async #runOver(
-    link: RedisLink,
+    link: CommandConnection,
     script: RedisScript,
     { key, id }: AttemptName,
     rest: readonly string[],

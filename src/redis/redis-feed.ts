@@ -244,7 +244,7 @@ export class RedisFeed implements HintFeed {
   #feedOf(watched: WatchedKey): KeyFeed {
     const { link } = this.#condition;
     const heard = link !== 'live' || watched.heard !== undefined;
-    const mode = this.#run?.mode(watched) ?? 'polling';
+    const mode = this.#run?.modes.of(watched) ?? 'polling';
     const name = `${String(heard)} ${mode}`;
     let feed = this.#feeds.get(name);
     if (feed === undefined) {
@@ -253,7 +253,7 @@ export class RedisFeed implements HintFeed {
         link: heard ? link : 'connecting',
         notifications: mode,
         announcing: this.#announcing,
-        boundMs: this.#run?.boundMs(mode, this.#keys.size) ?? 0,
+        boundMs: this.#run?.modes.boundMs(mode, this.#keys.size) ?? 0,
       });
       this.#feeds.set(name, feed);
     }

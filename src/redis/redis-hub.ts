@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../clock.js';
 import type { CredentialBackend } from '../credential-backend.js';
 import { InvalidOptionError } from '../errors.js';
+import { ClusterNodes } from './cluster/cluster-nodes.js';
 import type { RedisNodeContext } from './redis-node.js';
 import type { RedisNodes } from './redis-nodes.js';
 import { mergeSettings, type RedisSettings } from './redis-settings.js';
@@ -40,7 +41,10 @@ export class RedisHub {
       newName: () => this.newName(),
       newGeneration: () => (this.#generations += 1),
     };
-    this.nodes = new SingleNode(template, context);
+    this.nodes =
+      template.type === 'cluster'
+        ? new ClusterNodes(template, context)
+        : new SingleNode(template, context);
   }
 
   /**

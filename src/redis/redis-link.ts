@@ -3,7 +3,8 @@ import type { Clock } from '../clock.js';
 import { withDeadline } from '../waiting.js';
 import { LinkLostError, replyWord } from './redis-errors.js';
 import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
-import { openClient, type NodeTemplate } from './redis-template.js';
+import type { NodeTemplate } from './node-template.js';
+import { openClient } from './redis-template.js';
 
 export interface LinkOptions {
   readonly clock: Clock;
@@ -186,3 +187,6 @@ export class RedisLink {
       : new LinkLostError(true, this.#lastError);
   }
 }
+
+/** As much of a link as is needed to send commands. */
+export type CommandConnection = Pick<RedisLink, 'open' | 'call' | 'kill'>;

@@ -5,7 +5,7 @@ import { readFailure } from './redis-errors.js';
 import { RedisFeed } from './redis-feed.js';
 import { toObservation } from './redis-observing.js';
 import type { RedisSettings } from './redis-settings.js';
-import type { NodeTemplate } from './redis-template.js';
+import type { NodeTemplate } from './node-template.js';
 
 /** What the nodes of one client share. */
 export interface RedisNodeContext {
@@ -18,14 +18,23 @@ export interface RedisNodeContext {
   readonly newGeneration: () => number;
 }
 
+/** What is special about one of them. */
+export interface RedisNodeSpecifics {
+  /** Whether one command may read any two keys: not in a cluster. */
+  readonly readsTogether: boolean;
+  /** Names a key of our own on this server; `undefined` where none can be told. */
+  readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
+  /** Called whenever the feed's link is lost, or could not be opened. */
+  readonly down: () => void;
+}
+
 /** One server: at most two connections, one feed, one view of its clock. */
 export class RedisNode {
   readonly commands: CommandLink;
   readonly feed: RedisFeed;
   readonly #time: ServerTime;
 
-  /** @param down - called whenever the feed's link is lost, or could not be opened */
-  constructor(template: NodeTemplate, context: RedisNodeContext, down: () => void) {
+  constructor(template: NodeTemplate, context: RedisNodeContext, specifics: RedisNodeSpecifics) {
     const { clock } = context.settings();
     const { newName, newGeneration, settings } = context;
     const linkOptions = (name: string) => ({
@@ -44,7 +53,7 @@ export class RedisNode {
       newName,
       newGeneration,
       settings,
-      down,
+      ...specifics,
     });
   }
 

@@ -1,38 +1,33 @@
-import type { Redis, RedisOptions } from 'ioredis';
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { InvalidOptionError } from '../errors.js';
+import { readClusterTemplate, type ClusterTemplate } from './cluster/cluster-template.js';
 import { kindOf } from '../option-checks.js';
+import type { NodeTemplate } from './node-template.js';
 import { hideFromTraces } from './redis-tracing.js';
 
 /** What the caller may give. */
-export type RedisClient = Redis;
+export type RedisClient = Redis | Cluster;
 
-/** What connections to one server are made from. */
-export interface NodeTemplate {
-  readonly db: number;
-  /** Makes a client with the options that the caller's has at this moment, but for these; does not connect. */
-  create(overrides: Readonly<Record<string, unknown>>): Redis;
-}
-
-/** The caller's client, from which our own connections take their options; nothing is ever sent on it. */
-export interface RedisTemplate extends NodeTemplate {
-  readonly client: RedisClient;
+/** A client of one Redis, from which our own connections take their options; nothing is ever sent on it. */
+export interface SingleTemplate extends NodeTemplate {
+  readonly type: 'single';
+  readonly client: Redis;
   readonly keyPrefix: string;
 }
+
+export type RedisTemplate = SingleTemplate | ClusterTemplate;
 
 /** @throws InvalidOptionError */
 export function readTemplate(redis: unknown): RedisTemplate {
   if (!isClient(redis)) {
     throw new InvalidOptionError('redis', `must be a client of ioredis, not ${kindOf(redis)}`);
   }
-  if (redis.isCluster)
-    throw new InvalidOptionError(
-      'redis',
-      'must be a client of one Redis; a Cluster is not supported yet',
-    );
   if (redis.status === 'end') throw new InvalidOptionError('redis', 'is closed');
+  if (isCluster(redis)) return readClusterTemplate(redis);
   const { db, keyPrefix, monitor } = redis.options;
   if (monitor) throw new InvalidOptionError('redis', 'is a monitor; give an ordinary client');
   return {
+    type: 'single',
     client: redis,
     db: db ?? 0,
     keyPrefix: keyPrefix ?? '',
@@ -76,7 +71,11 @@ export function openClient(template: NodeTemplate, name: string, connectTimeoutM
   return hideFromTraces(template.create(overrides));
 }
 
-function isClient(value: unknown): value is Redis {
+function isCluster(client: RedisClient): client is Cluster {
+  return client.isCluster;
+}
+
+function isClient(value: unknown): value is RedisClient {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -1,15 +1,20 @@
 import type { HintFeed, Observation } from '../credential-backend.js';
 import type { Commanding } from './command-link.js';
+import { ownKey } from './redis-keys.js';
 import { RedisNode, type RedisNodeContext } from './redis-node.js';
 import type { RedisNodes } from './redis-nodes.js';
-import type { NodeTemplate } from './redis-template.js';
+import type { NodeTemplate } from './node-template.js';
 
 /** One server has all keys; or one at a time, where Sentinel says which. */
 export class SingleNode implements RedisNodes {
   readonly #node: RedisNode;
 
   constructor(template: NodeTemplate, context: RedisNodeContext) {
-    this.#node = new RedisNode(template, context, () => undefined);
+    this.#node = new RedisNode(template, context, {
+      readsTogether: true,
+      ownKey: (kind) => ownKey(kind, context.process),
+      down: () => undefined,
+    });
   }
 
   get feed(): HintFeed {
