@@ -125,6 +125,10 @@ export type {
 } from './reauthentication/reauthentication-state.js';
 export { Reauthenticator } from './reauthentication/reauthenticator.js';
 export {
+  RedisCredentialDirectory,
+  type RedisCredentialDirectoryOptions,
+} from './redis/redis-credential-directory.js';
+export {
   RedisCredentialStore,
   type RedisCredentialStoreOptions,
 } from './redis/redis-credential-store.js';
