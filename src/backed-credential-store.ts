@@ -243,7 +243,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined) throw new ClosedError();
+    if (this.#closing !== undefined || this.#live.closed) throw new ClosedError();
   }
 }
 
