@@ -65,6 +65,16 @@ export type {
   UpdateOptions,
   UpdateReceipt,
 } from './credential-store.js';
+export type { BackedCredentialDirectory } from './directory/backed-credential-directory.js';
+export type {
+  ClearAllFailure,
+  ClearAllOptions,
+  ClearAllProgress,
+  ClearAllReceipt,
+  CredentialDirectory,
+  DirectoryEvents,
+} from './directory/credential-directory.js';
+export type { CredentialDirectoryOptions } from './directory/directory-options.js';
 export {
   ClosedError,
   ConflictError,
@@ -85,6 +95,10 @@ export {
   type UnreadableReason,
 } from './errors.js';
 export { CredentialMemory, type CredentialMemoryOptions } from './memory/credential-memory.js';
+export {
+  MemoryCredentialDirectory,
+  type MemoryCredentialDirectoryOptions,
+} from './memory/memory-credential-directory.js';
 export {
   MemoryCredentialStore,
   type MemoryCredentialStoreOptions,
@@ -110,6 +124,10 @@ export type {
   ReauthenticationWaiting,
 } from './reauthentication/reauthentication-state.js';
 export { Reauthenticator } from './reauthentication/reauthenticator.js';
+export {
+  RedisCredentialDirectory,
+  type RedisCredentialDirectoryOptions,
+} from './redis/redis-credential-directory.js';
 export {
   RedisCredentialStore,
   type RedisCredentialStoreOptions,

@@ -3,6 +3,7 @@ import { UnavailableError, type RefusedError } from '../errors.js';
 import type { ServerTime } from '../server-time.js';
 import { hintFrom, hintFromEvent } from './announcement.js';
 import { DataEpoch, type DataEpochContext } from './data-epoch.js';
+import { LooksTogether } from './looks-together.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
 import { LinkLostError, readFailure, RedirectedError, replyWord } from './redis-errors.js';
@@ -12,9 +13,9 @@ import { RedisObserver, toObservation, type Look, type LookRequest } from './red
 import type { RedisSettings } from './redis-settings.js';
 import type { NodeTemplate } from './node-template.js';
 import { RunTimers } from './run-timers.js';
-import { Slots } from './slots.js';
+import { Slots } from '../slots.js';
 import { Subscriptions } from './subscriptions.js';
-import type { WatchedKey, WatchedKeys } from './watched-keys.js';
+import type { AnyWatched, WatchedKeys } from './watched-keys.js';
 
 const LOOKS_UNDER_WAY = 256;
 const EPOCH_BYTES = 1_024;
@@ -33,7 +34,7 @@ export interface FeedRunContext extends DataEpochContext {
   /** Hints may have been missed although the link lives. */
   gap(run: FeedRun, gap: 'data' | 'clock'): void;
   /** What is heard of all keys has changed, or of `some` only. */
-  changed(run: FeedRun, some?: readonly WatchedKey[]): void;
+  changed(run: FeedRun, some?: readonly AnyWatched[]): void;
 }
 
 /** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
@@ -41,6 +42,7 @@ export class FeedRun {
   readonly #context: FeedRunContext;
   readonly #link: RedisLink;
   readonly #observer: RedisObserver;
+  readonly #together: LooksTogether;
   readonly #subscriptions: Subscriptions;
   readonly #probe: NotificationProbe;
   readonly modes: NotificationModes;
@@ -49,7 +51,7 @@ export class FeedRun {
   readonly #timers: RunTimers<'beat' | 'poll' | 'probe'>;
   #polled = false;
   #reporting = false;
-  #missing: WatchedKey[] = [];
+  #missing: AnyWatched[] = [];
   /** A resync looks at everything at once; the reply deadline is for one look, not for all of them. */
   readonly #slots = new Slots(LOOKS_UNDER_WAY);
   #stopped = false;
@@ -61,6 +63,7 @@ export class FeedRun {
     this.#link = link;
     this.#timers = new RunTimers(clock);
     this.#observer = new RedisObserver(link, clock);
+    this.#together = new LooksTogether(link, clock, context.time);
     this.#subscriptions = new Subscriptions(link, db);
     const probeKey = (): string | undefined => context.ownKey('probe');
     this.#probe = new NotificationProbe(link, context.commands, clock, db, probeKey);
@@ -79,7 +82,10 @@ export class FeedRun {
       announcements: announcementChannel(db, ''),
     };
     link.client.on('message', (channel: string, message: string) => {
-      if (!this.#stopped) this.#take(channel, message);
+      this.#take(channel, message);
+    });
+    link.client.on('pmessage', (pattern: string, channel: string, message: string) => {
+      this.#take(channel, message, pattern);
     });
   }
 
@@ -141,7 +147,7 @@ export class FeedRun {
   }
 
   /** Subscribes to a key, together with all others that come in the same turn. */
-  listen(watched: WatchedKey): void {
+  listen(watched: AnyWatched): void {
     this.#missing.push(watched);
     if (this.#missing.length > 1) return;
     this.#context.linkOptions.clock.nextTurn(() => {
@@ -153,7 +159,7 @@ export class FeedRun {
     });
   }
 
-  leave(watched: WatchedKey): void {
+  leave(watched: AnyWatched): void {
     this.#subscriptions.leave(watched).catch((error: unknown) => {
       if (replyWord(error) === undefined) this.#fail(error);
     });
@@ -175,6 +181,19 @@ export class FeedRun {
         },
       );
     return this.#slots.take()?.then(look) ?? look();
+  }
+
+  /** As {@link FeedRun.observe}; `undefined` for each key that is to be observed alone. */
+  async observeMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]> {
+    if (this.#context.time.hasStepped()) this.#report('clock');
+    try {
+      return await this.#together.look(keys, maxBytes);
+    } catch (error) {
+      throw this.failure(error);
+    }
   }
 
   /** What a reading failed with. One that got no answer is the end of the run, told before the reader hears of it. */
@@ -229,16 +248,19 @@ export class FeedRun {
     });
   }
 
-  #take(channel: string, message: string): void {
+  /** @param pattern - has the prefix and `*` where the channel has the key */
+  #take(channel: string, message: string, pattern?: string): void {
     const { keys, node } = this.#context;
     const { keyspace, announcements } = this.#prefixes;
-    if (this.#probe.take(channel, message)) return;
-    if (channel.startsWith(keyspace)) {
-      this.modes.noticed();
-      keys.hint(channel.slice(keyspace.length), hintFromEvent(message));
-    } else if (channel.startsWith(announcements)) {
-      keys.hint(channel.slice(announcements.length), hintFrom(message, node));
-    }
+    if (this.#stopped) return;
+    const isEvent = channel.startsWith(keyspace);
+    const start = (isEvent ? keyspace : announcements).length;
+    if (pattern === undefined && this.#probe.take(channel, message)) return;
+    if (isEvent) this.modes.noticed();
+    else if (!channel.startsWith(announcements)) return;
+    const hint = isEvent ? hintFromEvent(message) : hintFrom(message, node);
+    if (pattern === undefined) keys.hint(channel.slice(start), hint);
+    else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }
 
   /** One command that proves the link alive; where it can, it is an observation, so that lost hints are made up for too. */
@@ -258,13 +280,13 @@ export class FeedRun {
       });
   }
 
-  async #listenTo(missing: readonly WatchedKey[]): Promise<void> {
+  async #listenTo(missing: readonly AnyWatched[]): Promise<void> {
     try {
       await this.#subscriptions.listen(missing);
       if (this.#stopped) return;
       for (const watched of missing) {
         // Its watchers left before it was subscribed to, unless others came for the same key.
-        if (this.#context.keys.get(watched.key) === undefined) this.leave(watched);
+        if (!this.#context.keys.has(watched)) this.leave(watched);
       }
       this.#context.changed(this, missing);
     } catch (error) {

@@ -20,7 +20,7 @@ export class NotificationModes {
     this.#changed = changed;
   }
 
-  of({ heard }: WatchedKey): NotificationMode {
+  of({ heard }: Pick<WatchedKey, 'heard'>): NotificationMode {
     const keyspace = heard === 'both' || heard === 'keyspace';
     if (keyspace && (this.#probed ?? this.#notified)) return 'keyspace';
     return heard === 'both' || heard === 'announcements' ? 'announcements' : 'polling';

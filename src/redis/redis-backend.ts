@@ -54,6 +54,10 @@ export class RedisBackend implements CredentialBackend {
     return this.#hub.nodes.observe(key, maxBytes);
   }
 
+  keys(prefix: string): AsyncIterable<readonly string[]> {
+    return this.#hub.nodes.keys(prefix);
+  }
+
   write(request: WriteRequest): Promise<{ announced: boolean }> {
     return this.#hub.nodes.commanding(request.key, (commanding) => {
       const publication = this.#publication('saved', request, commanding);

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialStore } from '../backed-credential-store.js';
+import { BackedCredentialStore, ownCredential } from '../backed-credential-store.js';
 import { checkKey } from '../option-checks.js';
 import { resolveStoreOptions, type CredentialStoreOptions } from '../store-options.js';
 import { RedisBackend } from './redis-backend.js';
@@ -61,6 +61,6 @@ export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
-    super(key, resolved, RedisBackend.join(redis, settings));
+    super(ownCredential(resolved, key, RedisBackend.join(redis, settings)));
   }
 }

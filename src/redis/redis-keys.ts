@@ -9,6 +9,11 @@ export const keyspaceChannel = (db: number, key: string): string =>
 export const announcementChannel = (db: number, key: string): string =>
   `${RESERVED_PREFIX}${String(db)}:${key}`;
 
+/** A text in a pattern of Redis, where every character stands for itself. */
+export function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&');
+}
+
 /** A key of ours in the credential's hash slot, so that one script or transaction may touch both. */
 export function helperKey(kind: string, key: string, name: string): string {
   return `${RESERVED_PREFIX}${kind}:{${slotTag(key)}}:${name}`;

@@ -5,6 +5,7 @@ import { readFailure } from './redis-errors.js';
 import { RedisFeed } from './redis-feed.js';
 import { toObservation } from './redis-observing.js';
 import type { RedisSettings } from './redis-settings.js';
+import { scanKeys } from './scanning.js';
 import type { NodeTemplate } from './node-template.js';
 
 /** What the nodes of one client share. */
@@ -83,6 +84,11 @@ export class RedisNode {
     return this.commands.get().then(use, (error: unknown) => {
       throw readFailure(error);
     });
+  }
+
+  /** The keys with a prefix that this server has. @throws UnavailableError, RefusedError */
+  keys(prefix: string): AsyncIterable<readonly string[]> {
+    return scanKeys(prefix, (use) => this.commanding(use));
   }
 
   async close(timeoutMs: number): Promise<void> {

@@ -12,6 +12,8 @@ export interface RedisNodes {
   commanding<R>(key: string, use: (commanding: Commanding) => Promise<R>): Promise<R>;
   /** Looks at a key that need not be watched. @throws UnavailableError, RefusedError */
   observe(key: string, maxBytes: number): Promise<Observation>;
+  /** The keys with a prefix that all servers have, as of the seam. */
+  keys(prefix: string): AsyncIterable<readonly string[]>;
   /** Whether this process may announce its writes, as the last one showed. */
   learned(announcing: boolean): void;
   /** The settings have changed. */

@@ -221,7 +221,7 @@ function isSame(a: unknown, b: unknown): boolean {
 }
 
 /** @param size - negative for another type than a string */
-function contentOf(size: number, bytes: Buffer | null): Content {
+export function contentOf(size: number, bytes: Buffer | null): Content {
   if (size < 0) return wrongType;
   if (bytes !== null) return { type: 'bytes', bytes };
   return size > 0 ? tooLarge : { type: 'absent' };

@@ -29,6 +29,10 @@ export class SingleNode implements RedisNodes {
     return this.#node.observe(key, maxBytes);
   }
 
+  keys(prefix: string): AsyncIterable<readonly string[]> {
+    return this.#node.keys(prefix);
+  }
+
   learned(announcing: boolean): void {
     this.#node.feed.learned(announcing);
   }

@@ -82,6 +82,14 @@ export class ClusterFeed implements HintFeed {
     if (this.#routes.size === 0) this.#rest();
   }
 
+  watchPrefix(): void {
+    throw new Error('prefixes are not watched in a cluster yet');
+  }
+
+  unwatchPrefix(): void {
+    throw new Error('prefixes are not watched in a cluster yet');
+  }
+
   observe(key: string, maxBytes: number): Promise<Observation> {
     const route = this.#routes.get(slotOf(key));
     if (route?.node === undefined)

@@ -80,6 +80,10 @@ export class ClusterNodes implements RedisNodes {
     );
   }
 
+  keys(): AsyncIterable<readonly string[]> {
+    throw new Error('keys are not listed in a cluster yet');
+  }
+
   learned(announcing: boolean): void {
     for (const { feed } of this.#nodes.values()) feed.learned(announcing);
   }
