@@ -1,4 +1,4 @@
-import type { Cluster, ClusterOptions as ClientOptions } from 'ioredis';
+import type { Cluster } from 'ioredis';
 import { afterAll, beforeAll } from 'vitest';
 
 import {
@@ -10,6 +10,7 @@ import {
 } from '../../../src/index.js';
 import { useCleanup } from '../../support/cleanup.js';
 import {
+  type ClusterClientOptions as ClientOptions,
   type ClusterNode,
   type ClusterOptions,
   type RedisCluster,
