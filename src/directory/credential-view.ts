@@ -2,11 +2,13 @@ import { Observable, Subject } from 'rxjs';
 import type { CredentialBackend, Hint } from '../credential-backend.js';
 import type { CredentialSnapshot, Withdrawal } from '../credential-snapshot.js';
 import { unknown, type CredentialState, type Known } from '../credential-state.js';
+import type { CredentialWriter } from '../credential-writer.js';
 import type { Deadline } from '../deadlines.js';
 import type { Encoding } from '../encoding.js';
 import type { Fact } from '../fact-teller.js';
 import { Retained } from '../retained.js';
 import type { SharedStoreOptions } from '../store-options.js';
+import type { SharedUse } from '../store-parts.js';
 import { idleStatus, type StoreStatus } from '../store-status.js';
 import type { WatchedCredential } from '../watched-credential.js';
 import type { CredentialRegistry } from './credential-registry.js';
@@ -15,7 +17,7 @@ import type { SharedCredential } from './shared-credential.js';
 const closedStatus: StoreStatus = { ...idleStatus, link: 'closed' };
 
 /** What one store sees of a credential that it shares with others: all of it, but it only ends its own use. */
-export class CredentialView<T> extends Retained implements WatchedCredential<T> {
+export class CredentialView<T> extends Retained implements WatchedCredential<T>, SharedUse<T> {
   readonly id: string;
   readonly #registry: CredentialRegistry<T>;
   /** While this one watches. */
@@ -119,6 +121,18 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T> 
 
   withdrawalOf(name: string): Withdrawal | undefined {
     return this.#any?.withdrawalOf(name);
+  }
+
+  write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
+    return this.#registry.using(this.id, (shared) => use(shared.writer));
+  }
+
+  idle(): Promise<void> {
+    return this.#any?.usedWriter?.idle() ?? Promise.resolve();
+  }
+
+  closeFirst(close: () => Promise<void>): () => void {
+    return this.#registry.closeFirst(close);
   }
 
   protected override start(): void {
