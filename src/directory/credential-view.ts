@@ -23,6 +23,7 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
   /** While this one watches. */
   #shared: SharedCredential<T> | undefined;
   #release: (() => void) | undefined;
+  #onClose: readonly (() => void)[] | undefined;
   /** Ends what this store told, when somebody listens. */
   #ending$: Subject<Fact<T>> | undefined;
 
@@ -123,6 +124,29 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
     return this.#any?.withdrawalOf(name);
   }
 
+  whenLive(done: (live: boolean) => void): () => void {
+    const shared = this.#shared;
+    if (this.closed || shared === undefined) {
+      done(false);
+      return () => undefined;
+    }
+    if (shared.status.link === 'live') {
+      done(true);
+      return () => undefined;
+    }
+    const leave = shared.whenLive(done);
+    const closed = (): void => {
+      leave();
+      done(false);
+    };
+    this.#onClose = [...(this.#onClose ?? []), closed];
+    return () => {
+      const left = this.#onClose?.filter((one) => one !== closed) ?? [];
+      this.#onClose = left.length > 0 ? left : undefined;
+      leave();
+    };
+  }
+
   write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
     return this.#registry.using(this.id, (shared) => use(shared.writer));
   }
@@ -141,7 +165,11 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
   }
 
   protected override stop(as: 'idle' | 'closed'): void {
-    if (as === 'closed') this.#end();
+    if (as === 'closed') {
+      this.#end();
+      for (const closed of this.#onClose ?? []) closed();
+      this.#onClose = undefined;
+    }
     const shared = this.#shared;
     if (shared === undefined) return;
     this.#shared = undefined;
