@@ -5,6 +5,7 @@ export type {
   KeyedCache,
 } from './caching/cache-target.js';
 export { derive } from './caching/derive.js';
+export { deriveEach, type DeriveEachOptions, type DerivedPool } from './caching/derive-each.js';
 export type { DeriveContext, DeriveOptions } from './caching/derive-options.js';
 export type { Derived, DerivedWaitOptions } from './caching/derived.js';
 export type {
@@ -123,6 +124,10 @@ export type {
   ReauthenticationState,
   ReauthenticationWaiting,
 } from './reauthentication/reauthentication-state.js';
+export {
+  ReauthenticatorPool,
+  type ReauthenticatorPoolOptions,
+} from './reauthentication/reauthenticator-pool.js';
 export { Reauthenticator } from './reauthentication/reauthenticator.js';
 export {
   RedisCredentialDirectory,

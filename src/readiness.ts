@@ -20,18 +20,17 @@ export async function becomeReady<T>(
   if (live.closed) throw new ClosedError();
   signal?.throwIfAborted();
   live.pin();
+  // Whoever is live already need not wait, and mostly is: all stores of one credential become so together.
+  if (live.status.link === 'live') return;
   let stop: () => void = () => undefined;
   const ready = new Promise<void>((resolve, reject) => {
-    const subscription = statusStream(live).subscribe({
-      next: (status) => {
-        if (status.link === 'live') resolve();
-      },
-      complete: () => {
-        reject(new ClosedError());
-      },
-    });
+    const done = (isLive: boolean): void => {
+      if (isLive) resolve();
+      else reject(new ClosedError());
+    };
+    const leave = live.whenLive?.(done) ?? whenLive(live, done);
     stop = () => {
-      subscription.unsubscribe();
+      leave();
       // Nobody waits any longer: lets the deadline go, which would outlive the store.
       resolve();
     };
@@ -42,4 +41,18 @@ export async function becomeReady<T>(
   } finally {
     stop();
   }
+}
+
+function whenLive<T>(live: Telling<T>, done: (live: boolean) => void): () => void {
+  const subscription = statusStream(live).subscribe({
+    next: (status) => {
+      if (status.link === 'live') done(true);
+    },
+    complete: () => {
+      done(false);
+    },
+  });
+  return () => {
+    subscription.unsubscribe();
+  };
 }

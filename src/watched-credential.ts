@@ -14,6 +14,11 @@ export interface Telling<T> {
   readonly status: StoreStatus;
   /** What happens, in order; completes on `close()`. */
   readonly facts$: Observable<Fact<T>>;
+  /**
+   * Calls `done` once: with `true` as soon as it is live, with `false` when it closes; returns what takes that back. For those of whom there are
+   * very many, to whom a subscription each would be dear; without it the facts tell.
+   */
+  whenLive?(done: (live: boolean) => void): () => void;
   /** Starts for the first caller and stops with the last; returns what lets go, which may be called twice. */
   retain(): () => void;
 }

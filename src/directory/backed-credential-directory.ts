@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs';
 import type { BackedCredentialStore } from '../backed-credential-store.js';
 import { ChangeIterator } from '../change-iterator.js';
 import { changeStream, statusStream } from '../change-streams.js';
+import type { Clock } from '../clock.js';
 import type { CredentialBackend } from '../credential-backend.js';
 import type { CredentialChange } from '../credential-change.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
@@ -30,12 +31,30 @@ import { LookBatches } from './look-batches.js';
 import { PacedClock } from './paced-clock.js';
 import { Tracking } from './tracking.js';
 
+/** What is built on a directory needs more of it than its public face. */
+export interface DirectoryParts {
+  readonly clock: Clock;
+  /** Has `close` called, and waited for, before the directory closes; returns what takes that back. */
+  closeFirst(close: () => Promise<void>): () => void;
+}
+
+let partsIn: (directory: object) => DirectoryParts | undefined;
+
+/** What is inside a directory; `undefined` when it was not made by this package. */
+export function directoryPartsOf(directory: unknown): DirectoryParts | undefined {
+  return typeof directory === 'object' && directory !== null ? partsIn(directory) : undefined;
+}
+
 /**
  * What every credential directory of this package is: the watching, reading and writing of all keys of a backend under one prefix.
  *
  * @public
  */
 export abstract class BackedCredentialDirectory<T> implements CredentialDirectory<T> {
+  static {
+    partsIn = (directory) => (#registry in directory ? directory.#parts() : undefined);
+  }
+
   readonly prefix: string;
   readonly #keyPrefix: string;
   readonly #backend: CredentialBackend;
@@ -203,6 +222,16 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
     this.#encoding.close();
     this.#registry.closeWriters();
     await this.#backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
+  }
+
+  #parts(): DirectoryParts {
+    return {
+      clock: this.#backend.clock,
+      closeFirst: (close) => {
+        this.#checkOpen();
+        return this.#registry.closeFirst(close);
+      },
+    };
   }
 
   #idAt(key: string): string | undefined {

@@ -2,11 +2,13 @@ import { Observable, Subject } from 'rxjs';
 import type { CredentialBackend, Hint } from '../credential-backend.js';
 import type { CredentialSnapshot, Withdrawal } from '../credential-snapshot.js';
 import { unknown, type CredentialState, type Known } from '../credential-state.js';
+import type { CredentialWriter } from '../credential-writer.js';
 import type { Deadline } from '../deadlines.js';
 import type { Encoding } from '../encoding.js';
 import type { Fact } from '../fact-teller.js';
 import { Retained } from '../retained.js';
 import type { SharedStoreOptions } from '../store-options.js';
+import type { SharedUse } from '../store-parts.js';
 import { idleStatus, type StoreStatus } from '../store-status.js';
 import type { WatchedCredential } from '../watched-credential.js';
 import type { CredentialRegistry } from './credential-registry.js';
@@ -15,12 +17,13 @@ import type { SharedCredential } from './shared-credential.js';
 const closedStatus: StoreStatus = { ...idleStatus, link: 'closed' };
 
 /** What one store sees of a credential that it shares with others: all of it, but it only ends its own use. */
-export class CredentialView<T> extends Retained implements WatchedCredential<T> {
+export class CredentialView<T> extends Retained implements WatchedCredential<T>, SharedUse<T> {
   readonly id: string;
   readonly #registry: CredentialRegistry<T>;
   /** While this one watches. */
   #shared: SharedCredential<T> | undefined;
   #release: (() => void) | undefined;
+  #onClose: readonly (() => void)[] | undefined;
   /** Ends what this store told, when somebody listens. */
   #ending$: Subject<Fact<T>> | undefined;
 
@@ -121,13 +124,52 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T> 
     return this.#any?.withdrawalOf(name);
   }
 
+  whenLive(done: (live: boolean) => void): () => void {
+    const shared = this.#shared;
+    if (this.closed || shared === undefined) {
+      done(false);
+      return () => undefined;
+    }
+    if (shared.status.link === 'live') {
+      done(true);
+      return () => undefined;
+    }
+    const leave = shared.whenLive(done);
+    const closed = (): void => {
+      leave();
+      done(false);
+    };
+    this.#onClose = [...(this.#onClose ?? []), closed];
+    return () => {
+      const left = this.#onClose?.filter((one) => one !== closed) ?? [];
+      this.#onClose = left.length > 0 ? left : undefined;
+      leave();
+    };
+  }
+
+  write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
+    return this.#registry.using(this.id, (shared) => use(shared.writer));
+  }
+
+  idle(): Promise<void> {
+    return this.#any?.usedWriter?.idle() ?? Promise.resolve();
+  }
+
+  closeFirst(close: () => Promise<void>): () => void {
+    return this.#registry.closeFirst(close);
+  }
+
   protected override start(): void {
     this.#shared = this.#registry.take(this.id);
     this.#release = this.#shared.retain();
   }
 
   protected override stop(as: 'idle' | 'closed'): void {
-    if (as === 'closed') this.#end();
+    if (as === 'closed') {
+      this.#end();
+      for (const closed of this.#onClose ?? []) closed();
+      this.#onClose = undefined;
+    }
     const shared = this.#shared;
     if (shared === undefined) return;
     this.#shared = undefined;

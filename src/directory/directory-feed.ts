@@ -41,6 +41,8 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
   readonly #pace: Pace;
   /** There is one watch of a credential, for all stores. */
   readonly #opened = new Map<string, Opened>();
+  /** Keys whose watch has just begun. */
+  #newcomers: string[] = [];
   #tracker: Tracker | undefined;
   #on = false;
   #condition: KeyFeed | undefined;
@@ -70,6 +72,11 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     return this.#opened.keys();
   }
 
+  /** Whether hints about this key arrive, and observations of it can be made. */
+  isLinkedAt(key: string): boolean {
+    return (this.#conditionAt?.(key) ?? this.#condition)?.link === 'live';
+  }
+
   isWatched(key: string): boolean {
     return this.#opened.has(key);
   }
@@ -96,9 +103,10 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     this.#opened.set(key, opened);
     this.#tracker?.opened(key);
     this.#begin();
-    if (this.#condition === undefined) return;
+    this.#newcomers.push(key);
+    if (this.#newcomers.length > 1) return;
     this.#clock.nextTurn(() => {
-      if (this.#opened.get(key) === opened) this.#tell(key, opened);
+      void this.#tellNewcomers();
     });
   }
 
@@ -196,6 +204,18 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     if (condition === undefined || opened.told === condition) return;
     opened.told = condition;
     opened.watcher.feed(condition);
+  }
+
+  async #tellNewcomers(): Promise<void> {
+    const newcomers = this.#newcomers;
+    this.#newcomers = [];
+    for (const key of newcomers) {
+      const opened = this.#opened.get(key);
+      if (opened === undefined) continue;
+      this.#tell(key, opened);
+      const rest = this.#pace.rest();
+      if (rest !== undefined) await rest;
+    }
   }
 
   async #tellAll(condition: KeyFeed): Promise<void> {

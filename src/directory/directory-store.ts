@@ -5,10 +5,7 @@ import { CredentialView } from './credential-view.js';
 /** A light store of one credential of a directory. */
 export class DirectoryStore<T> extends BackedCredentialStore<T> {
   constructor(id: string, registry: CredentialRegistry<T>) {
-    super(new CredentialView(id, registry), {
-      write: (use) => registry.using(id, (shared) => use(shared.writer)),
-      idle: () => registry.get(id)?.usedWriter?.idle() ?? Promise.resolve(),
-      closeFirst: (close) => registry.closeFirst(close),
-    });
+    const view = new CredentialView(id, registry);
+    super(view, view);
   }
 }

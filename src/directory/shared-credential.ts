@@ -20,6 +20,8 @@ export class SharedCredential<T> extends LiveCredential<T> {
   users = 0;
   readonly #context: DirectoryContext<T>;
   #writer: CredentialWriter<T> | undefined;
+  /** A list and not a set: mostly there is one, of very many credentials. */
+  #waiting: readonly ((live: boolean) => void)[] | undefined;
 
   constructor(id: string, key: string, context: DirectoryContext<T>) {
     const { backend, options, encoding } = context;
@@ -36,8 +38,22 @@ export class SharedCredential<T> extends LiveCredential<T> {
     return this.#writer;
   }
 
+  /** As the views promise it, for as long as it is not closed. */
+  whenLive(done: (live: boolean) => void): () => void {
+    this.#waiting = [...(this.#waiting ?? []), done];
+    return () => {
+      this.#waiting = this.#waiting?.filter((one) => one !== done);
+    };
+  }
+
   protected override tell(fact: Fact<T>): void {
     this.#context.told(this, fact);
     super.tell(fact);
+    if (fact.type !== 'status' || this.#waiting === undefined) return;
+    const { link } = fact.status;
+    if (link !== 'live' && link !== 'closed') return;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    for (const done of waiting) done(link === 'live');
   }
 }
