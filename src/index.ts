@@ -61,6 +61,7 @@ export type {
   ObservableCredentialStore,
   ReadyOptions,
   SaveOptions,
+  ReplicationReceipt,
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,

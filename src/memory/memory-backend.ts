@@ -8,7 +8,9 @@ import type {
   KeyWatcher,
   Observation,
   RemoveRequest,
+  ReplicasReached,
   WriteRequest,
+  Written,
 } from '../credential-backend.js';
 import { digest } from '../encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
@@ -16,6 +18,8 @@ import type { OptionKinds } from '../option-kinds.js';
 import { markCleared, MemoryAttempts } from './memory-attempts.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed, type MemoryListener } from './memory-feed.js';
+
+const NO_REPLICAS: ReplicasReached = { replicas: 0, replicasError: undefined };
 
 /**
  * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, so does its
@@ -83,7 +87,7 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
     }, new UnavailableError('the memory is disconnected'));
   }
 
-  write({ key, bytes, ttl, expected, reason }: WriteRequest): Promise<{ announced: boolean }> {
+  write({ key, bytes, ttl, expected, reason, wanted }: WriteRequest): Promise<Written> {
     return this.#request(() => {
       if (!this.#matches(key, expected)) return conflict;
       const before = this.#memory.peek(key);
@@ -91,7 +95,10 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
         ttl === 'keep' ? before?.expiresAt : ttl === 'none' ? undefined : this.#memory.now() + ttl;
       this.#memory.put(key, Buffer.from(bytes), expiresAt);
       this.#memory.tell(key, { type: 'written', origin: { node: this.node }, reason });
-      return () => ({ announced: true });
+      return () => ({
+        announced: true,
+        ...(wanted && { replicated: Promise.resolve(NO_REPLICAS) }),
+      });
     });
   }
 

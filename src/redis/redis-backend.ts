@@ -7,6 +7,7 @@ import type {
   Observation,
   RemoveRequest,
   WriteRequest,
+  Written,
 } from '../credential-backend.js';
 import { OptionKinds } from '../option-kinds.js';
 import { encodeAnnouncement } from './announcement.js';
@@ -54,12 +55,14 @@ export class RedisBackend implements CredentialBackend {
     return this.#hub.observe(key, maxBytes);
   }
 
-  write(request: WriteRequest): Promise<{ announced: boolean }> {
+  write(request: WriteRequest): Promise<Written> {
     return this.#commanding((commanding) => {
       const publication = this.#publication('saved', request, commanding);
       return commanding.writing.set(request, publication).then((announced) => {
         this.#learn(commanding, announced);
-        return { announced };
+        const { key, wanted } = request;
+        if (wanted === undefined) return { announced };
+        return { announced, replicated: this.#hub.replicas.reached(commanding.link, key, wanted) };
       });
     });
   }

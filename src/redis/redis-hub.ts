@@ -9,6 +9,7 @@ import { readFailure } from './redis-errors.js';
 import { RedisFeed } from './redis-feed.js';
 import { toObservation } from './redis-observing.js';
 import { mergeSettings, type RedisSettings } from './redis-settings.js';
+import { ReplicaWait } from './replica-wait.js';
 import { readTemplate, type RedisTemplate } from './redis-template.js';
 
 /** All stores on one client of the caller share one hub. */
@@ -28,6 +29,7 @@ export class RedisHub {
   readonly clock: Clock;
   readonly commands: CommandLink;
   readonly feed: RedisFeed;
+  readonly replicas: ReplicaWait;
   readonly #time: ServerTime;
   /** The stores, by what they ask for: thousands may ask for the same. */
   readonly #users = new Map<string, Users>();
@@ -44,6 +46,7 @@ export class RedisHub {
     const newName = (): string => this.newName();
     const linkOptions = { clock, name: 'credstream:commands', replyTimeoutMs };
     this.commands = new CommandLink(template, linkOptions, newName);
+    this.replicas = new ReplicaWait(template, linkOptions, newName);
     this.feed = new RedisFeed({
       template,
       linkOptions: { clock, name: 'credstream:feed', replyTimeoutMs },
@@ -113,6 +116,7 @@ export class RedisHub {
     if (this.#exit(settings) > 0) return;
     hubs.delete(this.template.client);
     this.feed.close();
+    this.replicas.close();
     await this.commands.close(timeoutMs);
   }
 
