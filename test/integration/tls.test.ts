@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { UnavailableError, type StoreStatus } from 'credstream';
+import { UnavailableError } from 'credstream';
 
 import { makeAuthority } from '../support/certificates.js';
 import { useCleanup } from '../support/cleanup.js';
@@ -66,7 +66,7 @@ describe.each(majors)('over TLS with %s', (_name, makeClient) => {
     const store = world.store(client, { ...HINTS_ONLY, random, readyTimeoutMs: 300 });
     const statuses = collect(store.status$);
     await expect(store.ready()).rejects.toMatchObject({ code: 'TIMEOUT' });
-    const refused = (await statuses.next(({ error }) => error !== undefined)) as StoreStatus;
+    const refused = await statuses.next(({ error }) => error !== undefined);
     expect(refused.link).toBe('connecting');
     expect(refused.error).toBeInstanceOf(UnavailableError);
     const { cause } = refused.error!;

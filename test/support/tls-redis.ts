@@ -80,7 +80,7 @@ async function startWithTls(
   } catch (error) {
     await remove();
     // Built without TLS it does not know these options; any other fault is one.
-    if (/Bad directive/.test(String(error))) return undefined;
+    if (String(error).includes('Bad directive')) return undefined;
     throw error;
   }
 }
