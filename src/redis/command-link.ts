@@ -10,8 +10,10 @@ export interface Commanding {
   readonly link: RedisLink;
   readonly observer: RedisObserver;
   readonly writing: RedisWriting;
-  /** Turns false when Redis refuses this user the announcement channel; asked anew on every connection. */
+  /** Turns false when Redis refuses this user the announcement channel; tried again after a while, and on every connection. */
   announcing: boolean;
+  /** When it was refused last. Monotonic. */
+  refusedAt: number;
 }
 
 /** The one connection for commands: opened when first needed, and anew when needed after it was lost. */
@@ -62,6 +64,7 @@ export class CommandLink {
       observer: new RedisObserver(link, this.#options.clock),
       writing: new RedisWriting(link, this.#newName),
       announcing: true,
+      refusedAt: -Infinity,
     };
     return this.#current;
   }

@@ -131,7 +131,10 @@ export class FeedRun {
       if (this.#context.keys.pollAll((watched) => this.mode(watched) !== 'keyspace'))
         this.#polled = true;
     });
-    this.#timers.every('probe', period('probeMs'), () => void this.#runProbe());
+    this.#timers.every('probe', period('probeMs'), () => {
+      void this.#runProbe();
+      this.#regain().catch(this.#failUnlessRefused);
+    });
   }
 
   mode({ heard }: WatchedKey): NotificationMode {
@@ -163,9 +166,7 @@ export class FeedRun {
   }
 
   leave(watched: WatchedKey): void {
-    this.#subscriptions.leave(watched).catch((error: unknown) => {
-      if (replyWord(error) === undefined) this.#fail(error);
-    });
+    this.#subscriptions.leave(watched).catch(this.#failUnlessRefused);
   }
 
   /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
@@ -253,11 +254,7 @@ export class FeedRun {
     this.#polled = false;
     // A key is busy while it is observed, and that tells as much.
     if ((polled && this.observer !== undefined) || this.#link.awaited) return;
-    this.#link
-      .call((client) => client.ping())
-      .catch((error: unknown) => {
-        if (replyWord(error) === undefined) this.#fail(error);
-      });
+    this.#link.call((client) => client.ping()).catch(this.#failUnlessRefused);
   }
 
   async #runProbe(): Promise<void> {
@@ -274,6 +271,11 @@ export class FeedRun {
     this.#context.changed(this);
   }
 
+  async #regain(): Promise<void> {
+    const gained = await this.#subscriptions.regain(this.#context.keys);
+    if (!this.#stopped && gained.length > 0) this.#context.changed(this, gained);
+  }
+
   async #listenTo(missing: readonly WatchedKey[]): Promise<void> {
     try {
       await this.#subscriptions.listen(missing);
@@ -287,6 +289,10 @@ export class FeedRun {
       this.#fail(error);
     }
   }
+
+  readonly #failUnlessRefused = (error: unknown): void => {
+    if (replyWord(error) === undefined) this.#fail(error);
+  };
 
   #fail(error: unknown): void {
     if (!this.#stopped) this.#context.lost(this, error);

@@ -50,7 +50,11 @@ export class NotificationProbe {
   async run(timeoutMs: number): Promise<boolean | undefined> {
     try {
       this.#subscribed ??= this.#subscribe();
-      if (!(await this.#subscribed)) return undefined;
+      if (!(await this.#subscribed)) {
+        // It may be allowed by the next time.
+        this.#subscribed = undefined;
+        return undefined;
+      }
       return await this.#try(timeoutMs);
     } catch {
       return undefined;

@@ -59,7 +59,7 @@ export class RedisBackend implements CredentialBackend {
     return this.#commanding((commanding) => {
       const publication = this.#publication('saved', request, commanding);
       return commanding.writing.set(request, publication).then((announced) => {
-        this.#learn(commanding, announced);
+        this.#learn(commanding, publication, announced);
         const { key, wanted } = request;
         if (wanted === undefined) return { announced };
         return { announced, replicated: this.#hub.replicas.reached(commanding.link, key, wanted) };
@@ -71,7 +71,7 @@ export class RedisBackend implements CredentialBackend {
     return this.#commanding(async (commanding) => {
       const publication = this.#publication('cleared', request, commanding);
       const result = await commanding.writing.remove(request, publication);
-      this.#learn(commanding, result.announced);
+      this.#learn(commanding, publication, result.announced);
       return result;
     });
   }
@@ -93,9 +93,11 @@ export class RedisBackend implements CredentialBackend {
   #publication(
     kind: 'saved' | 'cleared',
     { key, reason }: { readonly key: string; readonly reason: string | undefined },
-    { announcing }: Commanding,
+    { announcing, refusedAt }: Commanding,
   ): Publication | undefined {
-    if (!announcing) return undefined;
+    // It may have been granted since; to ask with every write would make each of them two.
+    if (!announcing && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
+      return undefined;
     const { node, template } = this.#hub;
     const at = this.clock.now();
     return {
@@ -104,8 +106,11 @@ export class RedisBackend implements CredentialBackend {
     };
   }
 
-  #learn(commanding: Commanding, announced: boolean): void {
-    commanding.announcing &&= announced;
+  #learn(commanding: Commanding, tried: Publication | undefined, announced: boolean): void {
+    if (tried !== undefined) {
+      commanding.announcing = announced;
+      if (!announced) commanding.refusedAt = this.clock.monotonic();
+    }
     this.#hub.feed.learned(commanding.announcing);
   }
 }
