@@ -1,6 +1,6 @@
 import type { Redis, RedisOptions } from 'ioredis';
 import { InvalidOptionError } from '../errors.js';
-import { kindOf } from '../option-checks.js';
+import { checkClient } from './client-check.js';
 import { hideFromTraces } from './redis-tracing.js';
 
 /** The caller's client, from which our own connections take their options; nothing is ever sent on it. */
@@ -12,18 +12,14 @@ export interface RedisTemplate {
 
 /** @throws InvalidOptionError */
 export function readTemplate(redis: unknown): RedisTemplate {
-  if (!isClient(redis)) {
-    throw new InvalidOptionError('redis', `must be a client of ioredis, not ${kindOf(redis)}`);
-  }
-  if (redis.isCluster)
+  const client = checkClient(redis);
+  if (client.isCluster)
     throw new InvalidOptionError(
       'redis',
       'must be a client of one Redis; a Cluster is not supported yet',
     );
-  if (redis.status === 'end') throw new InvalidOptionError('redis', 'is closed');
-  const { db, keyPrefix, monitor } = redis.options;
-  if (monitor) throw new InvalidOptionError('redis', 'is a monitor; give an ordinary client');
-  return { client: redis, db: db ?? 0, keyPrefix: keyPrefix ?? '' };
+  const { db, keyPrefix } = client.options;
+  return { client, db: db ?? 0, keyPrefix: keyPrefix ?? '' };
 }
 
 /**
@@ -61,16 +57,4 @@ export function openClient(
     ...(client.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
   };
   return hideFromTraces(client.duplicate(overrides as RedisOptions));
-}
-
-function isClient(value: unknown): value is Redis {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'duplicate' in value &&
-    typeof value.duplicate === 'function' &&
-    'options' in value &&
-    typeof value.options === 'object' &&
-    'status' in value
-  );
 }
