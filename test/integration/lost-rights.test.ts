@@ -213,6 +213,38 @@ describe('a right that a watching store can do without, for a time', () => {
   });
 });
 
+describe('many credentials of a user without channels', () => {
+  it('are not all asked for again and again, and all heard once that is allowed', async () => {
+    const prefix = uniquePrefix();
+    const user = await makeUser(world, '+@all ~* resetchannels');
+    const client = user.connect();
+    const stores = Array.from({ length: 200 }, (_, index) =>
+      world.store<Token>(client, {
+        ...FAST,
+        ...PROBING,
+        pollMs: 600_000,
+        key: `${prefix}${index}`,
+      }),
+    );
+    await Promise.all(stores.map((store) => store.ready()));
+    const admin = world.connect();
+    const refused = async (): Promise<number> => {
+      const info = await admin.info('commandstats');
+      return Number(/cmdstat_subscribe:.*rejected_calls=(\d+)/.exec(info)?.[1] ?? 0);
+    };
+    const before = await refused();
+    expect(before).toBeGreaterThanOrEqual(400);
+    await eventually(async () => expect(await refused()).toBeGreaterThan(before + 8));
+    expect(await refused()).toBeLessThan(before + 40);
+    await user.setRights('allchannels');
+    await eventually(() => {
+      for (const { status } of stores) expect(status.notifications).toBe('keyspace');
+    });
+    await admin.set(`${prefix}199`, bytesOf('heard'));
+    await eventually(() => expect(stores.at(-1)?.current?.credentials).toEqual({ token: 'heard' }));
+  });
+});
+
 describe('a right that only writing needs', () => {
   it.each([
     ['SET', ['-set'], ['+set'], (s: Stage['store']) => s.save({ token: 'x' })],
