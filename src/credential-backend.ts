@@ -1,6 +1,7 @@
 import type { AttemptBackend } from './attempts.js';
 import type { ChangeOrigin } from './credential-change.js';
 import type { Clock } from './clock.js';
+import type { RefusedError, UnavailableError } from './errors.js';
 import type { TimeToLive } from './kept-bytes.js';
 import type { OptionKinds } from './option-kinds.js';
 import type { LinkStatus, NotificationMode, StoreStatus } from './store-status.js';
@@ -131,6 +132,26 @@ export interface HintFeed {
 /** What must be stored for a conditional write to happen: bytes with this digest, or nothing. */
 export type Expected = { readonly digest: string } | 'absent' | undefined;
 
+/** How many replicas shall have a write, and for how long to wait for them. */
+export interface ReplicasWanted {
+  readonly replicas: number;
+  readonly timeoutMs: number;
+  /** Each gives the waiting up. */
+  readonly signals: readonly AbortSignal[];
+}
+
+/** How many replicas are known to have a write, and why no more is known. */
+export interface ReplicasReached {
+  readonly replicas: number;
+  readonly replicasError: RefusedError | UnavailableError | undefined;
+}
+
+export interface Written {
+  readonly announced: boolean;
+  /** If replicas were wanted. Apart from the write's own answer, so that later writes need not wait for it. Never rejects. */
+  readonly replicated?: Promise<ReplicasReached>;
+}
+
 export interface WriteRequest {
   readonly key: string;
   readonly bytes: Buffer;
@@ -139,6 +160,7 @@ export interface WriteRequest {
   /** What is stored was seen to be a string larger than `maxBytes`: not to be fetched, and surely no other type. */
   readonly overLarge: boolean;
   readonly reason: string | undefined;
+  readonly wanted: ReplicasWanted | undefined;
 }
 
 export interface RemoveRequest {
@@ -170,7 +192,7 @@ export interface CredentialBackend {
    *
    * @throws ConflictError, RefusedError, UnavailableError (nothing was written), OutcomeUnknownError
    */
-  write(request: WriteRequest): Promise<{ readonly announced: boolean }>;
+  write(request: WriteRequest): Promise<Written>;
   /**
    * Removes a key.
    *

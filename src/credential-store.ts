@@ -2,6 +2,7 @@ import type { Observable } from 'rxjs';
 import type { CredentialChange, CredentialChangeType } from './credential-change.js';
 import type { CredentialSnapshot } from './credential-snapshot.js';
 import type { CredentialState } from './credential-state.js';
+import type { RefusedError, UnavailableError } from './errors.js';
 import type { StoreStatus } from './store-status.js';
 
 /**
@@ -52,6 +53,13 @@ export interface SaveOptions<T = unknown> {
   readonly onlyIf?: CredentialSnapshot<T> | 'absent' | undefined;
   /** Told to other processes in their `saved` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
+  /**
+   * Resolves only when so many replicas have the write, or after `timeoutMs`; a whole number from 1 to 1,000. The receipt tells the
+   * number reached. Too few are no error, because the write has happened. Default: waits for none.
+   */
+  readonly replicas?: number | undefined;
+  /** How long to wait for `replicas`, in milliseconds from 1 to 60,000. Default 1,000. */
+  readonly timeoutMs?: number | undefined;
   /** Stops waiting. A write that has been sent may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -80,6 +88,10 @@ export interface UpdateOptions {
   readonly ttlSeconds?: number | 'keep' | 'none' | undefined;
   /** As in {@link SaveOptions}. */
   readonly reason?: string | undefined;
+  /** As in {@link SaveOptions}. */
+  readonly replicas?: number | undefined;
+  /** How long to wait for `replicas` once it is written, as in {@link SaveOptions}. */
+  readonly timeoutMs?: number | undefined;
   /** Stops waiting and trying. */
   readonly signal?: AbortSignal | undefined;
   /** How often to start over when somebody else wrote in between, from 1; default 10. */
@@ -87,11 +99,26 @@ export interface UpdateOptions {
 }
 
 /**
+ * How far a write got beyond the Redis that answered it.
+ *
+ * @public
+ */
+export interface ReplicationReceipt {
+  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  readonly replicas?: number | undefined;
+  /**
+   * Why Redis did not tell how many: refused, cut off, or no answer within `timeoutMs`. Then `replicas` is what was known by then, mostly
+   * 0. `undefined` when Redis told, also if that were too few.
+   */
+  readonly replicasError?: RefusedError | UnavailableError | undefined;
+}
+
+/**
  * What became of a `save`.
  *
  * @public
  */
-export interface SaveReceipt {
+export interface SaveReceipt extends ReplicationReceipt {
   /** Whether the write was announced to other processes; `false` when Redis refuses this process the channel. */
   readonly announced: boolean;
 }
@@ -102,7 +129,7 @@ export interface SaveReceipt {
  *
  * @public
  */
-export interface UpdateReceipt<T> {
+export interface UpdateReceipt<T> extends ReplicationReceipt {
   /** Whether something was written; `false` when the function returned `undefined`. */
   readonly written: boolean;
   /** What is stored now: the new credentials, or without a write those that were found. */

@@ -9,13 +9,8 @@ import type {
   UpdateReceipt,
 } from './credential-store.js';
 import { digest, type Decoded, type Encoded, type Encoding } from './encoding.js';
-import {
-  ClosedError,
-  ConflictError,
-  InvalidOptionError,
-  RefusedError,
-  UnreadableError,
-} from './errors.js';
+import { ClosedError, ConflictError, InvalidOptionError } from './errors.js';
+import { KeyVetting } from './key-vetting.js';
 import {
   checkFunction,
   checkNames,
@@ -24,6 +19,7 @@ import {
   checkTtlSeconds,
 } from './option-checks.js';
 import { resolveRemoval, resolveWrite } from './lost-replies.js';
+import { checkReplication, replicasOf, Replications } from './replication.js';
 import { earlier } from './sight.js';
 import type { SharedStoreOptions } from './store-options.js';
 import { timeToLive } from './time-to-live.js';
@@ -48,10 +44,10 @@ export class CredentialWriter<T> {
   readonly #backend: CredentialBackend;
   readonly #encoding: Encoding<T>;
   readonly #live: WatchedCredential<T>;
+  readonly #vetting: KeyVetting<T>;
   readonly #queue = new WriteQueue();
+  readonly #replications = new Replications();
   #time: ServerTime | undefined;
-  /** The key was seen to be free or to hold a string. */
-  #vetted = false;
   /** Nothing is sent any more once it has aborted, and nobody pauses. */
   readonly #closing = new AbortController();
 
@@ -63,6 +59,7 @@ export class CredentialWriter<T> {
     this.#backend = backend;
     this.#encoding = encoding;
     this.#live = live;
+    this.#vetting = new KeyVetting(live, () => this.#observe());
     // One listener for each update that pauses.
     setMaxListeners(0, this.#closing.signal);
   }
@@ -94,7 +91,7 @@ export class CredentialWriter<T> {
   }
 
   save(credentials: T, options: SaveOptions<T>): Promise<SaveReceipt> {
-    checkNames(options, ['ttlSeconds', 'onlyIf', 'reason', 'signal']);
+    checkNames(options, ['ttlSeconds', 'onlyIf', 'reason', 'replicas', 'timeoutMs', 'signal']);
     const expected = options.onlyIf === 'absent' ? 'absent' : this.#expected(options.onlyIf);
     return this.#write(credentials, options, expected);
   }
@@ -108,7 +105,7 @@ export class CredentialWriter<T> {
     const removal = this.#queue.run(
       // DEL does not tell what it takes away, and unlike SET it cannot be made to refuse. Looked at beforehand, because what is sent must
       // go out at once, or a later write would overtake it.
-      () => this.#vet(expected === undefined),
+      () => this.#vetting.vet(expected === undefined),
       async () => {
         this.#checkOpen(signal);
         return this.#backend.remove({ key, expected, reason }).then(
@@ -128,8 +125,11 @@ export class CredentialWriter<T> {
     options: UpdateOptions,
   ): Promise<UpdateReceipt<T>> {
     if (typeof fn !== 'function') checkFunction(null, 'fn');
-    checkNames(options, ['ttlSeconds', 'reason', 'signal', 'maxAttempts']);
-    const { maxAttempts = DEFAULT_ATTEMPTS, ttlSeconds, reason } = options;
+    checkNames(options, ['ttlSeconds', 'reason', 'replicas', 'timeoutMs', 'signal', 'maxAttempts']);
+    const { maxAttempts = DEFAULT_ATTEMPTS, ...saving } = options;
+    checkReplication(options);
+    checkAskedTtl(options.ttlSeconds);
+    checkReason(options.reason);
     const signal = checkSignal(options.signal);
     if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1) {
       throw new InvalidOptionError('maxAttempts', 'must be a whole number from 1');
@@ -145,8 +145,8 @@ export class CredentialWriter<T> {
       if (next === undefined) return new HeldUpdate(false, current, attempts);
       try {
         const expected = found.type === 'readable' ? { digest: found.digest } : 'absent';
-        await this.#write(next, { ttlSeconds, reason, signal }, expected);
-        return new HeldUpdate(true, next, attempts);
+        const receipt = await this.#write(next, saving, expected);
+        return new HeldUpdate(true, next, attempts, receipt);
       } catch (error) {
         if (!(error instanceof ConflictError) || attempts >= maxAttempts) throw error;
         await this.#pause(attempts, signal);
@@ -154,9 +154,10 @@ export class CredentialWriter<T> {
     }
   }
 
-  /** Resolves when no write is under way. */
-  idle(): Promise<void> {
-    return this.#queue.idle();
+  /** Resolves when no write is under way, nor the waiting for its replicas. */
+  async idle(): Promise<void> {
+    await this.#queue.idle();
+    await this.#replications.idle();
   }
 
   /** Nothing is sent any more, whatever still waits. */
@@ -172,8 +173,11 @@ export class CredentialWriter<T> {
   #write(credentials: T, options: SaveOptions<T>, expected: Expected): Promise<SaveReceipt> {
     const reason = checkReason(options.reason);
     const signal = checkSignal(options.signal);
+    const replication = checkReplication(options);
+    const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
+    const wanted = replication && { ...replication, signals };
     const asked = options.ttlSeconds;
-    if (asked !== undefined && asked !== 'keep' && asked !== 'none') checkTtlSeconds(asked);
+    checkAskedTtl(asked);
     const key = this.#key;
     const { clock } = this.#backend;
     const now = (): number => this.#time?.latest() ?? clock.now();
@@ -184,7 +188,7 @@ export class CredentialWriter<T> {
     const write = this.#queue.run(
       () => {
         const encoded = this.#encoding.encode(credentials);
-        const vetted = this.#vet();
+        const vetted = this.#vetting.vet();
         return encoded instanceof Promise || vetted instanceof Promise
           ? Promise.all([encoded, vetted]).then(([one, overLarge]) => prepared(one, overLarge))
           : prepared(encoded, vetted);
@@ -192,15 +196,22 @@ export class CredentialWriter<T> {
       async ({ bytes, ttl, overLarge }) => {
         this.#checkOpen(signal);
         const sentAt = clock.monotonic();
-        return this.#backend
-          .write({ key, bytes, ttl, expected, overLarge, reason })
-          .catch((error: unknown) => {
+        return this.#backend.write({ key, bytes, ttl, expected, overLarge, reason, wanted }).then(
+          (written) => this.#replications.note(written),
+          (error: unknown) => {
             const elapsedMs = (): number => clock.monotonic() - sentAt;
             return resolveWrite(error, { bytes, ttl }, () => this.#observe(), elapsedMs);
-          });
+          },
+        );
       },
     );
-    return unlessAborted(this.#seen(write, { type: 'written', origin: 'self', reason }), signal);
+    const seen = this.#seen(write, { type: 'written', origin: 'self', reason });
+    if (wanted === undefined) return unlessAborted(seen, signal);
+    const replicated = seen.then(async (written) => {
+      const { announced } = written;
+      return { announced, ...(await replicasOf(written)) };
+    });
+    return unlessAborted(replicated, signal);
   }
 
   /** After a write that did something, this process's own view is at least as new. */
@@ -223,40 +234,6 @@ export class CredentialWriter<T> {
       );
     }
     return { digest: name };
-  }
-
-  /**
-   * SET and DEL take a list or a hash away without a word; a key that holds one was surely not meant.
-   *
-   * @param again - looks also at a key that was looked at before
-   * @returns whether the key holds a string that is too large to be fetched
-   */
-  #vet(again = false): boolean | Promise<boolean> {
-    const { state } = this.#live;
-    const seen = state.type === 'unreadable' ? state.error : undefined;
-    // What was seen may be over by now; a type that forbids the write is looked for anew.
-    if (this.#vetted && !again && seen?.reason !== 'wrong-type')
-      return seen?.reason === 'too-large';
-    return this.#lookForString();
-  }
-
-  async #lookForString(): Promise<boolean> {
-    try {
-      const { content } = await this.#observe();
-      if (content.type === 'foreign' && content.reason === 'wrong-type') {
-        throw new UnreadableError(
-          'wrong-type',
-          'the key holds another Redis type than a string; it is left as it is',
-        );
-      }
-      this.#vetted = true;
-      return content.type === 'foreign';
-    } catch (error) {
-      // Who may write but not read writes unseen.
-      if (!(error instanceof RefusedError)) throw error;
-      this.#vetted = true;
-      return false;
-    }
   }
 
   async #observe(): Promise<Observation> {
@@ -283,4 +260,8 @@ export class CredentialWriter<T> {
     await unlessAborted(pause, signal);
     if (this.#live.closed) throw new ClosedError();
   }
+}
+
+function checkAskedTtl(asked: SaveOptions['ttlSeconds']): void {
+  if (asked !== undefined && asked !== 'keep' && asked !== 'none') checkTtlSeconds(asked);
 }

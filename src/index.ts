@@ -62,6 +62,7 @@ export type {
   ObservableCredentialStore,
   ReadyOptions,
   SaveOptions,
+  ReplicationReceipt,
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,

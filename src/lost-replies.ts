@@ -1,5 +1,4 @@
-import type { Observation } from './credential-backend.js';
-import type { SaveReceipt } from './credential-store.js';
+import type { Observation, Written } from './credential-backend.js';
 import { OutcomeUnknownError } from './errors.js';
 import type { TimeToLive } from './kept-bytes.js';
 
@@ -21,7 +20,7 @@ export async function resolveWrite(
   { bytes, ttl }: Asked,
   observe: () => Promise<Observation>,
   elapsedMs: () => number,
-): Promise<SaveReceipt> {
+): Promise<Written> {
   if (!(error instanceof OutcomeUnknownError)) throw error;
   const found = await observe().catch(() => undefined);
   if (found?.content.type !== 'bytes' || !found.content.bytes.equals(bytes)) throw error;

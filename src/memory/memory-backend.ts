@@ -9,7 +9,9 @@ import type {
   Observation,
   PrefixWatcher,
   RemoveRequest,
+  ReplicasReached,
   WriteRequest,
+  Written,
 } from '../credential-backend.js';
 import { digest } from '../encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
@@ -20,6 +22,7 @@ import { MemoryFeed, type MemoryListener } from './memory-feed.js';
 
 /** Keys in one answer. */
 const PAGE = 1_000;
+const NO_REPLICAS: ReplicasReached = { replicas: 0, replicasError: undefined };
 
 /**
  * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, so does its
@@ -91,7 +94,7 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
     }
   }
 
-  write({ key, bytes, ttl, expected, reason }: WriteRequest): Promise<{ announced: boolean }> {
+  write({ key, bytes, ttl, expected, reason, wanted }: WriteRequest): Promise<Written> {
     return this.#request(() => {
       if (!this.#matches(key, expected)) return conflict;
       const before = this.#memory.peek(key);
@@ -99,7 +102,10 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
         ttl === 'keep' ? before?.expiresAt : ttl === 'none' ? undefined : this.#memory.now() + ttl;
       this.#memory.put(key, Buffer.from(bytes), expiresAt);
       this.#memory.tell(key, { type: 'written', origin: { node: this.node }, reason });
-      return () => ({ announced: true });
+      return () => ({
+        announced: true,
+        ...(wanted && { replicated: Promise.resolve(NO_REPLICAS) }),
+      });
     });
   }
 

@@ -3,6 +3,7 @@ import type { CommandConnection, LinkOptions } from './redis-link.js';
 import { RedisLink } from './redis-link.js';
 import { RedisObserver } from './redis-observing.js';
 import type { NodeTemplate } from './node-template.js';
+import { ReplicaWait } from './replica-wait.js';
 import { RedisWriting } from './redis-writing.js';
 
 /** A link with what is remembered about it. */
@@ -10,8 +11,11 @@ export interface Commanding {
   readonly link: CommandConnection;
   readonly observer: RedisObserver;
   readonly writing: RedisWriting;
-  /** Turns false when Redis refuses this user the announcement channel; asked anew on every connection. */
+  readonly replicas: ReplicaWait;
+  /** Turns false when Redis refuses this user the announcement channel; tried again after a while, and on every connection. */
   announcing: boolean;
+  /** When it was refused last. Monotonic. */
+  refusedAt: number;
 }
 
 /** The one connection for commands: opened when first needed, and anew when needed after it was lost. */
@@ -19,6 +23,7 @@ export class CommandLink {
   readonly #template: NodeTemplate;
   readonly #options: LinkOptions;
   readonly #newName: () => string;
+  readonly #replicas: ReplicaWait;
   #opening: Promise<Commanding> | undefined;
   #current: (Commanding & { readonly link: RedisLink }) | undefined;
   readonly #closing = new AbortController();
@@ -28,6 +33,7 @@ export class CommandLink {
     this.#template = template;
     this.#options = options;
     this.#newName = newName;
+    this.#replicas = new ReplicaWait(template, options, newName);
   }
 
   get current(): Commanding | undefined {
@@ -46,6 +52,7 @@ export class CommandLink {
 
   async close(timeoutMs: number): Promise<void> {
     this.#closing.abort();
+    this.#replicas.close();
     await this.#current?.link.close(timeoutMs);
   }
 
@@ -61,7 +68,9 @@ export class CommandLink {
       link,
       observer: new RedisObserver(link, this.#options.clock),
       writing: new RedisWriting(link, this.#newName),
+      replicas: this.#replicas,
       announcing: true,
+      refusedAt: -Infinity,
     };
     return this.#current;
   }

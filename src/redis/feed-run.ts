@@ -1,41 +1,22 @@
 import type { Content, Observation } from '../credential-backend.js';
 import { UnavailableError, type RefusedError } from '../errors.js';
-import type { ServerTime } from '../server-time.js';
 import { hintFrom, hintFromEvent } from './announcement.js';
-import { DataEpoch, type DataEpochContext } from './data-epoch.js';
+import { DataEpoch } from './data-epoch.js';
+import type { FeedRunContext } from './feed-run-context.js';
 import { LooksTogether } from './looks-together.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
 import { LinkLostError, readFailure, RedirectedError, replyWord } from './redis-errors.js';
 import { announcementChannel, keyspaceChannel } from './redis-keys.js';
-import { RedisLink, type LinkOptions } from './redis-link.js';
+import { RedisLink } from './redis-link.js';
 import { RedisObserver, toObservation, type Look, type LookRequest } from './redis-observing.js';
-import type { RedisSettings } from './redis-settings.js';
-import type { NodeTemplate } from './node-template.js';
 import { RunTimers } from './run-timers.js';
 import { Slots } from '../slots.js';
 import { Subscriptions } from './subscriptions.js';
-import type { AnyWatched, WatchedKeys } from './watched-keys.js';
+import type { AnyWatched } from './watched-keys.js';
 
 const LOOKS_UNDER_WAY = 256;
 const EPOCH_BYTES = 1_024;
-
-export interface FeedRunContext extends DataEpochContext {
-  readonly template: NodeTemplate;
-  readonly linkOptions: LinkOptions;
-  readonly keys: WatchedKeys;
-  readonly time: ServerTime;
-  readonly node: string;
-  /** Names a key of our own on this server; `undefined` where none can be told. */
-  readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
-  readonly settings: () => RedisSettings;
-  /** The link is gone, or not to be trusted. */
-  lost(run: FeedRun, error: unknown): void;
-  /** Hints may have been missed although the link lives. */
-  gap(run: FeedRun, gap: 'data' | 'clock'): void;
-  /** What is heard of all keys has changed, or of `some` only. */
-  changed(run: FeedRun, some?: readonly AnyWatched[]): void;
-}
 
 /** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
 export class FeedRun {
@@ -143,7 +124,10 @@ export class FeedRun {
       if (this.#context.keys.pollAll((watched) => this.modes.of(watched) !== 'keyspace'))
         this.#polled = true;
     });
-    this.#timers.every('probe', period('probeMs'), () => void this.modes.probe());
+    this.#timers.every('probe', period('probeMs'), () => {
+      void this.modes.probe();
+      this.#regain().catch(this.#failUnlessRefused);
+    });
   }
 
   /** Subscribes to a key, together with all others that come in the same turn. */
@@ -160,9 +144,7 @@ export class FeedRun {
   }
 
   leave(watched: AnyWatched): void {
-    this.#subscriptions.leave(watched).catch((error: unknown) => {
-      if (replyWord(error) === undefined) this.#fail(error);
-    });
+    this.#subscriptions.leave(watched).catch(this.#failUnlessRefused);
   }
 
   /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
@@ -273,11 +255,15 @@ export class FeedRun {
     this.#polled = false;
     // A key is busy while it is observed, and that tells as much.
     if ((polled && this.observer !== undefined) || this.#link.awaited) return;
-    this.#link
-      .call((client) => client.ping())
-      .catch((error: unknown) => {
-        if (replyWord(error) === undefined) this.#fail(error);
-      });
+    this.#link.call((client) => client.ping()).catch(this.#failUnlessRefused);
+  }
+
+  async #regain(): Promise<void> {
+    const gained = await this.#subscriptions.regain(
+      this.#context.keys,
+      this.#context.settings().random,
+    );
+    if (!this.#stopped && gained.length > 0) this.#context.changed(this, gained);
   }
 
   async #listenTo(missing: readonly AnyWatched[]): Promise<void> {
@@ -293,6 +279,10 @@ export class FeedRun {
       this.#fail(error);
     }
   }
+
+  readonly #failUnlessRefused = (error: unknown): void => {
+    if (replyWord(error) === undefined) this.#fail(error);
+  };
 
   #fail(error: unknown): void {
     if (!this.#stopped) this.#context.lost(this, error);

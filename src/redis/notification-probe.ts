@@ -61,7 +61,11 @@ export class NotificationProbe {
       if (key === undefined) return undefined;
       if (key !== this.#key) this.#subscribed = this.#move(key);
       this.#subscribed ??= this.#subscribe();
-      if (!(await this.#subscribed)) return undefined;
+      if (!(await this.#subscribed)) {
+        // It may be allowed by the next time.
+        this.#subscribed = undefined;
+        return undefined;
+      }
       return await this.#try(timeoutMs);
     } catch {
       return undefined;

@@ -6,6 +6,7 @@ import type {
   Observation,
   RemoveRequest,
   WriteRequest,
+  Written,
 } from '../credential-backend.js';
 import { OptionKinds } from '../option-kinds.js';
 import { encodeAnnouncement } from './announcement.js';
@@ -58,12 +59,14 @@ export class RedisBackend implements CredentialBackend {
     return this.#hub.nodes.keys(prefix);
   }
 
-  write(request: WriteRequest): Promise<{ announced: boolean }> {
+  write(request: WriteRequest): Promise<Written> {
     return this.#hub.nodes.commanding(request.key, (commanding) => {
       const publication = this.#publication('saved', request, commanding);
       return commanding.writing.set(request, publication).then((announced) => {
-        this.#learn(commanding, announced);
-        return { announced };
+        this.#learn(commanding, publication, announced);
+        const { key, wanted } = request;
+        if (wanted === undefined) return { announced };
+        return { announced, replicated: commanding.replicas.reached(commanding.link, key, wanted) };
       });
     });
   }
@@ -72,7 +75,7 @@ export class RedisBackend implements CredentialBackend {
     return this.#hub.nodes.commanding(request.key, async (commanding) => {
       const publication = this.#publication('cleared', request, commanding);
       const result = await commanding.writing.remove(request, publication);
-      this.#learn(commanding, result.announced);
+      this.#learn(commanding, publication, result.announced);
       return result;
     });
   }
@@ -88,9 +91,11 @@ export class RedisBackend implements CredentialBackend {
   #publication(
     kind: 'saved' | 'cleared',
     { key, reason }: { readonly key: string; readonly reason: string | undefined },
-    { announcing }: Commanding,
+    { announcing, refusedAt }: Commanding,
   ): Publication | undefined {
-    if (!announcing) return undefined;
+    // It may have been granted since; to ask with every write would make each of them two.
+    if (!announcing && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
+      return undefined;
     const { node, template } = this.#hub;
     const at = this.clock.now();
     return {
@@ -99,8 +104,11 @@ export class RedisBackend implements CredentialBackend {
     };
   }
 
-  #learn(commanding: Commanding, announced: boolean): void {
-    commanding.announcing &&= announced;
+  #learn(commanding: Commanding, tried: Publication | undefined, announced: boolean): void {
+    if (tried !== undefined) {
+      commanding.announcing = announced;
+      if (!announced) commanding.refusedAt = this.clock.monotonic();
+    }
     this.#hub.nodes.learned(commanding.announcing);
   }
 }

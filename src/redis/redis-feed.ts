@@ -8,7 +8,8 @@ import {
 } from '../credential-backend.js';
 import { ClosedError, UnavailableError, type RefusedError } from '../errors.js';
 import { after } from '../waiting.js';
-import { FeedRun, type FeedRunContext } from './feed-run.js';
+import { FeedRun } from './feed-run.js';
+import type { FeedRunContext } from './feed-run-context.js';
 import { isDenial, readFailure } from './redis-errors.js';
 import { toObservation } from './redis-observing.js';
 import { retryPauseMs } from './retry-pause.js';
@@ -179,7 +180,7 @@ export class RedisFeed implements HintFeed {
     this.#newGeneration({ link: 'live', gap: 'link', error: undefined });
   }
 
-  #lost(run: FeedRun, error: unknown): void {
+  #lost(run: object, error: unknown): void {
     if (run !== this.#run) return;
     this.#endRun();
     if (this.#context.linkOptions.clock.monotonic() - this.#liveSince >= GOOD_LIFE_MS)

@@ -1,7 +1,6 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
-import { InvalidOptionError } from '../errors.js';
+import { checkClient } from './client-check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster/cluster-template.js';
-import { kindOf } from '../option-checks.js';
 import type { NodeTemplate } from './node-template.js';
 import { hideFromTraces } from './redis-tracing.js';
 
@@ -19,23 +18,19 @@ export type RedisTemplate = SingleTemplate | ClusterTemplate;
 
 /** @throws InvalidOptionError */
 export function readTemplate(redis: unknown): RedisTemplate {
-  if (!isClient(redis)) {
-    throw new InvalidOptionError('redis', `must be a client of ioredis, not ${kindOf(redis)}`);
-  }
-  if (redis.status === 'end') throw new InvalidOptionError('redis', 'is closed');
-  if (isCluster(redis)) return readClusterTemplate(redis);
-  const { db, keyPrefix, monitor } = redis.options;
-  if (monitor) throw new InvalidOptionError('redis', 'is a monitor; give an ordinary client');
+  const client = checkClient(redis);
+  if (isCluster(client)) return readClusterTemplate(client);
+  const { db, keyPrefix } = client.options;
   return {
     type: 'single',
-    client: redis,
+    client,
     db: db ?? 0,
     keyPrefix: keyPrefix ?? '',
     create: (overrides) =>
-      redis.duplicate({
+      client.duplicate({
         ...overrides,
-        ...('replyMapping' in redis.options ? { replyMapping: 'legacy' } : {}),
-        ...(redis.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
+        ...('replyMapping' in client.options ? { replyMapping: 'legacy' } : {}),
+        ...(client.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
       }),
   };
 }
@@ -73,16 +68,4 @@ export function openClient(template: NodeTemplate, name: string, connectTimeoutM
 
 function isCluster(client: RedisClient): client is Cluster {
   return client.isCluster;
-}
-
-function isClient(value: unknown): value is RedisClient {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'duplicate' in value &&
-    typeof value.duplicate === 'function' &&
-    'options' in value &&
-    typeof value.options === 'object' &&
-    'status' in value
-  );
 }

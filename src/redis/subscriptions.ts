@@ -39,6 +39,26 @@ export class Subscriptions {
     }
   }
 
+  /**
+   * Tries again what was refused: rights may have been granted since. One key stands for all of them, or thousands that stay refused would
+   * all be asked for again and again.
+   *
+   * @returns the keys of which more is heard now
+   * @throws LinkLostError, or a passing error reply
+   */
+  async regain(watched: Iterable<AnyWatched>, random: () => number): Promise<AnyWatched[]> {
+    const refused = [...watched].filter(({ heard }) => heard !== undefined && heard !== 'both');
+    const sample = refused[Math.floor(random() * refused.length)];
+    if (sample === undefined) return [];
+    const before = sample.heard;
+    await this.listen([sample]);
+    if (sample.heard === before) return [];
+    await this.listen(refused);
+    // Their last watcher may have left meanwhile.
+    for (const one of refused) if (one.watchers.length === 0) await this.leave(one);
+    return refused;
+  }
+
   /** Best effort: what still comes for the key finds no watcher. */
   async leave(watched: AnyWatched): Promise<void> {
     const { heard } = watched;

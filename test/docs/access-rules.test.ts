@@ -15,12 +15,12 @@ const rules = new Map(
 );
 
 /** A server with the user, stores that are that user, and what Redis refused to it. */
-async function enter(user: string) {
+async function enter(user: string, more: readonly string[] = []) {
   const server = await redis.startRedis({ config: { 'notify-keyspace-events': 'Kg$xe' } });
   const admin = redis.connect(server);
   const rule = rules.get(user);
   if (rule === undefined) throw new Error(`there are no rules for ${user}`);
-  await admin.call('ACL', 'SETUSER', user, ...rule.split(' '));
+  await admin.call('ACL', 'SETUSER', user, ...rule.split(' '), ...more);
   const client = redis.connect(server, {
     username: user,
     password: 'password',
@@ -50,6 +50,15 @@ async function writeAll(store: RedisCredentialStore<string>): Promise<void> {
 test('the rights of a writer in the documents are enough to write in every way', async () => {
   const { open, refusals } = await enter('app-writer');
   await writeAll(open('app:token'));
+  expect(await refusals()).toEqual(['client|setname']);
+});
+
+test('what the documents add to them is enough to wait for replicas', async () => {
+  const [, more = ''] = /For `replicas` .* add\s+`([^`]+)`/.exec(text) ?? [];
+  const { open, refusals } = await enter('app-writer', more.split(' '));
+  const store = open('app:token');
+  const receipt = await store.save('a', { replicas: 1, timeoutMs: 10 });
+  expect(receipt).toEqual({ announced: true, replicas: 0 });
   expect(await refusals()).toEqual(['client|setname']);
 });
 

@@ -113,6 +113,22 @@ describe('the rights that the documentation names', () => {
   });
 });
 
+describe('a writer that waits for replicas', () => {
+  it('needs WAIT and the keys of its marks beside all that, and no more', async () => {
+    const prefix = uniquePrefix();
+    const rules = `${writer(prefix)} +wait ~credstream:wait:*`;
+    const user = await makeUser(world, rules);
+    const store = world.store(user.connect(), { key: `${prefix}a` });
+    const used = await commandsOf(async () => {
+      const receipt = await store.save({ token: 'a' }, { replicas: 1, timeoutMs: 50 });
+      expect(receipt).toEqual({ announced: true, replicas: 0 });
+      await writeAll(store);
+    });
+    expect(used).toEqual(commandsIn(rules));
+    expect(await user.refusals()).toEqual([]);
+  });
+});
+
 describe('a watcher that may not write', () => {
   const look = (user: User, key: string, options = {}): Promise<Watched<Token>> =>
     world.watch(user.connect(), { ...options, key });

@@ -1,8 +1,10 @@
 import type { Redis } from 'ioredis';
+import { Redis as Redis5 } from 'ioredis5';
 import { describe, expect, it } from 'vitest';
 
 import { RefusedError, type StoreStatus, TimeoutError } from 'credstream';
 
+import { disconnect } from '../support/redis-clients.js';
 import { startRedis } from '../support/redis.js';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
 import { collect, type Collected, eventually } from '../support/wait.js';
@@ -168,6 +170,85 @@ describe('a password that is rotated', () => {
     expect(await changes.next(brings('meanwhile'))).toMatchObject({ source: 'resync' });
     expect(await statuses.next(live)).toMatchObject({ freshness: 'fresh', staleSince: undefined });
   });
+});
+
+describe('a token of a cloud, which lasts minutes,', () => {
+  const majors: readonly (readonly [string, (url: string, options: object) => Redis])[] = [
+    ['ioredis 6', (url, options) => world.connect(options, url)],
+    [
+      'ioredis 5',
+      (url, options) => {
+        const client = new Redis5(url, { ...options, autoResubscribe: false });
+        client.on('error', () => {});
+        return world.track(client as unknown as Redis, disconnect);
+      },
+    ],
+  ];
+
+  it.each(majors)(
+    'is taken from the client for every connection, that of WAIT too, with %s',
+    async (_name, makeClient) => {
+      const admin = world.connect();
+      const user = await makeUser(world, EVERYTHING);
+      const link = await through();
+      const account = { username: user.name, password: 'secret', lazyConnect: true };
+      const client = makeClient(link.url, account);
+      const { store, key, changes } = await world.watch(client, { random });
+      await store.save({ token: 'first' }, { replicas: 1, timeoutMs: 10 });
+      const statuses = collect(store.status$);
+      for (const token of ['second', 'third', 'fourth']) {
+        // The old one still holds for connections that are open; the service ends them some time after.
+        await user.setRights('resetpass', `>${token}`);
+        expect(await store.load()).toBeDefined();
+        learn(client, token);
+        const accepted = link.accepted;
+        await admin.call('CLIENT', 'KILL', 'USER', user.name);
+        await admin.set(key, bytesOf(token));
+        await changes.next(brings(token));
+        await eventually(async () => {
+          const receipt = await store.save(
+            { token: `${token}, saved` },
+            { replicas: 1, timeoutMs: 10 },
+          );
+          expect(receipt).toEqual({ announced: true, replicas: 0 });
+        });
+        // The feed, the commands, the replicas; and one more if a write met a connection that was just ending.
+        expect(link.accepted - accepted).toBeLessThanOrEqual(4);
+      }
+      expect(linksIn(statuses)).not.toContain('unauthorized');
+      expect(client.status).toBe('wait');
+    },
+  );
+
+  it.each(majors)(
+    'that has run out makes a store unauthorized, not busy, until there is another, with %s',
+    async (_name, makeClient) => {
+      const admin = world.connect();
+      const user = await makeUser(world, EVERYTHING);
+      const link = await through();
+      const account = { username: user.name, password: 'secret', lazyConnect: true };
+      const client = makeClient(link.url, account);
+      const { store } = await world.watch(client, { random });
+      await store.save({ token: 'before' });
+      const statuses = collect(store.status$);
+      await user.setRights('resetpass', '>next');
+      await admin.call('CLIENT', 'KILL', 'USER', user.name);
+      expect((await statuses.next(unauthorized)).error).toMatchObject({ reply: 'WRONGPASS' });
+      const accepted = link.accepted;
+      const from = performance.now();
+      await eventually(() => expect(link.accepted).toBeGreaterThan(accepted));
+      expect(performance.now() - from).toBeGreaterThan(400);
+      const failure = await store
+        .save({ token: 'x' }, { replicas: 1 })
+        .catch((error: unknown) => error);
+      expect(failure).toMatchObject({ code: 'REFUSED', reply: 'WRONGPASS' });
+      learn(client, 'next');
+      // At once for who calls, by itself for who watches.
+      await store.save({ token: 'after' });
+      await statuses.next(live);
+      await eventually(() => expect(store.current?.credentials).toEqual({ token: 'after' }));
+    },
+  );
 });
 
 describe('rights that are taken away', () => {

@@ -1,4 +1,4 @@
-import { Cluster, type Redis } from 'ioredis';
+import { Cluster, Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 
 import { InvalidOptionError, RedisCredentialStore, RefusedError, TimeoutError } from 'credstream';
@@ -7,7 +7,7 @@ import { recordMonitor } from '../support/command-counter.js';
 import { type ClientOptions, uniqueKey, uniquePrefix } from '../support/redis.js';
 import { eventually } from '../support/wait.js';
 import { connections, storeConnections } from './connections.js';
-import { brings, bytesOf, useWorld } from './world.js';
+import { brings, bytesOf, HINTS_ONLY, useWorld } from './world.js';
 
 const world = useWorld();
 
@@ -45,6 +45,8 @@ describe('a client of the caller with', () => {
     ['friendly error stacks', { showFriendlyErrorStack: true }],
     ['timeouts of its own', { commandTimeout: 30_000, socketTimeout: 30_000 }],
     ['a password that nobody asks for', { password: 'needless', lazyConnect: true }],
+    ['queues switched off', { offlineQueue: false, commandQueue: false }],
+    ['no client info', { disableClientInfo: true }],
     ['a script of its own', { scripts: { del: { lua: 'return 1', numberOfKeys: 1 } } }],
   ];
 
@@ -142,6 +144,23 @@ describe('a client of the caller with a keyPrefix', () => {
 });
 
 describe('the client of the caller', () => {
+  it('may itself be subscribed, and is left alone', async () => {
+    const template = world.connect({ protocol: 2 });
+    await template.subscribe('a channel of the application');
+    expect(template.mode).toBe('subscriber');
+    await lives(template, world.connect());
+    expect(await world.connect().publish('a channel of the application', 'x')).toBe(1);
+  });
+
+  it('may be one that reaches nobody, and can be mended', async () => {
+    const template = new Redis({ port: 1, lazyConnect: true });
+    const store = world.store(template, { ...HINTS_ONLY, random: () => 0 });
+    await expect(store.load()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    template.options.host = world.server.host;
+    template.options.port = world.server.port;
+    expect(await store.load()).toBeUndefined();
+  });
+
   it('carries nothing of ours while it is connected', async () => {
     const redis = world.connect();
     const template = world.connect();
@@ -168,27 +187,51 @@ describe('the client of the caller', () => {
 });
 
 describe('what is no usable client', () => {
-  const refused = (redis: unknown): void => {
+  const refused = (redis: unknown, message: string | RegExp = /./): void => {
     const build = (): unknown => new RedisCredentialStore(redis as Redis, { key: uniqueKey() });
+    expect(build).toThrow(message);
+    expect(build).not.toThrow(/secret/);
     expect(build).toThrow(expect.toSatisfy((error) => error instanceof InvalidOptionError));
     expect(build).toThrow(expect.objectContaining({ option: 'redis' }));
   };
 
-  it.each([
-    ['nothing', undefined],
-    ['null', null],
-    ['a URL', 'redis://127.0.0.1:1'],
-    ['options', { host: '127.0.0.1', port: 1 }],
-    ['a client of another package', { get: () => null, options: {}, duplicate: () => ({}) }],
-  ])('is refused at construction: %s', (_name, redis) => {
-    refused(redis);
+  it.each<[string, unknown, string | RegExp]>([
+    ['nothing', undefined, 'must be a client of ioredis, not undefined'],
+    ['null', null, 'must be a client of ioredis, not null'],
+    ['a URL', 'redis://:secret@127.0.0.1:1', /a URL: new Redis\(url\)$/],
+    ['options', { host: '127.0.0.1', port: 1 }, /its options: new Redis\(options\)$/],
+    ['the class', Redis, /its class: new Redis\(options\)$/],
+    [
+      'a client of node-redis',
+      { get: () => null, options: {}, duplicate: () => ({}), sendCommand: () => null },
+      /of another package; give one of ioredis/,
+    ],
+    ['a client of another package', { sendCommand: () => null }, /of another package/],
+  ])('is refused at construction: %s', (_name, redis, message) => {
+    refused(redis, message);
+  });
+
+  it('is refused at construction: a pipeline and a transaction', () => {
+    const client = world.connect({ lazyConnect: true });
+    refused(client.pipeline(), /the client that it was made from$/);
+    refused(client.multi(), /the client that it was made from$/);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['a database that is no number', { db: NaN }, /db .* whole number from 0$/],
+    ['a database below 0', { db: -1 }, /db .* whole number from 0$/],
+    ['half a database', { db: 1.5 }, /db .* whole number from 0$/],
+    ['a keyPrefix that is a list', { keyPrefix: ['app:'] }, /keyPrefix .* give a string$/],
+    ['a keyPrefix of bytes', { keyPrefix: Buffer.from('a:') }, /keyPrefix .* give a string$/],
+  ])('is refused at construction: a client with %s', (_name, options, message) => {
+    refused(world.connect({ lazyConnect: true, ...options }), message);
   });
 
   it('is refused at construction: a client that was closed', async () => {
     const client = world.connect();
     await client.quit();
     await eventually(() => expect(client.status).toBe('end'));
-    refused(client);
+    refused(client, /is closed; give/);
   });
 
   it('is refused at construction: a monitor', async () => {

@@ -34,9 +34,9 @@ class AskingLink implements CommandConnection {
 export function asking(commanding: Commanding, clock: Clock, stageName: () => string): Commanding {
   const link = new AskingLink(commanding.link);
   return {
+    ...commanding,
     link,
     observer: new RedisObserver(link, clock),
     writing: new RedisWriting(link, stageName),
-    announcing: commanding.announcing,
   };
 }

@@ -50,6 +50,17 @@ export const storingCases: readonly Scene[] = [
     assert.equal(await store.load(), text);
   }),
 
+  scene('a write that waits for replicas tells how many were reached', async (stage) => {
+    const store = stage.store();
+    const waiting = { replicas: 1, timeoutMs: 1 };
+    const saved = await store.save({ token: 'one' }, waiting);
+    assert.equal(typeof saved.replicas, 'number');
+    const updated = await store.update(() => ({ token: 'two' }), waiting);
+    assert.equal(typeof updated.replicas, 'number');
+    assert.equal((await store.save({ token: 'three' })).replicas, undefined);
+    assert.deepEqual(await store.load(), { token: 'three' });
+  }),
+
   scene('a save that was asked for after a clear is not taken away by it', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'old' });
