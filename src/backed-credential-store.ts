@@ -1,11 +1,6 @@
 import type { Observable } from 'rxjs';
 import { ChangeIterator } from './change-iterator.js';
-import {
-  credentialStreams,
-  expiringStream,
-  statusStream,
-  type CredentialStreams,
-} from './change-streams.js';
+import { credentialStreams, expiringStream, type CredentialStreams } from './change-streams.js';
 import type { CredentialBackend } from './credential-backend.js';
 import type { CredentialChange } from './credential-change.js';
 import type { CredentialSnapshot } from './credential-snapshot.js';
@@ -24,12 +19,14 @@ import { CredentialWriter } from './credential-writer.js';
 import { Encoding } from './encoding.js';
 import { ClosedError, TimeoutError } from './errors.js';
 import { LiveCredential } from './live-credential.js';
-import { checkMs, checkNames, checkSignal } from './option-checks.js';
+import { checkMs } from './option-checks.js';
+import { becomeReady } from './readiness.js';
 import { StoreEvents } from './store-events.js';
 import type { ResolvedStoreOptions } from './store-options.js';
-import type { StoreParts } from './store-parts.js';
+import type { SharedUse, StoreParts } from './store-parts.js';
 import type { StoreStatus } from './store-status.js';
-import { unlessAborted, withDeadline } from './waiting.js';
+import { withDeadline } from './waiting.js';
+import type { WatchedCredential } from './watched-credential.js';
 
 let partsIn: <T>(store: BackedCredentialStore<T>) => StoreParts<T> | undefined;
 
@@ -58,18 +55,20 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   readonly id: string;
-  readonly #live: LiveCredential<T>;
+  readonly #live: WatchedCredential<T>;
+  readonly #shared: SharedUse<T> | undefined;
   /** Of thousands of watched credentials, most are only ever read from memory. */
   #onDemand: OnDemand<T> | undefined;
   #closing: Promise<void> | undefined;
 
-  /** @internal */
-  protected constructor(key: string, options: ResolvedStoreOptions<T>, backend: CredentialBackend) {
-    const shared = backend.kinds.share(options.shared, 'onCallbackError');
-    const { expiresAt } = options;
-    this.id = options.key;
-    const encoding = new Encoding(shared, expiresAt, backend.clock);
-    this.#live = new LiveCredential(this.id, key, shared, backend, encoding);
+  /**
+   * @internal
+   * @param shared - what it shares with other stores; without it, all that is inside is its own, and ends with it
+   */
+  protected constructor(live: WatchedCredential<T>, shared?: SharedUse<T>) {
+    this.id = live.id;
+    this.#live = live;
+    this.#shared = shared;
   }
 
   get changes$(): Observable<CredentialChange<T>> {
@@ -102,23 +101,23 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
 
   async load(): Promise<T | undefined> {
     this.#checkOpen();
-    const found = await this.#writer.look();
+    const found = await this.#write((writer) => writer.look());
     return found.type === 'readable' ? found.credentials : undefined;
   }
 
   async read(): Promise<CredentialSnapshot<T> | undefined> {
     this.#checkOpen();
-    return this.#writer.read();
+    return this.#write((writer) => writer.read());
   }
 
   async save(credentials: T, options: SaveOptions<T> = {}): Promise<SaveReceipt> {
     this.#checkOpen();
-    return this.#writer.save(credentials, options);
+    return this.#write((writer) => writer.save(credentials, options));
   }
 
   async clear(options: ClearOptions<T> = {}): Promise<boolean> {
     this.#checkOpen();
-    return this.#writer.clear(options);
+    return this.#write((writer) => writer.clear(options));
   }
 
   async update(
@@ -126,7 +125,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     options: UpdateOptions = {},
   ): Promise<UpdateReceipt<T>> {
     this.#checkOpen();
-    return this.#writer.update(fn, options);
+    return this.#write((writer) => writer.update(fn, options));
   }
 
   expiring$(leadMs: number): Observable<CredentialSnapshot<T>> {
@@ -134,35 +133,9 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   async ready(options: ReadyOptions = {}): Promise<void> {
-    checkNames(options, ['signal', 'timeoutMs']);
-    const signal = checkSignal(options.signal);
-    const { timeoutMs = this.#live.options.readyTimeoutMs } = options;
-    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
-    this.#checkOpen();
-    signal?.throwIfAborted();
-    this.#live.pin();
-    let stop: () => void = () => undefined;
-    const live = new Promise<void>((resolve, reject) => {
-      const subscription = statusStream(this.#live).subscribe({
-        next: (status) => {
-          if (status.link === 'live') resolve();
-        },
-        complete: () => {
-          reject(new ClosedError());
-        },
-      });
-      stop = () => {
-        subscription.unsubscribe();
-        // Nobody waits any longer: lets the deadline go, which would outlive the store.
-        resolve();
-      };
-    });
-    const late = (): Error => new TimeoutError('becoming live', timeoutMs, this.status.error);
-    try {
-      await unlessAborted(withDeadline(this.#live.backend.clock, live, timeoutMs, late), signal);
-    } finally {
-      stop();
-    }
+    if (this.#closing !== undefined) throw new ClosedError();
+    const { backend, options: own } = this.#live;
+    await becomeReady(this.#live, options, backend.clock, own.readyTimeoutMs);
   }
 
   on<Type extends keyof CredentialEvents<T>>(
@@ -220,12 +193,9 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     const startedAt = clock.monotonic();
     this.#live.close();
     const late = (): Error => new TimeoutError('close', closeTimeoutMs);
-    await withDeadline(
-      clock,
-      this.#onDemand?.writer?.idle() ?? Promise.resolve(),
-      closeTimeoutMs,
-      late,
-    ).catch(() => undefined);
+    const idle = (this.#shared ?? this.#onDemand?.writer)?.idle() ?? Promise.resolve();
+    await withDeadline(clock, idle, closeTimeoutMs, late).catch(() => undefined);
+    if (this.#shared !== undefined) return;
     encoding.close();
     this.#onDemand?.writer?.close();
     await backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
@@ -243,7 +213,11 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
         this.#checkOpen();
         const dependents = (this.#lazily.dependents ??= new Set());
         dependents.add(close);
-        return () => dependents.delete(close);
+        const ofShared = this.#shared?.closeFirst(close);
+        return () => {
+          dependents.delete(close);
+          ofShared?.();
+        };
       },
     };
   }
@@ -252,15 +226,9 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     return (this.#onDemand ??= {});
   }
 
-  get #writer(): CredentialWriter<T> {
-    return (this.#lazily.writer ??= new CredentialWriter(
-      this.id,
-      this.#live.key,
-      this.#live.options,
-      this.#live.backend,
-      this.#live.encoding,
-      this.#live,
-    ));
+  #write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
+    if (this.#shared !== undefined) return this.#shared.write(use);
+    return use((this.#lazily.writer ??= new CredentialWriter(this.#live)));
   }
 
   get #streams(): CredentialStreams<T> {
@@ -275,6 +243,17 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined) throw new ClosedError();
+    if (this.#closing !== undefined || this.#live.closed) throw new ClosedError();
   }
+}
+
+/** What the one store of a credential watches. */
+export function ownCredential<T>(
+  { key: id, shared, expiresAt }: ResolvedStoreOptions<T>,
+  key: string,
+  backend: CredentialBackend,
+): WatchedCredential<T> {
+  const options = backend.kinds.share(shared, 'onCallbackError');
+  const encoding = new Encoding(options, expiresAt, backend.clock);
+  return new LiveCredential(id, key, options, backend, encoding);
 }

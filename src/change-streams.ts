@@ -4,8 +4,8 @@ import type { CredentialSnapshot } from './credential-snapshot.js';
 import type { CredentialState } from './credential-state.js';
 import type { Deadline } from './deadlines.js';
 import type { Fact } from './fact-teller.js';
-import type { LiveCredential } from './live-credential.js';
 import type { StoreStatus } from './store-status.js';
+import type { Telling, WatchedCredential } from './watched-credential.js';
 
 /** The streams of one credential. */
 export interface CredentialStreams<T> {
@@ -15,7 +15,7 @@ export interface CredentialStreams<T> {
   readonly status$: Observable<StoreStatus>;
 }
 
-export function credentialStreams<T>(live: LiveCredential<T>): CredentialStreams<T> {
+export function credentialStreams<T>(live: WatchedCredential<T>): CredentialStreams<T> {
   return {
     changes$: changeStream(live),
     credentials$: credentialsStream(live),
@@ -26,7 +26,7 @@ export function credentialStreams<T>(live: LiveCredential<T>): CredentialStreams
 
 /** Passes on the facts of one type; watches for as long as it is subscribed, unless told not to. */
 function factStream<T, V>(
-  live: LiveCredential<T>,
+  live: Telling<T>,
   watch: boolean,
   first: (subscriber: Subscriber<V>) => void,
   next: (fact: Fact<T>, subscriber: Subscriber<V>) => void,
@@ -51,7 +51,7 @@ function factStream<T, V>(
   });
 }
 
-export function changeStream<T>(live: LiveCredential<T>): Observable<CredentialChange<T>> {
+export function changeStream<T>(live: Telling<T>): Observable<CredentialChange<T>> {
   return factStream(
     live,
     true,
@@ -62,7 +62,7 @@ export function changeStream<T>(live: LiveCredential<T>): Observable<CredentialC
   );
 }
 
-export function stateStream<T>(live: LiveCredential<T>): Observable<CredentialState<T>> {
+export function stateStream<T>(live: WatchedCredential<T>): Observable<CredentialState<T>> {
   return new Observable((subscriber) => {
     let told: CredentialState<T> | undefined;
     const tell = (state: CredentialState<T>): void => {
@@ -88,7 +88,7 @@ export function stateStream<T>(live: LiveCredential<T>): Observable<CredentialSt
   });
 }
 
-export function statusStream<T>(live: LiveCredential<T>): Observable<StoreStatus> {
+export function statusStream<T>(live: Telling<T>): Observable<StoreStatus> {
   return factStream(
     live,
     false,
@@ -101,7 +101,7 @@ export function statusStream<T>(live: LiveCredential<T>): Observable<StoreStatus
   );
 }
 
-export function credentialsStream<T>(live: LiveCredential<T>): Observable<T | undefined> {
+export function credentialsStream<T>(live: WatchedCredential<T>): Observable<T | undefined> {
   return new Observable((subscriber) => {
     let told: { readonly credentials: T | undefined } | undefined;
     return stateStream(live).subscribe({
@@ -121,7 +121,7 @@ export function credentialsStream<T>(live: LiveCredential<T>): Observable<T | un
 }
 
 export function expiringStream<T>(
-  live: LiveCredential<T>,
+  live: WatchedCredential<T>,
   leadMs: number,
 ): Observable<CredentialSnapshot<T>> {
   return new Observable((subscriber) => {

@@ -86,15 +86,44 @@ export interface KeyWatcher {
   poll(): boolean;
 }
 
+/** The watching side of all keys that begin with a prefix. Must not throw. */
+export interface PrefixWatcher {
+  /** How many keys it looks at in turn: they share the heartbeat. */
+  readonly size: number;
+  /** Also for keys that it never heard of. */
+  hint(key: string, hint: Hint | AttemptHint): void;
+  /**
+   * The condition that its keys are in, taken together.
+   *
+   * @param at - that of each key, where they may be in several
+   */
+  feed(feed: KeyFeed, at?: (key: string) => KeyFeed): void;
+  /** Asks for an observation of one key soon, another one each time. `false`: none can be issued now. */
+  poll(): boolean;
+  /** Asks for an observation of all keys, and of those that nobody told it of. `false`: there are none. */
+  pollAll(): boolean;
+}
+
 /** Where hints come from. No object for each watch, because there may be very many. */
 export interface HintFeed {
   /** Reports the feed of a key from now on, first in a later turn. */
   watch(key: string, watcher: KeyWatcher): void;
   unwatch(key: string, watcher: KeyWatcher): void;
+  /** Reports the feed of all keys that begin with `prefix` from now on, first in a later turn, by one subscription. */
+  watchPrefix(prefix: string, watcher: PrefixWatcher): void;
+  unwatchPrefix(prefix: string, watcher: PrefixWatcher): void;
   /** Looks at a watched key over the link whose hints are being received. Rejects when there is none. */
   observe(key: string, maxBytes: number): Promise<Observation>;
-  /** The monotonic instant up to which all hints are known to have arrived. */
-  vouchedAt(): number;
+  /**
+   * Looks at many watched keys in one go, where the backend can. An observation for each, in the order of the keys; `undefined` for one that must
+   * be looked at alone (it was too large for a common answer, or a common answer was refused).
+   */
+  observeMany?(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]>;
+  /** The monotonic instant up to which all hints about a key are known to have arrived. */
+  vouchedAt(key: string): number;
   /** Tells that this machine's clocks came apart; starts a new generation. */
   reportClockStep(): void;
 }
@@ -129,6 +158,13 @@ export interface CredentialBackend {
   readonly hints: HintFeed;
   /** Looks at a key that need not be watched; starts no watch. */
   observe(key: string, maxBytes: number): Promise<Observation>;
+  /**
+   * The keys that begin with `prefix` and may hold bytes, page by page, at the reader's pace. Gives every key that is there all the while, perhaps
+   * more than once; of those that come or go meanwhile some.
+   *
+   * @throws UnavailableError, RefusedError, ClosedError
+   */
+  keys(prefix: string): AsyncIterable<readonly string[]>;
   /**
    * Stores bytes.
    *

@@ -171,3 +171,8 @@ export function endOf(known: Known<unknown>): number | undefined {
   if (state.type === 'present') return state.snapshot.expiresAt;
   return state.type === 'unreadable' ? known.ttlEnd : undefined;
 }
+
+/** Whether the bytes of an expired credential are gone too. */
+export function bytesGone(known: Known<unknown>): boolean {
+  return known.state.type === 'expired' && known.digest === undefined;
+}

@@ -16,7 +16,6 @@ import {
   RefusedError,
   UnreadableError,
 } from './errors.js';
-import type { LiveCredential } from './live-credential.js';
 import {
   checkFunction,
   checkNames,
@@ -31,6 +30,7 @@ import { timeToLive } from './time-to-live.js';
 import type { ServerTime } from './server-time.js';
 import { HeldUpdate } from './update-receipt.js';
 import { after, unlessAborted } from './waiting.js';
+import type { WatchedCredential } from './watched-credential.js';
 import { WriteQueue } from './write-queue.js';
 
 const DEFAULT_ATTEMPTS = 10;
@@ -47,7 +47,7 @@ export class CredentialWriter<T> {
   readonly #options: SharedStoreOptions<T>;
   readonly #backend: CredentialBackend;
   readonly #encoding: Encoding<T>;
-  readonly #live: LiveCredential<T>;
+  readonly #live: WatchedCredential<T>;
   readonly #queue = new WriteQueue();
   #time: ServerTime | undefined;
   /** The key was seen to be free or to hold a string. */
@@ -55,14 +55,8 @@ export class CredentialWriter<T> {
   /** Nothing is sent any more once it has aborted, and nobody pauses. */
   readonly #closing = new AbortController();
 
-  constructor(
-    id: string,
-    key: string,
-    options: SharedStoreOptions<T>,
-    backend: CredentialBackend,
-    encoding: Encoding<T>,
-    live: LiveCredential<T>,
-  ) {
+  constructor(live: WatchedCredential<T>) {
+    const { id, key, options, backend, encoding } = live;
     this.#id = id;
     this.#key = key;
     this.#options = options;

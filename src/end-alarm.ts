@@ -33,6 +33,11 @@ export class EndAlarm implements DeadlineEntry {
     time.deadlines.insert(this);
   }
 
+  /** The server's clock at its earliest; `-Infinity` while it is not set. */
+  get now(): number {
+    return this.#time?.earliest() ?? -Infinity;
+  }
+
   due(): void {
     this.#holder.endPassed();
   }

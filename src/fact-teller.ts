@@ -17,6 +17,7 @@ class Telling<T> {
   readonly #listeners$ = new Subject<Fact<T>>();
   #queue: Fact<T>[] | undefined;
   #completed = false;
+  #after: (() => void)[] | undefined;
 
   /** Whether one is being told. */
   get busy(): boolean {
@@ -42,7 +43,15 @@ class Telling<T> {
       this.#listeners$.next(next);
     }
     this.#queue = undefined;
+    const after = this.#after ?? [];
+    this.#after = undefined;
+    for (const run of after) run();
     if (this.#completed) this.complete();
+  }
+
+  /** Calls `run` when everybody has heard what is being told. */
+  after(run: () => void): void {
+    (this.#after ??= []).push(run);
   }
 
   /** After what is being told. */
@@ -71,6 +80,12 @@ export abstract class FactTeller<T> extends Retained {
         if (this.#telling?.idle) this.#telling = undefined;
       });
     });
+  }
+
+  /** Calls `run` when everybody has heard what is being told now. */
+  afterTelling(run: () => void): void {
+    if (this.#telling?.busy) this.#telling.after(run);
+    else run();
   }
 
   override close(): void {

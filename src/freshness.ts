@@ -2,7 +2,8 @@ import type { ChangeSource } from './credential-change.js';
 import type { Clock } from './clock.js';
 import type { KeyFeed } from './credential-backend.js';
 import type { WithheldState } from './credential-state.js';
-import type { LinkStatus, StoreStatus } from './store-status.js';
+import { UnavailableError } from './errors.js';
+import { idleStatus, isSameStatus, type LinkStatus, type StoreStatus } from './store-status.js';
 import { after } from './waiting.js';
 
 /** What it judges. */
@@ -15,16 +16,6 @@ export interface FreshnessHolder {
   stalenessChanged(): void;
   statusChanged(status: StoreStatus): void;
 }
-
-const idle: StoreStatus = {
-  link: 'idle',
-  freshness: 'unknown',
-  staleSince: undefined,
-  notifications: 'polling',
-  announcing: true,
-  boundMs: undefined,
-  error: undefined,
-};
 
 /** What is wrong, as far as anything is. */
 interface Trouble {
@@ -45,7 +36,7 @@ export class Freshness {
   #caughtUp = false;
   /** Only while there is any: most credentials are well most of the time. */
   #trouble: Trouble | undefined;
-  #status = idle;
+  #status = idleStatus;
 
   constructor(holder: FreshnessHolder) {
     this.#holder = holder;
@@ -80,7 +71,7 @@ export class Freshness {
   }
 
   start(): void {
-    this.#publish({ ...idle, link: 'connecting' });
+    this.#publish({ ...idleStatus, link: 'connecting' });
   }
 
   /** Forgets everything, to start again or for good. */
@@ -89,7 +80,7 @@ export class Freshness {
     this.#trouble = undefined;
     this.#feed = undefined;
     this.#caughtUp = false;
-    this.#publish(link === 'idle' ? idle : { ...idle, link });
+    this.#publish(link === 'idle' ? idleStatus : { ...idleStatus, link });
   }
 
   /** Takes in the feed's condition; says whether everything must be observed anew. */
@@ -175,8 +166,11 @@ export class Freshness {
   }
 
   #link(feed: KeyFeed, stale: boolean): LinkStatus {
-    if (this.isRefused) return 'unauthorized';
-    if (feed.link !== 'live' || this.#caughtUp) return feed.link;
+    const { refusal } = this.#trouble ?? {};
+    if (refusal !== undefined && !(refusal instanceof UnavailableError)) return 'unauthorized';
+    const linked = feed.link === 'live' ? this.#caughtUp : feed.link !== 'connecting';
+    if (linked && refusal === undefined) return feed.link;
+    // What is known came over another link: the feed of this key has moved to a server that is connected to only now.
     return stale ? 'reconnecting' : 'connecting';
   }
 
@@ -200,11 +194,7 @@ export class Freshness {
   }
 
   #publish(status: StoreStatus): void {
-    const before = this.#status;
-    if (status === before) return;
-    const names = Object.keys(status) as (keyof StoreStatus)[];
-    // The wall clock makes this one wobble.
-    if (names.every((name) => name === 'staleSince' || status[name] === before[name])) return;
+    if (isSameStatus(status, this.#status)) return;
     this.#status = status;
     this.#holder.statusChanged(status);
   }

@@ -5,6 +5,7 @@ export type {
   KeyedCache,
 } from './caching/cache-target.js';
 export { derive } from './caching/derive.js';
+export { deriveEach, type DeriveEachOptions, type DerivedPool } from './caching/derive-each.js';
 export type { DeriveContext, DeriveOptions } from './caching/derive-options.js';
 export type { Derived, DerivedWaitOptions } from './caching/derived.js';
 export type {
@@ -65,6 +66,16 @@ export type {
   UpdateOptions,
   UpdateReceipt,
 } from './credential-store.js';
+export type { BackedCredentialDirectory } from './directory/backed-credential-directory.js';
+export type {
+  ClearAllFailure,
+  ClearAllOptions,
+  ClearAllProgress,
+  ClearAllReceipt,
+  CredentialDirectory,
+  DirectoryEvents,
+} from './directory/credential-directory.js';
+export type { CredentialDirectoryOptions } from './directory/directory-options.js';
 export {
   ClosedError,
   ConflictError,
@@ -85,6 +96,10 @@ export {
   type UnreadableReason,
 } from './errors.js';
 export { CredentialMemory, type CredentialMemoryOptions } from './memory/credential-memory.js';
+export {
+  MemoryCredentialDirectory,
+  type MemoryCredentialDirectoryOptions,
+} from './memory/memory-credential-directory.js';
 export {
   MemoryCredentialStore,
   type MemoryCredentialStoreOptions,
@@ -109,7 +124,15 @@ export type {
   ReauthenticationState,
   ReauthenticationWaiting,
 } from './reauthentication/reauthentication-state.js';
+export {
+  ReauthenticatorPool,
+  type ReauthenticatorPoolOptions,
+} from './reauthentication/reauthenticator-pool.js';
 export { Reauthenticator } from './reauthentication/reauthenticator.js';
+export {
+  RedisCredentialDirectory,
+  type RedisCredentialDirectoryOptions,
+} from './redis/redis-credential-directory.js';
 export {
   RedisCredentialStore,
   type RedisCredentialStoreOptions,

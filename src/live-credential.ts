@@ -32,6 +32,7 @@ import { sight } from './sight.js';
 import type { SharedStoreOptions } from './store-options.js';
 import type { StoreStatus } from './store-status.js';
 import { whenThere } from './waiting.js';
+import type { WatchedCredential } from './watched-credential.js';
 
 /**
  * One watched credential: hints come in, observations are made and applied in order, facts go out.
@@ -39,7 +40,7 @@ import { whenThere } from './waiting.js';
  */
 export class LiveCredential<T>
   extends FactTeller<T>
-  implements KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder
+  implements WatchedCredential<T>, KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder
 {
   readonly id: string;
   readonly key: string;
@@ -79,7 +80,7 @@ export class LiveCredential<T>
   }
 
   get vouchedAt(): number {
-    return this.backend.hints.vouchedAt();
+    return this.backend.hints.vouchedAt(this.key);
   }
 
   get status(): StoreStatus {
@@ -128,9 +129,9 @@ export class LiveCredential<T>
     return this.#time?.latest() ?? this.clock.now();
   }
 
-  /** Whether the bytes of an expired credential are gone too. */
-  get bytesGone(): boolean {
-    return this.#known.state.type === 'expired' && this.#known.digest === undefined;
+  /** What the next observation is compared with. */
+  get known(): Known<T> {
+    return this.#known;
   }
 
   /** Whether this very snapshot is what is known and may be shown; it may be just past its end. */

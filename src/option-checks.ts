@@ -34,6 +34,35 @@ export function checkKey(key: unknown, option = 'key'): string {
   return key;
 }
 
+/**
+ * Refuses an id that does not lead to a key of its own below `prefix`, which has been checked.
+ *
+ * @returns the key
+ */
+export function checkId(id: unknown, prefix: string): string {
+  if (typeof id !== 'string')
+    throw new InvalidOptionError('id', `must be a string, not ${kindOf(id)}`);
+  if (id === '') throw new InvalidOptionError('id', 'must not be empty');
+  return checkKey(prefix + id, 'id');
+}
+
+export function checkCount(value: unknown, option: string, max: number): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= max)
+    return value;
+  throw new InvalidOptionError(option, `must be a whole number from 1 to ${String(max)}`);
+}
+
+/** Whether {@link checkKey} accepts it. */
+export function isKey(key: string): boolean {
+  return (
+    key !== '' &&
+    (key.length <= MAX_KEY_BYTES / 3 || Buffer.byteLength(key) <= MAX_KEY_BYTES) &&
+    isWellFormed(key) &&
+    !CONTROL.test(key) &&
+    !key.startsWith(RESERVED_PREFIX)
+  );
+}
+
 export function checkTtlSeconds(ttl: unknown, option = 'ttlSeconds'): number {
   if (typeof ttl !== 'number' || !Number.isSafeInteger(ttl) || ttl < 1 || ttl > MAX_TTL_SECONDS) {
     throw new InvalidOptionError(

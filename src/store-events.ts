@@ -4,8 +4,8 @@ import { callSafely } from './callbacks.js';
 import type { CredentialEvents } from './credential-store.js';
 import { InvalidOptionError } from './errors.js';
 import type { Fact } from './fact-teller.js';
-import type { LiveCredential } from './live-credential.js';
 import type { CallbackErrorHandler } from './store-options.js';
+import type { Telling } from './watched-credential.js';
 
 type Type = keyof CredentialEvents<unknown>;
 type Listener = (value: never) => unknown;
@@ -30,13 +30,13 @@ const TYPES: ReadonlySet<unknown> = new Set<Type>([
 
 /** Tells facts to plain listeners, each of which keeps the watch going (but for `status`) and none of which can break the others. */
 export class StoreEvents<T> {
-  readonly #live: LiveCredential<T>;
+  readonly #live: Telling<T>;
   readonly #failed: CallbackErrorHandler;
   readonly #emitter = new EventEmitter();
   readonly #registrations = new Map<Type, Registration[]>();
   #facts: Subscription | undefined;
 
-  constructor(live: LiveCredential<T>, failed: CallbackErrorHandler) {
+  constructor(live: Telling<T>, failed: CallbackErrorHandler) {
     this.#live = live;
     this.#failed = failed;
   }

@@ -37,3 +37,21 @@ export interface StoreStatus {
   /** Why the link is not live, if it is known; carries no secret. */
   readonly error: Error | undefined;
 }
+
+/** Nothing is being watched. */
+export const idleStatus: StoreStatus = {
+  link: 'idle',
+  freshness: 'unknown',
+  staleSince: undefined,
+  notifications: 'polling',
+  announcing: true,
+  boundMs: undefined,
+  error: undefined,
+};
+
+/** Whether two say the same; the wall clock makes `staleSince` wobble. */
+export function isSameStatus(one: StoreStatus, other: StoreStatus): boolean {
+  if (one === other) return true;
+  const names = Object.keys(one) as (keyof StoreStatus)[];
+  return names.every((name) => name === 'staleSince' || one[name] === other[name]);
+}

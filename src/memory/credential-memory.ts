@@ -158,6 +158,11 @@ export class CredentialMemory {
   }
 
   /** @internal */
+  keys(prefix: string): string[] {
+    return [...this.#entries.keys()].filter((key) => key.startsWith(prefix));
+  }
+
+  /** @internal */
   put(key: string, bytes: Buffer, expiresAt: number | undefined): void {
     this.#entries.set(key, {
       bytes,

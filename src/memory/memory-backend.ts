@@ -7,6 +7,7 @@ import type {
   HintFeed,
   KeyWatcher,
   Observation,
+  PrefixWatcher,
   RemoveRequest,
   WriteRequest,
 } from '../credential-backend.js';
@@ -16,6 +17,9 @@ import type { OptionKinds } from '../option-kinds.js';
 import { markCleared, MemoryAttempts } from './memory-attempts.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed, type MemoryListener } from './memory-feed.js';
+
+/** Keys in one answer. */
+const PAGE = 1_000;
 
 /**
  * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, so does its
@@ -62,25 +66,29 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
 
   observe(key: string, maxBytes: number): Promise<Observation> {
     const sentAt = this.clock.monotonic();
+    return this.#request(() => this.#look(key, maxBytes, sentAt), disconnected());
+  }
+
+  observeMany(keys: readonly string[], maxBytes: number): Promise<readonly Observation[]> {
+    const sentAt = this.clock.monotonic();
     return this.#request(() => {
-      const entry = this.#memory.peek(key);
-      const serverNow = this.#memory.now();
-      const tooLarge = entry !== undefined && entry.bytes.length > maxBytes;
-      const bytes = entry && Buffer.from(entry.bytes);
-      return () => {
-        return {
-          content: tooLarge
-            ? { type: 'foreign', reason: 'too-large' }
-            : bytes === undefined
-              ? { type: 'absent' }
-              : { type: 'bytes', bytes },
-          expiresAt: entry?.expiresAt,
-          toleranceMs: 0,
-          serverNow,
-          time: this.#feed.sample(serverNow, sentAt),
-        } as const;
-      };
-    }, new UnavailableError('the memory is disconnected'));
+      const answers = keys.map((key) => this.#look(key, maxBytes, sentAt));
+      return () => answers.map((answer) => answer());
+    }, disconnected());
+  }
+
+  async *keys(prefix: string): AsyncIterable<readonly string[]> {
+    const keys = await this.#request(() => {
+      const found = this.#memory.keys(prefix);
+      return () => found;
+    }, disconnected());
+    for (let from = 0; from < keys.length; from += PAGE) {
+      const page = keys.slice(from, from + PAGE);
+      yield await this.#request(() => {
+        const left = page.filter((key) => this.#memory.peek(key) !== undefined);
+        return () => left;
+      }, disconnected());
+    }
   }
 
   write({ key, bytes, ttl, expected, reason }: WriteRequest): Promise<{ announced: boolean }> {
@@ -131,6 +139,14 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
     this.#feed.unwatch(key, watcher);
   }
 
+  watchPrefix(prefix: string, watcher: PrefixWatcher): void {
+    this.#feed.watchPrefix(prefix, watcher, this);
+  }
+
+  unwatchPrefix(prefix: string, watcher: PrefixWatcher): void {
+    this.#feed.unwatchPrefix(prefix, watcher);
+  }
+
   vouchedAt(): number {
     return this.#feed.vouchedAt();
   }
@@ -142,6 +158,25 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
   close(): Promise<void> {
     this.#closed = true;
     return Promise.resolve();
+  }
+
+  /** What is there now, as an answer that arrives later. */
+  #look(key: string, maxBytes: number, sentAt: number): () => Observation {
+    const entry = this.#memory.peek(key);
+    const serverNow = this.#memory.now();
+    const tooLarge = entry !== undefined && entry.bytes.length > maxBytes;
+    const bytes = entry && Buffer.from(entry.bytes);
+    return () => ({
+      content: tooLarge
+        ? { type: 'foreign', reason: 'too-large' }
+        : bytes === undefined
+          ? { type: 'absent' }
+          : { type: 'bytes', bytes },
+      expiresAt: entry?.expiresAt,
+      toleranceMs: 0,
+      serverNow,
+      time: this.#feed.sample(serverNow, sentAt),
+    });
   }
 
   #matches(key: string, expected: Expected): boolean {
@@ -175,6 +210,10 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
       this.clock.nextTurn(resolve);
     });
   }
+}
+
+function disconnected(): UnavailableError {
+  return new UnavailableError('the memory is disconnected');
 }
 
 function conflict(): never {

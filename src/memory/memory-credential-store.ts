@@ -1,4 +1,4 @@
-import { BackedCredentialStore } from '../backed-credential-store.js';
+import { BackedCredentialStore, ownCredential } from '../backed-credential-store.js';
 import { InvalidOptionError } from '../errors.js';
 import { resolveStoreOptions, type CredentialStoreOptions } from '../store-options.js';
 import { CredentialMemory } from './credential-memory.js';
@@ -39,6 +39,6 @@ export class MemoryCredentialStore<T> extends BackedCredentialStore<T> {
     if (!(memory instanceof CredentialMemory)) {
       throw new InvalidOptionError('in', 'must be a CredentialMemory');
     }
-    super(resolved.key, resolved, new MemoryBackend(memory));
+    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory)));
   }
 }

@@ -4,6 +4,7 @@ import {
   type Hint,
   type KeyFeed,
   type KeyWatcher,
+  type PrefixWatcher,
 } from '../credential-backend.js';
 import { OptionKinds } from '../option-kinds.js';
 import { ServerTime } from '../server-time.js';
@@ -22,11 +23,18 @@ interface Watch {
   readonly listener: MemoryListener;
 }
 
+interface PrefixWatch {
+  readonly prefix: string;
+  readonly watcher: PrefixWatcher;
+  readonly listener: MemoryListener;
+}
+
 /** What the stores on one {@link CredentialMemory} share: who watches what, the condition of the way there, one view of its clock. */
 export class MemoryFeed implements MemoryClient {
   readonly kinds: OptionKinds = new OptionKinds();
   readonly #memory: CredentialMemory;
   readonly #watches = new Map<string, readonly Watch[]>();
+  #prefixWatches: readonly PrefixWatch[] = [];
   #time: ServerTime;
   #condition: KeyFeed;
   #lastProofAt: number;
@@ -54,8 +62,7 @@ export class MemoryFeed implements MemoryClient {
   }
 
   watch(key: string, watcher: KeyWatcher, listener: MemoryListener): void {
-    // While nobody watched nobody noticed what the clocks did, and nothing hangs on it.
-    if (this.#watches.size === 0) this.#time = timeOf(this.#memory);
+    this.#startTime();
     const watch: Watch = { watcher, listener };
     this.#watches.set(key, [...this.#watching(key), watch]);
     this.#memory.clock.nextTurn(() => {
@@ -67,6 +74,21 @@ export class MemoryFeed implements MemoryClient {
     const left = this.#watching(key).filter((one) => one.watcher !== watcher);
     if (left.length > 0) this.#watches.set(key, left);
     else this.#watches.delete(key);
+  }
+
+  watchPrefix(prefix: string, watcher: PrefixWatcher, listener: MemoryListener): void {
+    this.#startTime();
+    const watch: PrefixWatch = { prefix, watcher, listener };
+    this.#prefixWatches = [...this.#prefixWatches, watch];
+    this.#memory.clock.nextTurn(() => {
+      if (this.#prefixWatches.includes(watch)) watcher.feed(this.#conditionFor(listener));
+    });
+  }
+
+  unwatchPrefix(prefix: string, watcher: PrefixWatcher): void {
+    this.#prefixWatches = this.#prefixWatches.filter(
+      (one) => one.watcher !== watcher || one.prefix !== prefix,
+    );
   }
 
   vouchedAt(): number {
@@ -98,6 +120,10 @@ export class MemoryFeed implements MemoryClient {
       for (const { watcher, listener } of this.#watching(key)) {
         watcher.hint(isOwn(hint, listener) ? { ...hint, origin: 'self' } : hint);
       }
+      for (const { prefix, watcher, listener } of this.#prefixWatches) {
+        if (!key.startsWith(prefix)) continue;
+        watcher.hint(key, isOwn(hint, listener) ? { ...hint, origin: 'self' } : hint);
+      }
     });
   }
 
@@ -112,6 +138,13 @@ export class MemoryFeed implements MemoryClient {
     const { generation } = this.#condition;
     this.#condition = createKeyFeed({ ...this.#condition, ...next, generation: generation + 1 });
     for (const { watcher } of [...this.#watches.values()].flat()) watcher.feed(this.#condition);
+    for (const { watcher } of this.#prefixWatches) watcher.feed(this.#condition);
+  }
+
+  #startTime(): void {
+    // While nobody watched nobody noticed what the clocks did, and nothing hangs on it.
+    if (this.#watches.size === 0 && this.#prefixWatches.length === 0)
+      this.#time = timeOf(this.#memory);
   }
 
   /** Who came during a gap and has seen nothing but it was never connected. */

@@ -9,20 +9,15 @@ import type { StoreParts } from '../store-parts.js';
 import { withDeadline } from '../waiting.js';
 import { AttemptRun } from './attempt-run.js';
 import { begin, Demands, type Demand } from './demands.js';
+import { absolve, giveBack } from './give-back.js';
 import { Lead } from './lead.js';
-import type { AttemptContext, Counter, Need } from './need.js';
+import type { Asked, AttemptContext, Counter, Need } from './need.js';
 import { Pauses } from './pauses.js';
 import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
 import type { ReauthenticationState } from './reauthentication-state.js';
 import { Respite } from './respite.js';
 import { Standing } from './standing.js';
 import { visible } from './visible-error.js';
-
-/** When the lease was asked for, by the monotonic clock, and which of the credentials seen so far were the last. */
-interface Asked {
-  readonly version: number;
-  readonly at: number;
-}
 
 /**
  * Decides when this node asks for the lease, and what it does with the answer. Whatever happens (a new state, a hint, a demand, a timer)
@@ -169,25 +164,39 @@ export class Coordinator<T> {
     const standing = this.#standing;
     if (this.#asking !== undefined || this.#run !== undefined || standing.fatal !== undefined)
       return;
-    const need = standing.need(this.#demands.size > 0, (one) => this.#lead.isDue(one));
+    const need = this.#need();
     if (need === undefined) {
       this.#respite.end();
       this.#show({ type: 'idle' });
-    } else if (!this.#respite.lasts) this.#asking = this.#ask(need);
+    } else if (!this.#respite.lasts) {
+      const turn = this.#options.turns?.take();
+      this.#asking = turn === undefined ? this.#ask(need) : turn.then(() => this.#askInTurn());
+    }
+  }
+
+  #need(): Need<T> | undefined {
+    return this.#standing.need(this.#demands.size > 0, (one) => this.#lead.isDue(one));
+  }
+
+  /** Others came first; meanwhile the need may be gone. */
+  async #askInTurn(): Promise<void> {
+    const need = this.#closed ? undefined : this.#need();
+    if (need !== undefined) return this.#ask(need);
+    this.#asking = undefined;
+    this.#options.turns?.give();
+    this.#evaluate();
   }
 
   /** What stood in the way of the credentials before does not of these. */
   #absolve(id: string): void {
     this.#respite.end();
-    const { backend, key } = this.#parts;
-    // Who does not reach Redis now need not: the end of the new credentials tells them apart, but for those without one.
-    backend.attempts.absolve({ key, id }).catch(() => undefined);
+    absolve(this.#parts, id);
   }
 
   async #ask(need: Need<T>): Promise<void> {
     const { backend, key } = this.#parts;
-    const { leaseMs, minIntervalMs } = this.#options;
-    const id = (this.#id ??= this.#newId());
+    const { leaseMs, minIntervalMs, turns } = this.#options;
+    const id = (this.#id ??= `${this.#name}:${String((this.#ids += 1))}`);
     const asked = { version: this.#standing.version, at: backend.clock.monotonic() };
     const { clearedBefore } = this.#standing;
     const endsAt = need.snapshot?.expiresAt;
@@ -201,18 +210,14 @@ export class Coordinator<T> {
       this.#unreachable = 0;
       await this.#follow(start, need, asked);
     }
+    if (this.#run === undefined) turns?.give();
     // What was needed when it was asked for may not be any longer.
     this.#evaluate();
   }
 
-  #newId(): string {
-    this.#ids += 1;
-    return `${this.#name}:${String(this.#ids)}`;
-  }
-
   #follow(start: AttemptStart, need: Need<T>, asked: Asked): Promise<void> | undefined {
     if (start.type === 'started') {
-      if (this.#closed) return this.#giveBack(start.record);
+      if (this.#closed) return giveBack(this.#parts, start.record);
       this.#begin(start.record, need, asked.at);
       return undefined;
     }
@@ -253,6 +258,7 @@ export class Coordinator<T> {
     const since = this.#parts.backend.clock.now();
     const done = attempt.run().then(() => {
       this.#run = undefined;
+      this.#options.turns?.give();
       // What is still needed is asked for again, and the record tells how to go on.
       this.#evaluate();
     });
@@ -267,13 +273,6 @@ export class Coordinator<T> {
     // What an attempt brings after its deadline is nothing that this node still shows.
     if (state.type === 'authenticating' && state.attempt === attempt)
       this.#show({ ...state, error: visible(error) });
-  }
-
-  /** The lease came when nobody wanted it any longer. */
-  async #giveBack({ id, number, failures }: AttemptRecord): Promise<void> {
-    const { backend, key } = this.#parts;
-    const end = { key, id, number, failures, pauseMs: 0, endsAt: undefined, problem: undefined };
-    await backend.attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
   }
 
   #unreached(error: unknown): void {

@@ -1,13 +1,13 @@
 import { digestOf, type CredentialSnapshot } from '../credential-snapshot.js';
 import type { Deadline } from '../deadlines.js';
-import type { LiveCredential } from '../live-credential.js';
+import type { WatchedCredential } from '../watched-credential.js';
 import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
 
 type LeadOptions = Pick<ResolvedReauthenticatorOptions<unknown>, 'lead' | 'jitter'>;
 
 /** Knows when a credential is to be replaced: a while before its end, but never before half of the time that it had when it was first seen. */
 export class Lead<T> {
-  readonly #live: LiveCredential<T>;
+  readonly #live: WatchedCredential<T>;
   readonly #options: LeadOptions;
   readonly #random: () => number;
   readonly #due: () => void;
@@ -20,7 +20,7 @@ export class Lead<T> {
 
   /** @param due - called when the credential followed last is due */
   constructor(
-    live: LiveCredential<T>,
+    live: WatchedCredential<T>,
     options: LeadOptions,
     random: () => number,
     due: () => void,

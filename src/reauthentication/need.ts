@@ -34,3 +34,9 @@ export interface AttemptContext<T> {
   /** Told why Redis did not take what this attempt brought; it is tried again. */
   readonly troubled: (attempt: number, error: unknown) => void;
 }
+
+/** When the lease was asked for, by the monotonic clock, and which of the credentials seen so far were the last. */
+export interface Asked {
+  readonly version: number;
+  readonly at: number;
+}

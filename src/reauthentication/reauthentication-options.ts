@@ -2,8 +2,10 @@ import type { BackOff } from '../back-off.js';
 import { InvalidOptionError } from '../errors.js';
 import { checkFunction, checkMs, checkNames, kindOf } from '../option-checks.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
+import type { Slots } from '../slots.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './reauthentication-state.js';
+import { turnsOf } from './turns.js';
 
 /**
  * What every {@link AuthenticateRequest} has.
@@ -151,6 +153,8 @@ export interface UseOptions extends CredentialsOptions {
 
 export interface ResolvedReauthenticatorOptions<T> {
   readonly authenticate: (request: AuthenticateRequest<T>) => T | PromiseLike<T>;
+  /** Bounds how many credentials are re-authenticated at the same time. */
+  readonly turns: Slots | undefined;
   readonly lead: { readonly ms: number } | { readonly fraction: number };
   readonly jitter: number;
   readonly leaseMs: number;
@@ -216,6 +220,7 @@ export function resolveReauthenticatorOptions<T>(
   const { maxBackOffMs = Math.max(60_000, initialMs) } = options;
   return {
     authenticate: options.authenticate,
+    turns: turnsOf(options.authenticate),
     lead: resolveLead(options),
     jitter: checkShare(jitter, 'jitter', 1),
     leaseMs: checkMs(leaseMs, 'leaseMs', 100, LONGEST_PAUSE_MS),

@@ -1,6 +1,6 @@
 import type { AttemptRecord } from '../attempts.js';
 import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential-snapshot.js';
-import { heldBy, type CredentialState } from '../credential-state.js';
+import { bytesGone, heldBy, type CredentialState } from '../credential-state.js';
 import type { CredentialChange } from '../credential-change.js';
 import { ReauthenticationError } from '../errors.js';
 import type { StoreParts } from '../store-parts.js';
@@ -182,7 +182,7 @@ export class Standing<T> {
 
   /** Bytes that the TTL took after their end are gone like any other. */
   #isAbsent(state: CredentialState<T>): boolean {
-    return state.type === 'absent' || (state.type === 'expired' && this.#parts.live.bytesGone);
+    return state.type === 'absent' || bytesGone(this.#parts.live.known);
   }
 
   #isRejected(snapshot: CredentialSnapshot<T>): boolean {

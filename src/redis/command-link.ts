@@ -1,13 +1,13 @@
 import { LinkLostError } from './redis-errors.js';
-import type { LinkOptions } from './redis-link.js';
+import type { CommandConnection, LinkOptions } from './redis-link.js';
 import { RedisLink } from './redis-link.js';
 import { RedisObserver } from './redis-observing.js';
-import type { RedisTemplate } from './redis-template.js';
+import type { NodeTemplate } from './node-template.js';
 import { RedisWriting } from './redis-writing.js';
 
 /** A link with what is remembered about it. */
 export interface Commanding {
-  readonly link: RedisLink;
+  readonly link: CommandConnection;
   readonly observer: RedisObserver;
   readonly writing: RedisWriting;
   /** Turns false when Redis refuses this user the announcement channel; asked anew on every connection. */
@@ -16,15 +16,15 @@ export interface Commanding {
 
 /** The one connection for commands: opened when first needed, and anew when needed after it was lost. */
 export class CommandLink {
-  readonly #template: RedisTemplate;
+  readonly #template: NodeTemplate;
   readonly #options: LinkOptions;
   readonly #newName: () => string;
   #opening: Promise<Commanding> | undefined;
-  #current: Commanding | undefined;
+  #current: (Commanding & { readonly link: RedisLink }) | undefined;
   readonly #closing = new AbortController();
 
   /** @param newName - gives a name that nobody else uses */
-  constructor(template: RedisTemplate, options: LinkOptions, newName: () => string) {
+  constructor(template: NodeTemplate, options: LinkOptions, newName: () => string) {
     this.#template = template;
     this.#options = options;
     this.#newName = newName;

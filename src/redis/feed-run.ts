@@ -1,39 +1,40 @@
-import type { NotificationMode } from '../store-status.js';
-import type { Observation } from '../credential-backend.js';
+import type { Content, Observation } from '../credential-backend.js';
 import { UnavailableError, type RefusedError } from '../errors.js';
 import type { ServerTime } from '../server-time.js';
 import { hintFrom, hintFromEvent } from './announcement.js';
-import type { CommandLink } from './command-link.js';
-import { DataEpoch, EPOCH_KEY } from './data-epoch.js';
+import { DataEpoch, type DataEpochContext } from './data-epoch.js';
+import { LooksTogether } from './looks-together.js';
+import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
-import { LinkLostError, readFailure, replyWord } from './redis-errors.js';
+import { LinkLostError, readFailure, RedirectedError, replyWord } from './redis-errors.js';
 import { announcementChannel, keyspaceChannel } from './redis-keys.js';
 import { RedisLink, type LinkOptions } from './redis-link.js';
 import { RedisObserver, toObservation, type Look, type LookRequest } from './redis-observing.js';
 import type { RedisSettings } from './redis-settings.js';
-import type { RedisTemplate } from './redis-template.js';
+import type { NodeTemplate } from './node-template.js';
 import { RunTimers } from './run-timers.js';
-import { Slots } from './slots.js';
+import { Slots } from '../slots.js';
 import { Subscriptions } from './subscriptions.js';
-import type { WatchedKey, WatchedKeys } from './watched-keys.js';
+import type { AnyWatched, WatchedKeys } from './watched-keys.js';
 
 const LOOKS_UNDER_WAY = 256;
+const EPOCH_BYTES = 1_024;
 
-export interface FeedRunContext {
-  readonly template: RedisTemplate;
+export interface FeedRunContext extends DataEpochContext {
+  readonly template: NodeTemplate;
   readonly linkOptions: LinkOptions;
   readonly keys: WatchedKeys;
-  readonly commands: CommandLink;
   readonly time: ServerTime;
   readonly node: string;
-  readonly newName: () => string;
-  settings(): RedisSettings;
+  /** Names a key of our own on this server; `undefined` where none can be told. */
+  readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
+  readonly settings: () => RedisSettings;
   /** The link is gone, or not to be trusted. */
   lost(run: FeedRun, error: unknown): void;
   /** Hints may have been missed although the link lives. */
   gap(run: FeedRun, gap: 'data' | 'clock'): void;
   /** What is heard of all keys has changed, or of `some` only. */
-  changed(run: FeedRun, some?: readonly WatchedKey[]): void;
+  changed(run: FeedRun, some?: readonly AnyWatched[]): void;
 }
 
 /** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
@@ -41,19 +42,16 @@ export class FeedRun {
   readonly #context: FeedRunContext;
   readonly #link: RedisLink;
   readonly #observer: RedisObserver;
+  readonly #together: LooksTogether;
   readonly #subscriptions: Subscriptions;
   readonly #probe: NotificationProbe;
+  readonly modes: NotificationModes;
   readonly #epoch: DataEpoch;
   readonly #prefixes: { readonly keyspace: string; readonly announcements: string };
   readonly #timers: RunTimers<'beat' | 'poll' | 'probe'>;
-  /** What the last probe found; `undefined` while probing is not possible. */
-  #probed: boolean | undefined;
-  #notified = false;
   #polled = false;
-  #epochDue = false;
-  #probing = false;
   #reporting = false;
-  #missing: WatchedKey[] = [];
+  #missing: AnyWatched[] = [];
   /** A resync looks at everything at once; the reply deadline is for one look, not for all of them. */
   readonly #slots = new Slots(LOOKS_UNDER_WAY);
   #stopped = false;
@@ -65,15 +63,29 @@ export class FeedRun {
     this.#link = link;
     this.#timers = new RunTimers(clock);
     this.#observer = new RedisObserver(link, clock);
+    this.#together = new LooksTogether(link, clock, context.time);
     this.#subscriptions = new Subscriptions(link, db);
-    this.#probe = new NotificationProbe(link, context.commands, clock, db, context.node);
-    this.#epoch = new DataEpoch(context.commands, context.newName);
+    const probeKey = (): string | undefined => context.ownKey('probe');
+    this.#probe = new NotificationProbe(link, context.commands, clock, db, probeKey);
+    this.modes = new NotificationModes(this.#probe, context.settings, () => {
+      context.changed(this);
+    });
+    this.#epoch = new DataEpoch(
+      context,
+      (key) => this.#readEpoch(key),
+      () => {
+        this.#report('data');
+      },
+    );
     this.#prefixes = {
       keyspace: keyspaceChannel(db, ''),
       announcements: announcementChannel(db, ''),
     };
     link.client.on('message', (channel: string, message: string) => {
-      if (!this.#stopped) this.#take(channel, message);
+      this.#take(channel, message);
+    });
+    link.client.on('pmessage', (pattern: string, channel: string, message: string) => {
+      this.#take(channel, message, pattern);
     });
   }
 
@@ -115,7 +127,7 @@ export class FeedRun {
       this.#fail(new LinkLostError(true, this.#link.lastError));
     });
     this.retime();
-    void this.#runProbe();
+    void this.modes.probe();
     // Keys that came while the run was being opened.
     for (const watched of this.#context.keys) if (watched.heard === undefined) this.listen(watched);
   }
@@ -128,29 +140,14 @@ export class FeedRun {
       this.#beat();
     });
     this.#timers.every('poll', period('pollMs'), () => {
-      if (this.#context.keys.pollAll((watched) => this.mode(watched) !== 'keyspace'))
+      if (this.#context.keys.pollAll((watched) => this.modes.of(watched) !== 'keyspace'))
         this.#polled = true;
     });
-    this.#timers.every('probe', period('probeMs'), () => void this.#runProbe());
-  }
-
-  mode({ heard }: WatchedKey): NotificationMode {
-    const keyspace = heard === 'both' || heard === 'keyspace';
-    if (keyspace && (this.#probed ?? this.#notified)) return 'keyspace';
-    return heard === 'both' || heard === 'announcements' ? 'announcements' : 'polling';
-  }
-
-  /** Within how long a change is seen, whatever is lost, with `count` keys in the heartbeat's rotation. */
-  boundMs(mode: NotificationMode, count: number): number {
-    const { heartbeatMs, pollMs, probeMs, replyTimeoutMs } = this.#context.settings();
-    if (mode !== 'keyspace') return pollMs + replyTimeoutMs;
-    // Either the rotation comes by, or a probe (where one is possible) finds that notifications have stopped and polling starts.
-    const probing = this.#probed === undefined ? Infinity : probeMs + pollMs + replyTimeoutMs;
-    return Math.min(count * heartbeatMs, probing) + replyTimeoutMs;
+    this.#timers.every('probe', period('probeMs'), () => void this.modes.probe());
   }
 
   /** Subscribes to a key, together with all others that come in the same turn. */
-  listen(watched: WatchedKey): void {
+  listen(watched: AnyWatched): void {
     this.#missing.push(watched);
     if (this.#missing.length > 1) return;
     this.#context.linkOptions.clock.nextTurn(() => {
@@ -162,7 +159,7 @@ export class FeedRun {
     });
   }
 
-  leave(watched: WatchedKey): void {
+  leave(watched: AnyWatched): void {
     this.#subscriptions.leave(watched).catch((error: unknown) => {
       if (replyWord(error) === undefined) this.#fail(error);
     });
@@ -170,14 +167,13 @@ export class FeedRun {
 
   /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
   observe(key: string, maxBytes: number): Promise<Observation> {
-    const epochKey = this.#epochDue ? EPOCH_KEY : undefined;
-    this.#epochDue = false;
+    const epochKey = this.#epoch.takeDue();
     const request = { key, maxBytes, epochKey };
     const look = (): Promise<Observation> =>
       this.#look(request).then(
         (one) => {
           this.#slots.give();
-          return this.#taken(one);
+          return this.#taken(one, epochKey);
         },
         (error: unknown) => {
           this.#slots.give();
@@ -187,10 +183,24 @@ export class FeedRun {
     return this.#slots.take()?.then(look) ?? look();
   }
 
+  /** As {@link FeedRun.observe}; `undefined` for each key that is to be observed alone. */
+  async observeMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]> {
+    if (this.#context.time.hasStepped()) this.#report('clock');
+    try {
+      return await this.#together.look(keys, maxBytes);
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
   /** What a reading failed with. One that got no answer is the end of the run, told before the reader hears of it. */
   failure(error: unknown): UnavailableError | RefusedError {
     const failure = readFailure(error);
-    if (failure instanceof UnavailableError) this.#context.lost(this, error);
+    if (failure instanceof UnavailableError && !(failure instanceof RedirectedError))
+      this.#context.lost(this, error);
     return failure;
   }
 
@@ -201,7 +211,7 @@ export class FeedRun {
   stop(): void {
     this.#stopped = true;
     this.#timers.stop();
-    this.#probe.stop();
+    this.modes.stop();
     this.#link.kill();
   }
 
@@ -211,12 +221,21 @@ export class FeedRun {
     return this.#context.commands.get().then((commanding) => commanding.observer.look(request));
   }
 
-  #taken(look: Look): Observation {
+  #taken(look: Look, epochKey: string | undefined): Observation {
     // The sample hides the step from whoever looks later.
     if (this.#context.time.hasStepped()) this.#report('clock');
     // Reported in a later turn: the observation at hand is of the data as it is now.
-    if (look.epoch !== undefined && this.#epoch.check(look.epoch)) this.#report('data');
+    if (epochKey !== undefined && look.epoch !== undefined) this.#epoch.take(epochKey, look.epoch);
     return toObservation(look, this.#context.time);
+  }
+
+  async #readEpoch(key: string): Promise<Content | undefined> {
+    try {
+      return (await this.#look({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
+    } catch (error) {
+      if (!this.#stopped) this.failure(error);
+      return undefined;
+    }
   }
 
   #report(gap: 'data' | 'clock'): void {
@@ -229,26 +248,27 @@ export class FeedRun {
     });
   }
 
-  #take(channel: string, message: string): void {
+  /** @param pattern - has the prefix and `*` where the channel has the key */
+  #take(channel: string, message: string, pattern?: string): void {
     const { keys, node } = this.#context;
     const { keyspace, announcements } = this.#prefixes;
-    if (this.#probe.take(channel, message)) return;
-    if (channel.startsWith(keyspace)) {
-      if (!this.#notified) {
-        this.#notified = true;
-        if (this.#probed === undefined) this.#context.changed(this);
-      }
-      keys.hint(channel.slice(keyspace.length), hintFromEvent(message));
-    } else if (channel.startsWith(announcements)) {
-      keys.hint(channel.slice(announcements.length), hintFrom(message, node));
-    }
+    if (this.#stopped) return;
+    const isEvent = channel.startsWith(keyspace);
+    const start = (isEvent ? keyspace : announcements).length;
+    if (pattern === undefined && this.#probe.take(channel, message)) return;
+    if (isEvent) this.modes.noticed();
+    else if (!channel.startsWith(announcements)) return;
+    const hint = isEvent ? hintFromEvent(message) : hintFrom(message, node);
+    if (pattern === undefined) keys.hint(channel.slice(start), hint);
+    else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }
 
   /** One command that proves the link alive; where it can, it is an observation, so that lost hints are made up for too. */
   #beat(): void {
     const { keys, time } = this.#context;
     if (time.hasStepped()) this.#report('clock');
-    this.#epochDue = keys.size > 1;
+    // One key alone tells of its own loss.
+    if (keys.size > 1) this.#epoch.ask();
     const polled = this.#polled || keys.pollNext();
     this.#polled = false;
     // A key is busy while it is observed, and that tells as much.
@@ -260,27 +280,13 @@ export class FeedRun {
       });
   }
 
-  async #runProbe(): Promise<void> {
-    if (this.#probing) return;
-    this.#probing = true;
-    const { configureNotifications, replyTimeoutMs } = this.#context.settings();
-    if (configureNotifications) await this.#probe.configure();
-    const found = await this.#probe.run(replyTimeoutMs);
-    this.#probing = false;
-    if (this.#stopped || found === this.#probed) return;
-    this.#probed = found;
-    // What was seen before notifications were switched off says nothing about now.
-    if (found === false) this.#notified = false;
-    this.#context.changed(this);
-  }
-
-  async #listenTo(missing: readonly WatchedKey[]): Promise<void> {
+  async #listenTo(missing: readonly AnyWatched[]): Promise<void> {
     try {
       await this.#subscriptions.listen(missing);
       if (this.#stopped) return;
       for (const watched of missing) {
         // Its watchers left before it was subscribed to, unless others came for the same key.
-        if (this.#context.keys.get(watched.key) === undefined) this.leave(watched);
+        if (!this.#context.keys.has(watched)) this.leave(watched);
       }
       this.#context.changed(this, missing);
     } catch (error) {

@@ -1,5 +1,4 @@
 import type { Clock } from '../clock.js';
-import { RESERVED_PREFIX } from '../option-checks.js';
 import { after } from '../waiting.js';
 import type { CommandLink } from './command-link.js';
 import { replyWord } from './redis-errors.js';
@@ -18,19 +17,28 @@ export class NotificationProbe {
   readonly #link: RedisLink;
   readonly #commands: CommandLink;
   readonly #clock: Clock;
-  readonly #key: string;
-  readonly #channel: string;
+  readonly #db: number;
+  readonly #newKey: () => string | undefined;
+  #key = '';
+  #channel = '';
   #subscribed: Promise<boolean> | undefined;
   /** The events of the probe that have not arrived yet. */
   #awaited = new Set<string>();
   #settle: ((arrived: boolean) => void) | undefined;
 
-  constructor(link: RedisLink, commands: CommandLink, clock: Clock, db: number, node: string) {
+  /** @param newKey - names a key on this server that nobody else uses; in a cluster another one when slots have moved */
+  constructor(
+    link: RedisLink,
+    commands: CommandLink,
+    clock: Clock,
+    db: number,
+    newKey: () => string | undefined,
+  ) {
     this.#link = link;
     this.#commands = commands;
     this.#clock = clock;
-    this.#key = `${RESERVED_PREFIX}probe:${node}`;
-    this.#channel = keyspaceChannel(db, this.#key);
+    this.#db = db;
+    this.#newKey = newKey;
   }
 
   /** Takes a message that may be the probe's; says whether it was. */
@@ -49,6 +57,9 @@ export class NotificationProbe {
   /** @returns whether notifications arrive within `timeoutMs`; `undefined` when this user may not find out or the links fail */
   async run(timeoutMs: number): Promise<boolean | undefined> {
     try {
+      const key = this.#newKey();
+      if (key === undefined) return undefined;
+      if (key !== this.#key) this.#subscribed = this.#move(key);
       this.#subscribed ??= this.#subscribe();
       if (!(await this.#subscribed)) return undefined;
       return await this.#try(timeoutMs);
@@ -73,6 +84,14 @@ export class NotificationProbe {
     } catch {
       // Refused or lost; nothing depends on it.
     }
+  }
+
+  #move(key: string): Promise<boolean> {
+    const left = this.#channel;
+    this.#key = key;
+    this.#channel = keyspaceChannel(this.#db, key);
+    if (left !== '') this.#link.call((client) => client.unsubscribe(left)).catch(() => undefined);
+    return this.#subscribe();
   }
 
   async #subscribe(): Promise<boolean> {

@@ -20,18 +20,13 @@ import {
   RENEW_ATTEMPT,
   START_ATTEMPT,
 } from './attempt-scripts.js';
-import type { Commanding } from './command-link.js';
 import { replyWord, writeFailure } from './redis-errors.js';
 import type { RedisHub } from './redis-hub.js';
 import { announcementChannel, clearedKey, helperKey } from './redis-keys.js';
+import type { CommandConnection } from './redis-link.js';
 import { runScript } from './redis-observing.js';
 import type { RedisScript } from './redis-scripts.js';
 import { STAGE_MS } from './redis-writing.js';
-
-/** The copy of what is to be stored, and the link on which it is on its way. */
-interface Staging extends Pick<Commanding, 'link'> {
-  readonly stage: string;
-}
 
 const NOTHING = '-'.repeat(40);
 
@@ -67,39 +62,8 @@ export class RedisAttempts implements AttemptBackend {
     return this.#say(RENEW_ATTEMPT, request, rest);
   }
 
-  async commit(request: CommitAttempt): Promise<CommitOutcome> {
-    const { key, bytes, expected, expectedTtlEnd, number, failures, pauseMs, ttl, startedAt } =
-      request;
-    const { link } = await this.#hub.commanding();
-    const stage = helperKey('stage', key, this.#hub.newName());
-    const digest = expected === 'absent' ? NOTHING : expected.digest;
-    const staged = Buffer.concat([Buffer.from(digest), bytes]);
-    // Sent at once: the link keeps the order, and the script finds the copy or says that there is none.
-    const staging = link.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
-    const committing = this.#say<CommitOutcome | 'unstaged'>(
-      COMMIT_ATTEMPT,
-      request,
-      [
-        whole(number),
-        whole(failures),
-        whole(pauseMs),
-        String(ttl),
-        instant(expectedTtlEnd),
-        flag(request.evicted),
-        whole(startedAt),
-        ...this.#publication(key, 'saved'),
-        flag(request.blank),
-      ],
-      { link, stage },
-    );
-    const [first, second] = await Promise.allSettled([staging, committing]);
-    if (second.status === 'rejected') {
-      await link.call((client) => client.del(stage)).catch(() => undefined);
-      throw second.reason;
-    }
-    if (second.value !== 'unstaged') return second.value;
-    if (first.status === 'rejected') throw writeFailure(first.reason);
-    throw new UnavailableError('the staged copy was gone; nothing was written');
+  commit(request: CommitAttempt): Promise<CommitOutcome> {
+    return this.#hub.nodes.commanding(request.key, ({ link }) => this.#commitOver(link, request));
   }
 
   async end(request: EndAttempt): Promise<void> {
@@ -114,6 +78,37 @@ export class RedisAttempts implements AttemptBackend {
     await this.#say(ABSOLVE_ATTEMPT, name, []);
   }
 
+  async #commitOver(link: CommandConnection, request: CommitAttempt): Promise<CommitOutcome> {
+    const { key, bytes, expected, expectedTtlEnd, number, failures, pauseMs, ttl, startedAt } =
+      request;
+    const stage = helperKey('stage', key, this.#hub.newName());
+    const digest = expected === 'absent' ? NOTHING : expected.digest;
+    const staged = Buffer.concat([Buffer.from(digest), bytes]);
+    // Sent at once: the link keeps the order, and the script finds the copy or says that there is none.
+    const staging = link.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
+    const rest = [
+      whole(number),
+      whole(failures),
+      whole(pauseMs),
+      String(ttl),
+      instant(expectedTtlEnd),
+      flag(request.evicted),
+      whole(startedAt),
+      ...this.#publication(key, 'saved'),
+      flag(request.blank),
+    ];
+    const committing = this.#runOver(link, COMMIT_ATTEMPT, request, rest, [stage]);
+    const [first, second] = await Promise.allSettled([staging, committing]);
+    if (second.status === 'rejected') {
+      await link.call((client) => client.del(stage)).catch(() => undefined);
+      throw second.reason;
+    }
+    const outcome = String(second.value) as CommitOutcome | 'unstaged';
+    if (outcome !== 'unstaged') return outcome;
+    if (first.status === 'rejected') throw writeFailure(first.reason);
+    throw new UnavailableError('the staged copy was gone; nothing was written');
+  }
+
   #publication(key: string, kind: Announcement['kind']): [channel: string, message: string] {
     const { node, template, clock } = this.#hub;
     return [
@@ -126,22 +121,26 @@ export class RedisAttempts implements AttemptBackend {
     script: RedisScript,
     name: AttemptName,
     rest: readonly string[],
-    staging?: Staging,
   ): Promise<R> {
-    return String(await this.#run(script, name, rest, staging)) as R;
+    return String(await this.#run(script, name, rest)) as R;
   }
 
   /** @throws UnavailableError, RefusedError, OutcomeUnknownError */
-  async #run(
+  #run(script: RedisScript, name: AttemptName, rest: readonly string[]): Promise<unknown> {
+    return this.#hub.nodes.commanding(name.key, ({ link }) =>
+      this.#runOver(link, script, name, rest),
+    );
+  }
+
+  async #runOver(
+    link: CommandConnection,
     script: RedisScript,
     { key, id }: AttemptName,
     rest: readonly string[],
-    staging?: Staging,
+    moreKeys: readonly string[] = [],
   ): Promise<unknown> {
-    const keys = [helperKey('attempt', key, key), clearedKey(key), key];
-    if (staging !== undefined) keys.push(staging.stage);
+    const keys = [helperKey('attempt', key, key), clearedKey(key), key, ...moreKeys];
     const own = [id, this.#hub.node, whole(RECORD_MS)];
-    const { link } = staging ?? (await this.#hub.commanding());
     const args = [String(keys.length), ...keys, ...own, ...rest];
     try {
       return await runScript(link, script, 'EVALSHA', 'EVAL', args, (reply) => reply);

@@ -1,4 +1,3 @@
-import type { Redis } from 'ioredis';
 import type { AttemptBackend } from '../attempts.js';
 import type { Clock } from '../clock.js';
 import type {
@@ -15,6 +14,7 @@ import { RedisAttempts } from './redis-attempts.js';
 import { RedisHub } from './redis-hub.js';
 import { announcementChannel } from './redis-keys.js';
 import type { RedisSettings } from './redis-settings.js';
+import type { RedisClient } from './redis-template.js';
 import type { Publication } from './redis-transaction.js';
 
 /** The access to a Redis for all stores that ask for the same; the connections behind it are shared with the others on the same client. */
@@ -30,7 +30,7 @@ export class RedisBackend implements CredentialBackend {
   }
 
   /** @throws InvalidOptionError */
-  static join(redis: Redis, settings: RedisSettings): CredentialBackend {
+  static join(redis: RedisClient, settings: RedisSettings): CredentialBackend {
     return RedisHub.join(redis, settings, (hub) => new RedisBackend(hub, settings));
   }
 
@@ -47,15 +47,19 @@ export class RedisBackend implements CredentialBackend {
   }
 
   get hints(): HintFeed {
-    return this.#hub.feed;
+    return this.#hub.nodes.feed;
   }
 
   observe(key: string, maxBytes: number): Promise<Observation> {
-    return this.#hub.observe(key, maxBytes);
+    return this.#hub.nodes.observe(key, maxBytes);
+  }
+
+  keys(prefix: string): AsyncIterable<readonly string[]> {
+    return this.#hub.nodes.keys(prefix);
   }
 
   write(request: WriteRequest): Promise<{ announced: boolean }> {
-    return this.#commanding((commanding) => {
+    return this.#hub.nodes.commanding(request.key, (commanding) => {
       const publication = this.#publication('saved', request, commanding);
       return commanding.writing.set(request, publication).then((announced) => {
         this.#learn(commanding, announced);
@@ -65,7 +69,7 @@ export class RedisBackend implements CredentialBackend {
   }
 
   remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
-    return this.#commanding(async (commanding) => {
+    return this.#hub.nodes.commanding(request.key, async (commanding) => {
       const publication = this.#publication('cleared', request, commanding);
       const result = await commanding.writing.remove(request, publication);
       this.#learn(commanding, result.announced);
@@ -79,12 +83,6 @@ export class RedisBackend implements CredentialBackend {
 
   close(timeoutMs: number): Promise<void> {
     return this.#hub.leave(this.#settings, timeoutMs);
-  }
-
-  /** At once where the link is open, so that writes go out in the order in which they were asked for. */
-  #commanding<R>(use: (commanding: Commanding) => Promise<R>): Promise<R> {
-    const { current } = this.#hub.commands;
-    return current?.link.open ? use(current) : this.#hub.commanding().then(use);
   }
 
   #publication(
@@ -103,6 +101,6 @@ export class RedisBackend implements CredentialBackend {
 
   #learn(commanding: Commanding, announced: boolean): void {
     commanding.announcing &&= announced;
-    this.#hub.feed.learned(commanding.announcing);
+    this.#hub.nodes.learned(commanding.announcing);
   }
 }

@@ -10,8 +10,25 @@ export class LinkLostError extends Error {
   }
 }
 
+/** A node of a cluster does not have the slot, or not this key of it; nothing was done. Who knows the other nodes goes on there. */
+export class RedirectedError extends UnavailableError {
+  /** `moved`: another node has the slot · `ask`: another one has the key already · `later`: for the moment nobody can serve it. */
+  readonly kind: 'moved' | 'ask' | 'later';
+  /** Host and port of the other node, as Redis wrote them. */
+  readonly address: string | undefined;
+
+  constructor(kind: 'moved' | 'ask' | 'later', word: string, address?: string) {
+    super(`Redis cannot serve this key right now (${word})`);
+    this.name = 'UnavailableError';
+    this.kind = kind;
+    this.address = address;
+  }
+}
+
 /** Redis cannot serve right now; the same command may succeed later or elsewhere. */
 const PASSING: ReadonlySet<string> = new Set([
+  'MOVED',
+  'ASK',
   'LOADING',
   'BUSY',
   'MASTERDOWN',
@@ -44,7 +61,7 @@ export function isDenial(error: unknown): boolean {
 export function readFailure(error: unknown): UnavailableError | RefusedError {
   const word = replyWord(error);
   if (word === undefined) return new UnavailableError('Redis could not be reached', causeOf(error));
-  return refusal(word);
+  return refusal(word, (error as Error).message);
 }
 
 /** What a write failed with, in the words of the store. */
@@ -58,7 +75,13 @@ export function writeFailure(error: unknown): Error {
   return readFailure(error);
 }
 
-function refusal(word: string): UnavailableError | RefusedError {
+function refusal(word: string, message: string): UnavailableError | RefusedError {
+  const [, where] = /^(?:MOVED|ASK) \d+ (\S+)$/.exec(message) ?? [];
+  if (word === 'MOVED') return new RedirectedError('moved', word, where);
+  if (word === 'ASK') return new RedirectedError('ask', word, where);
+  // Both concern this one key. That the whole cluster is down is said in other words.
+  if (word === 'TRYAGAIN' || message.startsWith('CLUSTERDOWN Hash slot'))
+    return new RedirectedError('later', word);
   return isPassing(word)
     ? new UnavailableError(`Redis cannot serve right now (${word})`)
     : new RefusedError(word, `Redis refused (${word})`);

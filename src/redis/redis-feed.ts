@@ -4,6 +4,7 @@ import {
   type KeyFeed,
   type KeyWatcher,
   type Observation,
+  type PrefixWatcher,
 } from '../credential-backend.js';
 import { ClosedError, UnavailableError, type RefusedError } from '../errors.js';
 import { after } from '../waiting.js';
@@ -11,14 +12,22 @@ import { FeedRun, type FeedRunContext } from './feed-run.js';
 import { isDenial, readFailure } from './redis-errors.js';
 import { toObservation } from './redis-observing.js';
 import { retryPauseMs } from './retry-pause.js';
-import { WatchedKeys, type WatchedKey } from './watched-keys.js';
+import { WatchedKeys, type AnyWatched, type WatchedKey } from './watched-keys.js';
 
 /** A link that lived this long was a good one: the next failure is a new one. */
 const GOOD_LIFE_MS = 1_000;
 
 type Condition = Pick<KeyFeed, 'link' | 'generation' | 'gap' | 'error'>;
 
-export type RedisFeedContext = Omit<FeedRunContext, 'keys' | 'lost' | 'gap' | 'changed'>;
+export interface RedisFeedContext extends Omit<
+  FeedRunContext,
+  'keys' | 'lost' | 'gap' | 'changed'
+> {
+  /** A number that no other generation of any feed has. */
+  readonly newGeneration: () => number;
+  /** The link is lost, or could not be opened. */
+  readonly down: () => void;
+}
 
 /**
  * Keeps the hints of all watched keys coming: while any key is watched there is a run, or one is being opened, or a timer that will open
@@ -65,11 +74,29 @@ export class RedisFeed implements HintFeed {
   }
 
   unwatch(key: string, watcher: KeyWatcher): void {
-    const abandoned = this.#keys.remove(key, watcher);
+    this.#left(this.#keys.remove(key, watcher));
+  }
+
+  #left(abandoned: AnyWatched | undefined): void {
     if (abandoned === undefined) return;
     this.#run?.leave(abandoned);
-    if (this.#keys.size === 0) this.#rest();
+    if (this.#keys.isEmpty) this.#rest();
     else this.#recount();
+  }
+
+  watchPrefix(prefix: string, watcher: PrefixWatcher): void {
+    const watched = this.#keys.addPrefix(prefix, watcher);
+    this.#context.linkOptions.clock.nextTurn(() => {
+      if (watched.has(watcher)) watcher.feed(this.#feedOf(watched));
+    });
+    if (this.#run === undefined) this.#open();
+    else if (watched.heard === undefined && watched.watchers.length === 1)
+      this.#run.listen(watched);
+    this.#recount();
+  }
+
+  unwatchPrefix(prefix: string, watcher: PrefixWatcher): void {
+    this.#left(this.#keys.removePrefix(prefix, watcher));
   }
 
   /** Looks at a key over the subscribed connection; `undefined` when that is not there or cannot read. */
@@ -83,13 +110,13 @@ export class RedisFeed implements HintFeed {
       );
     } catch (error) {
       // Let go because the last watcher left, not lost: the other connection can answer.
-      if (this.#keys.size === 0) return undefined;
+      if (this.#keys.isEmpty) return undefined;
       throw run.failure(error);
     }
   }
 
   /** Tells watchers, all or those of `some` keys, what has changed about their feeds. */
-  changed(some?: readonly WatchedKey[]): void {
+  changed(some?: readonly AnyWatched[]): void {
     if (some === undefined) this.#feeds.clear();
     this.#keys.report((watched) => this.#feedOf(watched), some);
   }
@@ -171,6 +198,7 @@ export class RedisFeed implements HintFeed {
     });
     const link = denied ? 'unauthorized' : this.#wasLive ? 'reconnecting' : 'connecting';
     this.#newGeneration({ link, gap: 'link', error });
+    this.#context.down();
   }
 
   /** Nothing is watched: no connection, no timer. */
@@ -204,18 +232,25 @@ export class RedisFeed implements HintFeed {
   }
 
   #newGeneration(next: Omit<Condition, 'generation'>): void {
-    this.#condition = { ...next, generation: this.#condition.generation + 1 };
+    this.#condition = { ...next, generation: this.#context.newGeneration() };
     this.changed();
   }
 
+  async observeMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]> {
+    return (this.#run ?? this.#unlinked()).observeMany(keys, maxBytes);
+  }
+
   observe(key: string, maxBytes: number): Promise<Observation> {
-    const run = this.#run;
-    if (run === undefined) {
-      return Promise.reject(
-        this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis'),
-      );
-    }
-    return run.observe(key, maxBytes);
+    // Not an async function: what is to be sent goes out at once.
+    if (this.#run === undefined) return Promise.resolve().then(() => this.#unlinked());
+    return this.#run.observe(key, maxBytes);
+  }
+
+  #unlinked(): never {
+    throw this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis');
   }
 
   /** The bound depends on the settings, and on how many keys share the heartbeat; told once a turn, however many come and go in it. */
@@ -232,10 +267,10 @@ export class RedisFeed implements HintFeed {
     return this.#run?.vouchedAt ?? this.#lastVouchedAt;
   }
 
-  #feedOf(watched: WatchedKey): KeyFeed {
+  #feedOf({ heard: hearing }: Pick<WatchedKey, 'heard'>): KeyFeed {
     const { link } = this.#condition;
-    const heard = link !== 'live' || watched.heard !== undefined;
-    const mode = this.#run?.mode(watched) ?? 'polling';
+    const heard = link !== 'live' || hearing !== undefined;
+    const mode = this.#run?.modes.of({ heard: hearing }) ?? 'polling';
     const name = `${String(heard)} ${mode}`;
     let feed = this.#feeds.get(name);
     if (feed === undefined) {
@@ -244,7 +279,7 @@ export class RedisFeed implements HintFeed {
         link: heard ? link : 'connecting',
         notifications: mode,
         announcing: this.#announcing,
-        boundMs: this.#run?.boundMs(mode, this.#keys.size) ?? 0,
+        boundMs: this.#run?.modes.boundMs(mode, this.#keys.size) ?? 0,
       });
       this.#feeds.set(name, feed);
     }

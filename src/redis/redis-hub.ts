@@ -1,18 +1,16 @@
 import { randomUUID } from 'node:crypto';
-import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
-import type { CredentialBackend, Observation } from '../credential-backend.js';
+import type { CredentialBackend } from '../credential-backend.js';
 import { InvalidOptionError } from '../errors.js';
-import { ServerTime } from '../server-time.js';
-import { CommandLink, type Commanding } from './command-link.js';
-import { readFailure } from './redis-errors.js';
-import { RedisFeed } from './redis-feed.js';
-import { toObservation } from './redis-observing.js';
+import { ClusterNodes } from './cluster/cluster-nodes.js';
+import type { RedisNodeContext } from './redis-node.js';
+import type { RedisNodes } from './redis-nodes.js';
 import { mergeSettings, type RedisSettings } from './redis-settings.js';
-import { readTemplate, type RedisTemplate } from './redis-template.js';
+import { readTemplate, type RedisClient, type RedisTemplate } from './redis-template.js';
+import { SingleNode } from './single-node.js';
 
 /** All stores on one client of the caller share one hub. */
-const hubs = new WeakMap<Redis, RedisHub>();
+const hubs = new WeakMap<RedisClient, RedisHub>();
 
 /** Stores that ask for the same. */
 interface Users {
@@ -21,38 +19,32 @@ interface Users {
   count: number;
 }
 
-/** What the stores on one client share: at most two connections, one feed, one view of the server's clock. Lives as long as any of them. */
+/** What the stores on one client share: the connections, the feed. Lives as long as any of them. */
 export class RedisHub {
   readonly node: string = randomUUID();
   readonly template: RedisTemplate;
   readonly clock: Clock;
-  readonly commands: CommandLink;
-  readonly feed: RedisFeed;
-  readonly #time: ServerTime;
+  readonly nodes: RedisNodes;
   /** The stores, by what they ask for: thousands may ask for the same. */
   readonly #users = new Map<string, Users>();
   #settings: RedisSettings;
   #names = 0;
+  #generations = 0;
 
   private constructor(template: RedisTemplate, settings: RedisSettings) {
-    const { clock } = settings;
     this.template = template;
-    this.clock = clock;
+    this.clock = settings.clock;
     this.#settings = settings;
-    this.#time = new ServerTime(clock);
-    const replyTimeoutMs = (): number => this.#settings.replyTimeoutMs;
-    const newName = (): string => this.newName();
-    const linkOptions = { clock, name: 'credstream:commands', replyTimeoutMs };
-    this.commands = new CommandLink(template, linkOptions, newName);
-    this.feed = new RedisFeed({
-      template,
-      linkOptions: { clock, name: 'credstream:feed', replyTimeoutMs },
-      commands: this.commands,
-      time: this.#time,
-      node: this.node,
-      newName,
+    const context: RedisNodeContext = {
+      process: this.node,
       settings: () => this.#settings,
-    });
+      newName: () => this.newName(),
+      newGeneration: () => (this.#generations += 1),
+    };
+    this.nodes =
+      template.type === 'cluster'
+        ? new ClusterNodes(template, context)
+        : new SingleNode(template, context);
   }
 
   /**
@@ -62,7 +54,7 @@ export class RedisHub {
    * @throws InvalidOptionError
    */
   static join(
-    redis: Redis,
+    redis: RedisClient,
     settings: RedisSettings,
     connect: (hub: RedisHub) => CredentialBackend,
   ): CredentialBackend {
@@ -87,33 +79,11 @@ export class RedisHub {
     return `${this.node}:${String(this.#names)}`;
   }
 
-  /** @throws UnavailableError, RefusedError */
-  async observe(key: string, maxBytes: number): Promise<Observation> {
-    const seen = await this.feed.read(key, maxBytes);
-    if (seen !== undefined) return seen;
-    const { observer } = await this.commanding();
-    try {
-      return toObservation(await observer.look({ key, maxBytes, epochKey: undefined }), this.#time);
-    } catch (error) {
-      throw readFailure(error);
-    }
-  }
-
-  /** @throws UnavailableError, RefusedError */
-  async commanding(): Promise<Commanding> {
-    try {
-      return await this.commands.get();
-    } catch (error) {
-      throw readFailure(error);
-    }
-  }
-
   /** The last to leave closes the connections, within `timeoutMs`. */
   async leave(settings: RedisSettings, timeoutMs: number): Promise<void> {
     if (this.#exit(settings) > 0) return;
     hubs.delete(this.template.client);
-    this.feed.close();
-    await this.commands.close(timeoutMs);
+    await this.nodes.close(timeoutMs);
   }
 
   /** Gives the one object that all who ask for the same share. */
@@ -151,7 +121,7 @@ export class RedisHub {
     const [first, ...more] = [...this.#users.values()].map(({ settings }) => settings);
     if (first === undefined) return;
     this.#settings = mergeSettings([first, ...more]);
-    this.feed.retime();
+    this.nodes.retime();
   }
 }
 

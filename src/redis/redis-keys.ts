@@ -1,6 +1,6 @@
 import { RESERVED_PREFIX } from '../option-checks.js';
 
-const SLOTS = 16_384;
+export const SLOTS = 16_384;
 
 /** Names of what the store uses in Redis beside the credential's own key. */
 export const keyspaceChannel = (db: number, key: string): string =>
@@ -9,9 +9,24 @@ export const keyspaceChannel = (db: number, key: string): string =>
 export const announcementChannel = (db: number, key: string): string =>
   `${RESERVED_PREFIX}${String(db)}:${key}`;
 
+/** A text in a pattern of Redis, where every character stands for itself. */
+export function escapeGlob(text: string): string {
+  return text.replace(/[\\*?[\]]/g, '\\$&');
+}
+
 /** A key of ours in the credential's hash slot, so that one script or transaction may touch both. */
 export function helperKey(kind: string, key: string, name: string): string {
   return `${RESERVED_PREFIX}${kind}:{${slotTag(key)}}:${name}`;
+}
+
+/**
+ * A key that belongs to no credential: `epoch`, one for each server, or `probe`, one for each process and server.
+ *
+ * @param tag - what to put in braces to land on a certain node of a cluster
+ */
+export function ownKey(kind: 'epoch' | 'probe', process: string, tag?: string): string {
+  const place = tag === undefined ? '' : `:{${tag}}`;
+  return `${RESERVED_PREFIX}${kind}${place}${kind === 'probe' ? `:${process}` : ''}`;
 }
 
 /** Remembers for a while that the credential was cleared on purpose. */

@@ -3,7 +3,8 @@ import type { Clock } from '../clock.js';
 import { withDeadline } from '../waiting.js';
 import { LinkLostError, replyWord } from './redis-errors.js';
 import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
-import { openClient, type RedisTemplate } from './redis-template.js';
+import type { NodeTemplate } from './node-template.js';
+import { openClient } from './redis-template.js';
 
 export interface LinkOptions {
   readonly clock: Clock;
@@ -53,7 +54,7 @@ export class RedisLink {
    * @throws LinkLostError, or ioredis's own error when Redis refused the login
    */
   static async open(
-    template: RedisTemplate,
+    template: NodeTemplate,
     options: LinkOptions,
     signal: AbortSignal,
   ): Promise<RedisLink> {
@@ -186,3 +187,6 @@ export class RedisLink {
       : new LinkLostError(true, this.#lastError);
   }
 }
+
+/** As much of a link as is needed to send commands. */
+export type CommandConnection = Pick<RedisLink, 'open' | 'call' | 'kill'>;

@@ -2,7 +2,7 @@ import type { Clock } from '../clock.js';
 import type { Content, Observation } from '../credential-backend.js';
 import { hasStepped, wallOffset, type ServerTime } from '../server-time.js';
 import { isPassing, LinkLostError, replyWord } from './redis-errors.js';
-import type { RedisLink } from './redis-link.js';
+import type { CommandConnection } from './redis-link.js';
 import { LOOK, LOOK_BY_PTTL, type RedisScript } from './redis-scripts.js';
 
 /** What one look brought, before it is tied to a clock. */
@@ -26,7 +26,7 @@ export interface LookRequest {
 
 type Clocks = Pick<Clock, 'now' | 'monotonic'>;
 
-type Means = (link: RedisLink, request: LookRequest, clocks: Clocks) => Promise<Look>;
+type Means = (link: CommandConnection, request: LookRequest, clocks: Clocks) => Promise<Look>;
 
 /** A clock that never comes to rest must not keep anybody waiting. */
 const TRIES = 5;
@@ -37,13 +37,13 @@ const CLOCK_WOBBLE_MS = 50;
 
 /** Looks at keys over one link, by the best means that Redis lets this user have. */
 export class RedisObserver {
-  readonly #link: RedisLink;
+  readonly #link: CommandConnection;
   readonly #clocks: Clocks;
   /** Index into {@link MEANS}. */
   #means = 0;
   #mayReadEpoch = true;
 
-  constructor(link: RedisLink, clocks: Clocks) {
+  constructor(link: CommandConnection, clocks: Clocks) {
     this.#link = link;
     this.#clocks = clocks;
   }
@@ -202,7 +202,7 @@ const tooLarge: Content = { type: 'foreign', reason: 'too-large' };
 
 /** STRLEN may be refused too; then a large value is fetched. */
 async function foreignContent(
-  link: RedisLink,
+  link: CommandConnection,
   key: string,
   maxBytes: number,
 ): Promise<Content | undefined> {
@@ -221,7 +221,7 @@ function isSame(a: unknown, b: unknown): boolean {
 }
 
 /** @param size - negative for another type than a string */
-function contentOf(size: number, bytes: Buffer | null): Content {
+export function contentOf(size: number, bytes: Buffer | null): Content {
   if (size < 0) return wrongType;
   if (bytes !== null) return { type: 'bytes', bytes };
   return size > 0 ? tooLarge : { type: 'absent' };
@@ -235,7 +235,7 @@ function contentWithin(value: Buffer | null, maxBytes: number): Content {
 
 /** By name first; Redis forgets scripts when it restarts. Gives what `read` makes of the reply, in which strings are bytes. */
 export function runScript<R>(
-  link: RedisLink,
+  link: CommandConnection,
   { sha, text }: RedisScript,
   evalsha: string,
   evaluate: string,

@@ -47,6 +47,50 @@ end
 ${lookWith('ends(now)')}`);
 
 /*
+ * Looks at many keys in one step.
+ *
+ * KEYS the credentials
+ * ARGV[1] the largest size to hand over; ARGV[2] how many bytes to hand over in all
+ * Returns { now in microseconds, then for each key: size, bytes or nil, end }: as above, size -2 for what no longer fitted.
+ */
+const lookAtManyWith = (end: string): string => `
+local now = redis.call('TIME')
+local most, left = tonumber(ARGV[1]), tonumber(ARGV[2])
+local reply = { now[1] * 1000000 + now[2] }
+for i, key in ipairs(KEYS) do
+  local size = redis.pcall('STRLEN', key)
+  local bytes = false
+  if type(size) == 'table' then
+    if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
+    size = -1
+  elseif size <= most then
+    if size > left then
+      size = -2
+    else
+      bytes = redis.call('GET', key)
+      left = left - size
+    end
+  end
+  reply[i * 3 - 1] = size
+  reply[i * 3] = bytes
+  reply[i * 3 + 1] = ${end}
+end
+return reply
+`;
+
+/** For Redis 7 and later. */
+export const LOOK_AT_MANY: RedisScript = script(lookAtManyWith(`redis.call('PEXPIRETIME', key)`));
+
+/** For Redis 6.2. */
+export const LOOK_AT_MANY_BY_PTTL: RedisScript = script(`
+local function ends(now, key)
+  local left = redis.call('PTTL', key)
+  if left < 0 then return left end
+  return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + left
+end
+${lookAtManyWith('ends(now, key)')}`);
+
+/*
  * Writes or removes only what was expected, in one step. Neither the bytes nor their digest may be arguments, because tracing records
  * those of scripts in full; they come in a staged copy in the same slot.
  *

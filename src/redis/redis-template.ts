@@ -1,40 +1,50 @@
-import type { Redis, RedisOptions } from 'ioredis';
+import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { InvalidOptionError } from '../errors.js';
+import { readClusterTemplate, type ClusterTemplate } from './cluster/cluster-template.js';
 import { kindOf } from '../option-checks.js';
+import type { NodeTemplate } from './node-template.js';
 import { hideFromTraces } from './redis-tracing.js';
 
-/** The caller's client, from which our own connections take their options; nothing is ever sent on it. */
-export interface RedisTemplate {
+/** What the caller may give. */
+export type RedisClient = Redis | Cluster;
+
+/** A client of one Redis, from which our own connections take their options; nothing is ever sent on it. */
+export interface SingleTemplate extends NodeTemplate {
+  readonly type: 'single';
   readonly client: Redis;
-  readonly db: number;
   readonly keyPrefix: string;
 }
+
+export type RedisTemplate = SingleTemplate | ClusterTemplate;
 
 /** @throws InvalidOptionError */
 export function readTemplate(redis: unknown): RedisTemplate {
   if (!isClient(redis)) {
     throw new InvalidOptionError('redis', `must be a client of ioredis, not ${kindOf(redis)}`);
   }
-  if (redis.isCluster)
-    throw new InvalidOptionError(
-      'redis',
-      'must be a client of one Redis; a Cluster is not supported yet',
-    );
   if (redis.status === 'end') throw new InvalidOptionError('redis', 'is closed');
+  if (isCluster(redis)) return readClusterTemplate(redis);
   const { db, keyPrefix, monitor } = redis.options;
   if (monitor) throw new InvalidOptionError('redis', 'is a monitor; give an ordinary client');
-  return { client: redis, db: db ?? 0, keyPrefix: keyPrefix ?? '' };
+  return {
+    type: 'single',
+    client: redis,
+    db: db ?? 0,
+    keyPrefix: keyPrefix ?? '',
+    create: (overrides) =>
+      redis.duplicate({
+        ...overrides,
+        ...('replyMapping' in redis.options ? { replyMapping: 'legacy' } : {}),
+        ...(redis.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
+      }),
+  };
 }
 
 /**
  * A connection of our own that ioredis neither retries, resubscribes, queues for nor renames keys on: all of that is decided here. It
  * takes the user name and password that the caller's client has at this moment.
  */
-export function openClient(
-  { client }: RedisTemplate,
-  name: string,
-  connectTimeoutMs: number,
-): Redis {
+export function openClient(template: NodeTemplate, name: string, connectTimeoutMs: number): Redis {
   const overrides: Partial<Record<keyof RedisOptions, unknown>> = {
     lazyConnect: true,
     retryStrategy: () => null,
@@ -57,13 +67,15 @@ export function openClient(
     blockingTimeout: undefined,
     scripts: undefined,
     himportFieldsets: undefined,
-    ...('replyMapping' in client.options ? { replyMapping: 'legacy' } : {}),
-    ...(client.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
   };
-  return hideFromTraces(client.duplicate(overrides as RedisOptions));
+  return hideFromTraces(template.create(overrides));
 }
 
-function isClient(value: unknown): value is Redis {
+function isCluster(client: RedisClient): client is Cluster {
+  return client.isCluster;
+}
+
+function isClient(value: unknown): value is RedisClient {
   return (
     typeof value === 'object' &&
     value !== null &&

@@ -10,7 +10,7 @@ import {
 import type { TimeToLive } from '../kept-bytes.js';
 import { LinkLostError, replyWord, writeFailure } from './redis-errors.js';
 import { clearedKey, helperKey } from './redis-keys.js';
-import type { RedisLink } from './redis-link.js';
+import type { CommandConnection } from './redis-link.js';
 import { runScript } from './redis-observing.js';
 import { WRITE_IF } from './redis-scripts.js';
 import {
@@ -25,11 +25,11 @@ export const STAGE_MS: number = 10_000;
 
 /** Writes over one link. Each write is sent once; what becomes of it is an answer, a typed refusal, or unknown. */
 export class RedisWriting {
-  readonly #link: RedisLink;
+  readonly #link: CommandConnection;
   readonly #stageName: () => string;
 
   /** @param stageName - gives a name that no other write uses */
-  constructor(link: RedisLink, stageName: () => string) {
+  constructor(link: CommandConnection, stageName: () => string) {
     this.#link = link;
     this.#stageName = stageName;
   }

@@ -1,8 +1,9 @@
+import type { Redis } from 'ioredis';
 import { forgetChannelNames } from './redis-channel-names.js';
 import { isPassing, replyWord } from './redis-errors.js';
 import { announcementChannel, keyspaceChannel } from './redis-keys.js';
 import type { RedisLink } from './redis-link.js';
-import type { Hearing, WatchedKey } from './watched-keys.js';
+import { WatchedKey, WatchedPrefix, type AnyWatched, type Hearing } from './watched-keys.js';
 
 /** Names in one SUBSCRIBE; a longer command would only delay what is behind it. */
 const BATCH = 500;
@@ -19,7 +20,13 @@ export class Subscriptions {
   }
 
   /** Resolves when Redis has confirmed; sets what is heard of each key. @throws LinkLostError, or a passing error reply */
-  async listen(watched: readonly WatchedKey[]): Promise<void> {
+  async listen(watched: readonly AnyWatched[]): Promise<void> {
+    const prefixes = watched.filter((one) => one instanceof WatchedPrefix);
+    const keys = watched.filter((one) => one instanceof WatchedKey);
+    await Promise.all([this.#listenToKeys(keys), ...prefixes.map((one) => this.#listenBelow(one))]);
+  }
+
+  async #listenToKeys(watched: readonly WatchedKey[]): Promise<void> {
     for (let from = 0; from < watched.length; from += BATCH) {
       const batch = watched.slice(from, from + BATCH);
       const [keyspace, announcements] = await Promise.all([
@@ -33,28 +40,50 @@ export class Subscriptions {
   }
 
   /** Best effort: what still comes for the key finds no watcher. */
-  async leave({ key, heard }: WatchedKey): Promise<void> {
+  async leave(watched: AnyWatched): Promise<void> {
+    const { heard } = watched;
+    const isPrefix = watched instanceof WatchedPrefix;
+    const name = isPrefix ? `${watched.glob}*` : watched.key;
     const channels = [
-      ...(heard === 'both' || heard === 'keyspace' ? [keyspaceChannel(this.#db, key)] : []),
+      ...(heard === 'both' || heard === 'keyspace' ? [keyspaceChannel(this.#db, name)] : []),
       ...(heard === 'both' || heard === 'announcements'
-        ? [announcementChannel(this.#db, key)]
+        ? [announcementChannel(this.#db, name)]
         : []),
     ];
-    if (channels.length > 0) await this.#link.call((client) => client.unsubscribe(...channels));
+    if (channels.length === 0) return;
+    await this.#link.call((client) =>
+      isPrefix ? client.punsubscribe(...channels) : client.unsubscribe(...channels),
+    );
+  }
+
+  async #listenBelow(watched: WatchedPrefix): Promise<void> {
+    const name = `${watched.glob}*`;
+    const [keyspace, announcements] = await Promise.all(
+      [keyspaceChannel(this.#db, name), announcementChannel(this.#db, name)].map((pattern) =>
+        this.#tryTo((client) => client.psubscribe(pattern)),
+      ),
+    );
+    watched.heard = hearing(keyspace, announcements);
   }
 
   /** Says for each channel whether it is subscribed to. */
   async #subscribe(channels: readonly string[]): Promise<boolean[]> {
+    const done = await this.#tryTo((client) => client.subscribe(...channels));
+    if (done || channels.length === 1) return channels.map(() => done);
+    // One refused name refuses the whole command.
+    const each = await Promise.all(channels.map((channel) => this.#subscribe([channel])));
+    return each.flat();
+  }
+
+  /** Says whether Redis let it be done. */
+  async #tryTo(send: (client: Redis) => Promise<unknown>): Promise<boolean> {
     try {
-      await this.#link.call((client) => client.subscribe(...channels));
-      return channels.map(() => true);
+      await this.#link.call(send);
+      return true;
     } catch (error) {
       const word = replyWord(error);
       if (word === undefined || word === 'NOAUTH' || isPassing(word)) throw error;
-      // One refused name refuses the whole command.
-      if (channels.length === 1) return [false];
-      const each = await Promise.all(channels.map((channel) => this.#subscribe([channel])));
-      return each.flat();
+      return false;
     }
   }
 }

@@ -8,6 +8,7 @@ import { expiry } from './expiry.js';
 import { heap } from './heap.js';
 import { buildLibrary } from './library-build.js';
 import { asJson, asMarkdown, asText } from './report.js';
+import { manyCredentials } from './many-credentials.js';
 import { reauthentication } from './reauthentication.js';
 import { saveToObserved } from './save-to-observed.js';
 
@@ -17,6 +18,7 @@ const BENCHES: readonly Bench[] = [
   current,
   heap,
   connections,
+  manyCredentials,
   reauthentication,
 ];
 

@@ -60,6 +60,7 @@ class ShuffledBackend implements CredentialBackend {
   readonly write = unused;
   readonly remove = unused;
   readonly observe = unused;
+  readonly keys = unused;
   readonly kinds = new OptionKinds();
   readonly attempts = {
     replyTimeoutMs: unused,
@@ -78,6 +79,8 @@ class ShuffledBackend implements CredentialBackend {
     unwatch: () => {
       this.#watcher = undefined;
     },
+    watchPrefix: unused,
+    unwatchPrefix: unused,
     observe: () => this.#look(),
     vouchedAt: () => 0,
     reportClockStep: () => {},

@@ -78,6 +78,7 @@ export class ScriptedBackend implements CredentialBackend {
   readonly write = unused;
   readonly remove = unused;
   readonly observe = unused;
+  readonly keys = unused;
 
   readonly hints: HintFeed = {
     watch: (_key, watcher) => {
@@ -92,6 +93,8 @@ export class ScriptedBackend implements CredentialBackend {
       this.watching -= 1;
       this.#watcher = undefined;
     },
+    watchPrefix: unused,
+    unwatchPrefix: unused,
     observe: () => this.#look(),
     vouchedAt: () => this.vouched ?? this.clock.monotonic(),
     reportClockStep: () => {

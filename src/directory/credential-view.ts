@@ -1,0 +1,198 @@
+import { Observable, Subject } from 'rxjs';
+import type { CredentialBackend, Hint } from '../credential-backend.js';
+import type { CredentialSnapshot, Withdrawal } from '../credential-snapshot.js';
+import { unknown, type CredentialState, type Known } from '../credential-state.js';
+import type { CredentialWriter } from '../credential-writer.js';
+import type { Deadline } from '../deadlines.js';
+import type { Encoding } from '../encoding.js';
+import type { Fact } from '../fact-teller.js';
+import { Retained } from '../retained.js';
+import type { SharedStoreOptions } from '../store-options.js';
+import type { SharedUse } from '../store-parts.js';
+import { idleStatus, type StoreStatus } from '../store-status.js';
+import type { WatchedCredential } from '../watched-credential.js';
+import type { CredentialRegistry } from './credential-registry.js';
+import type { SharedCredential } from './shared-credential.js';
+
+const closedStatus: StoreStatus = { ...idleStatus, link: 'closed' };
+
+/** What one store sees of a credential that it shares with others: all of it, but it only ends its own use. */
+export class CredentialView<T> extends Retained implements WatchedCredential<T>, SharedUse<T> {
+  readonly id: string;
+  readonly #registry: CredentialRegistry<T>;
+  /** While this one watches. */
+  #shared: SharedCredential<T> | undefined;
+  #release: (() => void) | undefined;
+  #onClose: readonly (() => void)[] | undefined;
+  /** Ends what this store told, when somebody listens. */
+  #ending$: Subject<Fact<T>> | undefined;
+
+  constructor(id: string, registry: CredentialRegistry<T>) {
+    super();
+    this.id = id;
+    this.#registry = registry;
+  }
+
+  override get closed(): boolean {
+    return super.closed || this.#registry.closed;
+  }
+
+  get key(): string {
+    return this.#registry.keyOf(this.id);
+  }
+
+  get backend(): CredentialBackend {
+    return this.#registry.context.backend;
+  }
+
+  get encoding(): Encoding<T> {
+    return this.#registry.context.encoding;
+  }
+
+  get options(): SharedStoreOptions<T> {
+    return this.#registry.context.options;
+  }
+
+  get status(): StoreStatus {
+    if (this.closed) return closedStatus;
+    return this.#any?.status ?? idleStatus;
+  }
+
+  get state(): CredentialState<T> {
+    return this.closed ? unknown.state : (this.#any?.state ?? unknown.state);
+  }
+
+  get known(): Known<T> {
+    return this.closed ? unknown : (this.#any?.known ?? unknown);
+  }
+
+  get current(): CredentialSnapshot<T> | undefined {
+    return this.closed ? undefined : this.#any?.current;
+  }
+
+  get facts$(): Observable<Fact<T>> {
+    return new Observable((subscriber) => {
+      if (this.closed) {
+        subscriber.complete();
+        return;
+      }
+      const shared = this.#registry.take(this.id);
+      subscriber.add(() => {
+        this.#registry.give(shared);
+      });
+      (this.#ending$ ??= new Subject()).subscribe(subscriber);
+      subscriber.add(
+        shared.facts$.subscribe({
+          next: (fact) => {
+            // What the others' watch does is no longer this store's business.
+            if (fact.type !== 'status' || !super.closed) subscriber.next(fact);
+          },
+          complete: () => {
+            subscriber.complete();
+          },
+        }),
+      );
+    });
+  }
+
+  get ownWrites(): number {
+    return this.#any?.ownWrites ?? 0;
+  }
+
+  set ownWrites(count: number) {
+    const shared = this.#any;
+    if (shared !== undefined) shared.ownWrites = count;
+  }
+
+  refreshed(own?: Hint): Promise<void> {
+    return this.#any?.refreshed(own) ?? Promise.resolve();
+  }
+
+  at(instant: number, due: () => void): Deadline | undefined {
+    return this.#any?.at(instant, due);
+  }
+
+  serverNow(): number {
+    return this.#any?.serverNow() ?? this.backend.clock.now();
+  }
+
+  holds(snapshot: CredentialSnapshot<T>): boolean {
+    return !this.closed && this.#any?.holds(snapshot) === true;
+  }
+
+  withdrawalOf(name: string): Withdrawal | undefined {
+    return this.#any?.withdrawalOf(name);
+  }
+
+  whenLive(done: (live: boolean) => void): () => void {
+    const shared = this.#shared;
+    if (this.closed || shared === undefined) {
+      done(false);
+      return () => undefined;
+    }
+    if (shared.status.link === 'live') {
+      done(true);
+      return () => undefined;
+    }
+    const leave = shared.whenLive(done);
+    const closed = (): void => {
+      leave();
+      done(false);
+    };
+    this.#onClose = [...(this.#onClose ?? []), closed];
+    return () => {
+      const left = this.#onClose?.filter((one) => one !== closed) ?? [];
+      this.#onClose = left.length > 0 ? left : undefined;
+      leave();
+    };
+  }
+
+  write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
+    return this.#registry.using(this.id, (shared) => use(shared.writer));
+  }
+
+  idle(): Promise<void> {
+    return this.#any?.usedWriter?.idle() ?? Promise.resolve();
+  }
+
+  closeFirst(close: () => Promise<void>): () => void {
+    return this.#registry.closeFirst(close);
+  }
+
+  protected override start(): void {
+    this.#shared = this.#registry.take(this.id);
+    this.#release = this.#shared.retain();
+  }
+
+  protected override stop(as: 'idle' | 'closed'): void {
+    if (as === 'closed') {
+      this.#end();
+      for (const closed of this.#onClose ?? []) closed();
+      this.#onClose = undefined;
+    }
+    const shared = this.#shared;
+    if (shared === undefined) return;
+    this.#shared = undefined;
+    this.#release?.();
+    this.#release = undefined;
+    this.#registry.give(shared);
+  }
+
+  #end(): void {
+    const ending$ = this.#ending$;
+    if (ending$ === undefined) return;
+    this.#ending$ = undefined;
+    const end = (): void => {
+      ending$.next({ type: 'status', status: closedStatus });
+      ending$.complete();
+    };
+    // Who closes from inside a subscriber lets the others hear what is being told.
+    const shared = this.#any;
+    if (shared === undefined) end();
+    else shared.afterTelling(end);
+  }
+
+  get #any(): SharedCredential<T> | undefined {
+    return this.#shared ?? this.#registry.get(this.id);
+  }
+}

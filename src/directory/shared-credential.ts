@@ -1,0 +1,59 @@
+import type { CredentialBackend } from '../credential-backend.js';
+import { CredentialWriter } from '../credential-writer.js';
+import type { Encoding } from '../encoding.js';
+import type { Fact } from '../fact-teller.js';
+import { LiveCredential } from '../live-credential.js';
+import type { SharedStoreOptions } from '../store-options.js';
+
+/** What all credentials of a directory have together. */
+export interface DirectoryContext<T> {
+  readonly backend: CredentialBackend;
+  readonly options: SharedStoreOptions<T>;
+  readonly encoding: Encoding<T>;
+  /** Told of everything that happens to any credential that is watched, before those who watch it. */
+  told(shared: SharedCredential<T>, fact: Fact<T>): void;
+}
+
+/** One credential of a directory, for all stores that use it at the moment. */
+export class SharedCredential<T> extends LiveCredential<T> {
+  /** How many use it, be it without watching. */
+  users = 0;
+  readonly #context: DirectoryContext<T>;
+  #writer: CredentialWriter<T> | undefined;
+  /** A list and not a set: mostly there is one, of very many credentials. */
+  #waiting: readonly ((live: boolean) => void)[] | undefined;
+
+  constructor(id: string, key: string, context: DirectoryContext<T>) {
+    const { backend, options, encoding } = context;
+    super(id, key, options, backend, encoding);
+    this.#context = context;
+  }
+
+  get writer(): CredentialWriter<T> {
+    return (this.#writer ??= new CredentialWriter(this));
+  }
+
+  /** The writer, if there has been a use for it. */
+  get usedWriter(): CredentialWriter<T> | undefined {
+    return this.#writer;
+  }
+
+  /** As the views promise it, for as long as it is not closed. */
+  whenLive(done: (live: boolean) => void): () => void {
+    this.#waiting = [...(this.#waiting ?? []), done];
+    return () => {
+      this.#waiting = this.#waiting?.filter((one) => one !== done);
+    };
+  }
+
+  protected override tell(fact: Fact<T>): void {
+    this.#context.told(this, fact);
+    super.tell(fact);
+    if (fact.type !== 'status' || this.#waiting === undefined) return;
+    const { link } = fact.status;
+    if (link !== 'live' && link !== 'closed') return;
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    for (const done of waiting) done(link === 'live');
+  }
+}

@@ -1,0 +1,46 @@
+import { BackedCredentialDirectory } from '../directory/backed-credential-directory.js';
+import {
+  resolveDirectoryOptions,
+  type CredentialDirectoryOptions,
+} from '../directory/directory-options.js';
+import { InvalidOptionError } from '../errors.js';
+import { CredentialMemory } from './credential-memory.js';
+import { MemoryBackend } from './memory-backend.js';
+
+/**
+ * Options of a {@link MemoryCredentialDirectory}.
+ *
+ * @public
+ */
+export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectoryOptions<T> {
+  /** The memory to keep the credentials in; stores and directories on the same memory share it. Default: a memory of its own. */
+  readonly in?: CredentialMemory | undefined;
+}
+
+/**
+ * Many credentials inside this process, for tests and for programs that run alone. It behaves as the directory on Redis does.
+ *
+ * @example
+ * ```ts
+ * import { MemoryCredentialDirectory } from 'credstream';
+ *
+ * await using directory = new MemoryCredentialDirectory<{ token: string }>({ prefix: 'tenant:' });
+ * directory.on('saved', (change) => {
+ *   console.log(change.id, change.expiresAt);
+ * });
+ * await directory.ready();
+ * await directory.save('acme', { token: 'one' });
+ * ```
+ * @public
+ */
+export class MemoryCredentialDirectory<T> extends BackedCredentialDirectory<T> {
+  /** @throws InvalidOptionError */
+  constructor(options: MemoryCredentialDirectoryOptions<T>) {
+    const resolved = resolveDirectoryOptions(options, ['in']);
+    const { in: memory = new CredentialMemory() } = options;
+    if (!(memory instanceof CredentialMemory)) {
+      throw new InvalidOptionError('in', 'must be a CredentialMemory');
+    }
+    super(resolved, resolved.key, new MemoryBackend(memory));
+  }
+}

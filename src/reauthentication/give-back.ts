@@ -1,0 +1,17 @@
+import type { AttemptRecord } from '../attempts.js';
+import type { StoreParts } from '../store-parts.js';
+
+/** The lease came when nobody wanted it any longer. Never rejects. */
+export async function giveBack<T>(
+  { backend, key }: StoreParts<T>,
+  { id, number, failures }: AttemptRecord,
+): Promise<void> {
+  const end = { key, id, number, failures, pauseMs: 0, endsAt: undefined, problem: undefined };
+  await backend.attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
+}
+
+/** What stood in the way of the credentials before does not of those that are there now. */
+export function absolve<T>({ backend, key }: StoreParts<T>, id: string): void {
+  // Who does not reach Redis now need not: the end of the new credentials tells them apart, but for those without one.
+  backend.attempts.absolve({ key, id }).catch(() => undefined);
+}

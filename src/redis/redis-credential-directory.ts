@@ -1,0 +1,68 @@
+import type { Cluster, Redis } from 'ioredis';
+import { BackedCredentialDirectory } from '../directory/backed-credential-directory.js';
+import {
+  resolveDirectoryOptions,
+  type CredentialDirectoryOptions,
+} from '../directory/directory-options.js';
+import { checkKey } from '../option-checks.js';
+import { RedisBackend } from './redis-backend.js';
+import {
+  CONNECTION_OPTION_NAMES,
+  resolveSettings,
+  type RedisConnectionOptions,
+} from './redis-settings.js';
+import { readTemplate } from './redis-template.js';
+
+/**
+ * Options of a {@link RedisCredentialDirectory}.
+ *
+ * @public
+ */
+export interface RedisCredentialDirectoryOptions<T>
+  extends CredentialDirectoryOptions<T>, RedisConnectionOptions {}
+
+/**
+ * The credentials of many users, tenants or services, which many processes share through Redis.
+ *
+ * @remarks
+ * However many credentials are watched, there is one subscription of two patterns, one heartbeat and one timer, over the connections that it
+ * shares with all stores on the same client. The bytes at `prefix` + id are exactly what `serialize` returned.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from 'ioredis';
+ * import { RedisCredentialDirectory } from 'credstream';
+ *
+ * interface Tokens {
+ *   accessToken: string;
+ *   refreshToken: string;
+ * }
+ *
+ * await using tokens = new RedisCredentialDirectory<Tokens>(new Redis(), {
+ *   prefix: 'tenant:',
+ *   ttlSeconds: 30 * 86_400,
+ * });
+ * tokens.changes$.subscribe((change) => {
+ *   console.log(change.id, change.type);
+ * });
+ * await using acme = tokens.store('acme');
+ * await acme.ready();
+ * console.log(acme.current?.expiresAt);
+ * ```
+ * @public
+ */
+export class RedisCredentialDirectory<T> extends BackedCredentialDirectory<T> {
+  /**
+   * Sends nothing yet.
+   *
+   * @param redis - a client of ioredis, used as a template as that of a store; a `keyPrefix` of the client applies to `prefix`
+   * @throws InvalidOptionError
+   */
+  constructor(redis: Redis | Cluster, options: RedisCredentialDirectoryOptions<T>) {
+    const resolved = resolveDirectoryOptions(options, CONNECTION_OPTION_NAMES);
+    const settings = resolveSettings(options);
+    // The prefix is applied here, because channels and patterns of ioredis leave it out.
+    const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');
+    super(resolved, keyPrefix, RedisBackend.join(redis, settings));
+  }
+}
