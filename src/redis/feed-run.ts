@@ -12,6 +12,7 @@ import { RedisLink, type LinkOptions } from './redis-link.js';
 import { RedisObserver, toObservation, type Look, type LookRequest } from './redis-observing.js';
 import type { RedisSettings } from './redis-settings.js';
 import type { NodeTemplate } from './node-template.js';
+import { RoleProbe } from './role-probe.js';
 import { RunTimers } from './run-timers.js';
 import { Slots } from '../slots.js';
 import { Subscriptions } from './subscriptions.js';
@@ -45,6 +46,7 @@ export class FeedRun {
   readonly #together: LooksTogether;
   readonly #subscriptions: Subscriptions;
   readonly #probe: NotificationProbe;
+  readonly #role: RoleProbe;
   readonly modes: NotificationModes;
   readonly #epoch: DataEpoch;
   readonly #prefixes: { readonly keyspace: string; readonly announcements: string };
@@ -65,6 +67,9 @@ export class FeedRun {
     this.#observer = new RedisObserver(link, clock);
     this.#together = new LooksTogether(link, clock, context.time);
     this.#subscriptions = new Subscriptions(link, db);
+    this.#role = new RoleProbe(link, context.commands, (error) => {
+      this.#fail(error);
+    });
     const probeKey = (): string | undefined => context.ownKey('probe');
     this.#probe = new NotificationProbe(link, context.commands, clock, db, probeKey);
     this.modes = new NotificationModes(this.#probe, context.settings, () => {
@@ -263,7 +268,7 @@ export class FeedRun {
     else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }
 
-  /** One command that proves the link alive; where it can, it is an observation, so that lost hints are made up for too. */
+  /** Proves the link alive, by an observation where it can, so that lost hints are made up for too, and the server a master. */
   #beat(): void {
     const { keys, time } = this.#context;
     if (time.hasStepped()) this.#report('clock');
@@ -272,12 +277,7 @@ export class FeedRun {
     const polled = this.#polled || keys.pollNext();
     this.#polled = false;
     // A key is busy while it is observed, and that tells as much.
-    if ((polled && this.observer !== undefined) || this.#link.awaited) return;
-    this.#link
-      .call((client) => client.ping())
-      .catch((error: unknown) => {
-        if (replyWord(error) === undefined) this.#fail(error);
-      });
+    this.#role.ask((polled && this.observer !== undefined) || this.#link.awaited);
   }
 
   async #listenTo(missing: readonly AnyWatched[]): Promise<void> {

@@ -30,6 +30,7 @@ export function readTemplate(redis: unknown): RedisTemplate {
     type: 'single',
     client: redis,
     db: db ?? 0,
+    mustBeMaster: true,
     keyPrefix: keyPrefix ?? '',
     create: (overrides) =>
       redis.duplicate({
