@@ -5,6 +5,7 @@ import { LinkLostError, NotMasterError, replyWord } from './redis-errors.js';
 import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
 import type { NodeTemplate } from './node-template.js';
 import { isReplica } from './hello-reply.js';
+import { closeSentinels } from './sentinel-clients.js';
 import { openClient } from './redis-template.js';
 
 export interface LinkOptions {
@@ -48,6 +49,7 @@ export class RedisLink {
     this.#closed = new Promise((resolve) => {
       client.once('end', () => {
         this.#open = false;
+        closeSentinels(client);
         this.#deadline.stop(new LinkLostError(true, this.#lastError));
         resolve();
       });

@@ -3,6 +3,7 @@ import { InvalidOptionError } from '../errors.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster/cluster-template.js';
 import { kindOf } from '../option-checks.js';
 import type { NodeTemplate } from './node-template.js';
+import { sentinelOverrides } from './sentinel-clients.js';
 import { hideFromTraces } from './redis-tracing.js';
 
 /** What the caller may give. */
@@ -26,6 +27,7 @@ export function readTemplate(redis: unknown): RedisTemplate {
   if (isCluster(redis)) return readClusterTemplate(redis);
   const { db, keyPrefix, monitor } = redis.options;
   if (monitor) throw new InvalidOptionError('redis', 'is a monitor; give an ordinary client');
+  let made = 0;
   return {
     type: 'single',
     client: redis,
@@ -36,7 +38,7 @@ export function readTemplate(redis: unknown): RedisTemplate {
       redis.duplicate({
         ...overrides,
         ...('replyMapping' in redis.options ? { replyMapping: 'legacy' } : {}),
-        ...(redis.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
+        ...sentinelOverrides(redis.options, Number(overrides['connectTimeout']), made++),
       }),
   };
 }
