@@ -24,7 +24,7 @@ it('commits one result of a re-authentication during which the master fails over
     });
     return track(node, (one) => one.close());
   });
-  await stores[0]!.store.save('v1');
+  await stores[0].store.save('v1');
   const rejected = await Promise.all(nodes.map((node) => node.snapshot()));
   for (const [index, node] of nodes.entries()) node.reject(rejected[index]!);
   await eventually(() => calls === 1);
