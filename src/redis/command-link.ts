@@ -26,6 +26,7 @@ export class CommandLink {
   readonly #replicas: ReplicaWait;
   #opening: Promise<Commanding> | undefined;
   #current: (Commanding & { readonly link: RedisLink }) | undefined;
+  #link: RedisLink | undefined;
   readonly #closing = new AbortController();
 
   /** @param newName - gives a name that nobody else uses */
@@ -50,6 +51,18 @@ export class CommandLink {
     return this.#opening;
   }
 
+  /** Makes sure that the other side is a master still. @throws as {@link get}, and NotMasterError */
+  async verify(): Promise<Commanding> {
+    const commanding = await this.get();
+    await this.#link?.verify();
+    return commanding;
+  }
+
+  /** As {@link verify}, if there is a link and that was not done within `everyMs`. */
+  verifyAfter(everyMs: number): Promise<void> {
+    return this.#link?.open ? this.#link.verifyAfter(everyMs) : Promise.resolve();
+  }
+
   async close(timeoutMs: number): Promise<void> {
     this.#closing.abort();
     this.#replicas.close();
@@ -64,6 +77,7 @@ export class CommandLink {
       link.kill();
       throw new LinkLostError(false);
     }
+    this.#link = link;
     this.#current = {
       link,
       observer: new RedisObserver(link, this.#options.clock),

@@ -10,6 +10,7 @@ import { LinkLostError, readFailure, RedirectedError, replyWord } from './redis-
 import { announcementChannel, keyspaceChannel } from './redis-keys.js';
 import { RedisLink } from './redis-link.js';
 import { RedisObserver, toObservation, type Look, type LookRequest } from './redis-observing.js';
+import { RoleProbe } from './role-probe.js';
 import { RunTimers } from './run-timers.js';
 import { Slots } from '../slots.js';
 import { Subscriptions } from './subscriptions.js';
@@ -26,6 +27,7 @@ export class FeedRun {
   readonly #together: LooksTogether;
   readonly #subscriptions: Subscriptions;
   readonly #probe: NotificationProbe;
+  readonly #role: RoleProbe;
   readonly modes: NotificationModes;
   readonly #epoch: DataEpoch;
   readonly #prefixes: { readonly keyspace: string; readonly announcements: string };
@@ -46,6 +48,9 @@ export class FeedRun {
     this.#observer = new RedisObserver(link, clock);
     this.#together = new LooksTogether(link, clock, context.time);
     this.#subscriptions = new Subscriptions(link, db);
+    this.#role = new RoleProbe(link, context.commands, (error) => {
+      this.#fail(error);
+    });
     const probeKey = (): string | undefined => context.ownKey('probe');
     this.#probe = new NotificationProbe(link, context.commands, clock, db, probeKey);
     this.modes = new NotificationModes(this.#probe, context.settings, () => {
@@ -245,7 +250,7 @@ export class FeedRun {
     else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }
 
-  /** One command that proves the link alive; where it can, it is an observation, so that lost hints are made up for too. */
+  /** Proves the link alive, by an observation where it can, so that lost hints are made up for too, and the server a master. */
   #beat(): void {
     const { keys, time } = this.#context;
     if (time.hasStepped()) this.#report('clock');
@@ -254,8 +259,7 @@ export class FeedRun {
     const polled = this.#polled || keys.pollNext();
     this.#polled = false;
     // A key is busy while it is observed, and that tells as much.
-    if ((polled && this.observer !== undefined) || this.#link.awaited) return;
-    this.#link.call((client) => client.ping()).catch(this.#failUnlessRefused);
+    this.#role.ask((polled && this.observer !== undefined) || this.#link.awaited);
   }
 
   async #regain(): Promise<void> {

@@ -10,6 +10,13 @@ export class LinkLostError extends Error {
   }
 }
 
+/** The server is a replica; what it says may be old, or of a past that never was. Stays inside this folder. */
+export class NotMasterError extends Error {
+  constructor() {
+    super('the server is a replica');
+  }
+}
+
 /** A node of a cluster does not have the slot, or not this key of it; nothing was done. Who knows the other nodes goes on there. */
 export class RedirectedError extends UnavailableError {
   /** `moved`: another node has the slot · `ask`: another one has the key already · `later`: for the moment nobody can serve it. */
@@ -59,6 +66,8 @@ export function isDenial(error: unknown): boolean {
 
 /** What a reading failed with, in the words of the store. */
 export function readFailure(error: unknown): UnavailableError | RefusedError {
+  if (error instanceof NotMasterError)
+    return new UnavailableError('Redis there is a replica, not a master');
   const word = replyWord(error);
   if (word === undefined) return new UnavailableError('Redis could not be reached', causeOf(error));
   return refusal(word, (error as Error).message);

@@ -1,9 +1,11 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../clock.js';
 import { withDeadline } from '../waiting.js';
-import { LinkLostError, replyWord } from './redis-errors.js';
+import { LinkLostError, NotMasterError, replyWord } from './redis-errors.js';
 import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
 import type { NodeTemplate } from './node-template.js';
+import { isReplica } from './hello-reply.js';
+import { closeSentinels } from './sentinel-clients.js';
 import { openClient } from './redis-template.js';
 
 export interface LinkOptions {
@@ -17,16 +19,20 @@ export interface LinkOptions {
 /** One connection from its opening to its end. It is never mended: who needs another opens another. */
 export class RedisLink {
   readonly client: Redis;
+  /** Whether the other side has to be a master, and is asked. */
+  readonly mustBeMaster: boolean;
   readonly #options: LinkOptions;
   readonly #closed: Promise<void>;
   #vouchedAt: number;
+  #verifiedAt = -Infinity;
   #lastError: Error | undefined;
   readonly #deadline: ReplyDeadline;
   #open = true;
   #killed = false;
 
-  private constructor(client: Redis, options: LinkOptions) {
+  private constructor(client: Redis, options: LinkOptions, mustBeMaster: boolean) {
     this.client = client;
+    this.mustBeMaster = mustBeMaster;
     this.#options = options;
     this.#vouchedAt = options.clock.monotonic();
     this.#deadline = new ReplyDeadline(
@@ -43,6 +49,7 @@ export class RedisLink {
     this.#closed = new Promise((resolve) => {
       client.once('end', () => {
         this.#open = false;
+        closeSentinels(client);
         this.#deadline.stop(new LinkLostError(true, this.#lastError));
         resolve();
       });
@@ -51,7 +58,7 @@ export class RedisLink {
 
   /**
    * @param signal - gives the attempt up
-   * @throws LinkLostError, or ioredis's own error when Redis refused the login
+   * @throws LinkLostError, NotMasterError, or ioredis's own error when Redis refused the login
    */
   static async open(
     template: NodeTemplate,
@@ -62,7 +69,8 @@ export class RedisLink {
     const isGivenUp = (): boolean => signal.aborted;
     if (isGivenUp()) throw new LinkLostError(false);
     const timeoutMs = options.replyTimeoutMs();
-    const link = new RedisLink(openClient(template, options.name, timeoutMs), options);
+    const client = openClient(template, options.name, timeoutMs);
+    const link = new RedisLink(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
       link.kill();
     };
@@ -77,8 +85,10 @@ export class RedisLink {
       );
       // A refused SELECT is only reported, and would leave the connection on database 0.
       if (replyWord(link.#lastError) !== undefined) throw new LinkLostError(false);
+      if (link.mustBeMaster) await link.verify();
     } catch (error) {
       link.kill();
+      if (error instanceof NotMasterError) throw error;
       const said = link.#lastError ?? error;
       throw replyWord(said) === undefined
         ? new LinkLostError(false, said instanceof Error ? said : undefined)
@@ -143,6 +153,37 @@ export class RedisLink {
         failed(error);
       }
     });
+  }
+
+  /**
+   * One command that proves the link alive and, where that is asked for, the other side a master; a replica ends the link. Who refuses
+   * to tell is trusted: HELLO needs no right, but not all that speak like Redis know it.
+   *
+   * @throws LinkLostError, NotMasterError
+   */
+  async verify(): Promise<void> {
+    let hello: unknown;
+    try {
+      hello = await this.call((client) =>
+        this.mustBeMaster ? client.call('HELLO') : client.ping(),
+      );
+    } catch (error) {
+      const word = replyWord(error);
+      if (word === undefined || word === 'NOAUTH') throw error;
+    }
+    this.#verifiedAt = this.#options.clock.monotonic();
+    if (!isReplica(hello)) return;
+    this.kill();
+    throw new NotMasterError();
+  }
+
+  /** As {@link verify}, unless that was done within `everyMs`. */
+  async verifyAfter(everyMs: number): Promise<void> {
+    const now = this.#options.clock.monotonic();
+    if (!this.mustBeMaster || now - this.#verifiedAt < everyMs) return;
+    // Whoever comes meanwhile goes without: one question is enough.
+    this.#verifiedAt = now;
+    await this.verify();
   }
 
   /** Ends the connection without a word. */

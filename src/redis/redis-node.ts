@@ -34,6 +34,7 @@ export class RedisNode {
   readonly commands: CommandLink;
   readonly feed: RedisFeed;
   readonly #time: ServerTime;
+  readonly #heartbeatMs: () => number;
 
   constructor(template: NodeTemplate, context: RedisNodeContext, specifics: RedisNodeSpecifics) {
     const { clock } = context.settings();
@@ -43,6 +44,7 @@ export class RedisNode {
       name,
       replyTimeoutMs: () => settings().replyTimeoutMs,
     });
+    this.#heartbeatMs = () => settings().heartbeatMs;
     this.#time = new ServerTime(clock);
     this.commands = new CommandLink(template, linkOptions('credstream:commands'), newName);
     this.feed = new RedisFeed({
@@ -67,7 +69,12 @@ export class RedisNode {
   /** Looks at a key by these means. @throws UnavailableError, RefusedError */
   async look({ observer }: Commanding, key: string, maxBytes: number): Promise<Observation> {
     try {
-      return toObservation(await observer.look({ key, maxBytes, epochKey: undefined }), this.#time);
+      const [look] = await Promise.all([
+        observer.look({ key, maxBytes, epochKey: undefined }),
+        // Without a feed nothing else asks.
+        this.commands.verifyAfter(this.#heartbeatMs()),
+      ]);
+      return toObservation(look, this.#time);
     } catch (error) {
       throw readFailure(error);
     }

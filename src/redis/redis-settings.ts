@@ -8,7 +8,7 @@ import { checkBoolean, checkClock, checkFunction, checkMs } from '../option-chec
  */
 export interface RedisConnectionOptions {
   /**
-   * Pause between two checks that the link is alive, each one command, in milliseconds from 10. Default 5,000. A dead link is noticed within
+   * Pause between two checks that the link is alive and leads to a master, each two commands at most, in milliseconds from 10. Default 5,000. A dead link is noticed within
    * `heartbeatMs + replyTimeoutMs`.
    */
   readonly heartbeatMs?: number | undefined;

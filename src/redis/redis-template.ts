@@ -2,6 +2,7 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { checkClient } from './client-check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster/cluster-template.js';
 import type { NodeTemplate } from './node-template.js';
+import { sentinelOverrides } from './sentinel-clients.js';
 import { hideFromTraces } from './redis-tracing.js';
 
 /** What the caller may give. */
@@ -21,16 +22,18 @@ export function readTemplate(redis: unknown): RedisTemplate {
   const client = checkClient(redis);
   if (isCluster(client)) return readClusterTemplate(client);
   const { db, keyPrefix } = client.options;
+  let made = 0;
   return {
     type: 'single',
     client,
     db: db ?? 0,
+    mustBeMaster: true,
     keyPrefix: keyPrefix ?? '',
     create: (overrides) =>
       client.duplicate({
         ...overrides,
         ...('replyMapping' in client.options ? { replyMapping: 'legacy' } : {}),
-        ...(client.options.sentinels ? { role: 'master', failoverDetector: true } : {}),
+        ...sentinelOverrides(client.options, Number(overrides['connectTimeout']), made++),
       }),
   };
 }

@@ -85,6 +85,20 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
+/** As {@link EXPECTED}, of those that start servers of their own. */
+const WITH_SERVERS: Readonly<Record<string, readonly string[]>> = {
+  'sentinel/main.ts': [
+    'a master, two replicas and three sentinels are running',
+    'link: live',
+    'change: saved',
+    'the master was killed',
+    'still known: 12 characters',
+    'the sentinels have made a replica the master',
+    'the new master has 25 bytes',
+    'link: closed',
+  ],
+};
+
 /** Needs a PostgreSQL, too. */
 const WITH_DATABASE = '08-database-password-rotation.ts';
 const NO_DATABASE = 'No PostgreSQL to start: ';
@@ -128,6 +142,17 @@ describe('the examples', () => {
       expect(stdout).not.toContain(SECRET);
       expect(stdout).not.toMatch(RANDOM);
       expect(await redis.connect(server).keys('example:*')).toEqual([]);
+    },
+  );
+
+  it.each(Object.keys(WITH_SERVERS))(
+    '%s starts what it needs and does what it says',
+    async (name) => {
+      const { code, stdout, stderr } = await run(name, { timeoutMs: 25_000 });
+      expect(stderr).toBe('');
+      expect(stdout).toMatch(inOrder(WITH_SERVERS[name]!));
+      expect(stdout).not.toContain(SECRET);
+      expect(code).toBe(0);
     },
   );
 

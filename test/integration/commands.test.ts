@@ -233,12 +233,20 @@ describe('an idle store', () => {
     expect((last.at - first.at) * 1_000).toBeGreaterThan((lines.length - 2) * heartbeatMs);
   }
 
-  it('sends one command per heartbeat and no other', async () => {
+  /** A recording may begin or end between the two. */
+  function expectRoleAskedBesideLooks(lines: readonly MonitoredCommand[]): void {
+    const names = sent(lines);
+    const roles = names.filter((name) => name === 'hello').length;
+    expect(names.filter((name) => name !== LOOK && name !== 'hello')).toEqual([]);
+    expect(Math.abs(roles - looks(lines).length)).toBeLessThanOrEqual(1);
+  }
+
+  it('sends one look and one question for the role per heartbeat and no other', async () => {
     const { store } = await world.watch(world.connect(), { heartbeatMs });
     await steady(store);
     const recording = await record();
     await eventually(() => looks(recording.lines).length >= beats);
-    expect(sent(recording.lines)).toEqual(looks(recording.lines).map(() => LOOK));
+    expectRoleAskedBesideLooks(recording.lines);
     expectOnePerHeartbeat(looks(recording.lines));
   });
 
@@ -253,7 +261,7 @@ describe('an idle store', () => {
     const recording = await record();
     await eventually(() => looks(recording.lines).length >= beats);
     const taken = looks(recording.lines).slice(0, beats);
-    expect(sent(recording.lines)).toEqual(looks(recording.lines).map(() => LOOK));
+    expectRoleAskedBesideLooks(recording.lines);
     expectOnePerHeartbeat(taken);
     // Each is the turn of another credential.
     expect(new Set(taken.map(({ args }) => args[3])).size).toBe(beats);
@@ -278,6 +286,6 @@ describe('an idle store', () => {
     const recording = await record();
     await eventually(() => looks(recording.lines).length >= 10);
     expect(new Set(looks(recording.lines).map(({ source }) => source)).size).toBe(1);
-    expect(sent(recording.lines)).toEqual(looks(recording.lines).map(() => LOOK));
+    expectRoleAskedBesideLooks(recording.lines);
   });
 });

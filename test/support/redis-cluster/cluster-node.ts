@@ -59,7 +59,7 @@ export class ClusterNode {
 
   /** Whether it serves, as far as it knows. */
   async isOk(): Promise<boolean> {
-    return /^cluster_state:ok/m.test(String(await this.admin.cluster('INFO')));
+    return /^cluster_state:ok/m.test(await this.admin.cluster('INFO'));
   }
 
   /** Whether it replicates that master right now. */

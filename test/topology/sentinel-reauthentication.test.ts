@@ -1,0 +1,44 @@
+import { expect, it } from 'vitest';
+
+import { Reauthenticator } from '../../src/index.js';
+import { deferred, eventually } from '../support/wait.js';
+import { FAILOVER } from './support/cluster-world.js';
+import { KEY, useSentinels } from './support/sentinel-world.js';
+
+const { start, watch, track } = useSentinels();
+
+it('commits one result of a re-authentication during which the master fails over', async () => {
+  const set = await start();
+  const stores = await Promise.all([watch(set), watch(set), watch(set)]);
+  const gate = deferred();
+  let calls = 0;
+  const discarded: string[] = [];
+  const nodes = stores.map(({ store }) => {
+    const node = new Reauthenticator<string>(store, {
+      authenticate: async () => {
+        calls += 1;
+        await gate.promise;
+        return 'v2';
+      },
+      onDiscarded: (result) => discarded.push(result),
+    });
+    return track(node, (one) => one.close());
+  });
+  await stores[0].store.save('v1');
+  const rejected = await Promise.all(nodes.map((node) => node.snapshot()));
+  for (const [index, node] of nodes.entries()) node.reject(rejected[index]!);
+  await eventually(() => calls === 1);
+  const old = await set.settled();
+  // The lease is replicated like everything else, a moment after it was taken.
+  await set.replicated(old);
+  await old.server.kill();
+  const master = await set.waitForMaster(old);
+  gate.resolve();
+  await eventually(async () => expect(await master.admin.get(KEY)).toBe('v2'), FAILOVER);
+  for (const node of nodes) {
+    await eventually(async () => expect(await node.credentials()).toBe('v2'), FAILOVER);
+  }
+  expect(calls).toBe(1);
+  expect(discarded).toEqual([]);
+  expect(nodes.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
+});

@@ -1,0 +1,119 @@
+import { expect, it } from 'vitest';
+
+import { storeConnections } from '../integration/connections.js';
+import { eventually } from '../support/wait.js';
+import { brings, FAILOVER, isLive, shown } from './support/cluster-world.js';
+import { KEY, useSentinels } from './support/sentinel-world.js';
+
+const { start, open, watch, client } = useSentinels();
+
+const isNotLive = (status: Parameters<typeof isLive>[0]): boolean => !isLive(status);
+
+it('follows the master when it is killed, also where nobody does anything', async () => {
+  const set = await start();
+  const watched = await watch(set);
+  await watched.store.save('v1', { ttlSeconds: 600 });
+  const old = await set.master();
+  await set.replicated(old);
+  await old.server.kill();
+  await watched.statuses.next(isNotLive);
+  const master = await set.waitForMaster(old);
+  await watched.statuses.next(isLive, FAILOVER.timeoutMs);
+  // By a client of the new master alone: only the feed can tell.
+  const hinted = watched.changes.next(brings('v2'), FAILOVER.timeoutMs);
+  await master.admin.set(KEY, 'v2');
+  expect(await hinted).toMatchObject({ source: 'live', origin: 'out-of-band' });
+  await eventually(() => watched.store.save('v3'), FAILOVER);
+  expect(await master.admin.get(KEY)).toBe('v3');
+  expect(shown(watched)).toEqual(['v1', 'v2', 'v3']);
+});
+
+it('is not led astray by a master that hangs, is replaced, and comes back', async () => {
+  const set = await start();
+  const watched = await watch(set);
+  await watched.store.save('v1');
+  const old = await set.master();
+  await set.replicated(old);
+  await old.server.suspend();
+  await watched.statuses.next(isNotLive);
+  const master = await set.waitForMaster(old);
+  await watched.statuses.next(isLive, FAILOVER.timeoutMs);
+  await master.admin.set(KEY, 'v2');
+  await watched.changes.next(brings('v2'), FAILOVER.timeoutMs);
+  await old.server.resume();
+  // For a while there are two masters.
+  await eventually(() => old.admin.set(KEY, 'split brain'));
+  expect(await watched.store.load()).toBe('v2');
+  await set.settled();
+  await master.admin.set(KEY, 'v3');
+  await watched.changes.next(brings('v3'), FAILOVER.timeoutMs);
+  expect(shown(watched)).toEqual(['v1', 'v2', 'v3']);
+});
+
+it('follows a failover that was asked for, and leaves no connection behind', async () => {
+  const set = await start();
+  const watched = await watch(set);
+  await watched.store.save('v1');
+  const old = await set.settled();
+  const master = await set.failover();
+  await set.settled();
+  await watched.statuses.next(isLive, FAILOVER.timeoutMs);
+  await eventually(() => watched.store.save('v2'), FAILOVER);
+  expect(await master.admin.get(KEY)).toBe('v2');
+  await eventually(async () => expect(await storeConnections(old.admin)).toEqual([]));
+  await watched.store.close();
+  for (const { admin } of set.nodes) {
+    await eventually(async () => expect(await storeConnections(admin)).toEqual([]));
+  }
+  expect(shown(watched)).toEqual(['v1', 'v2']);
+});
+
+it('takes what a failover has lost for a change like any other', async () => {
+  const set = await start({ replicas: 1 });
+  const watched = await watch(set);
+  await watched.store.save('v1');
+  await watched.changes.next(brings('v1'));
+  const old = await set.settled();
+  await set.replicated(old);
+  const [replica] = await set.replicas();
+  // Not even in a socket of the replica may the write wait.
+  await replica!.server.suspend();
+  await old.admin.call('CLIENT', 'KILL', 'TYPE', 'replica');
+  await watched.store.save('lost');
+  await old.server.kill();
+  await replica!.server.resume();
+  expect(await set.waitForMaster(old)).toBe(replica);
+  expect(await watched.changes.next(brings('v1'), FAILOVER.timeoutMs)).toMatchObject({
+    type: 'saved',
+    source: 'resync',
+  });
+});
+
+it('tells an expiry on time over a failover', async () => {
+  const set = await start();
+  const watched = await watch(set);
+  await watched.store.save('v1', { ttlSeconds: 4 });
+  const old = await set.settled();
+  await set.replicated(old);
+  await old.server.kill();
+  const expired = await watched.changes.next(({ type }) => type === 'expired', 10_000);
+  expect(Date.now() - expired.at).toBeLessThan(1_000);
+  await set.waitForMaster(old);
+  await watched.statuses.next(isLive, FAILOVER.timeoutMs);
+  expect(shown(watched)).toEqual(['v1', 'expired']);
+});
+
+it('says so while the sentinels name a master that nobody can reach, and heals', async () => {
+  const set = await start({ replicas: 0 });
+  const [master] = set.nodes;
+  await master!.server.kill();
+  const store = open(set);
+  const ready = store.ready({ timeoutMs: 20_000 });
+  await eventually(() => expect(store.status.error).toMatchObject({ code: 'UNAVAILABLE' }));
+  await expect(store.load()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect(store.status).toMatchObject({ link: 'connecting', freshness: 'unknown' });
+  await master!.server.restart();
+  await ready;
+  await store.save('v1');
+  expect(await client(set).get(KEY)).toBe('v1');
+});
