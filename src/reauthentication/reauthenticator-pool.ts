@@ -141,6 +141,15 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
     return this.#pool.using(id, (one) => one.use(fn, options));
   }
 
+  /** As `reject()` of a `Reauthenticator`. */
+  async reject(
+    id: string,
+    snapshot: CredentialSnapshot<T>,
+    reason?: string,
+  ): ReturnType<Reauthenticator<T>['reject']> {
+    return this.#pool.using(id, (one) => one.reject(snapshot, reason));
+  }
+
   /** Stops keeping a credential valid, until it is asked for again. */
   release(id: string): Promise<void> {
     return this.#pool.release(id);
