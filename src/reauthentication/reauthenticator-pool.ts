@@ -142,12 +142,8 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
   }
 
   /** As `reject()` of a `Reauthenticator`. */
-  async reject(
-    id: string,
-    snapshot: CredentialSnapshot<T>,
-    reason?: string,
-  ): ReturnType<Reauthenticator<T>['reject']> {
-    return this.#pool.using(id, (one) => one.reject(snapshot, reason));
+  reject(id: string, snapshot: CredentialSnapshot<T>, reason?: string): boolean {
+    return this.#pool.get(id).reject(snapshot, reason);
   }
 
   /** Stops keeping a credential valid, until it is asked for again. */
