@@ -92,8 +92,12 @@ export interface PrefixWatcher {
   readonly size: number;
   /** Also for keys that it never heard of. */
   hint(key: string, hint: Hint | AttemptHint): void;
-  /** The condition that all of its keys are in. */
-  feed(feed: KeyFeed): void;
+  /**
+   * The condition that its keys are in, taken together.
+   *
+   * @param at - that of each key, where they may be in several
+   */
+  feed(feed: KeyFeed, at?: (key: string) => KeyFeed): void;
   /** Asks for an observation of one key soon, another one each time. `false`: none can be issued now. */
   poll(): boolean;
   /** Asks for an observation of all keys, and of those that nobody told it of. `false`: there are none. */

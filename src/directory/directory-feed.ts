@@ -46,6 +46,8 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
   #tracker: Tracker | undefined;
   #on = false;
   #condition: KeyFeed | undefined;
+  /** That of one key, where it may be another. */
+  #conditionAt: ((key: string) => KeyFeed) | undefined;
   #rotation: Iterator<string> | undefined;
   #polling = false;
 
@@ -68,6 +70,11 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
 
   get watched(): Iterable<string> {
     return this.#opened.keys();
+  }
+
+  /** Whether hints about this key arrive, and observations of it can be made. */
+  isLinkedAt(key: string): boolean {
+    return (this.#conditionAt?.(key) ?? this.#condition)?.link === 'live';
   }
 
   isWatched(key: string): boolean {
@@ -122,7 +129,7 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     return this.#looks.look(key).catch((error: unknown) => {
       // It has to hear of a lost link before it hears of what was lost with it.
       const opened = this.#opened.get(key);
-      if (opened !== undefined) this.#tell(opened);
+      if (opened !== undefined) this.#tell(key, opened);
       throw error;
     });
   }
@@ -143,12 +150,13 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
       this.#tracker?.hint(key, hint);
       return;
     }
-    this.#tell(opened);
+    this.#tell(key, opened);
     opened.watcher.hint(hint);
   }
 
-  feed(feed: KeyFeed): void {
+  feed(feed: KeyFeed, at?: (key: string) => KeyFeed): void {
     this.#condition = feed;
+    this.#conditionAt = at;
     this.#tracker?.feed(feed);
     void this.#tellAll(feed);
   }
@@ -186,12 +194,13 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     if (!this.#on || this.#opened.size > 0 || this.#tracker !== undefined) return;
     this.#on = false;
     this.#condition = undefined;
+    this.#conditionAt = undefined;
     this.#rotation = undefined;
     this.#hints.unwatchPrefix(this.#prefix, this);
   }
 
-  #tell(opened: Opened): void {
-    const condition = this.#condition;
+  #tell(key: string, opened: Opened): void {
+    const condition = this.#conditionAt?.(key) ?? this.#condition;
     if (condition === undefined || opened.told === condition) return;
     opened.told = condition;
     opened.watcher.feed(condition);
@@ -203,16 +212,16 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     for (const key of newcomers) {
       const opened = this.#opened.get(key);
       if (opened === undefined) continue;
-      this.#tell(opened);
+      this.#tell(key, opened);
       const rest = this.#pace.rest();
       if (rest !== undefined) await rest;
     }
   }
 
   async #tellAll(condition: KeyFeed): Promise<void> {
-    for (const opened of this.#opened.values()) {
+    for (const [key, opened] of this.#opened) {
       if (this.#condition !== condition) return;
-      this.#tell(opened);
+      this.#tell(key, opened);
       const rest = this.#pace.rest();
       if (rest !== undefined) await rest;
     }

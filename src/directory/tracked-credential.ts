@@ -25,7 +25,8 @@ import { whenThere } from '../waiting.js';
 export interface TrackedOwner<T> {
   readonly clock: Clock;
   readonly encoding: Encoding<T>;
-  readonly isLinked: boolean;
+  /** Whether observations of this key can be made. */
+  isLinkedAt(key: string): boolean;
   /** How what is seen of a credential now was noticed. */
   sourceFor(tracked: TrackedCredential<T>): ChangeSource;
   idOf(key: string): string;
@@ -86,12 +87,12 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   hint(hint: Hint | AttemptHint): void {
     if (hint.type === 'attempt') return;
     (this.#labels ??= new HintLabels()).note(hint);
-    if (this.#owner.isLinked) this.#observing().markReceived();
+    if (this.#owner.isLinkedAt(this.key)) this.#observing().markReceived();
   }
 
   /** Has it looked at soon. */
   look(): void {
-    if (!this.#watched && this.#owner.isLinked) this.#observing().mark();
+    if (!this.#watched && this.#owner.isLinkedAt(this.key)) this.#observing().mark();
   }
 
   /** Leaves it to whoever watches it. */
@@ -157,7 +158,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
 
   endPassed(): void {
     if (this.#watched) return;
-    if (this.#owner.isLinked) this.#observing().mark();
+    if (this.#owner.isLinkedAt(this.key)) this.#observing().mark();
     else this.concludeExpiry();
   }
 

@@ -85,6 +85,10 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     return this.#context.encoding;
   }
 
+  isLinkedAt(key: string): boolean {
+    return this.#context.feed.isLinkedAt(key);
+  }
+
   get isLinked(): boolean {
     return this.#condition?.link === 'live';
   }
@@ -115,7 +119,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
-    if (hint.type === 'attempt' || !this.isLinked) return;
+    if (hint.type === 'attempt' || !this.isLinkedAt(key)) return;
     let tracked = this.#tracked.get(key);
     if (tracked === undefined) {
       if (this.#newcomers >= MOST_NEWCOMERS) {

@@ -1,10 +1,9 @@
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { BackedCredentialDirectory } from '../directory/backed-credential-directory.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
 } from '../directory/directory-options.js';
-import { InvalidOptionError } from '../errors.js';
 import { checkKey } from '../option-checks.js';
 import { RedisBackend } from './redis-backend.js';
 import {
@@ -59,15 +58,9 @@ export class RedisCredentialDirectory<T> extends BackedCredentialDirectory<T> {
    * @param redis - a client of ioredis, used as a template as that of a store; a `keyPrefix` of the client applies to `prefix`
    * @throws InvalidOptionError
    */
-  constructor(redis: Redis, options: RedisCredentialDirectoryOptions<T>) {
+  constructor(redis: Redis | Cluster, options: RedisCredentialDirectoryOptions<T>) {
     const resolved = resolveDirectoryOptions(options, CONNECTION_OPTION_NAMES);
     const settings = resolveSettings(options);
-    const { isCluster } = redis as { readonly isCluster?: boolean };
-    if (isCluster)
-      throw new InvalidOptionError(
-        'redis',
-        'must be a client of one Redis; a directory in a Cluster is not supported yet',
-      );
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');
     super(resolved, keyPrefix, RedisBackend.join(redis, settings));

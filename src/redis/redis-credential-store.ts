@@ -1,4 +1,4 @@
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import { BackedCredentialStore, ownCredential } from '../backed-credential-store.js';
 import { checkKey } from '../option-checks.js';
 import { resolveStoreOptions, type CredentialStoreOptions } from '../store-options.js';
@@ -51,11 +51,12 @@ export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
   /**
    * Sends nothing yet.
    *
-   * @param redis - a client of ioredis, used as a template: the store makes at most two connections of its own with its options, shared by
-   * all stores on the same client, and never uses or closes this one. A `keyPrefix` of the client applies to `key`.
+   * @param redis - a client of ioredis, used as a template: the store makes at most two connections of its own with its options (in a
+   * cluster to each master that is needed), shared by all stores on the same client, and never uses or closes this one. A `keyPrefix` of
+   * the client applies to `key`.
    * @throws InvalidOptionError
    */
-  constructor(redis: Redis, options: RedisCredentialStoreOptions<T>) {
+  constructor(redis: Redis | Cluster, options: RedisCredentialStoreOptions<T>) {
     const resolved = resolveStoreOptions(options, CONNECTION_OPTION_NAMES);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.

@@ -197,8 +197,11 @@ describe('what is no usable client', () => {
     refused(monitor);
   });
 
-  it('is refused at construction: a cluster', () => {
-    const cluster = new Cluster([{ host: '127.0.0.1', port: 1 }], { lazyConnect: true });
+  it.each([
+    ['names no node', [], {}],
+    ['finds its nodes by SRV records', [{ host: 'redis.example' }], { useSRVRecords: true }],
+  ])('is refused at construction: a cluster that %s', (_name, nodes, options) => {
+    const cluster = new Cluster(nodes, { lazyConnect: true, ...options });
     refused(cluster);
     cluster.disconnect();
   });

@@ -5,6 +5,7 @@ import {
   type KeyFeed,
   type KeyWatcher,
   type Observation,
+  type PrefixWatcher,
 } from '../../credential-backend.js';
 import { UnavailableError } from '../../errors.js';
 import { after } from '../../waiting.js';
@@ -14,6 +15,7 @@ import type { RedisNode } from '../redis-node.js';
 import type { RedisSettings } from '../redis-settings.js';
 import { retryPauseMs } from '../retry-pause.js';
 import { RunTimers } from '../run-timers.js';
+import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
 
 export interface ClusterFeedContext {
@@ -22,6 +24,7 @@ export interface ClusterFeedContext {
   readonly newGeneration: () => number;
   readonly topology: Pick<ClusterTopology, 'refresh' | 'failure'>;
   readonly nodeOf: (slot: number) => RedisNode | undefined;
+  readonly masters: () => readonly RedisNode[];
   /** Looks at a key which the node that should have it does not have. */
   readonly elsewhere: (key: string, maxBytes: number, error: unknown) => Promise<Observation>;
 }
@@ -39,21 +42,27 @@ interface Route {
 export class ClusterFeed implements HintFeed {
   readonly #context: ClusterFeedContext;
   readonly #routes = new Map<number, Route>();
+  readonly #prefixes: ClusterPrefixes;
   readonly #timers: RunTimers<'refresh'>;
   /** Keys that were found elsewhere than where their hints come from. */
   readonly #astray = new Set<string>();
   #cancelSeeking: (() => void) | undefined;
   #failures = 0;
   #wasServed = false;
+  #unservedFeed: KeyFeed | undefined;
   #closed = false;
 
   constructor(context: ClusterFeedContext) {
     this.#context = context;
     this.#timers = new RunTimers(context.clock);
+    this.#prefixes = new ClusterPrefixes({
+      ...context,
+      unserved: () => this.#unservedFeed ?? this.#unserved(),
+    });
   }
 
   watch(key: string, watcher: KeyWatcher): void {
-    if (this.#routes.size === 0) this.retime(true);
+    if (this.#isIdle) this.#begin();
     const slot = slotOf(key);
     let route = this.#routes.get(slot);
     if (route === undefined) {
@@ -79,25 +88,29 @@ export class ClusterFeed implements HintFeed {
     route.watches.delete(key);
     this.#astray.delete(key);
     if (route.watches.size === 0) this.#routes.delete(slot);
-    if (this.#routes.size === 0) this.#rest();
+    if (this.#isIdle) this.#rest();
   }
 
-  watchPrefix(): void {
-    throw new Error('prefixes are not watched in a cluster yet');
+  watchPrefix(prefix: string, watcher: PrefixWatcher): void {
+    if (this.#isIdle) this.#begin();
+    this.#prefixes.watch(prefix, watcher);
+    if (this.#context.masters().length === 0) this.#seek();
   }
 
-  unwatchPrefix(): void {
-    throw new Error('prefixes are not watched in a cluster yet');
+  unwatchPrefix(_prefix: string, watcher: PrefixWatcher): void {
+    this.#prefixes.unwatch(watcher);
+    if (this.#isIdle) this.#rest();
   }
 
   observe(key: string, maxBytes: number): Promise<Observation> {
-    const route = this.#routes.get(slotOf(key));
-    if (route?.node === undefined)
+    const slot = slotOf(key);
+    const route = this.#routes.get(slot);
+    const node = this.#prefixes.isEmpty ? route?.node : this.#context.nodeOf(slot);
+    if (node === undefined)
       return Promise.reject(new UnavailableError('there is no link to Redis'));
-    const { node } = route;
     return node.feed.observe(key, maxBytes).then(
       (observation) => {
-        if (route.node === node) route.vouchedAt = undefined;
+        if (route?.node === node) route.vouchedAt = undefined;
         return observation;
       },
       (error: unknown) => {
@@ -109,25 +122,35 @@ export class ClusterFeed implements HintFeed {
   }
 
   vouchedAt(key: string): number {
-    const route = this.#routes.get(slotOf(key));
-    return route?.vouchedAt ?? route?.node?.feed.vouchedAt() ?? this.#context.clock.monotonic();
+    const below = this.#prefixes.vouchedAt(key);
+    if (below !== undefined) return below;
+    const slot = slotOf(key);
+    const route = this.#routes.get(slot);
+    const node = route?.node ?? this.#context.nodeOf(slot);
+    return route?.vouchedAt ?? node?.feed.vouchedAt() ?? this.#context.clock.monotonic();
   }
 
   reportClockStep(): void {
-    for (const node of new Set([...this.#routes.values()].map((route) => route.node)))
-      node?.feed.reportClockStep();
+    for (const { feed } of this.#context.masters()) feed.reportClockStep();
   }
 
   /** Slots have other masters than before. */
   rerouted(): void {
     if (this.#closed) return;
     for (const [slot, route] of this.#routes) this.#reroute(slot, route);
+    this.#prefixes.rerouted();
     this.#pollAstray();
   }
 
-  /** @param anew - starts what rests while nothing is watched */
-  retime(anew = false): void {
-    if (!anew && this.#routes.size === 0) return;
+  retime(): void {
+    if (!this.#isIdle) this.#begin();
+  }
+
+  get #isIdle(): boolean {
+    return this.#routes.size === 0 && this.#prefixes.isEmpty;
+  }
+
+  #begin(): void {
     const period = (): number => this.#context.settings().heartbeatMs;
     this.#timers.every('refresh', period, () => {
       // No command would tell a client that only listens where its slots are.
@@ -169,9 +192,12 @@ export class ClusterFeed implements HintFeed {
     this.#seek();
   }
 
+  /** One for all, as long as it is the same that is wrong. */
   #unserved(error?: Error): KeyFeed {
     const link = isDenial(error) ? 'unauthorized' : this.#wasServed ? 'reconnecting' : 'connecting';
-    return createKeyFeed({
+    const before = this.#unservedFeed;
+    if (before?.link === link && before.error === error) return before;
+    this.#unservedFeed = createKeyFeed({
       link,
       generation: this.#context.newGeneration(),
       gap: 'link',
@@ -180,6 +206,7 @@ export class ClusterFeed implements HintFeed {
       boundMs: 0,
       error,
     });
+    return this.#unservedFeed;
   }
 
   /** Asks again and again, until every slot that is watched has a master. */
@@ -202,7 +229,8 @@ export class ClusterFeed implements HintFeed {
 
   #sought(): void {
     const unserved = [...this.#routes.values()].filter(({ node }) => node === undefined);
-    if (unserved.length === 0) {
+    const nowhere = !this.#prefixes.isEmpty && this.#context.masters().length === 0;
+    if (unserved.length === 0 && !nowhere) {
       this.#failures = 0;
       return;
     }
@@ -223,10 +251,12 @@ export class ClusterFeed implements HintFeed {
 
   #rest(): void {
     this.#timers.stop();
+    this.#prefixes.close();
     this.#cancelSeeking?.();
     this.#cancelSeeking = undefined;
     this.#failures = 0;
     this.#wasServed = false;
+    this.#unservedFeed = undefined;
     this.#astray.clear();
   }
 }

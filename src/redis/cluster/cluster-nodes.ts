@@ -29,6 +29,8 @@ const LATER_MS = { least: 10, spread: 40 };
 /** How many numbers are tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
 const TAGS_TRIED = 1_000;
 const RETIRED_MS = 2_000;
+/** How often all keys are listed anew because slots have moved meanwhile. */
+const KEYS_ROUNDS = 10;
 
 /** The masters of a cluster: which of them has a key, and how to get there when that has changed. */
 export class ClusterNodes implements RedisNodes {
@@ -52,8 +54,9 @@ export class ClusterNodes implements RedisNodes {
       candidates: () => this.#candidates(),
       ask: (address) => this.#ask(address),
       reached: (address) => template.reached(address),
-      changed: () => {
-        this.#changed();
+      seen: (changed) => {
+        if (changed) this.feed.rerouted();
+        this.#retire();
       },
     });
     this.feed = new ClusterFeed({
@@ -62,6 +65,7 @@ export class ClusterNodes implements RedisNodes {
       newGeneration: context.newGeneration,
       topology: this.#topology,
       nodeOf: (slot) => this.#owner(slot)?.node,
+      masters: () => this.#masters(),
       elsewhere: (key, maxBytes, error) =>
         this.#elsewhere(slotOf(key), error, (target) => this.#look(target, key, maxBytes)),
     });
@@ -79,8 +83,18 @@ export class ClusterNodes implements RedisNodes {
     );
   }
 
-  keys(): AsyncIterable<readonly string[]> {
-    throw new Error('keys are not listed in a cluster yet');
+  async *keys(prefix: string): AsyncGenerator<readonly string[]> {
+    for (let round = 1; ; round += 1) {
+      if (this.#topology.masters.size === 0) await this.#topology.refresh();
+      if (this.#topology.masters.size === 0) throw this.#topology.failure;
+      const { version } = this.#topology;
+      for (const node of this.#masters()) yield* node.keys(prefix);
+      await this.#topology.refresh(1);
+      // A key may have moved from a master that was still to be asked to one that had been.
+      if (this.#topology.version === version) return;
+      if (round === KEYS_ROUNDS)
+        throw new UnavailableError('slots kept moving while keys were listed');
+    }
   }
 
   learned(announcing: boolean): void {
@@ -100,10 +114,13 @@ export class ClusterNodes implements RedisNodes {
   }
 
   /** At once where the master of the slot is known. */
-  #at<R>(slot: number, use: Use<R>): Promise<R> {
+  async #at<R>(slot: number, use: Use<R>): Promise<R> {
     const target = this.#owner(slot);
-    const first = target === undefined ? this.#located(slot).then(use) : use(target);
-    return first.catch((error: unknown) => this.#elsewhere(slot, error, use, target));
+    try {
+      return await (target === undefined ? this.#located(slot).then(use) : use(target));
+    } catch (error) {
+      return this.#elsewhere(slot, error, use, target);
+    }
   }
 
   /**
@@ -166,6 +183,10 @@ export class ClusterNodes implements RedisNodes {
     const owner = this.#owner(slot);
     if (owner === undefined) throw this.#topology.failure;
     return owner;
+  }
+
+  #masters(): RedisNode[] {
+    return [...this.#topology.masters.values()].map((address) => this.#node(address));
   }
 
   #owner(slot: number): Target | undefined {
@@ -233,8 +254,8 @@ export class ClusterNodes implements RedisNodes {
     return [...new Map(all.map((address) => [address.name, address])).values()];
   }
 
-  #changed(): void {
-    this.feed.rerouted();
+  /** Lets go of those that are no masters: not any more, or only asked on the way. */
+  #retire(): void {
     for (const [name, node] of this.#nodes) {
       if (this.#topology.masters.has(name)) continue;
       this.#nodes.delete(name);

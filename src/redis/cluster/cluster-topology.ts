@@ -12,8 +12,8 @@ export interface TopologyContext {
   readonly ask: (node: NodeAddress) => Promise<ClusterView>;
   /** Where a node is reached that calls itself this. */
   readonly reached: (node: NodeAddress) => NodeAddress;
-  /** Slots have other masters than before. */
-  readonly changed: () => void;
+  /** A node has answered; whether slots have other masters than before. */
+  readonly seen: (changed: boolean) => void;
 }
 
 /** A cluster that was made anew counts from the start; so often in a row it must be what all say. */
@@ -29,6 +29,7 @@ export class ClusterTopology {
   #replicas: readonly NodeAddress[] = [];
   #epoch = -1;
   #oldViews = 0;
+  #version = 0;
   readonly #moved = new Map<number, { readonly to: NodeAddress; readonly until: number }>();
   #refreshing: Promise<void> | undefined;
   #failure: UnavailableError | RefusedError | undefined;
@@ -39,6 +40,11 @@ export class ClusterTopology {
 
   owner(slot: number): NodeAddress | undefined {
     return this.#owners[slot];
+  }
+
+  /** Another one whenever a slot has another master than before. */
+  get version(): number {
+    return this.#version;
   }
 
   get masters(): ReadonlyMap<string, NodeAddress> {
@@ -124,6 +130,7 @@ export class ClusterTopology {
       if (owner !== undefined) this.#masters.set(owner.name, owner);
       if (owner?.name !== before[slot]?.name) changed = true;
     }
-    if (changed) this.#context.changed();
+    if (changed) this.#version += 1;
+    this.#context.seen(changed);
   }
 }

@@ -12,6 +12,8 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const WHAT_TO_INSTALL =
   'no Redis to start: install redis-server (apt-get install redis-server, brew install redis), or set REDIS_SERVER to its path, or start Docker';
+const NO_PROGRAM =
+  'no redis-server to form a cluster or a Sentinel set with: install one (apt-get install redis-server, brew install redis), or set REDIS_SERVER to its path; a container will not do';
 
 /**
  * Finds a Redis that can be started here: `REDIS_SERVER`, `redis-server` or `valkey-server` on PATH, a container, the
@@ -42,17 +44,43 @@ export async function tryFindRedis(environment: Environment = process.env): Prom
   return { provider: undefined, reason: `${WHAT_TO_INSTALL} (${failures.join('; ')})` };
 }
 
+/**
+ * Finds a program to start servers with that form one topology: they tell each other and the clients under which address they are
+ * reached, which a container behind a published port does not know. So `TEST_REDIS` does not matter here.
+ *
+ * @throws Error of one line that says what to install, and what was tried.
+ */
+export async function findRedisProgram(
+  environment: Environment = process.env,
+): Promise<RedisProvider> {
+  const { REDIS_SERVER: path } = environment;
+  const failures: string[] = [];
+  for (const [name, find] of path ? binariesToFind(path) : [...binariesToFind(path), download]) {
+    try {
+      return await find();
+    } catch (error) {
+      failures.push(`${name}: ${firstLine(error)}`);
+    }
+  }
+  throw new Error(`${NO_PROGRAM} (${failures.join('; ')})`);
+}
+
 type Way = readonly [name: string, find: () => Promise<RedisProvider>];
 
-function waysToFind(environment: Environment): Way[] {
-  const { REDIS_SERVER: path, TEST_REDIS: only, TEST_REDIS_IMAGE: image } = environment;
+const download: Way = ['download', async () => binaryProvider(await downloadRedis())];
+
+function binariesToFind(path: string | undefined): Way[] {
   const binary = (command: string): Way => [
     command,
     async () => binaryProvider(await probeBinary(command)),
   ];
-  const binaries = path ? [binary(path)] : [binary('redis-server'), binary('valkey-server')];
+  return path ? [binary(path)] : [binary('redis-server'), binary('valkey-server')];
+}
+
+function waysToFind(environment: Environment): Way[] {
+  const { REDIS_SERVER: path, TEST_REDIS: only, TEST_REDIS_IMAGE: image } = environment;
+  const binaries = binariesToFind(path);
   const container: Way = ['container', () => containerProvider(image ?? 'redis:7')];
-  const download: Way = ['download', async () => binaryProvider(await downloadRedis())];
   switch (only) {
     case 'container':
       return [container];

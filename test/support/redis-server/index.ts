@@ -1,5 +1,5 @@
 /** Finds and starts a real Redis. Used by tests, benchmarks and the demo, so nothing here knows of vitest. */
-export { findRedis, tryFindRedis } from './find-redis.js';
+export { findRedis, findRedisProgram, tryFindRedis } from './find-redis.js';
 export { redisFromUrl } from './redis-from-url.js';
 export {
   type RedisEndpoint,

@@ -1,0 +1,100 @@
+import { expect, it } from 'vitest';
+
+import { useCleanup } from '../../support/cleanup.js';
+import { isAlive } from '../../support/guarded-process.js';
+import {
+  type ClusterOptions,
+  type RedisCluster,
+  startRedisCluster,
+} from '../../support/redis-cluster/index.js';
+import { type SentinelSet, startSentinelSet } from '../../support/redis-sentinel/index.js';
+import { findRedisProgram } from '../../support/redis-server/index.js';
+import { disconnect } from '../../support/redis-clients.js';
+import { eventually } from '../../support/wait.js';
+
+const { track } = useCleanup();
+
+async function startCluster(options?: ClusterOptions): Promise<RedisCluster> {
+  return track(await startRedisCluster(options), (cluster) => cluster.stop());
+}
+
+async function startSentinels(): Promise<SentinelSet> {
+  return track(await startSentinelSet(), (set) => set.stop());
+}
+
+it('gives a cluster that survives its masters, and lets slots move under a client', async () => {
+  const cluster = await startCluster({ config: { 'notify-keyspace-events': 'KEA' } });
+  expect(await cluster.masters()).toHaveLength(3);
+  const client = track(cluster.client(), (one) => one.disconnect());
+  await client.set('a', '1');
+  const killed = await cluster.ownerOf('a');
+  const [replica] = await cluster.replicasOf(killed);
+  await eventually(() => replica!.follows(killed));
+
+  await killed.server.kill();
+  expect(await cluster.takeover(killed, 'a')).toBe(replica);
+  expect(await eventually(() => client.get('a'))).toBe('1');
+
+  await killed.server.restart();
+  await cluster.settled();
+  await eventually(() => killed.follows(replica!));
+  await cluster.failover(killed);
+  expect(await cluster.ownerOf('a')).toBe(killed);
+
+  const added = await cluster.addMaster();
+  const move = cluster.moveOf(cluster.slotOf('a'), killed, added);
+  await move.open();
+  await move.moveKeys(['a']);
+  await expect(killed.admin.get('a')).rejects.toThrow(/^ASK /);
+  expect(await client.get('a')).toBe('1');
+  await move.close();
+  await cluster.settled();
+  expect(await cluster.ownerOf('a')).toBe(added);
+
+  await cluster.removeMaster(added);
+  expect(await cluster.masters()).toHaveLength(3);
+  expect(await client.get('a')).toBe('1');
+  expect(isAlive(killed.server.pid!)).toBe(true);
+});
+
+it('can cut one client off from one master of a cluster', async () => {
+  const cluster = await startCluster({ replicasPerMaster: 0 });
+  const proxies = track(await cluster.natMapThroughProxies(), (one) => one.close());
+  const options = { redisOptions: { commandTimeout: 200 }, retryDelayOnFailover: 0 };
+  const client = track(cluster.clientThrough(proxies, options), (one) => one.disconnect());
+  const [cut, other] = await cluster.masters();
+  const [lost, kept] = [await cluster.keyOn(cut!), await cluster.keyOn(other!)];
+  await client.set(lost, '1');
+  await client.set(kept, '2');
+
+  proxies.cut(cut!);
+  await expect(client.get(lost)).rejects.toThrow();
+  expect(await client.get(kept)).toBe('2');
+  expect(await cut!.admin.get(lost)).toBe('1');
+  await proxies.heal(cut!);
+  expect(await eventually(() => client.get(lost))).toBe('1');
+});
+
+it('gives a Sentinel set that replaces a master, also one that hangs and comes back', async () => {
+  const set = await startSentinels();
+  const client = track(set.client(), disconnect);
+  await client.set('a', '1');
+  const first = await set.settled();
+  await set.replicated(first);
+
+  const second = await set.failover();
+  expect(second).not.toBe(first);
+  await set.settled();
+  await second.server.suspend();
+  const third = await set.waitForMaster(second);
+  await second.server.resume();
+  expect(await second.role()).toBe('master');
+  expect(await eventually(() => client.get('a'))).toBe('1');
+  expect(await set.settled()).toBe(third);
+  expect(await second.role()).toBe('slave');
+});
+
+it('says in one line what to install where there is no program to start', async () => {
+  const failure = await findRedisProgram({ REDIS_SERVER: '/nowhere/redis-server' }).catch(String);
+  expect(failure).toMatch(/^Error: no redis-server to form a cluster.*\/nowhere\/redis-server.*$/);
+});

@@ -1,0 +1,75 @@
+import type { Redis } from 'ioredis';
+
+import { connect, disconnect } from '../redis-clients.js';
+import type { RedisServer } from '../redis-server/index.js';
+import { parseClusterNodes, type SeenNode } from './seen-node.js';
+
+/** What a {@link ClusterNode} is made of. */
+export interface ClusterNodeSetup {
+  readonly server: RedisServer;
+  /** Where nodes talk to each other. */
+  readonly busPort: number;
+  /** Of connections under TLS, where the cluster has any. */
+  readonly tlsPort: number | undefined;
+  readonly password: string | undefined;
+}
+
+/** One server of a cluster. Kill, suspend and restart it by its `server`. */
+export class ClusterNode {
+  readonly server: RedisServer;
+  readonly busPort: number;
+  readonly tlsPort: number | undefined;
+  /** The name by which the cluster knows it. Stays the same over a restart. */
+  readonly id: string;
+  /** A connection for the test's own commands; broken links are made again. */
+  readonly admin: Redis;
+
+  private constructor({ server, busPort, tlsPort }: ClusterNodeSetup, admin: Redis, id: string) {
+    this.server = server;
+    this.busPort = busPort;
+    this.tlsPort = tlsPort;
+    this.admin = admin;
+    this.id = id;
+  }
+
+  /** Takes a server that has just been started. */
+  static async of(setup: ClusterNodeSetup): Promise<ClusterNode> {
+    const { server, password } = setup;
+    const admin = connect(server, {
+      // A suspended server must not hold up who asks around.
+      commandTimeout: 2_000,
+      maxRetriesPerRequest: 0,
+      ...(password !== undefined && { password }),
+    });
+    return new ClusterNode(setup, admin, await admin.cluster('MYID'));
+  }
+
+  get host(): string {
+    return this.server.host;
+  }
+
+  get port(): number {
+    return this.server.port;
+  }
+
+  /** All nodes as this one sees them. */
+  async view(): Promise<SeenNode[]> {
+    return parseClusterNodes(String(await this.admin.cluster('NODES')));
+  }
+
+  /** Whether it serves, as far as it knows. */
+  async isOk(): Promise<boolean> {
+    return /^cluster_state:ok/m.test(String(await this.admin.cluster('INFO')));
+  }
+
+  /** Whether it replicates that master right now. */
+  async follows(master: ClusterNode): Promise<boolean> {
+    const info = await this.admin.info('replication');
+    return info.includes(`master_port:${String(master.port)}`) && info.includes('link_status:up');
+  }
+
+  async stop(): Promise<void> {
+    await disconnect(this.admin);
+    await this.server.stop();
+  }
+}

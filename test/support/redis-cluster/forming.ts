@@ -1,0 +1,66 @@
+import { eventually } from '../wait.js';
+import type { ClusterNode } from './cluster-node.js';
+import { arrangement } from './seen-node.js';
+
+const SLOTS = 16_384;
+
+/** How long the gossip of a small cluster may take on a busy machine. */
+export const AGREEMENT = { timeoutMs: 30_000 } as const;
+
+/** Makes one cluster of servers that do not know each other; what redis-cli does, without its questions. */
+export async function formCluster(
+  masters: readonly ClusterNode[],
+  replicas: readonly ClusterNode[],
+): Promise<void> {
+  const nodes = [...masters, ...replicas];
+  for (const [index, { admin }] of nodes.entries()) {
+    // Nodes that begin with the same epoch would first have to settle it among each other.
+    await admin.cluster('SET-CONFIG-EPOCH', index + 1);
+  }
+  for (const [index, { admin }] of masters.entries()) {
+    const bound = (at: number): number => Math.round((at * SLOTS) / masters.length);
+    await admin.call('CLUSTER', 'ADDSLOTSRANGE', bound(index), bound(index + 1) - 1);
+  }
+  await introduce(nodes);
+  const pairs = replicas.map(
+    (replica, index) => [replica, masters[index % masters.length]!] as const,
+  );
+  await Promise.all(pairs.map(([replica, master]) => replicate(replica, master)));
+  await agreed(nodes);
+}
+
+/** Everybody to everybody: by gossip alone it takes seconds more. */
+export async function introduce(
+  nodes: readonly ClusterNode[],
+  newcomers: readonly ClusterNode[] = nodes,
+): Promise<void> {
+  for (const newcomer of newcomers) {
+    for (const { id, host, port, busPort } of nodes) {
+      if (id !== newcomer.id) await newcomer.admin.cluster('MEET', host, port, busPort);
+    }
+  }
+  await eventually(async () => {
+    for (const node of nodes) {
+      const linked = (await node.view()).filter((seen) => seen.linked);
+      const known = new Set(linked.map(({ id }) => id));
+      if (!nodes.every(({ id }) => known.has(id))) return false;
+    }
+    return true;
+  }, AGREEMENT);
+}
+
+/** Makes one the replica of another, and waits until it has the data. */
+export async function replicate(replica: ClusterNode, master: ClusterNode): Promise<void> {
+  await replica.admin.cluster('REPLICATE', master.id);
+  await eventually(() => replica.follows(master), AGREEMENT);
+}
+
+/** Waits until these nodes serve, and have the same idea of who replicates whom and has which slots. */
+export async function agreed(nodes: readonly ClusterNode[]): Promise<void> {
+  await eventually(async () => {
+    const ok = await Promise.all(nodes.map((node) => node.isOk()));
+    if (ok.includes(false)) return false;
+    const views = await Promise.all(nodes.map((node) => node.view()));
+    return new Set(views.map(arrangement)).size === 1;
+  }, AGREEMENT);
+}

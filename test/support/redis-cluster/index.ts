@@ -1,0 +1,5 @@
+/** A Redis Cluster of processes on this machine. Knows nothing of vitest, as examples use it too. */
+export type { ClusterNode } from './cluster-node.js';
+export { type ClusterClientOptions, RedisCluster } from './redis-cluster.js';
+export type { SlotMove } from './slot-move.js';
+export { type ClusterOptions, startRedisCluster, type TlsFiles } from './start-cluster.js';

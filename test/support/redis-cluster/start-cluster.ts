@@ -1,0 +1,79 @@
+import { startAll, startTopologyServer } from '../redis-topology/topology-server.js';
+import { ClusterNode } from './cluster-node.js';
+import { formCluster } from './forming.js';
+import { RedisCluster } from './redis-cluster.js';
+
+/** Files for connections under TLS, which all nodes then take beside those without. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+/** What a cluster is started with. */
+export interface ClusterOptions {
+  /** Default 3. */
+  readonly masters?: number;
+  /** Default 1. */
+  readonly replicasPerMaster?: number;
+  /** After how long a silent node is given up; default 1,000 ms. A failover takes about twice as long. */
+  readonly nodeTimeoutMs?: number;
+  /** Whether nobody serves while any slot is without owner, as is Redis's default. */
+  readonly requireFullCoverage?: boolean;
+  /** redis.conf of every node: notifications, users … */
+  readonly config?: Readonly<Record<string, string>>;
+  readonly tls?: TlsFiles;
+}
+
+/** Starts a cluster of processes on this machine; resolves when all of them agree that it serves. Who calls it stops it. */
+export async function startRedisCluster(options: ClusterOptions = {}): Promise<RedisCluster> {
+  const { masters = 3, replicasPerMaster = 1 } = options;
+  const start = (): Promise<ClusterNode> => startNode(options);
+  const count = masters * (1 + replicasPerMaster);
+  const nodes = await startAll(Array<typeof start>(count).fill(start), (node) => node.stop());
+  try {
+    await formCluster(nodes.slice(0, masters), nodes.slice(masters));
+    return new RedisCluster(nodes, start);
+  } catch (error) {
+    await Promise.all(nodes.map((node) => node.stop()));
+    throw error;
+  }
+}
+
+async function startNode({
+  nodeTimeoutMs = 1_000,
+  requireFullCoverage = true,
+  config = {},
+  tls,
+}: ClusterOptions): Promise<ClusterNode> {
+  const { server, extraPorts } = await startTopologyServer({
+    extraPorts: tls === undefined ? 1 : 2,
+    config: ([busPort, tlsPort]) => ({
+      'cluster-enabled': 'yes',
+      // The port that goes with the usual one by default lies where outgoing connections are made from. Redis 7 lets us choose.
+      'cluster-port': String(busPort),
+      'cluster-node-timeout': String(nodeTimeoutMs),
+      'cluster-require-full-coverage': requireFullCoverage ? 'yes' : 'no',
+      // A replica whose link was down for a moment may take over all the same.
+      'cluster-replica-validity-factor': '0',
+      'repl-diskless-sync-delay': '0',
+      ...(tls !== undefined && {
+        'tls-port': String(tlsPort),
+        'tls-cert-file': tls.cert,
+        'tls-key-file': tls.key,
+        'tls-ca-cert-file': tls.ca,
+        'tls-auth-clients': 'no',
+        'tls-cluster': 'yes',
+        'tls-replication': 'yes',
+      }),
+      ...config,
+    }),
+  });
+  const [busPort = 0, tlsPort] = extraPorts;
+  try {
+    return await ClusterNode.of({ server, busPort, tlsPort, password: config['requirepass'] });
+  } catch (error) {
+    await server.stop();
+    throw error;
+  }
+}

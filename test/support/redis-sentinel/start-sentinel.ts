@@ -1,0 +1,99 @@
+import { startAll, startTopologyServer } from '../redis-topology/topology-server.js';
+import { eventually } from '../wait.js';
+import { ReplicaNode, SentinelNode } from './sentinel-node.js';
+import { SentinelSet } from './sentinel-set.js';
+
+/** What a set is started with. */
+export interface SentinelOptions {
+  /** Default `mymaster`. */
+  readonly name?: string;
+  /** Default 2. */
+  readonly replicas?: number;
+  /** Default 3. */
+  readonly sentinels?: number;
+  /** After how long a silent server is given up; default 500 ms. A failover takes one to three seconds. */
+  readonly downAfterMs?: number;
+  /**
+   * How often the sentinels tell each other what they know; default 500 ms. A demoted master that comes back is told so after four
+   * times as long, which is how long two masters serve at once.
+   */
+  readonly publishMs?: number;
+  /** redis.conf of every server, not of the sentinels: notifications, users … */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+/** Starts a set of processes on this machine; resolves when every sentinel knows all of them. Who calls it stops it. */
+export async function startSentinelSet(options: SentinelOptions = {}): Promise<SentinelSet> {
+  const { name = 'mymaster', replicas = 2, sentinels = 3, config = {} } = options;
+  const nodes: ReplicaNode[] = [];
+  const watchers: SentinelNode[] = [];
+  try {
+    const password = config['requirepass'];
+    const master = await startServer(config);
+    nodes.push(master);
+    const replicaConfig = { ...config, replicaof: `${master.host} ${String(master.port)}` };
+    const start = (): Promise<ReplicaNode> => startServer(replicaConfig);
+    nodes.push(...(await startAll(Array<typeof start>(replicas).fill(start), stop)));
+    await eventually(async () => {
+      const follow = await Promise.all(nodes.slice(1).map((node) => node.follows(master)));
+      return !follow.includes(false);
+    }, PATIENCE);
+    const watch = (): Promise<SentinelNode> => startSentinel(options, name, master, password);
+    watchers.push(...(await startAll(Array<typeof watch>(sentinels).fill(watch), stop)));
+    await eventually(async () => {
+      for (const watcher of watchers) {
+        const known = await watcher.knows(name);
+        if (known.sentinels < sentinels - 1 || known.replicas < replicas) return false;
+      }
+      return true;
+    }, PATIENCE);
+    return new SentinelSet(name, nodes, watchers);
+  } catch (error) {
+    await Promise.all([...watchers, ...nodes].map(stop));
+    throw error;
+  }
+}
+
+const PATIENCE = { timeoutMs: 20_000 } as const;
+
+async function stop(node: ReplicaNode | SentinelNode): Promise<void> {
+  await node.stop();
+}
+
+async function startServer(config: Readonly<Record<string, string>>): Promise<ReplicaNode> {
+  const { server } = await startTopologyServer({
+    config: () => ({
+      'repl-diskless-sync-delay': '0',
+      ...(config['requirepass'] !== undefined && { masterauth: config['requirepass'] }),
+      ...config,
+    }),
+  });
+  return new ReplicaNode(server, config['requirepass']);
+}
+
+async function startSentinel(
+  { sentinels = 3, downAfterMs = 500, publishMs = 500 }: SentinelOptions,
+  name: string,
+  master: ReplicaNode,
+  password: string | undefined,
+): Promise<SentinelNode> {
+  const quorum = Math.floor(sentinels / 2) + 1;
+  const { server } = await startTopologyServer({
+    args: ['--sentinel'],
+    config: () => ({
+      'sentinel monitor': `${name} ${master.host} ${String(master.port)} ${String(quorum)}`,
+      'sentinel down-after-milliseconds': `${name} ${String(downAfterMs)}`,
+      // After half of it another try may be made.
+      'sentinel failover-timeout': `${name} 3000`,
+      'sentinel parallel-syncs': `${name} 2`,
+      ...(password !== undefined && { 'sentinel auth-pass': `${name} ${password}` }),
+    }),
+  });
+  const sentinel = new SentinelNode(server);
+  // Redis 7 lets tests have it faster than the ten seconds between two looks at a server; without it all takes longer, and works.
+  const periods = { 'info-period': 250, 'publish-period': publishMs, 'ping-period': 100 };
+  const settings = { ...periods, 'ask-period': 200, 'max-desync': 100 };
+  const args = Object.entries(settings).flatMap(([field, ms]) => [field, ms]);
+  await sentinel.admin.call('SENTINEL', 'DEBUG', ...args).catch(() => undefined);
+  return sentinel;
+}

@@ -1,0 +1,177 @@
+import { expect, describe, it } from 'vitest';
+
+import { Reauthenticator, RedisCredentialStore } from '../../src/index.js';
+import { eventually } from '../support/wait.js';
+import { brings, FAILOVER, FAST, isLive, shown, useCluster } from './support/cluster-world.js';
+
+const world = useCluster();
+
+/** Brings back what a test took away, so that the next one finds three masters with a replica each. */
+async function whole(): Promise<void> {
+  const { cluster } = world;
+  for (const { server } of cluster.nodes) if (server.pid === undefined) await server.restart();
+  await cluster.settled();
+  await eventually(async () => {
+    const masters = await cluster.masters();
+    expect(masters).toHaveLength(3);
+    for (const master of masters) expect(await cluster.replicasOf(master)).toHaveLength(1);
+    for (const node of cluster.nodes)
+      if (!masters.includes(node))
+        expect(await node.admin.call('INFO', 'replication')).toContain('master_link_status:up');
+  }, FAILOVER);
+}
+
+describe('when a master is lost', () => {
+  it('killed, while nobody does anything: the store follows, and hears what happens at the new one', async () => {
+    const [first, second] = await world.keys();
+    const lost = first!.node;
+    const one = await world.watch(first!.key);
+    const other = await world.watch(second!.key);
+    await one.store.save('before');
+    await other.store.save('unaffected');
+    await lost.admin.wait(1, 1_000);
+    await lost.server.kill();
+    await one.statuses.next(({ link }) => link === 'reconnecting');
+    const heir = await world.cluster.takeover(lost, first!.key);
+    await one.statuses.next(isLive, FAILOVER.timeoutMs);
+    expect(one.store.current?.credentials).toBe('before');
+    await heir.admin.set(first!.key, 'foreign');
+    await one.changes.next(brings('foreign'));
+    await one.store.save('own');
+    await one.changes.next(brings('own'));
+    expect(shown(one)).toEqual(['before', 'foreign', 'own']);
+    expect(shown(other)).toEqual(['unaffected']);
+    await eventually(() => isLive(other.store.status), FAILOVER);
+    await whole();
+  }, 60_000);
+
+  it('hung, and back after a failover: what it says then counts no more', async () => {
+    const { node: lost, key } = (await world.keys())[0]!;
+    const one = await world.watch(key);
+    await one.store.save('old');
+    await lost.admin.wait(1, 1_000);
+    await lost.server.suspend();
+    const heir = await world.cluster.takeover(lost, key);
+    await one.statuses.next(isLive, FAILOVER.timeoutMs);
+    await heir.admin.set(key, 'new');
+    await one.changes.next(brings('new'));
+    await lost.server.resume();
+    // As a split-brained writer would: it is a replica by then, or refuses, or has its write thrown away.
+    await lost.admin.set(key, 'split').catch(() => undefined);
+    await whole();
+    await one.store.save('last');
+    await one.changes.next(brings('last'));
+    expect(shown(one)).toEqual(['old', 'new', 'last']);
+  }, 60_000);
+
+  it('by a failover on purpose, in the midst of writes: no final state is lost, none comes twice', async () => {
+    const { node, key } = (await world.keys())[0]!;
+    const one = await world.watch(key);
+    const writer = world.open(key);
+    const [replica] = await world.cluster.replicasOf(node);
+    const enough = new AbortController();
+    const written: string[] = [];
+    const writing = (async () => {
+      for (let n = 0; !enough.signal.aborted; n += 1) {
+        await writer.save(String(n)).then(
+          () => written.push(String(n)),
+          () => undefined,
+        );
+      }
+    })();
+    await one.changes.next(brings('5'));
+    await world.cluster.failover(replica!);
+    await eventually(() => written.length > 100);
+    enough.abort();
+    await writing;
+    const last = written.at(-1)!;
+    await eventually(() => expect(one.store.current?.credentials).toBe(last), FAILOVER);
+    const numbers = shown(one).map(Number);
+    expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+    await whole();
+  }, 60_000);
+
+  it('with writes that nobody else had: what the new master has wins, as a change', async () => {
+    const { node: lost, key } = (await world.keys())[0]!;
+    const one = await world.watch(key);
+    await one.store.save('kept');
+    await lost.admin.wait(1, 1_000);
+    const [replica] = await world.cluster.replicasOf(lost);
+    await replica!.server.suspend();
+    // Else the kernel would hand it over when the replica goes on.
+    await lost.admin.call('CLIENT', 'KILL', 'TYPE', 'replica');
+    await one.store.save('lost');
+    await one.changes.next(brings('lost'));
+    await lost.server.kill();
+    await replica!.server.resume();
+    await world.cluster.takeover(lost, key);
+    const change = await one.changes.next(brings('kept'), FAILOVER.timeoutMs);
+    expect(change).toMatchObject({ type: 'saved', source: 'resync' });
+    expect(shown(one)).toEqual(['kept', 'lost', 'kept']);
+    await whole();
+  }, 60_000);
+
+  it('an end that passes meanwhile comes on time, once', async () => {
+    const { node: lost, key } = (await world.keys())[0]!;
+    const one = await world.watch(key);
+    await one.store.save('short', { ttlSeconds: 2 });
+    await lost.admin.wait(1, 1_000);
+    await lost.server.kill();
+    const change = await one.changes.next(({ type }) => type === 'expired', FAILOVER.timeoutMs);
+    expect(change).toMatchObject({ type: 'expired' });
+    await world.cluster.takeover(lost, key);
+    await one.statuses.next(isLive, FAILOVER.timeoutMs);
+    expect(shown(one)).toEqual(['short', 'expired']);
+    await whole();
+  }, 60_000);
+
+  it('closes in time, whatever hangs', async () => {
+    const { node, key } = (await world.keys())[0]!;
+    const one = await world.watch(key);
+    await node.server.suspend();
+    const saving = one.store.save('x').catch(() => undefined);
+    const before = performance.now();
+    await one.store.close();
+    expect(performance.now() - before).toBeLessThan(FAST.closeTimeoutMs + 500);
+    await saving;
+    await node.server.resume();
+    await whole();
+  }, 60_000);
+});
+
+describe('re-authentication', () => {
+  it('goes through a failover: one call, one commit, everybody has it', async () => {
+    const { node: lost, key } = (await world.keys())[0]!;
+    let calls = 0;
+    const nodes = Array.from({ length: 4 }, () => {
+      const store = new RedisCredentialStore<{ token: number; until: number }>(world.client(), {
+        key,
+        expiresAt: ({ until }) => until,
+        ...FAST,
+      });
+      world.track(store, () => store.close());
+      const reauthenticator = new Reauthenticator(store, {
+        minIntervalMs: 200,
+        leaseMs: 2_000,
+        authenticate: () => {
+          calls += 1;
+          return Promise.resolve({ token: calls, until: Date.now() + 3_600_000 });
+        },
+      });
+      return { store, reauthenticator };
+    });
+    const first = await Promise.all(nodes.map(({ reauthenticator }) => reauthenticator.snapshot()));
+    expect(first.map(({ credentials }) => credentials.token)).toEqual([1, 1, 1, 1]);
+    await lost.admin.wait(1, 1_000);
+    await lost.server.kill();
+    // A node saw the token refused; nobody can store a new one before a replica has taken over.
+    nodes[0]!.reauthenticator.reject(first[0]!);
+    await world.cluster.takeover(lost, key);
+    await eventually(async () => {
+      for (const { reauthenticator } of nodes)
+        expect((await reauthenticator.credentials()).token).toBe(2);
+    }, FAILOVER);
+    expect(calls).toBe(2);
+    await whole();
+  }, 60_000);
+});
