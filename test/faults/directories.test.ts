@@ -126,7 +126,8 @@ it('asks little for a flood of forged hints, and misses nothing in it', async ()
   const server = await startNotifying();
   const admin = connect(server);
   await fill(admin, 50);
-  const { changes, statuses } = await ready(server, NO_ROUNDS);
+  // A busy machine must not look like a dead server.
+  const { changes, statuses } = await ready(server, { ...NO_ROUNDS, replyTimeoutMs: 10_000 });
   const before = statuses.values.length;
   const counted = await countCommands(admin, async () => {
     for (let round = 0; round < 30; round += 1) {
@@ -140,8 +141,8 @@ it('asks little for a flood of forged hints, and misses nothing in it', async ()
     await admin.set('app:real', 'v1');
     await changes.next(({ id }) => id === 'real');
   });
+  expect(statuses.values.slice(before)).toEqual([]);
   expect(changes.values.map(say)).toEqual(['real saved v1 live']);
-  expect(statuses.values).toHaveLength(before);
   const calls = (name: string): number => counted.get(name) ?? 0;
   expect(calls('evalsha_ro') + calls('eval_ro')).toBeLessThan(10_000);
   await admin.set('app:id7', 'v2');
