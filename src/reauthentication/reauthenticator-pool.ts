@@ -141,6 +141,11 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
     return this.#pool.using(id, (one) => one.use(fn, options));
   }
 
+  /** As `reject()` of a `Reauthenticator`. */
+  reject(id: string, snapshot: CredentialSnapshot<T>, reason?: string): boolean {
+    return this.#pool.get(id).reject(snapshot, reason);
+  }
+
   /** Stops keeping a credential valid, until it is asked for again. */
   release(id: string): Promise<void> {
     return this.#pool.release(id);

@@ -26,17 +26,17 @@ export interface DirectoryPlace {
   flush(): Promise<unknown>;
 }
 
-export const bytesOf = (token: string): string => JSON.stringify({ token });
+const bytesOf = (token: string): string => JSON.stringify({ token });
 
 export const PREFIX = 'app:';
 
 /** A change in short: the id, what happened, the token if there is one. */
-export function say(change: CredentialChange<Token>): string {
+function say(change: CredentialChange<Token>): string {
   const token = 'snapshot' in change ? ` ${change.credentials.token}` : '';
   return `${change.id} ${change.type}${token}`;
 }
 
-export async function ready(
+async function ready(
   place: DirectoryPlace,
   options?: Partial<CredentialDirectoryOptions<Token>>,
 ): Promise<{

@@ -83,6 +83,15 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
     '/report: cleared, the token has leaked',
     'a request after that: the credentials were cleared',
   ],
+  '10-many-tenants.ts': [
+    'logins: 4, at the same time: 2',
+    'the other node heard of acme, globex, initech, umbrella',
+    'acme gets /invoices with a token of 11 characters',
+    'in memory: true',
+    'stored: acme, globex, initech, umbrella',
+    'clearing …',
+    'cleared 4, failed 0: a laptop was stolen',
+  ],
 };
 
 /** As {@link EXPECTED}, of those that start servers of their own. */
