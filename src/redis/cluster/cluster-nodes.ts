@@ -24,6 +24,8 @@ interface Target {
 
 type Use<R> = (target: Target) => Promise<R>;
 
+/** Redirections that are followed without a pause: one tells of a slot that has moved, one more of a key that is moving. */
+const AT_ONCE = 2;
 /** Pause before a command is repeated that no node could serve, in milliseconds: at least, and beyond that at random. */
 const LATER_MS = { least: 10, spread: 40 };
 /** How many numbers are tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
@@ -132,7 +134,9 @@ export class ClusterNodes implements RedisNodes {
     const until = this.#clock.monotonic() + this.#context.settings().replyTimeoutMs;
     let failure = error;
     let last = tried;
-    for (;;) {
+    for (let redirections = 0; ; redirections += 1) {
+      // Nodes that have not heard of a change yet may send us to and fro.
+      if (redirections >= AT_ONCE) await this.#pause();
       const next = await this.#next(slot, failure, last);
       if (next === undefined) throw failure;
       try {
@@ -165,8 +169,7 @@ export class ClusterNodes implements RedisNodes {
       void this.#topology.refresh();
       return this.#target(address);
     }
-    const { random } = this.#context.settings();
-    await this.#pause(LATER_MS.least + random() * LATER_MS.spread);
+    await this.#pause();
     await this.#topology.refresh();
     return this.#located(slot);
   }
@@ -264,7 +267,9 @@ export class ClusterNodes implements RedisNodes {
     }
   }
 
-  #pause(ms: number): Promise<void> {
+  #pause(): Promise<void> {
+    const { random } = this.#context.settings();
+    const ms = LATER_MS.least + random() * LATER_MS.spread;
     return new Promise((resolve) => {
       const end = (): void => {
         cancel();

@@ -1,0 +1,32 @@
+import { expect, it } from 'vitest';
+
+import { UnavailableError } from '../../src/index.js';
+import type { ClusterNode } from '../support/redis-cluster/index.js';
+import { useCluster } from './support/cluster-world.js';
+
+const world = useCluster({ replicasPerMaster: 0 });
+
+async function commandsOf({ admin }: ClusterNode): Promise<number> {
+  const info = await admin.info('stats');
+  return Number(/^total_commands_processed:(\d+)/m.exec(info)?.[1]);
+}
+
+it('does not run to and fro between two masters that each name the other', async () => {
+  const [{ node: one, key }, { node: other }] = (await world.keys()) as [
+    { node: ClusterNode; key: string },
+    { node: ClusterNode },
+  ];
+  const slot = world.cluster.slotOf(key);
+  // The other one goes on naming this one.
+  await one.admin.cluster('SETSLOT', slot, 'NODE', other.id);
+  const before = (await commandsOf(one)) + (await commandsOf(other));
+  const store = world.open(key, { replyTimeoutMs: 500 });
+  await expect(store.save('x')).rejects.toBeInstanceOf(UnavailableError);
+  const after = (await commandsOf(one)) + (await commandsOf(other));
+  // Half a second without a pause would be more than twice as many.
+  expect(after - before).toBeLessThan(150);
+  await one.admin.cluster('SETSLOT', slot, 'NODE', one.id);
+  await world.cluster.settled();
+  await store.save('y');
+  expect(await store.load()).toBe('y');
+});
