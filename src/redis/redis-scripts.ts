@@ -18,7 +18,8 @@ export function script(text: string): RedisScript {
  * Returns { size, bytes or nil, end, now in microseconds, epoch or nil }: size -1 for another type than a string, larger than ARGV[1]
  *   or 0 without bytes; end negative for none. Lua's numbers are exact up to 2^53, as ours are.
  *
- * PEXPIRETIME tells the end itself. Redis 6 has only PTTL, of which the end is a sum that wobbles by a millisecond.
+ * PEXPIRETIME tells the end itself. Redis 6 has only PTTL, of which the end is a sum that wobbles by a millisecond; asked again where the
+ * server was held up between the two, which would look like a renewal.
  */
 const lookWith = (end: string): string => `
 local now = redis.call('TIME')
@@ -34,17 +35,27 @@ local epoch = KEYS[2] and redis.call('GET', KEYS[2])
 return { size, bytes, ${end}, now[1] * 1000000 + now[2], epoch }
 `;
 
+/** When a key ends, by a clock read around the reading of what is left. */
+const ENDS_BY_PTTL = `
+local function ends(key)
+  local left, before, after
+  for _ = 1, 10 do
+    before = redis.call('TIME')
+    left = redis.call('PTTL', key)
+    if left < 0 then return left end
+    after = redis.call('TIME')
+    if (after[1] - before[1]) * 1000000 + after[2] - before[2] < 1000 then break end
+  end
+  return before[1] * 1000 + math.floor(before[2] / 1000) + left
+end
+`;
+
 /** For Redis 7 and later. */
 export const LOOK: RedisScript = script(lookWith(`redis.call('PEXPIRETIME', KEYS[1])`));
 
 /** For Redis 6.2. */
 export const LOOK_BY_PTTL: RedisScript = script(`
-local function ends(now)
-  local left = redis.call('PTTL', KEYS[1])
-  if left < 0 then return left end
-  return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + left
-end
-${lookWith('ends(now)')}`);
+${ENDS_BY_PTTL}${lookWith('ends(KEYS[1])')}`);
 
 /*
  * Looks at many keys in one step.
@@ -83,12 +94,7 @@ export const LOOK_AT_MANY: RedisScript = script(lookAtManyWith(`redis.call('PEXP
 
 /** For Redis 6.2. */
 export const LOOK_AT_MANY_BY_PTTL: RedisScript = script(`
-local function ends(now, key)
-  local left = redis.call('PTTL', key)
-  if left < 0 then return left end
-  return tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000) + left
-end
-${lookAtManyWith('ends(now, key)')}`);
+${ENDS_BY_PTTL}${lookAtManyWith('ends(key)')}`);
 
 /*
  * Writes or removes only what was expected, in one step. Neither the bytes nor their digest may be arguments, because tracing records
