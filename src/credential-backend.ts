@@ -99,8 +99,11 @@ export interface PrefixWatcher {
    * @param at - that of each key, where they may be in several
    */
   feed(feed: KeyFeed, at?: (key: string) => KeyFeed): void;
-  /** Asks for an observation of one key soon, another one each time. `false`: none can be issued now. */
-  poll(): boolean;
+  /**
+   * Asks for an observation of one key soon, another one each time. `false`: none can be issued now · `elsewhere`: perhaps over another link
+   * than that of the feed which asks.
+   */
+  poll(): boolean | 'elsewhere';
   /** Asks for an observation of all keys, and of those that nobody told it of. `false`: there are none. */
   pollAll(): boolean;
 }

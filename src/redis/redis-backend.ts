@@ -71,13 +71,18 @@ export class RedisBackend implements CredentialBackend {
     });
   }
 
-  remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
-    return this.#hub.nodes.commanding(request.key, async (commanding) => {
+  async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
+    const { nodes } = this.#hub;
+    const { key } = request;
+    const { marked, ...result } = await nodes.commanding(key, async (commanding) => {
       const publication = this.#publication('cleared', request, commanding);
-      const result = await commanding.writing.remove(request, publication);
-      this.#learn(commanding, publication, result.announced);
-      return result;
+      const removal = await commanding.writing.remove(request, publication);
+      this.#learn(commanding, publication, removal.announced);
+      return removal;
     });
+    if (!marked)
+      await nodes.commanding(key, ({ writing }) => writing.markCleared(key)).catch(() => undefined);
+    return result;
   }
 
   get attempts(): AttemptBackend {

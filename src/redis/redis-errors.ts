@@ -19,12 +19,15 @@ export class NotMasterError extends Error {
 
 /** A node of a cluster does not have the slot, or not this key of it; nothing was done. Who knows the other nodes goes on there. */
 export class RedirectedError extends UnavailableError {
-  /** `moved`: another node has the slot · `ask`: another one has the key already · `later`: for the moment nobody can serve it. */
-  readonly kind: 'moved' | 'ask' | 'later';
+  /**
+   * `moved`: another node has the slot · `ask`: another one has the key already · `partly`: of several keys another one has some ·
+   * `later`: for the moment nobody can serve it.
+   */
+  readonly kind: 'moved' | 'ask' | 'partly' | 'later';
   /** Host and port of the other node, as Redis wrote them. */
   readonly address: string | undefined;
 
-  constructor(kind: 'moved' | 'ask' | 'later', word: string, address?: string) {
+  constructor(kind: 'moved' | 'ask' | 'partly' | 'later', word: string, address?: string) {
     super(`Redis cannot serve this key right now (${word})`);
     this.name = 'UnavailableError';
     this.kind = kind;
@@ -88,9 +91,9 @@ function refusal(word: string, message: string): UnavailableError | RefusedError
   const [, where] = /^(?:MOVED|ASK) \d+ (\S+)$/.exec(message) ?? [];
   if (word === 'MOVED') return new RedirectedError('moved', word, where);
   if (word === 'ASK') return new RedirectedError('ask', word, where);
-  // Both concern this one key. That the whole cluster is down is said in other words.
-  if (word === 'TRYAGAIN' || message.startsWith('CLUSTERDOWN Hash slot'))
-    return new RedirectedError('later', word);
+  if (word === 'TRYAGAIN') return new RedirectedError('partly', word);
+  // That the whole cluster is down is said in other words.
+  if (message.startsWith('CLUSTERDOWN Hash slot')) return new RedirectedError('later', word);
   return isPassing(word)
     ? new UnavailableError(`Redis cannot serve right now (${word})`)
     : new RefusedError(word, `Redis refused (${word})`);

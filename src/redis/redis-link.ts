@@ -230,4 +230,7 @@ export class RedisLink {
 }
 
 /** As much of a link as is needed to send commands. */
-export type CommandConnection = Pick<RedisLink, 'open' | 'call' | 'kill'>;
+export type CommandConnection = Pick<RedisLink, 'open' | 'call' | 'kill'> & {
+  /** Whether every call has to be one command or one transaction. */
+  readonly asks?: true;
+};

@@ -145,7 +145,8 @@ const byPipeline: Means = async (link, { key, maxBytes, epochKey }, clocks) => {
   for (let tries = 1; ; tries += 1) {
     const sentAt = clocks.monotonic();
     const replies = await link.call(async (client) => {
-      const first = client.pipeline().pttl(key);
+      // Never on a subscribed connection where it has to be a transaction.
+      const first = (link.asks ? client.multi() : client.pipeline()).pttl(key);
       // What is known to be foreign is not fetched, only looked at.
       const second = foreign === undefined ? first.getBuffer(key) : first.strlen(key);
       const third = second.pttl(key);

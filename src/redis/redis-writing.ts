@@ -8,7 +8,13 @@ import {
   UnreadableError,
 } from '../errors.js';
 import type { TimeToLive } from '../kept-bytes.js';
-import { LinkLostError, replyWord, writeFailure } from './redis-errors.js';
+import {
+  LinkLostError,
+  readFailure,
+  RedirectedError,
+  replyWord,
+  writeFailure,
+} from './redis-errors.js';
 import { clearedKey, helperKey } from './redis-keys.js';
 import type { CommandConnection } from './redis-link.js';
 import { runScript } from './redis-observing.js';
@@ -61,7 +67,7 @@ export class RedisWriting {
   async remove(
     { key, expected }: RemoveRequest,
     publication: Publication | undefined,
-  ): Promise<{ removed: boolean; announced: boolean }> {
+  ): Promise<{ removed: boolean; announced: boolean; marked: boolean }> {
     if (expected !== undefined) {
       const announced = await this.#stagedWrite(
         key,
@@ -70,11 +76,10 @@ export class RedisWriting {
         ['del', 'none'],
         publication,
       );
-      await this.#markCleared(key);
-      return { removed: true, announced };
+      return { removed: true, announced, marked: await this.#marked(key) };
     }
     // Ahead of the removal, so that nobody can find the key gone without knowing why.
-    void this.#markCleared(key);
+    const marking = this.#marked(key);
     const command: Command = ['del', key];
     const { reply, announced } = await this.#transact(publication, command).catch(
       (error: unknown) => {
@@ -84,15 +89,27 @@ export class RedisWriting {
         throw error;
       },
     );
-    return { removed: Number(reply) > 0, announced };
+    return { removed: Number(reply) > 0, announced, marked: await marking };
   }
 
-  /** So that no re-authentication undoes it. Who may not leave the mark does without. */
-  async #markCleared(key: string): Promise<void> {
+  /** Remembers that the key was cleared, so that no re-authentication undoes it. @throws UnavailableError, RefusedError */
+  async markCleared(key: string): Promise<void> {
     const mark = clearedKey(key);
-    await this.#link
-      .call((client) => client.set(mark, '1', 'PX', CLEARED_MS))
-      .catch(() => undefined);
+    try {
+      await this.#link.call((client) => client.set(mark, '1', 'PX', CLEARED_MS));
+    } catch (error) {
+      throw readFailure(error);
+    }
+  }
+
+  /** Who may not leave the mark does without; `false`: it is to be left on another node, to which the slot is moving. */
+  async #marked(key: string): Promise<boolean> {
+    try {
+      await this.markCleared(key);
+      return true;
+    } catch (error) {
+      return !(error instanceof RedirectedError);
+    }
   }
 
   #setIf(

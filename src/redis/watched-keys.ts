@@ -73,8 +73,9 @@ export class WatchedPrefix extends Watched<PrefixWatcher> {
     return Math.max(1, ...this.watchers.map(({ size }) => size));
   }
 
-  poll(): boolean {
-    return this.watchers.map((watcher) => watcher.poll()).includes(true);
+  poll(): boolean | 'elsewhere' {
+    const polled = this.watchers.map((watcher) => watcher.poll());
+    return polled.includes(true) || (polled.includes('elsewhere') && 'elsewhere');
   }
 
   pollAll(): boolean {
@@ -173,12 +174,13 @@ export class WatchedKeys {
     if (watchers !== undefined) for (const watcher of watchers) watcher.hint(key, hint);
   }
 
-  /** Has the next key in turn that can be observed now observed; says whether there was one. */
+  /** Has the next key in turn that can be observed now observed; says whether that proves this link alive. */
   pollNext(): boolean {
     for (let left = this.#keys.size + this.#prefixes.size; left >= 0; left -= 1) {
       const next = this.#next();
       if (next === undefined) return false;
-      if (next.poll()) return true;
+      const polled = next.poll();
+      if (polled !== false) return polled === true;
       // Nothing of it can be observed now.
       this.#turn = undefined;
     }

@@ -4,7 +4,8 @@ import { type CredentialChange, RedisCredentialDirectory } from '../../src/index
 import { collect, eventually, type Collected } from '../support/wait.js';
 import { FAILOVER, FAST, useCluster } from './support/cluster-world.js';
 
-const world = useCluster();
+// Else nobody serves anything while a slot has no master.
+const world = useCluster({ requireFullCoverage: false });
 let made = 0;
 
 function open(prefix?: string): RedisCredentialDirectory<string> {
@@ -20,6 +21,12 @@ function open(prefix?: string): RedisCredentialDirectory<string> {
 
 const ids = Array.from({ length: 60 }, (_, index) => `tenant-${String(index)}`);
 
+async function listed(directory: RedisCredentialDirectory<string>): Promise<string[]> {
+  const all: string[] = [];
+  for await (const id of directory.ids()) all.push(id);
+  return all;
+}
+
 /** What was told, as `id type`. */
 const said = (changes: Collected<CredentialChange<string>>): string[] =>
   changes.values.map(({ id, type }) => `${id} ${type}`);
@@ -34,15 +41,14 @@ describe('a directory in a cluster', () => {
     await Promise.all(ids.map((id) => writer.save(id, `token of ${id}`)));
     await eventually(() => expect(changes.values.length).toBeGreaterThanOrEqual(ids.length));
     expect(said(changes).sort()).toEqual(ids.map((id) => `${id} saved`).sort());
-    const listed = await Array.fromAsync(directory.ids());
-    expect(listed.sort()).toEqual(['before', ...ids].sort());
+    expect((await listed(directory)).sort()).toEqual(['before', ...ids].sort());
     const owners = await Promise.all(
       ids.map(async (id) => (await world.cluster.ownerOf(directory.prefix + id)).port),
     );
     expect(new Set(owners).size).toBe(3);
     expect(await directory.clearAll({ reason: 'over' })).toMatchObject({ cleared: 61, failed: 0 });
     await eventually(() => expect(changes.values.length).toBe(ids.length + 61));
-    expect(await Array.fromAsync(directory.ids())).toEqual([]);
+    expect(await listed(directory)).toEqual([]);
   });
 
   it('keeps what is on other masters live while one is lost, and catches up with its heir', async () => {
@@ -104,7 +110,7 @@ describe('a directory in a cluster', () => {
     await world.cluster.migrateSlot(world.cluster.slotOf(key), from!, to!);
     await to!.admin.set(key, 'there');
     await eventually(() => expect(said(changes)).toEqual([`${id} saved`]));
-    expect(await Array.fromAsync(directory.ids())).toEqual([id]);
+    expect(await listed(directory)).toEqual([id]);
     expect(await directory.load(id)).toBe('there');
     await world.cluster.migrateSlot(world.cluster.slotOf(key), to!, from!);
     await directory.clear(id);

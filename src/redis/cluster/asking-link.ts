@@ -7,6 +7,7 @@ import { RedisWriting } from '../redis-writing.js';
 
 /** A connection to the node that a slot is moving to, which serves keys of it only when asked for them in this way. */
 class AskingLink implements CommandConnection {
+  readonly asks = true;
   readonly #link: CommandConnection;
 
   constructor(link: CommandConnection) {
@@ -35,6 +36,18 @@ export function asking(commanding: Commanding, clock: Clock, stageName: () => st
   const link = new AskingLink(commanding.link);
   return {
     ...commanding,
+    get announcing() {
+      return commanding.announcing;
+    },
+    set announcing(announcing) {
+      commanding.announcing = announcing;
+    },
+    get refusedAt() {
+      return commanding.refusedAt;
+    },
+    set refusedAt(refusedAt) {
+      commanding.refusedAt = refusedAt;
+    },
     link,
     observer: new RedisObserver(link, clock),
     writing: new RedisWriting(link, stageName),

@@ -47,6 +47,8 @@ export class ClusterFeed implements HintFeed {
   /** Keys that were found elsewhere than where their hints come from. */
   readonly #astray = new Set<string>();
   #cancelSeeking: (() => void) | undefined;
+  /** Identifies the seeking under way. */
+  #seeking: object | undefined;
   #failures = 0;
   #wasServed = false;
   #unservedFeed: KeyFeed | undefined;
@@ -116,7 +118,10 @@ export class ClusterFeed implements HintFeed {
       (error: unknown) => {
         if (!(error instanceof RedirectedError)) throw error;
         this.#astray.add(key);
-        return this.#context.elsewhere(key, maxBytes, error);
+        return this.#context.elsewhere(key, maxBytes, error).catch((again: unknown) => {
+          this.#astray.add(key);
+          throw again;
+        });
       },
     );
   }
@@ -211,16 +216,18 @@ export class ClusterFeed implements HintFeed {
 
   /** Asks again and again, until every slot that is watched has a master. */
   #seek(): void {
-    if (this.#closed || this.#cancelSeeking !== undefined) return;
+    if (this.#closed || this.#seeking !== undefined) return;
     const { clock, topology, settings } = this.#context;
     const pause =
       this.#failures === 0
         ? 0
         : retryPauseMs(this.#failures, isDenial(topology.failure), settings().random);
+    const seeking = {};
+    this.#seeking = seeking;
     this.#cancelSeeking = after(clock, pause, () => {
       void topology.refresh().then(() => {
-        if (this.#cancelSeeking === undefined) return;
-        this.#cancelSeeking = undefined;
+        if (this.#seeking !== seeking) return;
+        this.#seeking = undefined;
         this.rerouted();
         this.#sought();
       });
@@ -245,7 +252,9 @@ export class ClusterFeed implements HintFeed {
     const astray = [...this.#astray];
     this.#astray.clear();
     for (const key of astray) {
-      for (const watcher of this.#routes.get(slotOf(key))?.watches.get(key) ?? []) watcher.poll();
+      const watchers = this.#routes.get(slotOf(key))?.watches.get(key);
+      if (watchers === undefined) this.#prefixes.doubt(key);
+      else for (const watcher of watchers) watcher.poll();
     }
   }
 
@@ -254,6 +263,7 @@ export class ClusterFeed implements HintFeed {
     this.#prefixes.close();
     this.#cancelSeeking?.();
     this.#cancelSeeking = undefined;
+    this.#seeking = undefined;
     this.#failures = 0;
     this.#wasServed = false;
     this.#unservedFeed = undefined;

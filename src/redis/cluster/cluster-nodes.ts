@@ -1,17 +1,20 @@
 import type { Clock } from '../../clock.js';
 import type { Observation } from '../../credential-backend.js';
-import { ClosedError, UnavailableError } from '../../errors.js';
-import { after } from '../../waiting.js';
+import { UnavailableError } from '../../errors.js';
+import { after, withDeadline } from '../../waiting.js';
 import type { Commanding } from '../command-link.js';
 import { readFailure, RedirectedError } from '../redis-errors.js';
 import { ownKey, slotOf } from '../redis-keys.js';
 import { RedisNode, type RedisNodeContext } from '../redis-node.js';
+import type { CommandConnection } from '../redis-link.js';
 import type { RedisNodes } from '../redis-nodes.js';
 import { asking } from './asking-link.js';
+import { clusterKeys } from './cluster-keys.js';
 import { ClusterFeed } from './cluster-feed.js';
 import type { ClusterTemplate } from './cluster-template.js';
 import { ClusterTopology } from './cluster-topology.js';
-import { askForView, type ClusterView } from './cluster-view.js';
+import { askForMoves, askForView } from './cluster-view.js';
+import { NodeRegistry } from './node-registry.js';
 import { parseAddress, type NodeAddress } from './node-address.js';
 
 /** Where to go with a command. */
@@ -30,9 +33,6 @@ const AT_ONCE = 2;
 const LATER_MS = { least: 10, spread: 40 };
 /** How many numbers are tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
 const TAGS_TRIED = 1_000;
-const RETIRED_MS = 2_000;
-/** How often all keys are listed anew because slots have moved meanwhile. */
-const KEYS_ROUNDS = 10;
 
 /** The masters of a cluster: which of them has a key, and how to get there when that has changed. */
 export class ClusterNodes implements RedisNodes {
@@ -41,8 +41,7 @@ export class ClusterNodes implements RedisNodes {
   readonly #context: RedisNodeContext;
   readonly #clock: Clock;
   readonly #topology: ClusterTopology;
-  /** Those that were needed so far, by name. */
-  readonly #nodes = new Map<string, RedisNode>();
+  readonly #nodes: NodeRegistry;
   /** Ends those that are being waited for. */
   readonly #pauses = new Set<() => void>();
   #closed = false;
@@ -54,13 +53,29 @@ export class ClusterNodes implements RedisNodes {
     this.#topology = new ClusterTopology({
       clock: this.#clock,
       candidates: () => this.#candidates(),
-      ask: (address) => this.#ask(address),
+      ask: async (address) => {
+        const view = await this.#ask(address, askForView);
+        // A node that is in no cluster, or not any more, knows of none.
+        if (view.ranges.length === 0)
+          throw new UnavailableError('the node has no part in a cluster');
+        return view;
+      },
       reached: (address) => template.reached(address),
       seen: (changed) => {
         if (changed) this.feed.rerouted();
-        this.#retire();
+        this.#nodes.retire();
       },
     });
+    this.#nodes = new NodeRegistry(
+      this.#clock,
+      (name) => this.#topology.masters.has(name),
+      (address) =>
+        new RedisNode(template.node(address), context, {
+          readsTogether: false,
+          ownKey: (kind) => this.#ownKey(kind, address.name),
+          down: () => void this.#topology.refresh(),
+        }),
+    );
     this.feed = new ClusterFeed({
       clock: this.#clock,
       settings: context.settings,
@@ -69,7 +84,12 @@ export class ClusterNodes implements RedisNodes {
       nodeOf: (slot) => this.#owner(slot)?.node,
       masters: () => this.#masters(),
       elsewhere: (key, maxBytes, error) =>
-        this.#elsewhere(slotOf(key), error, (target) => this.#look(target, key, maxBytes)),
+        this.#elsewhere(
+          slotOf(key),
+          error,
+          (target) => this.#look(target, key, maxBytes),
+          this.#owner(slotOf(key)),
+        ),
     });
   }
 
@@ -85,34 +105,39 @@ export class ClusterNodes implements RedisNodes {
     );
   }
 
-  async *keys(prefix: string): AsyncGenerator<readonly string[]> {
-    for (let round = 1; ; round += 1) {
-      if (this.#topology.masters.size === 0) await this.#topology.refresh();
-      if (this.#topology.masters.size === 0) throw this.#topology.failure;
-      const { version } = this.#topology;
-      for (const node of this.#masters()) yield* node.keys(prefix);
-      await this.#topology.refresh(1);
-      // A key may have moved from a master that was still to be asked to one that had been.
-      if (this.#topology.version === version) return;
-      if (round === KEYS_ROUNDS)
-        throw new UnavailableError('slots kept moving while keys were listed');
-    }
+  keys(prefix: string): AsyncIterable<readonly string[]> {
+    return clusterKeys(prefix, {
+      masters: async () => {
+        if (this.#topology.masters.size === 0) await this.#refreshed();
+        if (this.#topology.masters.size === 0) throw this.#topology.failure;
+        return this.#topology.masters;
+      },
+      node: (address) => {
+        this.#nodes.spare(address);
+        return this.#nodes.get(address);
+      },
+      reached: (address) => this.#template.reached(address),
+      moves: (address) => this.#ask(address, askForMoves),
+      version: () => this.#topology.version,
+      refreshed: () => this.#refreshed(),
+    });
   }
 
   learned(announcing: boolean): void {
-    for (const { feed } of this.#nodes.values()) feed.learned(announcing);
+    for (const { feed } of this.#nodes.all()) feed.learned(announcing);
   }
 
   retime(): void {
     this.feed.retime();
-    for (const { feed } of this.#nodes.values()) feed.retime();
+    for (const { feed } of this.#nodes.all()) feed.retime();
   }
 
   async close(timeoutMs: number): Promise<void> {
     this.#closed = true;
     this.feed.close();
+    this.#topology.close();
     for (const end of this.#pauses) end();
-    await Promise.all([...this.#nodes.values()].map((node) => node.close(timeoutMs)));
+    await this.#nodes.close(timeoutMs);
   }
 
   /** At once where the master of the slot is known. */
@@ -158,38 +183,42 @@ export class ClusterNodes implements RedisNodes {
     // Only what surely did nothing is repeated.
     if (this.#closed || !(error instanceof UnavailableError)) return undefined;
     if (!(error instanceof RedirectedError)) {
-      await this.#topology.refresh();
+      await this.#refreshed();
       const owner = this.#owner(slot);
       return owner?.address.name === tried?.address.name ? undefined : owner;
     }
     const address = this.#addressIn(error, tried);
-    if (address !== undefined && error.kind === 'ask') return this.#target(address, true);
+    if (address !== undefined && error.kind === 'ask') {
+      this.#nodes.spare(address);
+      return this.#target(address, true);
+    }
     if (address !== undefined) {
       this.#topology.moved(slot, address);
       void this.#topology.refresh();
       return this.#target(address);
     }
     await this.#pause();
-    await this.#topology.refresh();
+    // One that waits for the rest of a slot's keys stays where it is.
+    if (error.kind === 'later') await this.#refreshed();
     return this.#located(slot);
   }
 
   #addressIn({ address }: RedirectedError, tried: Target | undefined): NodeAddress | undefined {
     const from = tried?.address.host ?? '';
     const named = address === undefined ? undefined : parseAddress(address, from);
-    return named && this.#template.reached(named);
+    return named?.host ? this.#template.reached(named) : undefined;
   }
 
   /** @throws UnavailableError, RefusedError */
   async #located(slot: number): Promise<Target> {
-    if (this.#owner(slot) === undefined) await this.#topology.refresh();
+    if (this.#owner(slot) === undefined) await this.#refreshed();
     const owner = this.#owner(slot);
     if (owner === undefined) throw this.#topology.failure;
     return owner;
   }
 
   #masters(): RedisNode[] {
-    return [...this.#topology.masters.values()].map((address) => this.#node(address));
+    return [...this.#topology.masters.values()].map((address) => this.#nodes.get(address));
   }
 
   #owner(slot: number): Target | undefined {
@@ -198,22 +227,7 @@ export class ClusterNodes implements RedisNodes {
   }
 
   #target(address: NodeAddress, asks = false): Target {
-    return { node: this.#node(address), address, asking: asks };
-  }
-
-  #node(address: NodeAddress): RedisNode {
-    const { name } = address;
-    let node = this.#nodes.get(name);
-    if (node === undefined) {
-      if (this.#closed) throw new ClosedError();
-      node = new RedisNode(this.#template.node(address), this.#context, {
-        readsTogether: false,
-        ownKey: (kind) => this.#ownKey(kind, name),
-        down: () => void this.#topology.refresh(),
-      });
-      this.#nodes.set(name, node);
-    }
-    return node;
+    return { node: this.#nodes.get(address), address, asking: asks };
   }
 
   #look({ node, asking: asks }: Target, key: string, maxBytes: number): Promise<Observation> {
@@ -234,10 +248,13 @@ export class ClusterNodes implements RedisNodes {
     return undefined;
   }
 
-  async #ask(address: NodeAddress): Promise<ClusterView> {
+  async #ask<R>(
+    address: NodeAddress,
+    ask: (link: CommandConnection, from: string) => Promise<R>,
+  ): Promise<R> {
     try {
-      const { link } = await this.#node(address).commands.get();
-      return await askForView(link, address.host);
+      const { link } = await this.#nodes.get(address).commands.get();
+      return await ask(link, address.host);
     } catch (error) {
       throw readFailure(error);
     }
@@ -247,8 +264,7 @@ export class ClusterNodes implements RedisNodes {
   #candidates(): readonly NodeAddress[] {
     const { masters, replicas } = this.#topology;
     const { random } = this.#context.settings();
-    const isOpen = ({ name }: NodeAddress): boolean =>
-      this.#nodes.get(name)?.commands.current?.link.open === true;
+    const isOpen = ({ name }: NodeAddress): boolean => this.#nodes.isOpen(name);
     const known = [...masters.values()]
       .map((address) => ({ address, rank: random() + (isOpen(address) ? 0 : 1) }))
       .sort((a, b) => a.rank - b.rank)
@@ -257,14 +273,13 @@ export class ClusterNodes implements RedisNodes {
     return [...new Map(all.map((address) => [address.name, address])).values()];
   }
 
-  /** Lets go of those that are no masters: not any more, or only asked on the way. */
-  #retire(): void {
-    for (const [name, node] of this.#nodes) {
-      if (this.#topology.masters.has(name)) continue;
-      this.#nodes.delete(name);
-      // What was sent to it may still be answered.
-      void node.close(RETIRED_MS);
-    }
+  /** Resolves when a node has told of the cluster, or when that takes longer than any one answer may. */
+  async #refreshed(): Promise<void> {
+    const { replyTimeoutMs } = this.#context.settings();
+    const late = (): Error => new UnavailableError('no node told of the cluster in time');
+    await withDeadline(this.#clock, this.#topology.refresh(), replyTimeoutMs, late).catch(
+      () => undefined,
+    );
   }
 
   #pause(): Promise<void> {

@@ -48,10 +48,20 @@ export class ClusterPrefixes {
     if (this.isEmpty) this.close();
   }
 
-  /** Up to when all hints below a prefix have arrived; `undefined` for what is no watched prefix. */
-  vouchedAt(prefix: string): number | undefined {
-    for (const watch of this.#watches.values()) if (watch.prefix === prefix) return watch.vouchedAt;
+  /** Up to when all hints have arrived about a prefix, or about a key below one; `undefined` for any other. */
+  vouchedAt(key: string): number | undefined {
+    for (const watch of this.#watches.values()) {
+      if (watch.prefix === key) return watch.vouchedAt;
+      if (key.startsWith(watch.prefix)) return watch.vouchedAtKey(key);
+    }
     return undefined;
+  }
+
+  /** Has a key looked at that is below a watched prefix: what happened to it may have been missed. */
+  doubt(key: string): void {
+    for (const { prefix, watcher } of this.#watches.values())
+      if (key.startsWith(prefix))
+        watcher.hint(key, { type: 'written', origin: 'unknown', reason: undefined });
   }
 
   /** Slots have other masters than before. */
@@ -82,6 +92,9 @@ class PrefixWatch {
   /** What the present generation is made of. */
   #made = '';
   #wasLive = false;
+  #ended = false;
+  /** Up to when masters vouched that have gone since everything was live. */
+  #lost = Infinity;
 
   constructor(prefix: string, watcher: PrefixWatcher, context: ClusterPrefixesContext) {
     this.prefix = prefix;
@@ -92,8 +105,14 @@ class PrefixWatch {
   get vouchedAt(): number {
     return Math.min(
       this.#context.clock.monotonic(),
+      this.#lost,
       ...[...this.#parts.keys()].map(({ feed }) => feed.vouchedAt()),
     );
+  }
+
+  vouchedAtKey(key: string): number {
+    const node = this.#context.nodeOf(slotOf(key));
+    return Math.min(this.#lost, node?.feed.vouchedAt() ?? this.#context.clock.monotonic());
   }
 
   /** How many looks each master's heartbeat has to make, so that together they look at all. */
@@ -107,6 +126,7 @@ class PrefixWatch {
     for (const [node, part] of this.#parts) {
       if (masters.has(node)) continue;
       this.#parts.delete(node);
+      this.#lost = Math.min(this.#lost, node.feed.vouchedAt());
       node.feed.unwatchPrefix(this.prefix, part);
     }
     for (const node of masters) {
@@ -130,6 +150,7 @@ class PrefixWatch {
     for (const [node, part] of this.#parts) node.feed.unwatchPrefix(this.prefix, part);
     this.#parts.clear();
     this.#condition = undefined;
+    this.#ended = true;
   }
 
   /** Whether hints from this master are to be believed for a key: all of them hear all announcements. */
@@ -145,7 +166,8 @@ class PrefixWatch {
   }
 
   tell(): void {
-    // Ended, or about to be spread.
+    // About to be spread.
+    if (this.#ended) return;
     if (
       this.#parts.size === 0 &&
       this.#condition === undefined &&
@@ -154,6 +176,8 @@ class PrefixWatch {
       return;
     this.#condition = this.#together();
     this.watcher.feed(this.#condition, (key) => this.#conditionOf(key));
+    // Whoever became stale has asked since when by now.
+    if (this.#condition.link === 'live') this.#lost = Infinity;
   }
 
   #conditionOf(key: string): KeyFeed {
@@ -214,10 +238,9 @@ class PrefixPart implements PrefixWatcher {
     this.#whole.tell();
   }
 
-  poll(): boolean {
-    this.#whole.watcher.poll();
+  poll(): false | 'elsewhere' {
     // It may have been a key of another master: this one has yet to prove that it is alive.
-    return false;
+    return this.#whole.watcher.poll() !== false && 'elsewhere';
   }
 
   pollAll(): boolean {

@@ -31,7 +31,13 @@ export class ClusterTopology {
   #oldViews = 0;
   #version = 0;
   readonly #moved = new Map<number, { readonly to: NodeAddress; readonly until: number }>();
-  #refreshing: Promise<void> | undefined;
+  /** Those under way, by how many nodes they ask at once. */
+  readonly #refreshing = new Map<number, Promise<void>>();
+  #rounds = 0;
+  /** The round whose old view was counted. */
+  #countedRound = 0;
+  #telling = false;
+  #closed = false;
   #failure: UnavailableError | RefusedError | undefined;
 
   constructor(context: TopologyContext) {
@@ -66,29 +72,53 @@ export class ClusterTopology {
    * @param atOnce - how many are asked at once; the first may hang, or not have heard yet
    */
   refresh(atOnce = 3): Promise<void> {
-    this.#refreshing ??= this.#refresh(atOnce).finally(() => {
-      this.#refreshing = undefined;
+    const running = this.#refreshing.get(atOnce);
+    if (running !== undefined) return running;
+    this.#rounds += 1;
+    const refreshing = this.#refresh(atOnce, this.#rounds).finally(() => {
+      this.#refreshing.delete(atOnce);
     });
-    return this.#refreshing;
+    this.#refreshing.set(atOnce, refreshing);
+    return refreshing;
   }
 
   /** Takes the word of the node that had the slot. */
   moved(slot: number, to: NodeAddress): void {
-    this.#moved.set(slot, { to, until: this.#context.clock.monotonic() + MOVED_MS });
-    this.#settle([...this.#owners]);
+    const { clock, seen } = this.#context;
+    this.#moved.set(slot, { to, until: clock.monotonic() + MOVED_MS });
+    if (this.#owners[slot]?.name === to.name) return;
+    this.#owners[slot] = to;
+    // Who is no master any more goes with the next view.
+    this.#masters.set(to.name, to);
+    this.#version += 1;
+    // Many keys of many slots may be told of at once.
+    if (this.#telling) return;
+    this.#telling = true;
+    clock.nextTurn(() => {
+      this.#telling = false;
+      if (!this.#closed) seen(true);
+    });
   }
 
-  async #refresh(atOnce: number): Promise<void> {
+  /** Asks nobody any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #refresh(atOnce: number, round: number): Promise<void> {
     const candidates = [...this.#context.candidates()];
-    while (candidates.length > 0) {
+    let ended = false;
+    while (candidates.length > 0 && !this.#closed) {
       const asked = candidates.splice(0, atOnce).map((node) =>
         this.#context.ask(node).then((view) => {
-          this.#take(view);
+          // Nothing tells a late answer that has no epoch from a newer one.
+          if (!this.#closed && (!ended || view.epoch !== undefined)) this.#take(view, round);
         }),
       );
       try {
         await Promise.any(asked);
         this.#failure = undefined;
+        ended = true;
         return;
       } catch (error) {
         const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [];
@@ -100,10 +130,11 @@ export class ClusterTopology {
     }
   }
 
-  #take({ epoch, ranges, replicas }: ClusterView): void {
+  #take({ epoch, ranges, replicas }: ClusterView, round: number): void {
     // A node that hung, or was cut off, tells of the past until the others have told it.
     if (epoch !== undefined && epoch < this.#epoch) {
-      this.#oldViews += 1;
+      if (round !== this.#countedRound) this.#oldViews += 1;
+      this.#countedRound = round;
       if (this.#oldViews < OLD_VIEWS) return;
     }
     this.#oldViews = 0;
@@ -125,9 +156,11 @@ export class ClusterTopology {
     this.#owners = owners;
     this.#masters = new Map();
     let changed = false;
+    let last: NodeAddress | undefined;
     for (let slot = 0; slot < SLOTS; slot += 1) {
       const owner = owners[slot];
-      if (owner !== undefined) this.#masters.set(owner.name, owner);
+      if (owner !== undefined && owner !== last) this.#masters.set(owner.name, owner);
+      last = owner;
       if (owner?.name !== before[slot]?.name) changed = true;
     }
     if (changed) this.#version += 1;

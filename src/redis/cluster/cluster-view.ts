@@ -1,6 +1,6 @@
 import { isPassing, replyWord } from '../redis-errors.js';
 import type { CommandConnection } from '../redis-link.js';
-import { hostOr, nodeAddress, type NodeAddress } from './node-address.js';
+import { hostOr, nodeAddress, parseAddress, type NodeAddress } from './node-address.js';
 
 /** What one node says of the whole cluster. */
 export interface ClusterView {
@@ -24,9 +24,10 @@ export interface SlotRange {
  * @throws LinkLostError, or an error reply of Redis
  */
 export async function askForView(link: CommandConnection, from: string): Promise<ClusterView> {
-  const [slots, epoch] = await Promise.all([
-    link.call((client) => client.call('CLUSTER', 'SLOTS')),
+  // The epoch first: a view may be taken for older than it is, and never for newer.
+  const [epoch, slots] = await Promise.all([
     epochSeenBy(link),
+    link.call((client) => client.call('CLUSTER', 'SLOTS')),
   ]);
   const ranges: SlotRange[] = [];
   const replicas: NodeAddress[] = [];
@@ -40,6 +41,43 @@ export async function askForView(link: CommandConnection, from: string): Promise
     }
   }
   return { epoch, ranges, replicas };
+}
+
+/** Slots that are on their way from a node or to it. */
+export interface SlotMoves {
+  readonly open: boolean;
+  /** Where those go that leave it. */
+  readonly targets: readonly NodeAddress[];
+}
+
+const NO_MOVES: SlotMoves = { open: false, targets: [] };
+
+/**
+ * Asks a node which slots are moving; who may not ask for that takes them for resting.
+ *
+ * @param from - the host under which it was reached
+ * @throws LinkLostError, or a passing error reply
+ */
+export async function askForMoves(link: CommandConnection, from: string): Promise<SlotMoves> {
+  let text: string;
+  try {
+    text = String(await link.call((client) => client.call('CLUSTER', 'NODES')));
+  } catch (error) {
+    const word = replyWord(error);
+    if (word === undefined || isPassing(word)) throw error;
+    return NO_MOVES;
+  }
+  const nodes = text.split('\n').map((line) => line.split(' '));
+  const addresses = new Map(nodes.map(([id = '', address = '']) => [id, address]));
+  const own = nodes.find(([, , flags = '']) => flags.split(',').includes('myself')) ?? [];
+  // `[slot->-id]` leaves it, `[slot-<-id]` comes to it.
+  const moving = own.filter((part) => part.startsWith('['));
+  const targets = moving.flatMap((part) => {
+    const [, id = ''] = /->-([0-9a-f]+)\]$/.exec(part) ?? [];
+    const [address = ''] = (addresses.get(id) ?? '').split(/[@,]/);
+    return parseAddress(address, from) ?? [];
+  });
+  return { open: moving.length > 0, targets };
 }
 
 async function epochSeenBy(link: CommandConnection): Promise<number | undefined> {
