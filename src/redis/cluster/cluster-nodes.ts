@@ -13,6 +13,7 @@ import type { ClusterTemplate } from './cluster-template.js';
 import { ClusterTopology } from './cluster-topology.js';
 import { askForView, type ClusterView } from './cluster-view.js';
 import { parseAddress, type NodeAddress } from './node-address.js';
+import { askForOwnSlots, type OwnSlots } from './own-slots.js';
 
 /** Where to go with a command. */
 interface Target {
@@ -84,16 +85,20 @@ export class ClusterNodes implements RedisNodes {
   }
 
   async *keys(prefix: string): AsyncGenerator<readonly string[]> {
+    let before = await this.#arrangement();
+    let passes = 0;
     for (let round = 1; ; round += 1) {
-      if (this.#topology.masters.size === 0) await this.#topology.refresh();
-      if (this.#topology.masters.size === 0) throw this.#topology.failure;
-      const { version } = this.#topology;
-      for (const node of this.#masters()) yield* node.keys(prefix);
+      const masters = this.#masters();
+      // The other way round each time: whichever way a key is moved, in one of two passes it meets who looks for it.
+      if (round % 2 === 0) masters.reverse();
+      for (const node of masters) yield* node.keys(prefix);
       await this.#topology.refresh(1);
-      // A key may have moved from a master that was still to be asked to one that had been.
-      if (this.#topology.version === version) return;
+      const now = await this.#arrangement();
+      passes = now.text === before.text ? passes + 1 : 0;
+      if (passes >= (now.moving ? 2 : 1)) return;
       if (round === KEYS_ROUNDS)
         throw new UnavailableError('slots kept moving while keys were listed');
+      before = now;
     }
   }
 
@@ -183,6 +188,28 @@ export class ClusterNodes implements RedisNodes {
     const owner = this.#owner(slot);
     if (owner === undefined) throw this.#topology.failure;
     return owner;
+  }
+
+  /** Which master has which slots, by the word of each. @throws UnavailableError, RefusedError */
+  async #arrangement(): Promise<OwnSlots> {
+    if (this.#topology.masters.size === 0) await this.#topology.refresh();
+    const { masters } = this.#topology;
+    if (masters.size === 0) throw this.#topology.failure;
+    const { version } = this.#topology;
+    const all = await Promise.all(
+      [...masters.values()].map(async (address) => {
+        const { text, moving } = await this.#node(address).commanding(({ link }) =>
+          askForOwnSlots(link).catch((error: unknown) => {
+            throw readFailure(error);
+          }),
+        );
+        return { text: `${address.name} ${text}`, moving };
+      }),
+    );
+    return {
+      text: [String(version), ...all.map(({ text }) => text)].join('\n'),
+      moving: all.some(({ moving }) => moving),
+    };
   }
 
   #masters(): RedisNode[] {

@@ -1,0 +1,134 @@
+import { expect, it } from 'vitest';
+
+import { type CredentialChange, RedisCredentialDirectory } from '../../src/index.js';
+import type { ClusterNode } from '../support/redis-cluster/index.js';
+import { collect, type Collected, eventually } from '../support/wait.js';
+import { FAILOVER, FAST, useCluster } from './support/cluster-world.js';
+
+const world = useCluster();
+
+const PER_MASTER = 20;
+let made = 0;
+
+interface Filled {
+  readonly directory: RedisCredentialDirectory<string>;
+  readonly prefix: string;
+  readonly changes: Collected<CredentialChange<string>>;
+  readonly idsOf: ReadonlyMap<ClusterNode, readonly string[]>;
+  readonly ids: readonly string[];
+}
+
+/** A directory that is live, with as many credentials on each master. */
+async function filled(): Promise<Filled> {
+  made += 1;
+  const prefix = `d${String(made)}:`;
+  const directory = open(prefix);
+  const idsOf = new Map<ClusterNode, string[]>();
+  const nodes = await world.cluster.masters();
+  for (const node of nodes) idsOf.set(node, []);
+  for (let n = 0; [...idsOf.values()].some(({ length }) => length < PER_MASTER); n += 1) {
+    const id = `id${String(n)}`;
+    // Slots lie in a row on each master of a new cluster; nothing has moved for good here.
+    const ids = idsOf.get(await world.cluster.ownerOf(`${prefix}${id}`))!;
+    if (ids.length < PER_MASTER) ids.push(id);
+  }
+  const ids = [...idsOf.values()].flat();
+  await Promise.all(ids.map((id) => directory.save(id, 'first')));
+  const changes = collect(directory.changes$);
+  await directory.ready({ timeoutMs: 20_000 });
+  return { directory, prefix, changes, idsOf, ids };
+}
+
+function open(prefix: string): RedisCredentialDirectory<string> {
+  const directory = new RedisCredentialDirectory<string>(world.client(), { prefix, ...FAST });
+  return world.track(directory, () => directory.close());
+}
+
+async function listed(directory: RedisCredentialDirectory<string>): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const id of directory.ids()) ids.push(id);
+  return ids.sort();
+}
+
+const told = ({ changes }: Filled): string[] =>
+  changes.values.map(({ id, type }) => `${id} ${type}`).sort();
+const all = (ids: readonly string[], type: string): string[] =>
+  ids.map((id) => `${id} ${type}`).sort();
+
+it('lists what all masters hold, each id once', async () => {
+  const { directory, ids } = await filled();
+  expect(await listed(directory)).toEqual([...ids].sort());
+});
+
+it('lists every id once while slots move, and tells of nothing', async () => {
+  const one = await filled();
+  const [from, to] = [...one.idsOf.keys()];
+  const slots = one.idsOf.get(from!)!.map((id) => world.cluster.slotOf(`${one.prefix}${id}`));
+  let moving = true;
+  const move = (async () => {
+    await world.cluster.migrateSlot(slots, from!, to!);
+    await world.cluster.migrateSlot(slots, to!, from!);
+    moving = false;
+  })();
+  let lists = 0;
+  while (moving) {
+    expect(await listed(one.directory)).toEqual([...one.ids].sort());
+    lists += 1;
+  }
+  await move;
+  expect(lists).toBeGreaterThan(1);
+  await new Promise((resolve) => setTimeout(resolve, 3 * FAST.heartbeatMs));
+  expect(told(one)).toEqual([]);
+});
+
+it('tells of every id on every master exactly once, whoever did it', async () => {
+  const one = await filled();
+  const other = open(one.prefix);
+  await Promise.all(one.ids.map((id) => other.save(id, 'second')));
+  await eventually(() => expect(told(one)).toEqual(all(one.ids, 'saved')));
+  for (const [node, ids] of one.idsOf)
+    for (const id of ids) await node.admin.del(`${one.prefix}${id}`);
+  const both = [...all(one.ids, 'saved'), ...all(one.ids, 'cleared')].sort();
+  await eventually(() => expect(told(one)).toEqual(both));
+  await new Promise((resolve) => setTimeout(resolve, 3 * FAST.heartbeatMs));
+  expect(told(one)).toEqual(both);
+});
+
+it('tells what is gone when one master was flushed, and that alone', async () => {
+  const one = await filled();
+  const [lost] = one.idsOf.keys();
+  await eventually(async () => expect(await lost!.admin.keys('credstream:epoch*')).toHaveLength(1));
+  await world.cluster.flushMaster(lost!);
+  const gone = all(one.idsOf.get(lost!)!, 'cleared');
+  await eventually(() => expect(told(one)).toEqual(gone), { timeoutMs: 10_000 });
+  await new Promise((resolve) => setTimeout(resolve, 3 * FAST.heartbeatMs));
+  expect(told(one)).toEqual(gone);
+});
+
+it('clears all, on every master', async () => {
+  const one = await filled();
+  expect(await one.directory.clearAll({ reason: 'leaked' })).toMatchObject({
+    cleared: one.ids.length,
+    failed: 0,
+  });
+  await eventually(() => expect(told(one)).toEqual(all(one.ids, 'cleared')));
+  expect(await listed(one.directory)).toEqual([]);
+});
+
+it('follows a failover of one master, and tells of nothing but what was done', async () => {
+  const one = await filled();
+  const [lost] = one.idsOf.keys();
+  const [id = '', other = ''] = one.idsOf.get(lost!)!;
+  await lost!.admin.wait(1, 1_000);
+  await lost!.server.kill();
+  const heir = await world.cluster.takeover(lost!, `${one.prefix}${id}`);
+  await heir.admin.set(`${one.prefix}${id}`, '"foreign"');
+  const change = await one.changes.next((candidate) => candidate.id === id, FAILOVER.timeoutMs);
+  expect(change.type).toBe('saved');
+  await eventually(() => expect(one.directory.status.link).toBe('live'), FAILOVER);
+  await one.directory.save(other, 'second');
+  await one.changes.next((candidate) => candidate.id === other);
+  await new Promise((resolve) => setTimeout(resolve, 3 * FAST.heartbeatMs));
+  expect(told(one)).toEqual(all([id, other], 'saved'));
+  expect(await listed(one.directory)).toEqual([...one.ids].sort());
+}, 60_000);
