@@ -81,6 +81,28 @@ it('lists every id once while slots move, and tells of nothing', async () => {
   expect(told(one)).toEqual([]);
 });
 
+it('takes nothing for cleared that is on its way when everything is looked at again', async () => {
+  const one = await filled();
+  const [from, to] = [...one.idsOf.keys()];
+  const keys = one.idsOf.get(from!)!.map((id) => `${one.prefix}${id}`);
+  const slots = keys.map((key) => world.cluster.slotOf(key));
+  const move = world.cluster.moveOf(slots, from!, to!);
+  await move.open();
+  for (const key of keys.slice(0, PER_MASTER / 2)) await move.moveKeys([key]);
+  for (const node of [from!, to!]) await node.admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  await eventually(() => expect(one.directory.status.link).not.toBe('live'));
+  await one.directory.ready();
+  await eventually(() => expect(one.directory.status.link).toBe('live'));
+  await new Promise((resolve) => setTimeout(resolve, 3 * FAST.heartbeatMs));
+  expect(told(one)).toEqual([]);
+  await move.moveKeys();
+  await move.close();
+  await world.cluster.settled();
+  await world.cluster.migrateSlot(slots, to!, from!);
+  await Promise.all(one.ids.map((id) => one.directory.save(id, 'second')));
+  await eventually(() => expect(told(one)).toEqual(all(one.ids, 'saved')));
+});
+
 it('tells of every id on every master exactly once, whoever did it', async () => {
   const one = await filled();
   const other = open(one.prefix);
