@@ -22,7 +22,7 @@ const ONE_SERVER =
 /** What a cluster needs beside it. */
 const CLUSTER =
   '+cluster|slots +cluster|info +asking ~credstream:epoch:* ~credstream:probe:* &__keyspace@0__:credstream:probe:*';
-const DIRECTORY = '+psubscribe +punsubscribe +scan';
+const DIRECTORY = '+psubscribe +punsubscribe +scan +cluster|nodes';
 
 /** A user on all nodes, as which `client` connects. */
 class User {
@@ -150,6 +150,28 @@ describe('rights that are missing', () => {
     expect(isLive(one.store.status)).toBe(true);
     await one.store.save('y');
     await one.changes.next(brings('y'));
+  });
+
+  it('ASKING: keys on their way are refused, in so many words and commands, until they are there', async () => {
+    const user = await makeUser(ONE_SERVER, CLUSTER, '-asking');
+    const [key] = await appKeys('asking');
+    const store = world.open(key!, {}, user.client());
+    await store.save('x');
+    const from = await world.cluster.ownerOf(key!);
+    const to = (await world.cluster.masters()).find((node) => node !== from)!;
+    const move = world.cluster.moveOf(world.cluster.slotOf(key!), from, to);
+    await move.open();
+    await move.moveKeys();
+    const processed = async (): Promise<number> =>
+      Number(/total_commands_processed:(\d+)/.exec(await to.admin.info('stats'))![1]);
+    const before = await processed();
+    const refused = { code: 'REFUSED', reply: 'NOPERM' };
+    await expect(store.load()).rejects.toMatchObject(refused);
+    await expect(store.save('y')).rejects.toMatchObject(refused);
+    expect((await processed()) - before).toBeLessThan(100);
+    await move.close();
+    await world.cluster.settled();
+    await eventually(async () => expect(await store.load()).toBe('x'));
   });
 
   it('the key: unauthorized for that key alone, until it is granted', async () => {
