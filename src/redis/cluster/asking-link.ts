@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../clock.js';
 import type { Commanding } from '../command-link.js';
+import { readFailure, RedirectedError, replyWord } from '../redis-errors.js';
 import type { CommandConnection } from '../redis-link.js';
 import { RedisObserver } from '../redis-observing.js';
 import { RedisWriting } from '../redis-writing.js';
@@ -9,6 +10,8 @@ import { RedisWriting } from '../redis-writing.js';
 class AskingLink implements CommandConnection {
   readonly asks = true;
   readonly #link: CommandConnection;
+  /** Why Redis would not be asked in this way. */
+  refusal: Error | undefined;
 
   constructor(link: CommandConnection) {
     this.#link = link;
@@ -21,8 +24,9 @@ class AskingLink implements CommandConnection {
   /** @param send - sends one command, or a transaction: that is how far the asking reaches */
   call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
     return this.#link.call((client) => {
-      // Its own failure shows in what follows.
-      client.call('ASKING').catch(() => undefined);
+      client.call('ASKING').catch((error: unknown) => {
+        if (replyWord(error) !== undefined) this.refusal = error as Error;
+      });
       return send(client);
     });
   }
@@ -32,24 +36,41 @@ class AskingLink implements CommandConnection {
   }
 }
 
-export function asking(commanding: Commanding, clock: Clock, stageName: () => string): Commanding {
+/**
+ * Uses a connection to the node that a slot is moving to.
+ *
+ * @throws RefusedError where asking is not allowed, or what `use` throws
+ */
+export async function asking<R>(
+  commanding: Commanding,
+  clock: Clock,
+  stageName: () => string,
+  use: (commanding: Commanding) => Promise<R>,
+): Promise<R> {
   const link = new AskingLink(commanding.link);
-  return {
-    ...commanding,
-    get announcing() {
-      return commanding.announcing;
-    },
-    set announcing(announcing) {
-      commanding.announcing = announcing;
-    },
-    get refusedAt() {
-      return commanding.refusedAt;
-    },
-    set refusedAt(refusedAt) {
-      commanding.refusedAt = refusedAt;
-    },
-    link,
-    observer: new RedisObserver(link, clock),
-    writing: new RedisWriting(link, stageName),
-  };
+  try {
+    return await use({
+      ...commanding,
+      get announcing() {
+        return commanding.announcing;
+      },
+      set announcing(announcing) {
+        commanding.announcing = announcing;
+      },
+      get refusedAt() {
+        return commanding.refusedAt;
+      },
+      set refusedAt(refusedAt) {
+        commanding.refusedAt = refusedAt;
+      },
+      link,
+      observer: new RedisObserver(link, clock),
+      writing: new RedisWriting(link, stageName),
+    });
+  } catch (error) {
+    // Who was not asked in this way sends back to where it came from.
+    throw link.refusal !== undefined && error instanceof RedirectedError
+      ? readFailure(link.refusal)
+      : error;
+  }
 }

@@ -95,7 +95,7 @@ export class ClusterNodes implements RedisNodes {
 
   commanding<R>(key: string, use: (commanding: Commanding) => Promise<R>): Promise<R> {
     return this.#at(slotOf(key), (target) =>
-      target.node.commanding((one) => use(target.asking ? this.#asking(one) : one)),
+      target.node.commanding((one) => (target.asking ? this.#asking(one, use) : use(one))),
     );
   }
 
@@ -231,11 +231,12 @@ export class ClusterNodes implements RedisNodes {
   }
 
   #look({ node, asking: asks }: Target, key: string, maxBytes: number): Promise<Observation> {
-    return node.commanding((one) => node.look(asks ? this.#asking(one) : one, key, maxBytes));
+    const look = (one: Commanding): Promise<Observation> => node.look(one, key, maxBytes);
+    return node.commanding((one) => (asks ? this.#asking(one, look) : look(one)));
   }
 
-  #asking(commanding: Commanding): Commanding {
-    return asking(commanding, this.#clock, this.#context.newName);
+  #asking<R>(commanding: Commanding, use: (commanding: Commanding) => Promise<R>): Promise<R> {
+    return asking(commanding, this.#clock, this.#context.newName, use);
   }
 
   /** A key in one of the slots that the node has now. */

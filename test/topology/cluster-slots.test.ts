@@ -1,0 +1,286 @@
+import { describe, expect, it } from 'vitest';
+
+import { Reauthenticator, UnavailableError } from '../../src/index.js';
+import type { ClusterNode, SlotMove } from '../support/redis-cluster/index.js';
+import { eventually } from '../support/wait.js';
+import { brings, FAST, isLive, shown, useCluster } from './support/cluster-world.js';
+
+const world = useCluster({ replicasPerMaster: 0 });
+
+/** How soon a client notices that does nothing: a heartbeat, a deadline, and what a busy machine needs. */
+const BOUND_MS = FAST.heartbeatMs + FAST.replyTimeoutMs + 1_000;
+
+/** Two keys of one slot, and the move of that slot to another master, not begun. */
+async function twoKeys(): Promise<{
+  moved: string;
+  staying: string;
+  from: ClusterNode;
+  to: ClusterNode;
+  move: SlotMove;
+}> {
+  const [first, second] = await world.keys();
+  const moved = `{${first!.key}}:moved`;
+  const staying = `{${first!.key}}:staying`;
+  const [from, to] = [first!.node, second!.node];
+  return { moved, staying, from, to, move: world.cluster.moveOf(slot(moved), from, to) };
+}
+
+const slot = (key: string): number => world.cluster.slotOf(key);
+
+async function complete(move: SlotMove): Promise<void> {
+  await move.moveKeys();
+  await move.close();
+  await world.cluster.settled();
+}
+
+/** A change that comes between, and must not. */
+const types = (watched: { changes: { values: readonly { type: string }[] } }): string[] =>
+  watched.changes.values.map(({ type }) => type);
+
+describe('while a slot moves', () => {
+  it('emits nothing for a key that is only moved, and hears what is done to it at the new master', async () => {
+    const { moved, staying, to, move } = await twoKeys();
+    const one = await world.watch(moved);
+    const rest = await world.watch(staying);
+    await one.store.save('one', { ttlSeconds: 1_000 });
+    await rest.store.save('rest');
+    await one.changes.next(brings('one'));
+    await move.open();
+    await move.moveKeys([moved]);
+    // More than a heartbeat and a poll in the open slot.
+    await new Promise((resolve) => setTimeout(resolve, 2 * FAST.pollMs));
+    expect(one.store.current?.credentials).toBe('one');
+    expect(await one.store.load()).toBe('one');
+    expect(await rest.store.load()).toBe('rest');
+    await complete(move);
+    await eventually(() => isLive(one.store.status));
+    await to.admin.set(moved, 'foreign');
+    await one.changes.next(brings('foreign'), BOUND_MS);
+    await to.admin.set(staying, 'foreign rest');
+    await rest.changes.next(brings('foreign rest'), BOUND_MS);
+    // By now it is the new master that is listened to.
+    await to.admin.set(moved, 'again');
+    expect(await one.changes.next(brings('again'))).toMatchObject({ origin: 'out-of-band' });
+    expect(shown(one)).toEqual(['one', 'foreign', 'again']);
+    expect(shown(rest)).toEqual(['rest', 'foreign rest']);
+    expect(new Set(types(one))).toEqual(new Set(['saved']));
+  });
+
+  it('reads, saves and clears keys that have moved and keys that have not', async () => {
+    const { moved, staying, move } = await twoKeys();
+    const one = await world.watch(moved);
+    const rest = await world.watch(staying);
+    const other = { one: world.open(moved), rest: world.open(staying) };
+    await other.one.save('0');
+    await other.rest.save('0');
+    await move.open();
+    await move.moveKeys([moved]);
+    for (const name of ['one', 'rest'] as const) {
+      const watched = name === 'one' ? one : rest;
+      await other[name].save('1');
+      expect(await other[name].load()).toBe('1');
+      await watched.changes.next(brings('1'), BOUND_MS);
+      await watched.store.save('2');
+      expect(watched.store.current?.credentials).toBe('2');
+      expect(await other[name].clear()).toBe(true);
+      await watched.changes.next(({ type }) => type === 'cleared', BOUND_MS);
+      expect(await other[name].load()).toBeUndefined();
+      await other[name].save('3');
+      await watched.changes.next(brings('3'), BOUND_MS);
+    }
+    await complete(move);
+    for (const watched of [one, rest]) {
+      await watched.store.save('4');
+      await watched.changes.next(brings('4'));
+      expect(shown(watched)).toEqual(['0', '1', '2', 'cleared', '3', '4']);
+    }
+  });
+
+  it.each(['moved', 'staying'] as const)(
+    'does a conditional write of a key that is %s, or says that it can be tried again; after that it does',
+    async (which) => {
+      const { moved, staying, move } = await twoKeys();
+      const key = which === 'moved' ? moved : staying;
+      const one = await world.watch(key);
+      await one.store.save('0');
+      const snapshot = await one.store.read();
+      await move.open();
+      await move.moveKeys([moved]);
+      const during = await one.store.save('1', { onlyIf: snapshot! }).then(
+        () => 'done' as const,
+        (error: unknown) => error,
+      );
+      if (during !== 'done') {
+        expect(during).toBeInstanceOf(UnavailableError);
+        expect(during).toMatchObject({ message: /TRYAGAIN|ASK/ });
+        expect(await one.store.load()).toBe('0');
+      }
+      const updating = one.store.update((text) => `${text!}+`).catch((error: unknown) => error);
+      await complete(move);
+      const updated = await updating;
+      if (updated instanceof Error) expect(updated).toBeInstanceOf(UnavailableError);
+      await one.store.update((text) => `${text!}!`);
+      const final = `${during === 'done' ? '1' : '0'}${updated instanceof Error ? '' : '+'}!`;
+      expect(await one.store.load()).toBe(final);
+      await one.changes.next(brings(final));
+    },
+  );
+
+  it('re-authentication waits, and commits once', async () => {
+    const { moved, move } = await twoKeys();
+    let calls = 0;
+    const nodes = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const watched = await world.watch(moved);
+        const reauthenticator = new Reauthenticator(watched.store, {
+          minIntervalMs: 200,
+          leaseMs: 2_000,
+          authenticate: () => {
+            calls += 1;
+            return Promise.resolve(`token ${String(calls)}`);
+          },
+        });
+        return { ...watched, reauthenticator };
+      }),
+    );
+    const first = await Promise.all(nodes.map((one) => one.reauthenticator.snapshot()));
+    expect(first.map(({ credentials }) => credentials)).toEqual(Array(3).fill('token 1'));
+    await move.open();
+    await move.moveKeys([moved]);
+    for (const [index, one] of nodes.entries()) one.reauthenticator.reject(first[index]!);
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await complete(move);
+    await eventually(
+      async () => {
+        for (const one of nodes) expect(await one.reauthenticator.credentials()).toBe('token 2');
+      },
+      { timeoutMs: 15_000 },
+    );
+    expect(calls).toBe(2);
+    for (const one of nodes) expect(shown(one)).toEqual(['token 1', 'token 2']);
+  });
+
+  it('back and forth under a writer that never rests: in order, none twice, none lost that was last', async () => {
+    const { moved, staying, from, to } = await twoKeys();
+    const one = await world.watch(moved);
+    const rest = await world.watch(staying);
+    const writers = [world.open(moved), world.open(staying)];
+    const enough = new AbortController();
+    const last: string[] = [];
+    const failures: unknown[] = [];
+    const writing = writers.map(async (store, index) => {
+      for (let n = 0; !enough.signal.aborted; n += 1) {
+        // Most of them plain, some of them conditional.
+        const write = n % 5 === 4 ? store.update(() => String(n)) : store.save(String(n));
+        await write.then(
+          () => (last[index] = String(n)),
+          (error: unknown) => failures.push(error),
+        );
+      }
+    });
+    for (const [here, there] of [
+      [from, to],
+      [to, from],
+      [from, to],
+    ] as const) {
+      const move = world.cluster.moveOf(slot(moved), here, there);
+      await move.open();
+      await move.moveKeys([moved]);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      await complete(move);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    enough.abort();
+    await Promise.all(writing);
+    for (const error of failures) expect(error).toBeInstanceOf(UnavailableError);
+    for (const [index, watched] of [one, rest].entries()) {
+      await eventually(() => expect(watched.store.current?.credentials).toBe(last[index]));
+      expect(new Set(types(watched))).toEqual(new Set(['saved']));
+      const numbers = shown(watched).map(Number);
+      expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+      expect(Number(last[index])).toBeGreaterThan(20);
+    }
+  }, 60_000);
+});
+
+describe('a slot that has moved while the client was idle', () => {
+  it('without a notification: followed within a heartbeat and a deadline', async () => {
+    const { moved, from, to, move } = await twoKeys();
+    const one = await world.watch(moved);
+    await one.store.save('before');
+    await from.admin.call('CONFIG', 'SET', 'notify-keyspace-events', '');
+    await move.open();
+    await complete(move);
+    await to.admin.set(moved, 'after');
+    const movedAt = performance.now();
+    await one.changes.next(brings('after'), BOUND_MS);
+    expect(performance.now() - movedAt).toBeLessThan(BOUND_MS);
+    await from.admin.call('CONFIG', 'SET', 'notify-keyspace-events', 'KEA');
+    await eventually(() => one.store.status.notifications === 'keyspace');
+    expect(shown(one)).toEqual(['before', 'after']);
+    expect(types(one)).toEqual(['saved', 'saved']);
+  });
+
+  it('and has no keys any more: told as a change, once', async () => {
+    const { moved, staying, from, to } = await twoKeys();
+    const one = await world.watch(moved);
+    const kept = await world.watch(staying);
+    await one.store.save('lost');
+    // The new owner takes it; the old one hears of it, and drops what it holds.
+    await to.admin.call('CLUSTER', 'SETSLOT', slot(moved), 'IMPORTING', from.id);
+    await to.admin.call('CLUSTER', 'SETSLOT', slot(moved), 'NODE', to.id);
+    await world.cluster.settled();
+    await to.admin.set(staying, 'there');
+    await kept.changes.next(brings('there'), BOUND_MS);
+    const change = await one.changes.next(({ type }) => type === 'cleared', BOUND_MS);
+    expect(change).toMatchObject({ source: 'resync' });
+    await one.store.save('again');
+    await one.changes.next(brings('again'));
+    expect(shown(one)).toEqual(['lost', 'cleared', 'again']);
+  });
+});
+
+describe('when masters come and go', () => {
+  it('follows slots to a master that is added, and away from one that is removed', async () => {
+    const watched = await Promise.all((await world.keys()).map(({ key }) => world.watch(key)));
+    for (const { store } of watched) await store.save('before');
+    const added = await world.cluster.addMaster();
+    await added.admin.call('CONFIG', 'SET', 'notify-keyspace-events', 'KEA');
+    for (const { store } of watched) {
+      const from = await world.cluster.ownerOf(store.id);
+      await world.cluster.migrateSlot(slot(store.id), from, added);
+    }
+    for (const { store, changes } of watched) {
+      await added.admin.set(store.id, 'on the new one');
+      await changes.next(brings('on the new one'), BOUND_MS);
+    }
+    const connected = async (): Promise<number> =>
+      String(await added.admin.call('CLIENT', 'LIST')).split('name=credstream').length - 1;
+    expect(await connected()).toBeGreaterThan(0);
+    await world.cluster.removeMaster(added);
+    for (const { store, changes } of watched) {
+      const owner = await world.cluster.ownerOf(store.id);
+      await eventually(() => isLive(store.status));
+      await owner.admin.set(store.id, 'moved on');
+      await changes.next(brings('moved on'), BOUND_MS);
+    }
+    for (const one of watched) expect(shown(one)).toEqual(['before', 'on the new one', 'moved on']);
+  }, 60_000);
+
+  it('keeps no connection to a master whose slots are gone, though it still runs', async () => {
+    const { key, node } = (await world.keys())[0]!;
+    const added = await world.cluster.addMaster();
+    const one = await world.watch(key);
+    await one.store.save('before');
+    await world.cluster.migrateSlot(slot(key), node, added);
+    const connected = async (): Promise<number> =>
+      String(await added.admin.call('CLIENT', 'LIST')).split('name=credstream').length - 1;
+    await eventually(async () => expect(await connected()).toBe(2));
+    await world.cluster.migrateSlot(slot(key), added, node);
+    await eventually(async () => expect(await connected()).toBe(0));
+    await node.admin.set(key, 'foreign');
+    await one.changes.next(brings('foreign'));
+    expect(shown(one)).toEqual(['before', 'foreign']);
+    await world.cluster.remove(added);
+  }, 60_000);
+});
