@@ -33,7 +33,11 @@ export function becomeReady<T>(
 function wait<T>(
   waiting: Wait,
   live: Pinnable<T>,
-  { signal, timeoutMs, clock }: { signal: AbortSignal | undefined; timeoutMs: number; clock: Clock },
+  {
+    signal,
+    timeoutMs,
+    clock,
+  }: { signal: AbortSignal | undefined; timeoutMs: number; clock: Clock },
 ): void {
   if (timeoutMs !== Infinity) waiting.limit(clock, timeoutMs);
   if (signal !== undefined) waiting.obey(signal);
