@@ -132,10 +132,10 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     return expiringStream(this.#live, checkMs(leadMs, 'leadMs', 0));
   }
 
-  async ready(options: ReadyOptions = {}): Promise<void> {
-    if (this.#closing !== undefined) throw new ClosedError();
+  ready(options: ReadyOptions = {}): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(new ClosedError());
     const { backend, options: own } = this.#live;
-    await becomeReady(this.#live, options, backend.clock, own.readyTimeoutMs);
+    return becomeReady(this.#live, options, backend.clock, own.readyTimeoutMs);
   }
 
   on<Type extends keyof CredentialEvents<T>>(

@@ -63,9 +63,11 @@ export interface KeyFeed {
   readonly error: Error | undefined;
   /** The status of a store that is up to date with this feed; one object for all of them. */
   readonly fresh: StoreStatus;
+  /** That of one that holds nothing yet, likewise. */
+  readonly unseen: StoreStatus;
 }
 
-export function createKeyFeed(condition: Omit<KeyFeed, 'fresh'>): KeyFeed {
+export function createKeyFeed(condition: Omit<KeyFeed, 'fresh' | 'unseen'>): KeyFeed {
   const { link, notifications, announcing, boundMs, error } = condition;
   const fresh: StoreStatus = {
     link,
@@ -76,7 +78,13 @@ export function createKeyFeed(condition: Omit<KeyFeed, 'fresh'>): KeyFeed {
     boundMs: link === 'live' ? boundMs : undefined,
     error,
   };
-  return { ...condition, fresh };
+  const unseen: StoreStatus = {
+    ...fresh,
+    link: link === 'live' ? 'connecting' : link,
+    freshness: 'unknown',
+    boundMs: undefined,
+  };
+  return { ...condition, fresh, unseen };
 }
 
 /** The watching side of one key. Must not throw. */

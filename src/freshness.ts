@@ -3,7 +3,13 @@ import type { Clock } from './clock.js';
 import type { KeyFeed } from './credential-backend.js';
 import type { WithheldState } from './credential-state.js';
 import { UnavailableError } from './errors.js';
-import { idleStatus, isSameStatus, type LinkStatus, type StoreStatus } from './store-status.js';
+import {
+  idleStatus,
+  isSameStatus,
+  startingStatus,
+  type LinkStatus,
+  type StoreStatus,
+} from './store-status.js';
 import { after } from './waiting.js';
 
 /** What it judges. */
@@ -71,7 +77,7 @@ export class Freshness {
   }
 
   start(): void {
-    this.#publish({ ...idleStatus, link: 'connecting' });
+    this.#publish(startingStatus);
   }
 
   /** Forgets everything, to start again or for good. */
@@ -153,6 +159,7 @@ export class Freshness {
   #judge(feed: KeyFeed, stale: boolean): StoreStatus {
     const { refusal, staleSince } = this.#trouble ?? {};
     if (this.#caughtUp && refusal === undefined) return feed.fresh;
+    if (this.#trouble === undefined) return feed.unseen;
     const link = this.#link(feed, stale);
     return {
       link,

@@ -19,21 +19,31 @@ export abstract class Retained {
     if (this.#state !== 'free') return;
     // Before, because whoever is told of the start may close.
     this.#state = 'pinned';
-    this.retain();
+    this.hold();
   }
 
   /** Starts for the first caller and stops with the last; returns what lets go, which may be called twice. */
   retain(): () => void {
     if (this.closed) return () => undefined;
-    this.#holders += 1;
-    if (this.#holders === 1) this.start();
+    this.hold();
     let held = true;
     return () => {
       if (!held) return;
       held = false;
-      this.#holders -= 1;
-      if (this.#holders === 0 && !this.closed) this.stop('idle');
+      this.letGo();
     };
+  }
+
+  /** As {@link Retained.retain}, for those who will {@link Retained.letGo} once. */
+  hold(): void {
+    if (this.closed) return;
+    this.#holders += 1;
+    if (this.#holders === 1) this.start();
+  }
+
+  letGo(): void {
+    this.#holders -= 1;
+    if (this.#holders === 0 && !this.closed) this.stop('idle');
   }
 
   close(): void {

@@ -8,17 +8,24 @@ import type { Fact } from './fact-teller.js';
 import type { SharedStoreOptions } from './store-options.js';
 import type { StoreStatus } from './store-status.js';
 
+/** Who waits for a credential to become live. */
+export interface LiveWaiter {
+  /** What it waits for, as whoever waits sees it. */
+  readonly of: object;
+  /** Once: with `true` as soon as it is live, with `false` when it closes. */
+  told(isLive: boolean): void;
+}
+
 /** What tells facts for as long as somebody holds it. */
 export interface Telling<T> {
   readonly closed: boolean;
   readonly status: StoreStatus;
   /** What happens, in order; completes on `close()`. */
   readonly facts$: Observable<Fact<T>>;
-  /**
-   * Calls `done` once: with `true` as soon as it is live, with `false` when it closes; returns what takes that back. For those of whom there are
-   * very many, to whom a subscription each would be dear; without it the facts tell.
-   */
-  whenLive?(done: (live: boolean) => void): () => void;
+  /** For those of whom there are very many, to whom a subscription each would be dear; without it the facts tell. */
+  awaitLive?(waiter: LiveWaiter): void;
+  /** Takes that back. */
+  leaveLive?(waiter: LiveWaiter): void;
   /** Starts for the first caller and stops with the last; returns what lets go, which may be called twice. */
   retain(): () => void;
 }

@@ -10,7 +10,7 @@ import { Retained } from '../retained.js';
 import type { SharedStoreOptions } from '../store-options.js';
 import type { SharedUse } from '../store-parts.js';
 import { idleStatus, type StoreStatus } from '../store-status.js';
-import type { WatchedCredential } from '../watched-credential.js';
+import type { LiveWaiter, WatchedCredential } from '../watched-credential.js';
 import type { CredentialRegistry } from './credential-registry.js';
 import type { SharedCredential } from './shared-credential.js';
 
@@ -22,8 +22,6 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
   readonly #registry: CredentialRegistry<T>;
   /** While this one watches. */
   #shared: SharedCredential<T> | undefined;
-  #release: (() => void) | undefined;
-  #onClose: readonly (() => void)[] | undefined;
   /** Ends what this store told, when somebody listens. */
   #ending$: Subject<Fact<T>> | undefined;
 
@@ -124,27 +122,15 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
     return this.#any?.withdrawalOf(name);
   }
 
-  whenLive(done: (live: boolean) => void): () => void {
+  awaitLive(waiter: LiveWaiter): void {
     const shared = this.#shared;
-    if (this.closed || shared === undefined) {
-      done(false);
-      return () => undefined;
-    }
-    if (shared.status.link === 'live') {
-      done(true);
-      return () => undefined;
-    }
-    const leave = shared.whenLive(done);
-    const closed = (): void => {
-      leave();
-      done(false);
-    };
-    this.#onClose = [...(this.#onClose ?? []), closed];
-    return () => {
-      const left = this.#onClose?.filter((one) => one !== closed) ?? [];
-      this.#onClose = left.length > 0 ? left : undefined;
-      leave();
-    };
+    if (this.closed || shared === undefined) waiter.told(false);
+    else if (shared.status.link === 'live') waiter.told(true);
+    else shared.awaitLive(waiter);
+  }
+
+  leaveLive(waiter: LiveWaiter): void {
+    this.#shared?.leaveLive(waiter);
   }
 
   write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
@@ -161,20 +147,18 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
 
   protected override start(): void {
     this.#shared = this.#registry.take(this.id);
-    this.#release = this.#shared.retain();
+    this.#shared.hold();
   }
 
   protected override stop(as: 'idle' | 'closed'): void {
     if (as === 'closed') {
       this.#end();
-      for (const closed of this.#onClose ?? []) closed();
-      this.#onClose = undefined;
+      this.#shared?.dismiss(this);
     }
     const shared = this.#shared;
     if (shared === undefined) return;
     this.#shared = undefined;
-    this.#release?.();
-    this.#release = undefined;
+    shared.letGo();
     this.#registry.give(shared);
   }
 

@@ -4,6 +4,7 @@ import type { Encoding } from '../encoding.js';
 import type { Fact } from '../fact-teller.js';
 import { LiveCredential } from '../live-credential.js';
 import type { SharedStoreOptions } from '../store-options.js';
+import type { LiveWaiter } from '../watched-credential.js';
 
 /** What all credentials of a directory have together. */
 export interface DirectoryContext<T> {
@@ -21,7 +22,7 @@ export class SharedCredential<T> extends LiveCredential<T> {
   readonly #context: DirectoryContext<T>;
   #writer: CredentialWriter<T> | undefined;
   /** A list and not a set: mostly there is one, of very many credentials. */
-  #waiting: readonly ((live: boolean) => void)[] | undefined;
+  #waiting: readonly LiveWaiter[] | undefined;
 
   constructor(id: string, key: string, context: DirectoryContext<T>) {
     const { backend, options, encoding } = context;
@@ -38,12 +39,20 @@ export class SharedCredential<T> extends LiveCredential<T> {
     return this.#writer;
   }
 
-  /** As the views promise it, for as long as it is not closed. */
-  whenLive(done: (live: boolean) => void): () => void {
-    this.#waiting = [...(this.#waiting ?? []), done];
-    return () => {
-      this.#waiting = this.#waiting?.filter((one) => one !== done);
-    };
+  awaitLive(waiter: LiveWaiter): void {
+    this.#waiting = this.#waiting === undefined ? [waiter] : [...this.#waiting, waiter];
+  }
+
+  leaveLive(waiter: LiveWaiter): void {
+    this.#wait((one) => one !== waiter);
+  }
+
+  /** Tells those who wait for what `view` sees that it is closed. */
+  dismiss(view: object): void {
+    const dismissed = this.#waiting?.filter((one) => one.of === view);
+    if (dismissed === undefined) return;
+    this.#wait((one) => one.of !== view);
+    for (const one of dismissed) one.told(false);
   }
 
   protected override tell(fact: Fact<T>): void {
@@ -54,6 +63,11 @@ export class SharedCredential<T> extends LiveCredential<T> {
     if (link !== 'live' && link !== 'closed') return;
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    for (const done of waiting) done(link === 'live');
+    for (const one of waiting) one.told(link === 'live');
+  }
+
+  #wait(stays: (waiter: LiveWaiter) => boolean): void {
+    const left = this.#waiting?.filter(stays) ?? [];
+    this.#waiting = left.length > 0 ? left : undefined;
   }
 }
