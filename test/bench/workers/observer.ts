@@ -1,7 +1,7 @@
 import { connect } from '../../support/redis-clients.js';
 import { eventually } from '../../support/wait.js';
 import { now } from './instants.js';
-import { credstream } from './library.js';
+import { openStore } from './open-store.js';
 import type { Place, Token } from './saver.js';
 import { serve } from './serve.js';
 
@@ -9,8 +9,9 @@ import { serve } from './serve.js';
 const observed = new Map<number, number>();
 
 const calls = {
-  async open({ url, key, channel, keyByHand, channelByHand }: Place): Promise<void> {
-    const store = new credstream.RedisCredentialStore<Token>(connect(url), { key });
+  async open(place: Place): Promise<void> {
+    const { url, channel, keyByHand, channelByHand } = place;
+    const store = openStore(place);
     store.changes$.subscribe((change) => {
       if (change.type === 'saved') observed.set(change.snapshot.credentials.number, now());
     });

@@ -4,7 +4,7 @@ import type { Redis } from 'ioredis';
 
 import { connect } from '../../support/redis-clients.js';
 import { now } from './instants.js';
-import { credstream } from './library.js';
+import { openStore } from './open-store.js';
 import { serve } from './serve.js';
 
 /** About what an OAuth server gives out. */
@@ -23,15 +23,15 @@ export interface Burst {
 
 export interface Place {
   readonly url: string;
+  /** Where the store is in a cluster: some of its nodes. What is done by hand is not. */
+  readonly cluster?: readonly { readonly host: string; readonly port: number }[];
   readonly key: string;
   readonly channel: string;
   readonly keyByHand: string;
   readonly channelByHand: string;
 }
 
-type Store = InstanceType<typeof credstream.RedisCredentialStore<Token>>;
-
-let store: Store | undefined;
+let store: ReturnType<typeof openStore> | undefined;
 let plain: Redis | undefined;
 let place: Place | undefined;
 
@@ -62,7 +62,7 @@ async function burst(
 const calls = {
   open(where: Place): void {
     place = where;
-    store = new credstream.RedisCredentialStore<Token>(connect(place.url), { key: place.key });
+    store = openStore(place);
     plain = connect(place.url);
   },
   watch: async (): Promise<void> => store!.ready(),
