@@ -4,7 +4,8 @@ import type { Bench, BenchContext, Finding } from './bench.js';
 import { median, percentile } from './statistics.js';
 import { type Worker, Workers } from './worker.js';
 import type { ObserverCalls } from './workers/observer.js';
-import type { Burst, Place, SaverCalls } from './workers/saver.js';
+import type { Place } from './workers/open-store.js';
+import type { Burst, SaverCalls } from './workers/saver.js';
 
 const PER_SECOND = 300;
 

@@ -1,8 +1,7 @@
 import { connect } from '../../support/redis-clients.js';
 import { eventually } from '../../support/wait.js';
 import { now } from './instants.js';
-import { openStore } from './open-store.js';
-import type { Place, Token } from './saver.js';
+import { openStore, type Place, type Token } from './open-store.js';
 import { serve } from './serve.js';
 
 /** When each number arrived. */

@@ -4,31 +4,14 @@ import type { Redis } from 'ioredis';
 
 import { connect } from '../../support/redis-clients.js';
 import { now } from './instants.js';
-import { openStore } from './open-store.js';
+import { openStore, type Place, type Token } from './open-store.js';
 import { serve } from './serve.js';
-
-/** About what an OAuth server gives out. */
-export interface Token {
-  readonly number: number;
-  readonly accessToken: string;
-  readonly refreshToken: string;
-}
 
 export interface Burst {
   /** Numbers count on from here. */
   readonly first: number;
   readonly count: number;
   readonly perSecond: number;
-}
-
-export interface Place {
-  readonly url: string;
-  /** Where the store is in a cluster: some of its nodes. What is done by hand is not. */
-  readonly cluster?: readonly { readonly host: string; readonly port: number }[];
-  readonly key: string;
-  readonly channel: string;
-  readonly keyByHand: string;
-  readonly channelByHand: string;
 }
 
 let store: ReturnType<typeof openStore> | undefined;
