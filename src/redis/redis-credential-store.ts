@@ -52,8 +52,8 @@ export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
    * Sends nothing yet.
    *
    * @param redis - a client of ioredis, used as a template: the store makes at most two connections of its own with its options (in a
-   * cluster to each master that is needed), shared by all stores on the same client, and never uses or closes this one. A `keyPrefix` of
-   * the client applies to `key`.
+   * cluster to each master), and one more from the first write on that waits for replicas; shared by all stores on the same client. It never
+   * uses or closes this one. A `keyPrefix` of the client applies to `key`.
    * @throws InvalidOptionError
    */
   constructor(redis: Redis | Cluster, options: RedisCredentialStoreOptions<T>) {

@@ -8,7 +8,8 @@ import { checkBoolean, checkClock, checkFunction, checkMs } from '../option-chec
  */
 export interface RedisConnectionOptions {
   /**
-   * Pause between two checks that the link is alive and leads to a master, each two commands at most, in milliseconds from 10. Default 5,000. A dead link is noticed within
+   * Pause between two checks that the link is alive and leads to a master, in milliseconds from 10. Default 5,000. Each takes two commands on
+   * one server, three with RESP2; in a cluster a few on each master that is watched. A dead link is noticed within
    * `heartbeatMs + replyTimeoutMs`.
    */
   readonly heartbeatMs?: number | undefined;

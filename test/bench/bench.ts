@@ -43,7 +43,7 @@ export interface Bench {
 }
 
 /** What the store needs of Redis and no more. */
-const NOTIFICATIONS = { 'notify-keyspace-events': 'Kg$xe' };
+export const NOTIFICATIONS = { 'notify-keyspace-events': 'Kg$xe' };
 
 export function redisStarter(provider: RedisProvider): BenchContext['startRedis'] {
   return () => provider.start({ config: NOTIFICATIONS });

@@ -10,7 +10,7 @@ import type { IdlerCalls } from './workers/idler.js';
 const HEARTBEAT_MS = 200;
 
 /** Connections with the name of ours. */
-async function countConnections({ url }: RedisServer): Promise<number> {
+export async function countConnections({ url }: Pick<RedisServer, 'url'>): Promise<number> {
   const redis = connect(url);
   try {
     const list = String(await redis.client('LIST'));

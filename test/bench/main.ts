@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 
 import { findRedis } from '../support/redis-server/index.js';
 import { type Bench, type Finding, isMet, redisStarter } from './bench.js';
+import { cluster } from './cluster.js';
 import { connections } from './connections.js';
 import { current } from './current.js';
 import { expiry } from './expiry.js';
@@ -18,6 +19,7 @@ const BENCHES: readonly Bench[] = [
   current,
   heap,
   connections,
+  cluster,
   manyCredentials,
   reauthentication,
 ];

@@ -4,6 +4,7 @@ import type { Bench, BenchContext, Finding } from './bench.js';
 import { median, percentile } from './statistics.js';
 import { type Worker, Workers } from './worker.js';
 import type { ObserverCalls } from './workers/observer.js';
+import type { Place } from './workers/open-store.js';
 import type { Burst, SaverCalls } from './workers/saver.js';
 
 const PER_SECOND = 300;
@@ -11,16 +12,29 @@ const PER_SECOND = 300;
 /** By the store, by a bare message, or by a message and a read. */
 type How = 'save' | 'publish' | 'byHand';
 
-/** The processes on both sides of one server. */
-interface Stage {
+/** The processes on both sides of one server, or of one cluster. */
+export interface Stage {
   readonly saver: Worker<SaverCalls>;
-  readonly observers: readonly Worker<ObserverCalls>[];
+  readonly observers: Worker<ObserverCalls>[];
   /** Numbers never come twice, so that nothing old is taken for something new. */
   next: number;
 }
 
+/** Who saves, and one who watches. */
+export async function startStage(workers: Workers, place: Place): Promise<Stage> {
+  const saver = await workers.start<SaverCalls>('saver');
+  await saver.call('open', place);
+  return { saver, observers: [await startObserver(workers, place)], next: 0 };
+}
+
+async function startObserver(workers: Workers, place: Place): Promise<Worker<ObserverCalls>> {
+  const observer = await workers.start<ObserverCalls>('observer');
+  await observer.call('open', place);
+  return observer;
+}
+
 /** How long each of a burst took to reach the first observer, in microseconds. */
-async function delays(stage: Stage, how: How, count: number): Promise<number[]> {
+export async function delays(stage: Stage, how: How, count: number): Promise<number[]> {
   const burst: Burst = { first: stage.next, count, perSecond: PER_SECOND };
   stage.next += count;
   const sentAt = await stage.saver.call(how, burst);
@@ -72,15 +86,15 @@ async function latency(
   ];
 }
 
-/** What the server ran while `count` saves were made and seen, per save. */
-async function commands(
-  stage: Stage,
+/** What a server ran while `work` saved `count` times and all was seen, per save. */
+export async function commandsPerSave(
   url: string,
   count: number,
+  work: () => Promise<unknown>,
 ): Promise<{ readonly writes: number; readonly reads: number }> {
   const redis = connect(url);
   try {
-    const counted = await countCommands(redis, () => delays(stage, 'save', count));
+    const counted = await countCommands(redis, work);
     const calls = (name: string): number => counted.get(name) ?? 0;
     const inTransactions = calls('exec');
     // What comes in a transaction shares its round trip; anything beside it has one of its own.
@@ -104,23 +118,16 @@ async function run(context: BenchContext): Promise<readonly Finding[]> {
     channelByHand: 'bench:by-hand',
   };
   await using workers = new Workers(context.library);
-  const saver = await workers.start<SaverCalls>('saver');
-  await saver.call('open', place);
-  const observers: Worker<ObserverCalls>[] = [];
-  const observe = async (): Promise<void> => {
-    const observer = await workers.start<ObserverCalls>('observer');
-    await observer.call('open', place);
-    observers.push(observer);
-  };
-  await observe();
-  const stage: Stage = { saver, observers, next: 0 };
+  const stage = await startStage(workers, place);
+  const commands = (): ReturnType<typeof commandsPerSave> =>
+    commandsPerSave(url, count, () => delays(stage, 'save', count));
   for (const how of ['save', 'publish', 'byHand'] as const) await delays(stage, how, count);
   const findings = await latency(stage, context);
-  const alone = await commands(stage, url, count);
-  await saver.call('watch');
-  const both = await commands(stage, url, count);
-  for (let more = 0; more < 3; more += 1) await observe();
-  const five = await commands(stage, url, count);
+  const alone = await commands();
+  await stage.saver.call('watch');
+  const both = await commands();
+  for (let more = 0; more < 3; more += 1) stage.observers.push(await startObserver(workers, place));
+  const five = await commands();
   const reads = (where: string, value: number): Finding => ({
     what: `reads per node and change, ${where}`,
     value,

@@ -33,7 +33,7 @@ async function enter(user: string, more: readonly string[] = []) {
   const refusals = async (): Promise<string[]> => {
     const log = (await admin.call('ACL', 'LOG')) as string[][];
     const refused = log.map((entry) => entry[entry.indexOf('object') + 1]!);
-    // The heartbeat sends one when it comes while a read is under way. A refusal proves the link alive as well as an answer does.
+    // With RESP2 the heartbeat sends one. A refusal proves the link alive as well as an answer does.
     return refused.filter((one) => one !== 'ping');
   };
   return { admin, open, refusals };

@@ -96,6 +96,21 @@ const EXPECTED: Readonly<Record<string, readonly string[]>> = {
 
 /** As {@link EXPECTED}, of those that start servers of their own. */
 const WITH_SERVERS: Readonly<Record<string, readonly string[]>> = {
+  'cluster/main.ts': [
+    'three masters and three replicas are running',
+    'link: live',
+    'heard of acme, stark, umbrella, which are on 3 masters',
+    'change: saved',
+    'replicas that have it: 1',
+    'the slot of the key has moved to another master, changes told: 0',
+    'change: saved',
+    'that master was killed',
+    'still known: 12 characters',
+    'its replica has taken over',
+    'the new master has 25 bytes',
+    'tenants cleared: 3',
+    'link: closed',
+  ],
   'sentinel/main.ts': [
     'a master, two replicas and three sentinels are running',
     'link: live',

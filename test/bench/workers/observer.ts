@@ -1,16 +1,16 @@
 import { connect } from '../../support/redis-clients.js';
 import { eventually } from '../../support/wait.js';
 import { now } from './instants.js';
-import { credstream } from './library.js';
-import type { Place, Token } from './saver.js';
+import { openStore, type Place, type Token } from './open-store.js';
 import { serve } from './serve.js';
 
 /** When each number arrived. */
 const observed = new Map<number, number>();
 
 const calls = {
-  async open({ url, key, channel, keyByHand, channelByHand }: Place): Promise<void> {
-    const store = new credstream.RedisCredentialStore<Token>(connect(url), { key });
+  async open(place: Place): Promise<void> {
+    const { url, channel, keyByHand, channelByHand } = place;
+    const store = openStore(place);
     store.changes$.subscribe((change) => {
       if (change.type === 'saved') observed.set(change.snapshot.credentials.number, now());
     });

@@ -4,15 +4,8 @@ import type { Redis } from 'ioredis';
 
 import { connect } from '../../support/redis-clients.js';
 import { now } from './instants.js';
-import { credstream } from './library.js';
+import { openStore, type Place, type Token } from './open-store.js';
 import { serve } from './serve.js';
-
-/** About what an OAuth server gives out. */
-export interface Token {
-  readonly number: number;
-  readonly accessToken: string;
-  readonly refreshToken: string;
-}
 
 export interface Burst {
   /** Numbers count on from here. */
@@ -21,17 +14,7 @@ export interface Burst {
   readonly perSecond: number;
 }
 
-export interface Place {
-  readonly url: string;
-  readonly key: string;
-  readonly channel: string;
-  readonly keyByHand: string;
-  readonly channelByHand: string;
-}
-
-type Store = InstanceType<typeof credstream.RedisCredentialStore<Token>>;
-
-let store: Store | undefined;
+let store: ReturnType<typeof openStore> | undefined;
 let plain: Redis | undefined;
 let place: Place | undefined;
 
@@ -62,7 +45,7 @@ async function burst(
 const calls = {
   open(where: Place): void {
     place = where;
-    store = new credstream.RedisCredentialStore<Token>(connect(place.url), { key: place.key });
+    store = openStore(place);
     plain = connect(place.url);
   },
   watch: async (): Promise<void> => store!.ready(),

@@ -1,0 +1,69 @@
+import { expect, it } from 'vitest';
+
+import { readText } from '../docs/repository.js';
+import type { ClusterNode } from '../support/redis-cluster/index.js';
+import { eventually } from '../support/wait.js';
+import { brings, isLive, useCluster } from './support/cluster-world.js';
+
+const world = useCluster({ replicasPerMaster: 0 });
+
+const text = await readText('docs/security-and-access.md');
+
+/** The rule that the documents print for a user, with what they say of a cluster. */
+function ruleOf(user: string): string[] {
+  const [, rule = ''] = new RegExp(`^ACL SETUSER ${user} (.+)$`, 'm').exec(text) ?? [];
+  const [, more = ''] = /every user needs `([^`]+)` as well/.exec(text) ?? [];
+  const epoch = [...text.matchAll(/`(~credstream:epoch\S*)`/g)].map(([, pattern]) => pattern!);
+  expect(epoch).toEqual(['~credstream:epoch:*', '~credstream:epoch']);
+  return [
+    ...rule.replace(/~credstream:epoch(?= )/, '~credstream:epoch:*').split(' '),
+    ...more.split(' '),
+  ];
+}
+
+const allow = async (user: string, ...rule: string[]): Promise<void> => {
+  for (const { admin } of world.cluster.nodes) await admin.call('ACL', 'SETUSER', user, ...rule);
+};
+
+const clientOf = (username: string) =>
+  world.client({ redisOptions: { username, password: 'password' } });
+
+it('the rights in the documents are enough in a cluster, also while a slot moves', async () => {
+  await allow('app-both', ...ruleOf('app-both'));
+  const client = clientOf('app-both');
+  const [from, to] = world.cluster.nodes as [ClusterNode, ClusterNode];
+  const key = await world.cluster.keyOn(from, 'app:one');
+  const one = await world.watch(key, {}, client);
+  const other = await world.watch(await world.cluster.keyOn(from, 'app:other'), {}, client);
+  await eventually(() => one.store.status.notifications === 'keyspace');
+  await one.store.save('a');
+  // Two keys, so there is a key for the loss of data.
+  await eventually(async () => (await from.admin.keys('credstream:epoch:*')).length === 1);
+  const move = world.cluster.moveOf(world.cluster.slotOf(key), from, to);
+  await move.open();
+  await move.moveKeys();
+  expect(await one.store.load()).toBe('a');
+  await one.store.save('b');
+  await one.store.update((value) => `${value!}c`);
+  await move.close();
+  await world.cluster.settled();
+  await one.changes.next(brings('bc'));
+  await other.store.save('d');
+  await other.changes.next(brings('d'));
+  for (const { admin } of world.cluster.nodes) {
+    const log = (await admin.call('ACL', 'LOG')) as string[][];
+    const refused = new Set(log.map((entry) => entry[entry.indexOf('object') + 1]));
+    // For the names in CLIENT LIST only; and a refusal proves the link alive.
+    expect([...refused].filter((one) => one !== 'client|setname' && one !== 'ping')).toEqual([]);
+  }
+});
+
+it('without CLUSTER SLOTS a store is unauthorized, until it is granted', async () => {
+  await allow('app-watcher', ...ruleOf('app-watcher'), '-cluster|slots');
+  const store = world.open('app:token', {}, clientOf('app-watcher'));
+  const seen = store.ready({ timeoutMs: 20_000 });
+  await eventually(() => store.status.link === 'unauthorized');
+  await allow('app-watcher', '+cluster|slots');
+  await seen;
+  await eventually(() => isLive(store.status));
+});
