@@ -1,5 +1,6 @@
 import type { Clock } from './clock.js';
 import { ClosedError } from './errors.js';
+import { after } from './waiting.js';
 
 /** Something that is kept for one id. */
 interface Kept<V> {
@@ -88,13 +89,12 @@ export class KeyedPool<V> {
   }
 
   #arm(): void {
-    if (this.#cancelTimer !== undefined || this.#idleMs === Infinity || this.#kept.size === 0)
-      return;
-    this.#cancelTimer = this.#clock.setTimer(() => {
+    if (this.#cancelTimer !== undefined || this.#kept.size === 0) return;
+    this.#cancelTimer = after(this.#clock, this.#idleMs, () => {
       this.#cancelTimer = undefined;
       this.#endIdle();
       this.#arm();
-    }, this.#idleMs);
+    });
   }
 
   #endIdle(): void {

@@ -86,13 +86,22 @@ export function deriveEach<T, V>(
   resolveDeriveOptions<V>(each);
   const slots = new Slots(checkCount(concurrency, 'concurrency', 1_000));
   const inTurn = async (credentials: T, context: DeriveContext): Promise<V> => {
+    const { signal } = context;
     await slots.take();
+    let taken = true;
+    const give = (): void => {
+      if (taken) slots.give();
+      taken = false;
+    };
     try {
       // Nobody wants it any longer: it waited for too long, or another credential came.
-      context.signal.throwIfAborted();
+      signal.throwIfAborted();
+      // One that never settles must not keep the others waiting for ever; what it brings late is disposed of all the same.
+      signal.addEventListener('abort', give, { once: true });
       return await create(credentials, context);
     } finally {
-      slots.give();
+      signal.removeEventListener('abort', give);
+      give();
     }
   };
   const pool = new KeyedPool<Derived<V>>(

@@ -1,3 +1,4 @@
+import { pauseAfter, type BackOff } from '../back-off.js';
 import type { Clock } from '../clock.js';
 import type { CredentialBackend } from '../credential-backend.js';
 import { after } from '../waiting.js';
@@ -17,11 +18,17 @@ export interface SweepHolder {
   failed(error: Error): void;
 }
 
-const RETRY_MS = 1_000;
+const RETRIES: BackOff = { initialMs: 1_000, maxMs: 5_000 };
 /** Whoever sends hints for ids that are not there cannot keep the server busy: in between it rests for as long as a sweep takes. */
 const LEAST_REST_MS = 1_000;
 
 const WEIGHT: Readonly<Record<SweepTask, number>> = { unknown: 0, all: 1, resync: 2 };
+
+interface Run {
+  readonly task: SweepTask;
+  /** Whether those that are known have been looked at, so that a scan is all that is left. */
+  knownDone: boolean;
+}
 
 /** Goes through all keys under a prefix, those that are known and those that are found, one time after the other. */
 export class Sweep {
@@ -31,8 +38,11 @@ export class Sweep {
   readonly #pace: () => Pace;
   readonly #holder: SweepHolder;
   /** Identifies the one under way. */
-  #current: { readonly task: SweepTask } | undefined;
+  #current: Run | undefined;
   #asked: SweepTask | undefined;
+  /** What is asked for is the rest of one that failed. */
+  #knownDone = false;
+  #failures = 0;
   #cancelRest: (() => void) | undefined;
 
   constructor(
@@ -52,8 +62,8 @@ export class Sweep {
   /** Has everything gone through: now, or once more after the one under way. */
   ask(task: SweepTask): void {
     if (task === 'resync') this.stop();
-    const before = this.#asked;
-    if (before === undefined || WEIGHT[before] < WEIGHT[task]) this.#asked = task;
+    if (task !== 'unknown') this.#knownDone = false;
+    this.#want(task);
     if (this.#current !== undefined || (task === 'unknown' && this.#cancelRest !== undefined))
       return;
     this.#cancelRest?.();
@@ -64,46 +74,62 @@ export class Sweep {
   stop(): void {
     this.#current = undefined;
     this.#asked = undefined;
+    this.#knownDone = false;
+    this.#failures = 0;
     this.#cancelRest?.();
     this.#cancelRest = undefined;
+  }
+
+  #want(task: SweepTask): void {
+    const before = this.#asked;
+    if (before === undefined || WEIGHT[before] < WEIGHT[task]) this.#asked = task;
   }
 
   #begin(): void {
     const task = this.#asked;
     if (task === undefined) return;
     this.#asked = undefined;
-    const current = { task };
+    const current: Run = { task, knownDone: this.#knownDone };
+    this.#knownDone = false;
     this.#current = current;
     const startedAt = this.#clock.monotonic();
+    const restFor = (leastMs: number): void => {
+      this.#rest(Math.max(leastMs, this.#clock.monotonic() - startedAt));
+    };
     void this.#run(current).then(
       (finished) => {
         if (!finished || this.#current !== current) return;
         this.#current = undefined;
-        this.#rest(Math.max(LEAST_REST_MS, this.#clock.monotonic() - startedAt));
+        this.#failures = 0;
+        restFor(LEAST_REST_MS);
         this.#holder.done(task);
       },
       (error: unknown) => {
         if (this.#current !== current) return;
         this.#current = undefined;
-        this.#asked = task;
-        this.#rest(RETRY_MS);
+        this.#failures += 1;
+        // Whoever has asked for more meanwhile wants all of it.
+        this.#knownDone = current.knownDone && (this.#asked ?? 'unknown') === 'unknown';
+        this.#want(task);
+        restFor(pauseAfter(this.#failures, RETRIES, this.#backend.random));
         this.#holder.failed(error instanceof Error ? error : new Error('scanning failed'));
       },
     );
   }
 
   /** Says whether it came to its end. */
-  async #run(current: { readonly task: SweepTask }): Promise<boolean> {
+  async #run(current: Run): Promise<boolean> {
     const isOver = (): boolean => this.#current !== current;
     const pace = this.#pace();
     const { task } = current;
-    if (task !== 'unknown') {
+    if (task !== 'unknown' && !current.knownDone) {
       for (const key of this.#holder.known()) {
         this.#holder.found(key, task);
         const rest = pace.rest();
         if (rest !== undefined) await rest;
         if (isOver()) return false;
       }
+      current.knownDone = true;
     }
     for await (const page of this.#backend.keys(this.#prefix)) {
       for (const key of page) {

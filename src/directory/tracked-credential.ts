@@ -31,10 +31,12 @@ export interface TrackedOwner<T> {
   sourceFor(tracked: TrackedCredential<T>): ChangeSource;
   idOf(key: string): string;
   observe(key: string): Promise<Observation>;
-  /** It has been looked at; `change` follows from it, if any. */
-  seen(tracked: TrackedCredential<T>, change: CredentialChange<T> | undefined): void;
+  /** In which round of looking at everything a look is that is asked for now. */
+  readonly round: number;
+  /** A look that was asked for in `round` has shown it; `change` follows from that, if any. */
+  seen(tracked: TrackedCredential<T>, round: number, change?: CredentialChange<T>): void;
   /** Redis refuses to have it looked at, or the link was lost. */
-  failed(tracked: TrackedCredential<T>): void;
+  failed(tracked: TrackedCredential<T>, round: number): void;
   /** Nothing is left to be done about it. */
   rested(tracked: TrackedCredential<T>): void;
 }
@@ -133,16 +135,18 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   }
 
   observe(loop: ObservationLoop): Promise<void> {
+    // By the time it is decoded there may have been a gap, of which it says nothing.
+    const { round } = this.#owner;
     return this.#owner
       .observe(this.key)
       .then((observation) => {
         if (loop.isStopped()) return undefined;
         return whenThere(this.#sight(observation), (sighting) => {
-          if (!loop.isStopped()) this.#apply(observation, sighting);
+          if (!loop.isStopped()) this.#apply(observation, sighting, round);
         });
       })
       .catch(() => {
-        if (!loop.isStopped()) this.#owner.failed(this);
+        if (!loop.isStopped()) this.#owner.failed(this, round);
       });
   }
 
@@ -169,7 +173,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
       source: 'local',
     });
     this.#keep(known);
-    if (change !== undefined) this.#owner.seen(this, withoutPrevious(change));
+    if (change !== undefined) this.#owner.seen(this, this.round, withoutPrevious(change));
   }
 
   get #known(): Known<T> {
@@ -221,13 +225,17 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     return sight(observation, unknown, this.#owner.encoding);
   }
 
-  #apply({ time, serverNow, toleranceMs }: Observation, sighting: Sighting<T> | 'same'): void {
+  #apply(
+    { time, serverNow, toleranceMs }: Observation,
+    sighting: Sighting<T> | 'same',
+    round: number,
+  ): void {
     const labels = this.#labels?.read() ?? noLabels;
     this.#labels?.used();
     if (this.#labels?.empty) this.#labels = undefined;
     if (sighting === 'same') {
       this.#awaitEnd(time);
-      this.#owner.seen(this, undefined);
+      this.#owner.seen(this, round);
       return;
     }
     const now = Math.max(serverNow, time.earliest());
@@ -235,7 +243,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     const { known, change } = transition(this.#known, sighting, when);
     this.#keep(known);
     this.#awaitEnd(time);
-    this.#owner.seen(this, withoutPrevious(change));
+    this.#owner.seen(this, round, withoutPrevious(change));
   }
 
   #when(now: number, labels: Labels, toleranceMs: number) {

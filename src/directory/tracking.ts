@@ -43,14 +43,14 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
   readonly #sweep: Sweep;
   #condition: KeyFeed | undefined;
   /** Counts the times when everything had to be looked at because hints may have been missed. */
-  #round = 0;
+  round = 0;
   /** How many have not been looked at in this round. */
   #behind = 0;
   #scanned = false;
   /** Everything was known once. */
   #complete = false;
   #newcomers = 0;
-  #refusal: Error | undefined;
+  #failure: Error | undefined;
   #staleSince: number | undefined;
   #status: StoreStatus = idleStatus;
 
@@ -67,7 +67,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
         this.#swept(task);
       },
       failed: (error) => {
-        this.#refusal = error;
+        this.#failure = error;
         this.#review();
       },
     });
@@ -111,7 +111,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
   }
 
   sourceFor(tracked: TrackedCredential<T>): ChangeSource {
-    return tracked.round === this.#round ? 'live' : 'resync';
+    return tracked.round === this.round ? 'live' : 'resync';
   }
 
   observe(key: string): Promise<Observation> {
@@ -164,7 +164,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     const tracked = this.#tracked.get(key);
     const watched = this.#context.watchedAt(key);
     if (tracked === undefined || watched === undefined) return;
-    if (tracked.round !== this.#round) this.#behind += 1;
+    if (tracked.round !== this.round) this.#behind += 1;
     tracked.resume(watched.known);
     this.#recount(tracked);
     this.rested(tracked);
@@ -183,16 +183,15 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     if (change !== undefined) this.tell({ type: 'change', change });
   }
 
-  seen(tracked: TrackedCredential<T>, change: CredentialChange<T> | undefined): void {
-    this.#catchUp(tracked);
+  seen(tracked: TrackedCredential<T>, round: number, change?: CredentialChange<T>): void {
+    if (round === this.round) this.#catchUp(tracked);
     this.#recount(tracked);
     if (change !== undefined) this.tell({ type: 'change', change });
   }
 
-  failed(tracked: TrackedCredential<T>): void {
+  failed(tracked: TrackedCredential<T>, round: number): void {
     // With a link that is lost everything will be looked at again.
-    if (!this.isLinked) return;
-    this.#catchUp(tracked);
+    if (this.isLinked && round === this.round) this.#catchUp(tracked);
   }
 
   rested(tracked: TrackedCredential<T>): void {
@@ -219,7 +218,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     this.#complete = false;
     this.#behind = 0;
     this.#newcomers = 0;
-    this.#refusal = undefined;
+    this.#failure = undefined;
     this.#staleSince = undefined;
     this.#publish(as === 'idle' ? idleStatus : { ...idleStatus, link: as });
   }
@@ -228,10 +227,10 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     if (this.#context.idAt(key) === undefined) return undefined;
     const type = this.#complete ? 'absent' : 'unknown';
     // While catching up, nobody can tell what was missed from what happens now.
-    const round = this.#caughtUp ? this.#round : this.#round - 1;
+    const round = this.#caughtUp ? this.round : this.round - 1;
     const tracked = new TrackedCredential<T>(key, type, round, this);
     this.#tracked.set(key, tracked);
-    if (round !== this.#round) this.#behind += 1;
+    if (round !== this.round) this.#behind += 1;
     this.#recount(tracked);
     return tracked;
   }
@@ -244,7 +243,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
   }
 
   #fallBehind(): void {
-    this.#round += 1;
+    this.round += 1;
     this.#scanned = false;
     this.#staleSince ??= this.#wall();
     this.#behind = 0;
@@ -252,14 +251,14 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
   }
 
   #catchUp(tracked: TrackedCredential<T>): void {
-    if (tracked.round === this.#round) return;
-    tracked.round = this.#round;
+    if (tracked.round === this.round) return;
+    tracked.round = this.round;
     this.#behind -= 1;
     this.#review();
   }
 
   #swept(task: SweepTask): void {
-    this.#refusal = undefined;
+    this.#failure = undefined;
     if (task !== 'unknown') this.#scanned = true;
     this.#review();
   }
@@ -281,7 +280,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
       return;
     }
     const staleSince = this.#complete ? this.#staleSince : undefined;
-    this.#publish(statusBehind(condition, this.#complete, staleSince, this.#refusal));
+    this.#publish(statusBehind(condition, this.#complete, staleSince, this.#failure));
   }
 
   #publish(status: StoreStatus): void {

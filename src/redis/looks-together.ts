@@ -1,7 +1,7 @@
 import type { Clock } from '../clock.js';
 import type { Observation } from '../credential-backend.js';
 import { hasStepped, wallOffset, type ServerTime } from '../server-time.js';
-import { isPassing, replyWord } from './redis-errors.js';
+import { isCommandRefused, isPassing, replyWord } from './redis-errors.js';
 import type { RedisLink } from './redis-link.js';
 import { contentOf, runScript, toObservation } from './redis-observing.js';
 import { LOOK_AT_MANY, LOOK_AT_MANY_BY_PTTL, type RedisScript } from './redis-scripts.js';
@@ -53,8 +53,10 @@ export class LooksTogether {
       } catch (error) {
         const word = replyWord(error);
         if (word === undefined || word === 'NOAUTH' || isPassing(word)) throw error;
-        // Refused, or not to be had; each key by itself shows what is.
-        this.#means += 1;
+        // One key that is refused says nothing about the others; each by itself shows which it is.
+        if (!isCommandRefused(error)) return [];
+        // Others that were under way have found out the same.
+        if (MEANS[this.#means] === means) this.#means += 1;
       }
     }
     return [];

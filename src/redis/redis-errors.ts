@@ -63,6 +63,16 @@ export function isPassing(word: string): boolean {
   return PASSING.has(word);
 }
 
+/** How servers say that a command is not there, or not for this user; also where a script is what called it. */
+const NO_COMMAND =
+  /\bpermissions? to run\b|\bcan't run this command\b|\b(?:unknown|unsupported)\b.*\bcommand\b|\bcommand is not (?:available|supported|allowed)\b/i;
+
+/** Whether Redis refused the command as such, whatever its keys. */
+export function isCommandRefused(error: unknown): boolean {
+  const word = replyWord(error);
+  return (word === 'NOPERM' || word === 'ERR') && NO_COMMAND.test((error as Error).message);
+}
+
 export function isDenial(error: unknown): boolean {
   return error instanceof RefusedError && DENIED.has(error.reply);
 }

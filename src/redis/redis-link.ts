@@ -29,6 +29,8 @@ export class RedisLink {
   readonly #deadline: ReplyDeadline;
   #open = true;
   #killed = false;
+  /** Resolves with the end that QUIT brings. */
+  #quit: Promise<void> | undefined;
 
   private constructor(client: Redis, options: LinkOptions, mustBeMaster: boolean) {
     this.client = client;
@@ -200,14 +202,16 @@ export class RedisLink {
 
   /** Lets replies under way arrive, then ends the connection; at the latest after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
-    if (!this.open) {
-      this.kill();
-      return;
+    if (this.open) {
+      this.#quit = this.client.quit().then(() => this.#closed);
+      // Redis executes nothing that comes after QUIT: whoever has something to send must not believe that it was sent.
+      this.#open = false;
     }
-    const quit = this.client.quit().then(() => this.#closed);
-    const late = (): Error => new LinkLostError(true);
-    const deadlineMs = Math.min(timeoutMs, this.#options.replyTimeoutMs());
-    await withDeadline(this.#options.clock, quit, deadlineMs, late).catch(() => undefined);
+    if (this.#quit !== undefined && !this.#killed) {
+      const late = (): Error => new LinkLostError(true);
+      const deadlineMs = Math.min(timeoutMs, this.#options.replyTimeoutMs());
+      await withDeadline(this.#options.clock, this.#quit, deadlineMs, late).catch(() => undefined);
+    }
     this.kill();
   }
 

@@ -1,8 +1,9 @@
+import { setMaxListeners } from 'node:events';
 import type { Clock } from '../clock.js';
 import type { ReplicasReached, ReplicasWanted } from '../credential-backend.js';
 import { UnavailableError, type RefusedError } from '../errors.js';
 import { after } from '../waiting.js';
-import { readFailure } from './redis-errors.js';
+import { LinkLostError, readFailure, replyWord } from './redis-errors.js';
 import { helperKey } from './redis-keys.js';
 import { RedisLink, type CommandConnection, type LinkOptions } from './redis-link.js';
 import type { NodeTemplate } from './node-template.js';
@@ -83,6 +84,8 @@ export class ReplicaWait {
     this.#template = template;
     this.#clock = options.clock;
     this.#newName = newName;
+    // Each that waits listens.
+    setMaxListeners(0, this.#closing.signal);
     this.#options = {
       clock: options.clock,
       name: 'credstream:replicas',
@@ -144,13 +147,22 @@ export class ReplicaWait {
     try {
       while (this.#waits()) await this.#ask(await this.#open());
     } catch (error) {
+      this.#doubt(error);
       for (const waiter of [...this.#claimed, ...this.#marked]) waiter.settle(readFailure(error));
     } finally {
       this.#running = false;
     }
   }
 
+  /** The other side may have become a replica without ending its connections, or be another server than the writes go to. */
+  #doubt(error: unknown): void {
+    if (replyWord(error) !== 'NOPERM') this.#link?.kill();
+  }
+
   #waits(): boolean {
+    // A WAIT on another connection would not be about their writes.
+    if (!this.#link?.open)
+      for (const waiter of this.#claimed) waiter.settle(readFailure(new LinkLostError(true)));
     const waiting = ({ settled }: Waiter): boolean => !settled;
     this.#claimed = this.#claimed.filter(waiting);
     this.#marked = this.#marked.filter(waiting);
@@ -159,8 +171,15 @@ export class ReplicaWait {
 
   async #open(): Promise<RedisLink> {
     if (this.#link?.open) return this.#link;
-    this.#link = await RedisLink.open(this.#template, this.#options, this.#closing.signal);
-    return this.#link;
+    const { signal } = this.#closing;
+    const link = await RedisLink.open(this.#template, this.#options, signal);
+    // Closed in the very moment in which it was handed over; nobody else would close it any more.
+    if (signal.aborted) {
+      link.kill();
+      throw new LinkLostError(false);
+    }
+    this.#link = link;
+    return link;
   }
 
   /** Claims the marks that are new and waits a while for replicas, in one round trip. @throws LinkLostError, or an error reply of Redis */
@@ -178,20 +197,26 @@ export class ReplicaWait {
       // 0 would be for ever.
       client.wait(Math.min(...all.map(({ wanted }) => wanted)), Math.max(1, Math.ceil(shortest))),
     );
-    await Promise.all(claims);
+    const doubts = (await Promise.all(claims)).filter((doubt) => doubt !== undefined);
     const then = this.#clock.monotonic();
     for (const waiter of all) {
       waiter.underWay = false;
       waiter.take(count, then);
     }
+    // Not before: the answer to the WAIT came with theirs.
+    for (const doubt of doubts) this.#doubt(doubt);
   }
 
-  async #claim(link: RedisLink, waiter: Waiter): Promise<void> {
+  /** Gives what speaks against the link, if anything does. */
+  async #claim(link: RedisLink, waiter: Waiter): Promise<unknown> {
     try {
-      if ((await link.call((client) => client.del(waiter.mark))) > 0) return;
-      waiter.settle(new UnavailableError('this Redis has lost the write, or never had it'));
+      if ((await link.call((client) => client.del(waiter.mark))) > 0) return undefined;
+      const lost = new UnavailableError('this Redis has lost the write, or never had it');
+      waiter.settle(lost);
+      return lost;
     } catch (error) {
       waiter.settle(readFailure(error));
+      return error;
     }
   }
 }

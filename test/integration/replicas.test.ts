@@ -178,6 +178,9 @@ describe('a save that waits for replicas', () => {
     const client = world.connect();
     const stores = Array.from({ length: 50 }, () => world.store(client));
     await Promise.all(stores.map((store) => store.load()));
+    const warnings: string[] = [];
+    const warned = ({ name }: Error): unknown => warnings.push(name);
+    world.track(process.on('warning', warned), (one) => one.off('warning', warned));
     const recording = await recordMonitor(world.server);
     const receipts = await Promise.all(
       stores.map((store) => store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS })),
@@ -189,6 +192,7 @@ describe('a save that waits for replicas', () => {
     // 0 would wait for ever.
     expect(waits.every(({ args }) => Number(args[2]) >= 1)).toBe(true);
     expect(await world.connect().keys('credstream:wait:*')).toEqual([]);
+    expect(warnings).toEqual([]);
   });
 
   it('keeps the order of the writes', async () => {
@@ -309,6 +313,13 @@ describe('a save that cannot find out about replicas', () => {
     expect(receipt).toMatchObject({ announced: true, replicas: 0 });
     expect(receipt.replicasError).toBeInstanceOf(UnavailableError);
     expect(follower.pid).toBeDefined();
+    // Nor does it stay there: the next one may find the right server.
+    await eventually(async () => expect(await waiting(redis)).toBeUndefined());
+    link.target = world.server;
+    expect(await store.save({ token: 'c' }, { replicas: 1, timeoutMs: LONG_MS })).toEqual({
+      announced: true,
+      replicas: 1,
+    });
   });
 
   it('is let go by close() within its deadline', async () => {

@@ -223,4 +223,17 @@ describe('a KeyedPool', () => {
     expect(clock.pendingTimers).toBe(0);
     expect(() => pool.get('1')).toThrow(/closed/);
   });
+
+  it('keeps what may idle for longer than any timer runs, and for ever', async () => {
+    for (const idleMs of [2 ** 31, Infinity]) {
+      const clock = new VirtualClock();
+      const pool = new KeyedPool<string>(clock, idleMs, String, () => Promise.resolve());
+      pool.get('a');
+      await clock.advance(2 ** 31 - 1);
+      expect(pool.size).toBe(1);
+      await clock.advance(1);
+      expect(pool.size).toBe(idleMs === Infinity ? 1 : 0);
+      expect(clock.pendingTimers).toBe(0);
+    }
+  });
 });

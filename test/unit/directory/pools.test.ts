@@ -165,4 +165,47 @@ describe('deriveEach', () => {
     await clock.settle();
     expect(clock.pendingTimers).toBe(0);
   });
+
+  it('gives the turn of a call that never settles to the next one, and disposes of what it brings late', async () => {
+    const { clock, memory, directory } = world();
+    for (const id of ['silent', 'good', 'other'])
+      memory.set(`app:${id}`, JSON.stringify({ token: id }));
+    const late = deferred<string>();
+    const disposed: string[] = [];
+    let underWay = 0;
+    let most = 0;
+    const pool = deriveEach(
+      directory,
+      async (_credentials, { id }) => {
+        if (id === 'silent') return late.promise;
+        underWay += 1;
+        most = Math.max(most, underWay);
+        await new Promise<void>((resolve) => clock.nextTurn(resolve));
+        underWay -= 1;
+        return id;
+      },
+      {
+        concurrency: 1,
+        createTimeoutMs: 1_000,
+        dispose: (value) => disposed.push(value),
+        onError: () => undefined,
+      },
+    );
+    const silent = pool.get('silent', { timeoutMs: 1_500 }).catch(() => 'nothing');
+    await clock.advance(500);
+    const others = ['good', 'other'].map((id) => pool.get(id));
+    await clock.advance(500);
+    expect(await Promise.all(others)).toEqual(['good', 'other']);
+    await clock.advance(500);
+    expect(await silent).toBe('nothing');
+    const released = pool.release('silent');
+    late.resolve('late');
+    await released;
+    expect(disposed).toEqual(['late']);
+    await Promise.all(['good', 'other'].map((id) => pool.release(id)));
+    // It was given back once, so that still only one is built at a time.
+    await Promise.all(['good', 'other'].map((id) => pool.get(id)));
+    expect(most).toBe(1);
+    await directory.close();
+  });
 });

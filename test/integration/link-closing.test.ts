@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+
+import { systemClock } from '../../src/clock.js';
+import { LinkLostError } from '../../src/redis/redis-errors.js';
+import { RedisLink } from '../../src/redis/redis-link.js';
+import { uniqueKey, useRedis } from '../support/redis.js';
+
+const { connect } = useRedis();
+
+it('a link that is closing lets replies arrive, and says of what comes later that it was not sent', async () => {
+  const redis = connect();
+  const key = uniqueKey();
+  const link = await RedisLink.open(
+    { db: 0, create: (overrides) => redis.duplicate({ ...overrides, lazyConnect: true }) },
+    { clock: systemClock, name: 'test', replyTimeoutMs: () => 5_000 },
+    new AbortController().signal,
+  );
+  const before = link.call((client) => client.set(key, 'before'));
+  const closings = [link.close(5_000), link.close(5_000)];
+  const after = link.call((client) => client.set(key, 'after'));
+  await expect(after).rejects.toBeInstanceOf(LinkLostError);
+  await expect(after).rejects.toMatchObject({ sent: false });
+  expect(await before).toBe('OK');
+  await Promise.all(closings);
+  expect(link.client.status).toBe('end');
+  expect(await redis.getdel(key)).toBe('before');
+});
