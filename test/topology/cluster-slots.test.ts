@@ -126,6 +126,24 @@ describe('while a slot moves', () => {
     },
   );
 
+  it('does not run to and fro between masters that each name the other', async () => {
+    const { moved, staying, to, move } = await twoKeys();
+    const store = world.open(moved);
+    await store.save('x');
+    await move.open();
+    // As after a failover of the new owner, which its replicas do not know to be one.
+    await to.admin.call('CLUSTER', 'SETSLOT', slot(moved), 'STABLE');
+    const processed = async (): Promise<number> =>
+      Number(/total_commands_processed:(\d+)/.exec(await to.admin.info('stats'))![1]);
+    const before = await processed();
+    const patient = world.open(staying, { replyTimeoutMs: 2_000 });
+    await expect(patient.load()).rejects.toBeInstanceOf(UnavailableError);
+    expect((await processed()) - before).toBeLessThan(100);
+    expect(await store.load()).toBe('x');
+    await move.abort();
+    expect(await patient.load()).toBeUndefined();
+  });
+
   it('re-authentication waits, and commits once', async () => {
     const { moved, move } = await twoKeys();
     let calls = 0;

@@ -27,6 +27,8 @@ type Use<R> = (target: Target) => Promise<R>;
 
 /** Pause before a command is repeated that no node could serve, in milliseconds: at least, and beyond that at random. */
 const LATER_MS = { least: 10, spread: 40 };
+/** More than it takes to follow a slot that has moved, and is about to move again. */
+const HOPS_AT_ONCE = 4;
 /** How many numbers are tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
 const TAGS_TRIED = 1_000;
 const RETIRED_MS = 2_000;
@@ -137,9 +139,11 @@ export class ClusterNodes implements RedisNodes {
     const until = this.#clock.monotonic() + this.#context.settings().replyTimeoutMs;
     let failure = error;
     let last = tried;
-    for (;;) {
+    for (let hop = 1; ; hop += 1) {
       const next = await this.#next(slot, failure, last);
       if (next === undefined) throw failure;
+      // Two that each name the other would be asked as fast as they answer.
+      if (hop > HOPS_AT_ONCE) await this.#later(Math.min(hop - HOPS_AT_ONCE, 4));
       try {
         return await use(next);
       } catch (again) {
@@ -170,8 +174,7 @@ export class ClusterNodes implements RedisNodes {
       void this.#topology.refresh();
       return this.#target(address);
     }
-    const { random } = this.#context.settings();
-    await this.#pause(LATER_MS.least + random() * LATER_MS.spread);
+    await this.#later();
     await this.#topology.refresh();
     return this.#located(slot);
   }
@@ -290,6 +293,11 @@ export class ClusterNodes implements RedisNodes {
       // What was sent to it may still be answered.
       void node.close(RETIRED_MS);
     }
+  }
+
+  #later(times = 1): Promise<void> {
+    const { random } = this.#context.settings();
+    return this.#pause(times * (LATER_MS.least + random() * LATER_MS.spread));
   }
 
   #pause(ms: number): Promise<void> {
