@@ -1,7 +1,6 @@
 import type { Clock } from '../../clock.js';
 import type { Observation } from '../../credential-backend.js';
 import { ClosedError, UnavailableError } from '../../errors.js';
-import { after } from '../../waiting.js';
 import type { Commanding } from '../command-link.js';
 import { readFailure, RedirectedError } from '../redis-errors.js';
 import { ownKey, slotOf } from '../redis-keys.js';
@@ -14,6 +13,7 @@ import { ClusterTopology } from './cluster-topology.js';
 import { askForView, type ClusterView } from './cluster-view.js';
 import { parseAddress, type NodeAddress } from './node-address.js';
 import { askForOwnSlots, type OwnSlots } from './own-slots.js';
+import { Pauses } from './pauses.js';
 
 /** Where to go with a command. */
 interface Target {
@@ -44,14 +44,14 @@ export class ClusterNodes implements RedisNodes {
   readonly #topology: ClusterTopology;
   /** Those that were needed so far, by name. */
   readonly #nodes = new Map<string, RedisNode>();
-  /** Ends those that are being waited for. */
-  readonly #pauses = new Set<() => void>();
+  readonly #pauses: Pauses;
   #closed = false;
 
   constructor(template: ClusterTemplate, context: RedisNodeContext) {
     this.#template = template;
     this.#context = context;
     this.#clock = context.settings().clock;
+    this.#pauses = new Pauses(this.#clock);
     this.#topology = new ClusterTopology({
       clock: this.#clock,
       candidates: () => this.#candidates(),
@@ -90,10 +90,9 @@ export class ClusterNodes implements RedisNodes {
     let before = await this.#arrangement();
     let passes = 0;
     for (let round = 1; ; round += 1) {
-      const masters = this.#masters();
       // The other way round each time: whichever way a key is moved, in one of two passes it meets who looks for it.
-      if (round % 2 === 0) masters.reverse();
-      for (const node of masters) yield* node.keys(prefix);
+      const masters = this.#masters();
+      for (const node of round % 2 === 0 ? masters.reverse() : masters) yield* node.keys(prefix);
       await this.#topology.refresh(1);
       const now = await this.#arrangement();
       passes = now.text === before.text ? passes + 1 : 0;
@@ -116,7 +115,7 @@ export class ClusterNodes implements RedisNodes {
   async close(timeoutMs: number): Promise<void> {
     this.#closed = true;
     this.feed.close();
-    for (const end of this.#pauses) end();
+    this.#pauses.endAll();
     await Promise.all([...this.#nodes.values()].map((node) => node.close(timeoutMs)));
   }
 
@@ -193,12 +192,11 @@ export class ClusterNodes implements RedisNodes {
     return owner;
   }
 
-  /** Which master has which slots, by the word of each. @throws UnavailableError, RefusedError */
+  /** Which master has which slots, by the word of each. */
   async #arrangement(): Promise<OwnSlots> {
     if (this.#topology.masters.size === 0) await this.#topology.refresh();
-    const { masters } = this.#topology;
+    const { masters, version } = this.#topology;
     if (masters.size === 0) throw this.#topology.failure;
-    const { version } = this.#topology;
     const all = await Promise.all(
       [...masters.values()].map(async (address) => {
         const { text, moving } = await this.#node(address).commanding(({ link }) =>
@@ -296,19 +294,7 @@ export class ClusterNodes implements RedisNodes {
   }
 
   #later(times = 1): Promise<void> {
-    const { random } = this.#context.settings();
-    return this.#pause(times * (LATER_MS.least + random() * LATER_MS.spread));
-  }
-
-  #pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel();
-        this.#pauses.delete(end);
-        resolve();
-      };
-      const cancel = after(this.#clock, ms, end);
-      this.#pauses.add(end);
-    });
+    const random = this.#context.settings().random();
+    return this.#pauses.wait(times * (LATER_MS.least + random * LATER_MS.spread));
   }
 }
