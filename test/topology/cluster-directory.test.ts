@@ -64,14 +64,14 @@ it('lists every id once while slots move, and tells of nothing', async () => {
   const one = await filled();
   const [from, to] = [...one.idsOf.keys()];
   const slots = one.idsOf.get(from!)!.map((id) => world.cluster.slotOf(`${one.prefix}${id}`));
-  const moved = new AbortController();
+  const moving = new AbortController();
   const move = (async () => {
     await world.cluster.migrateSlot(slots, from!, to!);
     await world.cluster.migrateSlot(slots, to!, from!);
-    moved.abort();
+    moving.abort();
   })();
   let lists = 0;
-  while (!moved.signal.aborted) {
+  while (!moving.signal.aborted) {
     expect(await listed(one.directory)).toEqual([...one.ids].sort());
     lists += 1;
   }

@@ -18,6 +18,9 @@ import { RunTimers } from '../run-timers.js';
 import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
 
+/** MIGRATE sends the time that is left, so a key that is moved ends later by as long as that took. */
+const MOVED_LATE_MS = 100;
+
 export interface ClusterFeedContext {
   readonly clock: Clock;
   readonly settings: () => RedisSettings;
@@ -105,6 +108,13 @@ export class ClusterFeed implements HintFeed {
   }
 
   observe(key: string, maxBytes: number): Promise<Observation> {
+    return this.#observe(key, maxBytes).then((observation) => ({
+      ...observation,
+      toleranceMs: observation.toleranceMs + MOVED_LATE_MS,
+    }));
+  }
+
+  #observe(key: string, maxBytes: number): Promise<Observation> {
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
     const node = this.#prefixes.isEmpty ? route?.node : this.#context.nodeOf(slot);
