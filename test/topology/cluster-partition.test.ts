@@ -9,8 +9,6 @@ const world = useCluster({ requireFullCoverage: false });
 
 /** How soon a dead link is noticed: a heartbeat, a deadline, and what a busy machine needs. */
 const BOUND_MS = FAST.heartbeatMs + FAST.replyTimeoutMs + 1_000;
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
 describe.each(['silently', 'refused'] as const)(
   'a client that is cut off from one master, %s',
   (how) => {
@@ -42,7 +40,7 @@ describe.each(['silently', 'refused'] as const)(
         // Nobody waits for the one that is away.
         expect(performance.now() - before).toBeLessThan(FAST.replyTimeoutMs);
       }
-      await pause(1_000);
+      await world.looks();
       for (const [index, { statuses }] of there.entries())
         expect(statuses.values.slice(seen[index]).filter((one) => !isLive(one))).toEqual([]);
       expect(away.store.current?.credentials).toBe('before');

@@ -146,7 +146,7 @@ describe('rights that are missing', () => {
     await user.set('-cluster|slots');
     await one.store.save('x');
     await one.changes.next(brings('x'));
-    await new Promise((resolve) => setTimeout(resolve, 3 * FAST.heartbeatMs));
+    await world.looks();
     expect(isLive(one.store.status)).toBe(true);
     await one.store.save('y');
     await one.changes.next(brings('y'));

@@ -56,7 +56,7 @@ describe('while a slot moves', () => {
     await move.open();
     await moveLate(moved, move);
     // More than a heartbeat and a poll in the open slot.
-    await new Promise((resolve) => setTimeout(resolve, 2 * FAST.pollMs));
+    await world.looks();
     expect(one.store.current?.credentials).toBe('one');
     expect(await one.store.load()).toBe('one');
     expect(await rest.store.load()).toBe('rest');
@@ -174,7 +174,7 @@ describe('while a slot moves', () => {
     await move.open();
     await move.moveKeys([moved]);
     for (const [index, one] of nodes.entries()) one.reauthenticator.reject(first[index]!);
-    await new Promise((resolve) => setTimeout(resolve, 1_000));
+    await world.looks();
     await complete(move);
     await eventually(
       async () => {
@@ -212,9 +212,9 @@ describe('while a slot moves', () => {
       const move = world.cluster.moveOf(slot(moved), here, there);
       await move.open();
       await move.moveKeys([moved]);
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await world.looks();
       await complete(move);
-      await new Promise((resolve) => setTimeout(resolve, 200));
+      await world.looks();
     }
     enough.abort();
     await Promise.all(writing);

@@ -50,7 +50,7 @@ export async function introduce(
 }
 
 /** Makes one the replica of another, and waits until it has the data. */
-export async function replicate(replica: ClusterNode, master: ClusterNode): Promise<void> {
+async function replicate(replica: ClusterNode, master: ClusterNode): Promise<void> {
   await replica.admin.cluster('REPLICATE', master.id);
   await eventually(() => replica.follows(master), AGREEMENT);
 }

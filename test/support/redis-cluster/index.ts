@@ -2,4 +2,4 @@
 export type { ClusterNode } from './cluster-node.js';
 export { type ClusterClientOptions, RedisCluster } from './redis-cluster.js';
 export type { SlotMove } from './slot-move.js';
-export { type ClusterOptions, startRedisCluster, type TlsFiles } from './start-cluster.js';
+export { type ClusterOptions, startRedisCluster } from './start-cluster.js';

@@ -1,4 +1,3 @@
 /** A master, its replicas and their sentinels as processes on this machine. Knows nothing of vitest, as examples use it too. */
-export type { ReplicaNode, SentinelNode } from './sentinel-node.js';
 export { SentinelSet } from './sentinel-set.js';
 export { type SentinelOptions, startSentinelSet } from './start-sentinel.js';

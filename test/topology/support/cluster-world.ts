@@ -16,7 +16,7 @@ import {
   type RedisCluster,
   startRedisCluster,
 } from '../../support/redis-cluster/index.js';
-import { collect, type Collected } from '../../support/wait.js';
+import { collect, type Collected, eventually } from '../../support/wait.js';
 
 export type TextStore = RedisCredentialStore<string>;
 export type TextOptions = Partial<RedisCredentialStoreOptions<string>>;
@@ -53,6 +53,8 @@ export interface ClusterWorld {
   readonly keyOn: (node: ClusterNode) => Promise<string>;
   /** Masters, as they are now, each with a new key of its own. */
   readonly keys: () => Promise<readonly { readonly node: ClusterNode; readonly key: string }[]>;
+  /** Waits until those who watch have looked at keys so many times more: where nothing is to happen, that is what happens. */
+  readonly looks: (count?: number) => Promise<void>;
   readonly track: <T>(resource: T, end: (resource: T) => unknown) => T;
 }
 
@@ -106,9 +108,25 @@ export function useCluster(
       const masters = await world.cluster.masters();
       return Promise.all(masters.map(async (node) => ({ node, key: await world.keyOn(node) })));
     },
+    looks: async (count = 10) => {
+      const until = (await looksAt(world.cluster)) + count;
+      await eventually(async () => (await looksAt(world.cluster)) >= until, { timeoutMs: 20_000 });
+    },
     track,
   };
   return world;
+}
+
+/** How often the script that looks at keys was called on all nodes together, also where it was sent on. */
+async function looksAt({ nodes }: RedisCluster): Promise<number> {
+  const counts = nodes.map(async ({ admin, server }) => {
+    if (server.pid === undefined) return 0;
+    const info = await admin.info('commandstats');
+    const [, calls, rejected, failed] =
+      /^cmdstat_evalsha_ro:calls=(\d+),.*rejected_calls=(\d+),failed_calls=(\d+)/m.exec(info) ?? [];
+    return Number(calls ?? 0) + Number(rejected ?? 0) + Number(failed ?? 0);
+  });
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 export function listen(store: TextStore): Watched {
