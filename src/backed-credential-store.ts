@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import { ChangeIterator } from './change-iterator.js';
+import { closeOnce } from './close-once.js';
 import { credentialStreams, expiringStream, type CredentialStreams } from './change-streams.js';
 import type { CredentialBackend } from './credential-backend.js';
 import type { CredentialChange } from './credential-change.js';
@@ -168,15 +169,15 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
   }
 
   close(): Promise<void> {
-    if (this.#closing === undefined) {
-      // Set before anything is told, because whoever is told may close again.
-      let done: () => void = () => undefined;
-      this.#closing = new Promise((resolve) => {
-        done = resolve;
-      });
-      void this.#close().then(done, done);
-    }
-    return this.#closing;
+    return (
+      this.#closing ??
+      closeOnce(
+        () => this.#close(),
+        (closing) => {
+          this.#closing = closing;
+        },
+      )
+    );
   }
 
   /** The same as `close()`, for `await using`. */

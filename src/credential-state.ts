@@ -166,10 +166,12 @@ export function heldBy<T>(state: KnownState<T>): CredentialSnapshot<T> | undefin
 }
 
 /** When to look again because something ends: a credential, or the bytes that could not be read. */
-export function endOf(known: Known<unknown>): number | undefined {
-  const { state } = known;
-  if (state.type === 'present') return state.snapshot.expiresAt;
-  return state.type === 'unreadable' ? known.ttlEnd : undefined;
+export function endOf({ state, ttlEnd }: Known<unknown>, now: number): number | undefined {
+  if (state.type === 'unreadable') return ttlEnd;
+  if (state.type !== 'present') return undefined;
+  const { expiresAt } = state.snapshot;
+  // Seen after its end, it is present only because the end has moved by less than can be told apart.
+  return ttlEnd !== undefined && isOver(expiresAt, now) ? ttlEnd : expiresAt;
 }
 
 /** Whether the bytes of an expired credential are gone too. */

@@ -255,7 +255,7 @@ export class LiveCredential<T>
   #take({ known, change }: Step<T>): void {
     const before = this.#known.state;
     this.#known = known;
-    this.#awaitEnd(endOf(known));
+    this.#awaitEnd(endOf(known, this.#time?.earliest() ?? -Infinity));
     this.#review(change);
     if (change === undefined || before.type !== 'present') return;
     if (withdraws(change, this.options.abortOnSaved))

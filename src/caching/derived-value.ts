@@ -1,3 +1,4 @@
+import { closeOnce } from '../close-once.js';
 import { map, Observable, Subscription } from 'rxjs';
 import { withdraws } from '../credential-change.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
@@ -108,15 +109,15 @@ export class DerivedValue<T, V> implements Derived<V> {
   }
 
   close(): Promise<void> {
-    if (this.#closing === undefined) {
-      // Set before anything is told, because whoever is told may close again.
-      let done: () => void = () => undefined;
-      this.#closing = new Promise((resolve) => {
-        done = resolve;
-      });
-      void this.#close().then(done, done);
-    }
-    return this.#closing;
+    return (
+      this.#closing ??
+      closeOnce(
+        () => this.#close(),
+        (closing) => {
+          this.#closing = closing;
+        },
+      )
+    );
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import type { BackedCredentialStore } from '../backed-credential-store.js';
 import { ChangeIterator } from '../change-iterator.js';
+import { closeOnce } from '../close-once.js';
 import { changeStream, statusStream } from '../change-streams.js';
 import type { Clock } from '../clock.js';
 import type { CredentialBackend } from '../credential-backend.js';
@@ -194,15 +195,15 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
   }
 
   close(): Promise<void> {
-    if (this.#closing === undefined) {
-      // Set before anything is told, because whoever is told may close again.
-      let done: () => void = () => undefined;
-      this.#closing = new Promise((resolve) => {
-        done = resolve;
-      });
-      void this.#close().then(done, done);
-    }
-    return this.#closing;
+    return (
+      this.#closing ??
+      closeOnce(
+        () => this.#close(),
+        (closing) => {
+          this.#closing = closing;
+        },
+      )
+    );
   }
 
   /** The same as `close()`, for `await using`. */

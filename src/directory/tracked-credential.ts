@@ -254,7 +254,9 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   }
 
   #awaitEnd(time: ServerTime): void {
-    const end = this.#type === 'unreadable' ? this.#ttlEnd : this.#end;
+    // Seen after its end, it is present only because the end has moved by less than can be told apart.
+    const byTtl = this.#type === 'unreadable' || isOver(this.#end, time.earliest());
+    const end = byTtl ? this.#ttlEnd : this.#end;
     if (end === undefined || (this.#type !== 'present' && this.#type !== 'unreadable'))
       this.#alarm?.cancel();
     else (this.#alarm ??= new EndAlarm(this)).set(time, end);

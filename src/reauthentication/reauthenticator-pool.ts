@@ -3,7 +3,7 @@ import { directoryPartsOf } from '../directory/backed-credential-directory.js';
 import type { CredentialSnapshot } from '../credential-snapshot.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../keyed-pool.js';
-import { checkCount, checkFunction, checkMs, kindOf } from '../option-checks.js';
+import { checkCount, checkMs, kindOf } from '../option-checks.js';
 import { Slots } from '../slots.js';
 import type {
   AuthenticateRequest,
@@ -83,7 +83,6 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
         'authenticate',
         `must be a function, not ${kindOf(authenticate)}`,
       );
-    checkFunction(authenticate, 'authenticate');
     // Whatever is wrong shows now, and not with the first credential.
     resolveReauthenticatorOptions<T>({
       ...each,

@@ -1,3 +1,4 @@
+import { closeOnce } from '../close-once.js';
 import type { Observable } from 'rxjs';
 import { partsOf, type BackedCredentialStore } from '../backed-credential-store.js';
 import { digestOf, type CredentialSnapshot } from '../credential-snapshot.js';
@@ -200,18 +201,15 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * stays for a successor. Who waits gets a `ClosedError`. The store stays open. Idempotent, never rejects.
    */
   close(): Promise<void> {
-    if (this.#closing === undefined) {
-      // Set before anything is told, because whoever is told may close again.
-      let done: () => void = () => undefined;
-      this.#closing = new Promise((resolve) => {
-        done = () => {
-          this.#forget();
-          resolve();
-        };
-      });
-      void this.#coordinator.close().then(done, done);
-    }
-    return this.#closing;
+    return (
+      this.#closing ??
+      closeOnce(
+        () => this.#coordinator.close().finally(this.#forget),
+        (closing) => {
+          this.#closing = closing;
+        },
+      )
+    );
   }
 
   /** The same as `close()`, for `await using`. */

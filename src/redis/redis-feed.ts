@@ -65,17 +65,21 @@ export class RedisFeed implements HintFeed {
 
   watch(key: string, watcher: KeyWatcher): void {
     const watched = this.#keys.add(key, watcher);
-    this.#context.linkOptions.clock.nextTurn(() => {
+    this.#came(watched, () => {
       if (watched.has(watcher)) watcher.feed(this.#feedOf(watched));
     });
-    if (this.#run === undefined) this.#open();
-    else if (watched.heard === undefined && watched.watchers.length === 1)
-      this.#run.listen(watched);
-    this.#recount();
   }
 
   unwatch(key: string, watcher: KeyWatcher): void {
     this.#left(this.#keys.remove(key, watcher));
+  }
+
+  #came(watched: AnyWatched, tell: () => void): void {
+    this.#context.linkOptions.clock.nextTurn(tell);
+    if (this.#run === undefined) this.#open();
+    else if (watched.heard === undefined && watched.watchers.length === 1)
+      this.#run.listen(watched);
+    this.#recount();
   }
 
   #left(abandoned: AnyWatched | undefined): void {
@@ -87,13 +91,9 @@ export class RedisFeed implements HintFeed {
 
   watchPrefix(prefix: string, watcher: PrefixWatcher): void {
     const watched = this.#keys.addPrefix(prefix, watcher);
-    this.#context.linkOptions.clock.nextTurn(() => {
+    this.#came(watched, () => {
       if (watched.has(watcher)) watcher.feed(this.#feedOf(watched));
     });
-    if (this.#run === undefined) this.#open();
-    else if (watched.heard === undefined && watched.watchers.length === 1)
-      this.#run.listen(watched);
-    this.#recount();
   }
 
   unwatchPrefix(prefix: string, watcher: PrefixWatcher): void {

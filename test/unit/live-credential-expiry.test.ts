@@ -74,6 +74,19 @@ describe('an end', () => {
     expect(told()).toEqual(['expired']);
   });
 
+  it('that moved by less than can be told apart is told when it has come, and not before', async () => {
+    const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000 });
+    backend.toleranceMs = 100;
+    // As when a slot moves to another node, with the time that is left.
+    backend.put('one', 1_060);
+    backend.hint();
+    await clock.advance(1_050);
+    expect([token(), told()]).toEqual([undefined, []]);
+    await clock.advance(20);
+    expect(told()).toEqual(['expired']);
+    expect(clock.pendingTimers).toBe(0);
+  });
+
   it('that somebody moved unnoticed is told as renewed at the old instant', async () => {
     const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     const expiresAt = backend.put('one', HOUR);

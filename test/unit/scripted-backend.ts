@@ -53,6 +53,8 @@ export class ScriptedBackend implements CredentialBackend {
   /** Answers take half of it each way; `undefined`: the test answers. */
   latencyMs: number | undefined = 0;
   vouched: number | undefined;
+  /** How exactly ends can be told. */
+  toleranceMs = 0;
   /** Shows keys whose TTL has ended, as a server does that may not delete them. */
   keepsEnded = false;
   readonly #time = new ServerTime(this.clock);
@@ -155,7 +157,12 @@ export class ScriptedBackend implements CredentialBackend {
     let seen: Omit<Observation, 'time'> | undefined;
     const look = (): void => {
       const { content, expiresAt } = this.#current();
-      seen = { content, expiresAt, toleranceMs: 0, serverNow: this.serverNow() };
+      seen = {
+        content,
+        expiresAt,
+        toleranceMs: this.toleranceMs,
+        serverNow: this.serverNow(),
+      };
     };
     return new Promise((resolve, reject) => {
       const answer = (): void => {

@@ -117,7 +117,8 @@ export class ClusterFeed implements HintFeed {
   #observe(key: string, maxBytes: number): Promise<Observation> {
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
-    const node = this.#prefixes.isEmpty ? route?.node : this.#context.nodeOf(slot);
+    // One that is watched by itself is looked at where its hints come from, also a moment after its slot has moved.
+    const node = route?.watches.has(key) ? route.node : this.#context.nodeOf(slot);
     if (node === undefined)
       return Promise.reject(new UnavailableError('there is no link to Redis'));
     return node.feed.observe(key, maxBytes).then(

@@ -284,6 +284,7 @@ export class ClusterNodes implements RedisNodes {
   }
 
   #pause(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     const { random } = this.#context.settings();
     const ms = LATER_MS.least + random() * LATER_MS.spread;
     return new Promise((resolve) => {
