@@ -143,7 +143,7 @@ it('follows a failover of one master, and tells of nothing but what was done', a
   const one = await filled();
   const [lost] = one.idsOf.keys();
   const [id = '', other = ''] = one.idsOf.get(lost!)!;
-  await lost!.admin.wait(1, 1_000);
+  await lost!.replicated();
   await lost!.server.kill();
   const heir = await world.cluster.takeover(lost!, `${one.prefix}${id}`);
   await heir.admin.set(`${one.prefix}${id}`, '"foreign"');

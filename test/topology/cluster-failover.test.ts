@@ -29,7 +29,7 @@ describe('when a master is lost', () => {
     const other = await world.watch(second!.key);
     await one.store.save('before');
     await other.store.save('unaffected');
-    await lost.admin.wait(1, 1_000);
+    await lost.replicated();
     await lost.server.kill();
     await one.statuses.next(({ link }) => link === 'reconnecting');
     const heir = await world.cluster.takeover(lost, first!.key);
@@ -49,7 +49,7 @@ describe('when a master is lost', () => {
     const { node: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('old');
-    await lost.admin.wait(1, 1_000);
+    await lost.replicated();
     await lost.server.suspend();
     const heir = await world.cluster.takeover(lost, key);
     await one.statuses.next(isLive, FAILOVER.timeoutMs);
@@ -95,7 +95,7 @@ describe('when a master is lost', () => {
     const { node: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('kept');
-    await lost.admin.wait(1, 1_000);
+    await lost.replicated();
     const [replica] = await world.cluster.replicasOf(lost);
     await replica!.server.suspend();
     // Else the kernel would hand it over when the replica goes on.
@@ -115,7 +115,7 @@ describe('when a master is lost', () => {
     const { node: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('short', { ttlSeconds: 2 });
-    await lost.admin.wait(1, 1_000);
+    await lost.replicated();
     await lost.server.kill();
     const change = await one.changes.next(({ type }) => type === 'expired', FAILOVER.timeoutMs);
     expect(change).toMatchObject({ type: 'expired' });
@@ -162,7 +162,7 @@ describe('re-authentication', () => {
     });
     const first = await Promise.all(nodes.map(({ reauthenticator }) => reauthenticator.snapshot()));
     expect(first.map(({ credentials }) => credentials.token)).toEqual([1, 1, 1, 1]);
-    await lost.admin.wait(1, 1_000);
+    await lost.replicated();
     await lost.server.kill();
     // A node saw the token refused; nobody can store a new one before a replica has taken over.
     nodes[0]!.reauthenticator.reject(first[0]!);

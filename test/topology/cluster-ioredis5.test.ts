@@ -34,7 +34,7 @@ it('and follows a failover', async () => {
   const { node: lost, key } = (await world.keys())[0]!;
   const one = await world.watch(key);
   await one.store.save('before');
-  await lost.admin.wait(1, 1_000);
+  await lost.replicated();
   await lost.server.kill();
   await one.statuses.next(({ link }) => link === 'reconnecting');
   const heir = await world.cluster.takeover(lost, key);

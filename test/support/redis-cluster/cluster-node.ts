@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 
 import { connect, disconnect } from '../redis-clients.js';
 import type { RedisServer } from '../redis-server/index.js';
+import { untilReplicated } from '../redis-topology/replicated.js';
 import { parseClusterNodes, type SeenNode } from './seen-node.js';
 
 /** What a {@link ClusterNode} is made of. */
@@ -66,6 +67,11 @@ export class ClusterNode {
   async follows(master: ClusterNode): Promise<boolean> {
     const info = await this.admin.info('replication');
     return info.includes(`master_port:${String(master.port)}`) && info.includes('link_status:up');
+  }
+
+  /** Waits until its replicas have all that it has. */
+  replicated(): Promise<void> {
+    return untilReplicated(this.admin);
   }
 
   async stop(): Promise<void> {

@@ -37,6 +37,7 @@ export class RedisCluster implements AsyncDisposable {
   /** A key with that beginning whose slot a node has now. */
   async keyOn(node: ClusterNode, prefix = 'key'): Promise<string> {
     const seen = await this.#seen(node);
+    if (seen.slots.length === 0) throw new Error(`${node.id} has no slots`);
     for (let number = 0; ; number += 1) {
       const key = `${prefix}:${String(number)}`;
       if (hasSlot(seen, this.slotOf(key))) return key;

@@ -1,5 +1,6 @@
 import { Redis } from 'ioredis';
 
+import { untilReplicated } from '../redis-topology/replicated.js';
 import { TopologyProxies } from '../redis-topology/topology-proxies.js';
 import type { ClientOptions } from '../redis-clients.js';
 import { eventually } from '../wait.js';
@@ -76,12 +77,7 @@ export class SentinelSet implements AsyncDisposable {
 
   /** Waits until the replicas that are linked have all that a master has written so far. */
   async replicated(master: ReplicaNode): Promise<void> {
-    await eventually(async () => {
-      const info = await master.admin.info('replication');
-      const end = /master_repl_offset:(\d+)/.exec(info)?.[1];
-      const offsets = Array.from(info.matchAll(/,offset=(\d+),/g), ([, offset]) => offset);
-      return offsets.length > 0 && offsets.every((offset) => Number(offset) >= Number(end));
-    }, FAILOVER);
+    await untilReplicated(master.admin);
   }
 
   /** A client that asks the sentinels for the master; who calls it disconnects it. */

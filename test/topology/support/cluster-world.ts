@@ -104,10 +104,12 @@ export function useCluster(
       made += 1;
       return world.cluster.keyOn(node, `k${String(made)}`);
     },
-    keys: async () => {
-      const masters = await world.cluster.masters();
-      return Promise.all(masters.map(async (node) => ({ node, key: await world.keyOn(node) })));
-    },
+    keys: () =>
+      // A master that has just come back has no slots, and is about to find out that it is none.
+      eventually(async () => {
+        const masters = await world.cluster.masters();
+        return Promise.all(masters.map(async (node) => ({ node, key: await world.keyOn(node) })));
+      }, FAILOVER),
     looks: async (count = 10) => {
       const until = (await looksAt(world.cluster)) + count;
       await eventually(async () => (await looksAt(world.cluster)) >= until, { timeoutMs: 20_000 });
