@@ -1,4 +1,4 @@
-import { expect, describe, it } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 
 import { Reauthenticator, RedisCredentialStore } from '../../src/index.js';
 import { eventually } from '../support/wait.js';
@@ -9,7 +9,10 @@ const world = useCluster();
 /** Brings back what a test took away, so that the next one finds three masters with a replica each. */
 async function whole(): Promise<void> {
   const { cluster } = world;
-  for (const { server } of cluster.nodes) if (server.pid === undefined) await server.restart();
+  for (const { server } of cluster.nodes) {
+    if (server.pid === undefined) await server.restart();
+    else await server.resume();
+  }
   await cluster.settled();
   await eventually(async () => {
     const masters = await cluster.masters();
@@ -20,6 +23,9 @@ async function whole(): Promise<void> {
         expect(await node.admin.call('INFO', 'replication')).toContain('master_link_status:up');
   }, FAILOVER);
 }
+
+// Also after a test that failed, or all that follow fail with it.
+afterEach(whole, 60_000);
 
 describe('when a master is lost', () => {
   it('killed, while nobody does anything: the store follows, and hears what happens at the new one', async () => {
@@ -42,7 +48,6 @@ describe('when a master is lost', () => {
     expect(shown(one)).toEqual(['before', 'foreign', 'own']);
     expect(shown(other)).toEqual(['unaffected']);
     await eventually(() => isLive(other.store.status), FAILOVER);
-    await whole();
   }, 60_000);
 
   it('hung, and back after a failover: what it says then counts no more', async () => {
@@ -88,7 +93,6 @@ describe('when a master is lost', () => {
     await eventually(() => expect(one.store.current?.credentials).toBe(last), FAILOVER);
     const numbers = shown(one).map(Number);
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
-    await whole();
   }, 60_000);
 
   it('with writes that nobody else had: what the new master has wins, as a change', async () => {
@@ -108,7 +112,6 @@ describe('when a master is lost', () => {
     const change = await one.changes.next(brings('kept'), FAILOVER.timeoutMs);
     expect(change).toMatchObject({ type: 'saved', source: 'resync' });
     expect(shown(one)).toEqual(['kept', 'lost', 'kept']);
-    await whole();
   }, 60_000);
 
   it('an end that passes meanwhile comes on time, once', async () => {
@@ -122,7 +125,6 @@ describe('when a master is lost', () => {
     await world.cluster.takeover(lost, key);
     await one.statuses.next(isLive, FAILOVER.timeoutMs);
     expect(shown(one)).toEqual(['short', 'expired']);
-    await whole();
   }, 60_000);
 
   it('closes in time, whatever hangs', async () => {
@@ -135,7 +137,6 @@ describe('when a master is lost', () => {
     expect(performance.now() - before).toBeLessThan(FAST.closeTimeoutMs + 500);
     await saving;
     await node.server.resume();
-    await whole();
   }, 60_000);
 });
 
@@ -172,6 +173,5 @@ describe('re-authentication', () => {
         expect((await reauthenticator.credentials()).token).toBe(2);
     }, FAILOVER);
     expect(calls).toBe(2);
-    await whole();
   }, 60_000);
 });

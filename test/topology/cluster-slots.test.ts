@@ -193,6 +193,12 @@ describe('while a slot moves', () => {
     const writers = [world.open(moved), world.open(staying)];
     const enough = new AbortController();
     const last: string[] = [];
+    const made = [0, 0];
+    /** Both have written some more. */
+    const further = async (): Promise<void> => {
+      const until = made.map((count) => count + 8);
+      await eventually(() => made.every((count, index) => count >= until[index]!));
+    };
     const failures: unknown[] = [];
     const writing = writers.map(async (store, index) => {
       for (let n = 0; !enough.signal.aborted; n += 1) {
@@ -202,6 +208,7 @@ describe('while a slot moves', () => {
           () => (last[index] = String(n)),
           (error: unknown) => failures.push(error),
         );
+        made[index]! += 1;
       }
     });
     for (const [here, there] of [
@@ -212,9 +219,9 @@ describe('while a slot moves', () => {
       const move = world.cluster.moveOf(slot(moved), here, there);
       await move.open();
       await move.moveKeys([moved]);
-      await world.looks();
+      await further();
       await complete(move);
-      await world.looks();
+      await further();
     }
     enough.abort();
     await Promise.all(writing);

@@ -55,6 +55,7 @@ it('follows a failover that was asked for, and leaves no connection behind', asy
   const watched = await watch(set);
   await watched.store.save('v1');
   const old = await set.settled();
+  await set.replicated(old);
   const master = await set.failover();
   await set.settled();
   await watched.statuses.next(isLive, FAILOVER.timeoutMs);

@@ -29,9 +29,9 @@ type Use<R> = (target: Target) => Promise<R>;
 
 /** Redirections that are followed without a pause: one tells of a slot that has moved, one more of a key that is moving. */
 const AT_ONCE = 2;
-/** Pause before a command is repeated that no node could serve, in milliseconds: at least, and beyond that at random. */
-const LATER_MS = { least: 10, spread: 40 };
-/** How many numbers are tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
+/** Pause before a command is repeated that no node could serve: at least, beyond that at random, and so many times that at most. */
+const LATER_MS = { least: 10, spread: 40, most: 4 };
+/** Numbers tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
 const TAGS_TRIED = 1_000;
 
 /** The masters of a cluster: which of them has a key, and how to get there when that has changed. */
@@ -42,7 +42,6 @@ export class ClusterNodes implements RedisNodes {
   readonly #clock: Clock;
   readonly #topology: ClusterTopology;
   readonly #nodes: NodeRegistry;
-  /** Ends those that are being waited for. */
   readonly #pauses = new Set<() => void>();
   #closed = false;
 
@@ -161,7 +160,7 @@ export class ClusterNodes implements RedisNodes {
     let last = tried;
     for (let redirections = 0; ; redirections += 1) {
       // Nodes that have not heard of a change yet may send us to and fro.
-      if (redirections >= AT_ONCE) await this.#pause();
+      if (redirections >= AT_ONCE) await this.#pause(redirections - AT_ONCE);
       const next = await this.#next(slot, failure, last);
       if (next === undefined) throw failure;
       try {
@@ -283,10 +282,11 @@ export class ClusterNodes implements RedisNodes {
     );
   }
 
-  #pause(): Promise<void> {
+  /** @param times - how often this has been waited for; longer each time, up to a limit */
+  #pause(times = 0): Promise<void> {
     if (this.#closed) return Promise.resolve();
     const { random } = this.#context.settings();
-    const ms = LATER_MS.least + random() * LATER_MS.spread;
+    const ms = (LATER_MS.least + random() * LATER_MS.spread) * Math.min(times + 1, LATER_MS.most);
     return new Promise((resolve) => {
       const end = (): void => {
         cancel();
