@@ -20,15 +20,16 @@ export async function eventually<T>(
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   const hanging = new Error(`the check itself had not settled after ${timeoutMs} ms`);
+  let failure: unknown;
   for (;;) {
     const left = Math.max(0, deadline - performance.now());
-    let failure: unknown;
     try {
       const result = await within(left, hanging, check());
       if (result !== false) return result;
       failure = new Error(`still false after ${timeoutMs} ms`);
     } catch (error) {
-      failure = error;
+      // A check cut off at the deadline says less than the one before it.
+      if (error !== hanging || failure === undefined) failure = error;
     }
     if (performance.now() >= deadline) throw failure;
     await delay(5);

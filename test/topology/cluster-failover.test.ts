@@ -72,24 +72,15 @@ describe('when a master is lost', () => {
   it('by a failover on purpose, in the midst of writes: no final state is lost, none comes twice', async () => {
     const { node, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
-    const writer = world.open(key);
+    const store = world.open(key);
     const [replica] = await world.cluster.replicasOf(node);
-    const enough = new AbortController();
-    const written: string[] = [];
-    const writing = (async () => {
-      for (let n = 0; !enough.signal.aborted; n += 1) {
-        await writer.save(String(n)).then(
-          () => written.push(String(n)),
-          () => undefined,
-        );
-      }
-    })();
-    await one.changes.next(brings('5'));
+    const writer = world.writer((text) => store.save(text));
+    await eventually(() => shown(one).length > 5);
     await world.cluster.failover(replica!);
-    await eventually(() => written.length > 100);
-    enough.abort();
-    await writing;
-    const last = written.at(-1)!;
+    const until = writer.written.length + 20;
+    await eventually(() => writer.written.length >= until, FAILOVER);
+    await writer.stop();
+    const last = writer.written.at(-1);
     await eventually(() => expect(one.store.current?.credentials).toBe(last), FAILOVER);
     const numbers = shown(one).map(Number);
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));

@@ -190,27 +190,17 @@ describe('while a slot moves', () => {
     const { moved, staying, from, to } = await twoKeys();
     const one = await world.watch(moved);
     const rest = await world.watch(staying);
-    const writers = [world.open(moved), world.open(staying)];
-    const enough = new AbortController();
-    const last: string[] = [];
-    const made = [0, 0];
-    /** Both have written some more. */
-    const further = async (): Promise<void> => {
-      const until = made.map((count) => count + 8);
-      await eventually(() => made.every((count, index) => count >= until[index]!));
-    };
-    const failures: unknown[] = [];
-    const writing = writers.map(async (store, index) => {
-      for (let n = 0; !enough.signal.aborted; n += 1) {
-        // Most of them plain, some of them conditional.
-        const write = n % 5 === 4 ? store.update(() => String(n)) : store.save(String(n));
-        await write.then(
-          () => (last[index] = String(n)),
-          (error: unknown) => failures.push(error),
-        );
-        made[index]! += 1;
-      }
+    const writers = [moved, staying].map((key) => {
+      const store = world.open(key);
+      // Most of them plain, some of them conditional.
+      return world.writer((text) =>
+        text.endsWith('4') ? store.update(() => text) : store.save(text),
+      );
     });
+    const further = async (): Promise<void> => {
+      const until = writers.map(({ made }) => made + 8);
+      await eventually(() => writers.every(({ made }, index) => made >= until[index]!));
+    };
     for (const [here, there] of [
       [from, to],
       [to, from],
@@ -223,15 +213,15 @@ describe('while a slot moves', () => {
       await complete(move);
       await further();
     }
-    enough.abort();
-    await Promise.all(writing);
-    for (const error of failures) expect(error).toBeInstanceOf(UnavailableError);
+    for (const writer of writers) await writer.stop();
     for (const [index, watched] of [one, rest].entries()) {
-      await eventually(() => expect(watched.store.current?.credentials).toBe(last[index]));
+      const { written, failures } = writers[index]!;
+      for (const error of failures) expect(error).toBeInstanceOf(UnavailableError);
+      await eventually(() => expect(watched.store.current?.credentials).toBe(written.at(-1)));
       expect(new Set(types(watched))).toEqual(new Set(['saved']));
       const numbers = shown(watched).map(Number);
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
-      expect(Number(last[index])).toBeGreaterThan(20);
+      expect(Number(written.at(-1))).toBeGreaterThan(20);
     }
   }, 60_000);
 });

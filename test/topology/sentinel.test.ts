@@ -17,16 +17,25 @@ it('follows the master when it is killed, also where nobody does anything', asyn
   await set.replicated(old);
   await old.server.kill();
   await watched.statuses.next(isNotLive);
-  const master = await set.waitForMaster(old);
+  await set.waitForMaster(old);
   await watched.statuses.next(isLive, FAILOVER.timeoutMs);
-  // By a client of the new master alone: only the feed can tell.
-  const hinted = watched.changes.next(brings('v2'), FAILOVER.timeoutMs);
-  await master.admin.set(KEY, 'v2');
-  expect(await hinted).toMatchObject({ source: 'live', origin: 'out-of-band' });
-  await eventually(() => watched.store.save('v3'), FAILOVER);
-  expect(await master.admin.get(KEY)).toBe('v3');
-  expect(shown(watched)).toEqual(['v1', 'v2', 'v3']);
-});
+  // By a client of the new master alone: only the feed can tell. Again if the link is broken just then, as by the sentinels, who
+  // break it to everybody whom they make a master; on a busy machine they may also change their minds.
+  const foreign: string[] = [];
+  await eventually(async () => {
+    const text = `foreign ${String(foreign.length)}`;
+    await (await set.master()).admin.set(KEY, text);
+    foreign.push(text);
+    expect(await watched.changes.next(brings(text))).toMatchObject({
+      source: 'live',
+      origin: 'out-of-band',
+    });
+  }, FAILOVER);
+  await eventually(() => watched.store.save('own'), FAILOVER);
+  await watched.changes.next(brings('own'));
+  expect(await (await set.master()).admin.get(KEY)).toBe('own');
+  expect(shown(watched)).toEqual(['v1', ...foreign, 'own']);
+}, 60_000);
 
 it('is not led astray by a master that hangs, is replaced, and comes back', async () => {
   const set = await start();
@@ -48,7 +57,7 @@ it('is not led astray by a master that hangs, is replaced, and comes back', asyn
   await master.admin.set(KEY, 'v3');
   await watched.changes.next(brings('v3'), FAILOVER.timeoutMs);
   expect(shown(watched)).toEqual(['v1', 'v2', 'v3']);
-});
+}, 60_000);
 
 it('follows a failover that was asked for, and leaves no connection behind', async () => {
   const set = await start();
@@ -67,7 +76,7 @@ it('follows a failover that was asked for, and leaves no connection behind', asy
     await eventually(async () => expect(await storeConnections(admin)).toEqual([]));
   }
   expect(shown(watched)).toEqual(['v1', 'v2']);
-});
+}, 60_000);
 
 it('takes what a failover has lost for a change like any other', async () => {
   const set = await start({ replicas: 1 });
@@ -88,7 +97,7 @@ it('takes what a failover has lost for a change like any other', async () => {
     type: 'saved',
     source: 'resync',
   });
-});
+}, 60_000);
 
 it('tells an expiry on time over a failover', async () => {
   const set = await start();
@@ -102,7 +111,7 @@ it('tells an expiry on time over a failover', async () => {
   await set.waitForMaster(old);
   await watched.statuses.next(isLive, FAILOVER.timeoutMs);
   expect(shown(watched)).toEqual(['v1', 'expired']);
-});
+}, 60_000);
 
 it('says so while the sentinels name a master that nobody can reach, and heals', async () => {
   const set = await start({ replicas: 0 });
@@ -117,4 +126,4 @@ it('says so while the sentinels name a master that nobody can reach, and heals',
   await ready;
   await store.save('v1');
   expect(await client(set).get(KEY)).toBe('v1');
-});
+}, 60_000);

@@ -17,6 +17,7 @@ import {
   startRedisCluster,
 } from '../../support/redis-cluster/index.js';
 import { collect, type Collected, eventually } from '../../support/wait.js';
+import { Writer } from './writer.js';
 
 export type TextStore = RedisCredentialStore<string>;
 export type TextOptions = Partial<RedisCredentialStoreOptions<string>>;
@@ -55,6 +56,8 @@ export interface ClusterWorld {
   readonly keys: () => Promise<readonly { readonly node: ClusterNode; readonly key: string }[]>;
   /** Waits until those who watch have looked at keys so many times more: where nothing is to happen, that is what happens. */
   readonly looks: (count?: number) => Promise<void>;
+  /** Writes without a rest, until it is stopped or the test ends. */
+  readonly writer: (write: (text: string) => Promise<unknown>) => Writer;
   readonly track: <T>(resource: T, end: (resource: T) => unknown) => T;
 }
 
@@ -114,6 +117,7 @@ export function useCluster(
       const until = (await looksAt(world.cluster)) + count;
       await eventually(async () => (await looksAt(world.cluster)) >= until, { timeoutMs: 20_000 });
     },
+    writer: (write) => track(new Writer(write), (one) => one.stop()),
     track,
   };
   return world;

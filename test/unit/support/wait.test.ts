@@ -38,6 +38,15 @@ describe('eventually', () => {
     const hanging = eventually(() => new Promise<void>(() => {}), { timeoutMs: 20 });
     await expect(hanging).rejects.toThrow('had not settled');
   });
+
+  it('tells what failed before the check that was cut off', async () => {
+    let tries = 0;
+    const check = (): Promise<never> => {
+      tries += 1;
+      return tries === 1 ? Promise.reject(new Error('wrong')) : new Promise(() => {});
+    };
+    await expect(eventually(check, { timeoutMs: 30 })).rejects.toThrow('wrong');
+  });
 });
 
 describe('nextEvent', () => {
