@@ -59,8 +59,11 @@ async function replicate(replica: ClusterNode, master: ClusterNode): Promise<voi
 export async function agreed(nodes: readonly ClusterNode[]): Promise<void> {
   await eventually(async () => {
     const ok = await Promise.all(nodes.map((node) => node.isOk()));
-    if (ok.includes(false)) return false;
+    const down = nodes.filter((_, index) => !ok[index]).map(({ id }) => id);
+    if (down.length > 0) throw new Error(`the cluster does not serve, say ${down.join(', ')}`);
     const views = await Promise.all(nodes.map((node) => node.view()));
-    return new Set(views.map(arrangement)).size === 1;
+    const arrangements = new Set(views.map(arrangement));
+    if (arrangements.size > 1)
+      throw new Error(`the nodes disagree:\n\n${[...arrangements].join('\n\n')}`);
   }, AGREEMENT);
 }
