@@ -95,6 +95,8 @@ export interface Known<T> {
   readonly ttlEnd: number | undefined;
   /** How exactly the end that is held could be told. */
   readonly toleranceMs: number;
+  /** The state is `expired`, and these bytes were past their end when they came: no change has told of them. */
+  readonly untold?: true;
 }
 
 /** An observation after decoding. */

@@ -34,7 +34,8 @@ export function transition<T>(
       return seenUnreadable(known, sighting, when);
     case 'readable': {
       const held = heldBy(known.state);
-      return held !== undefined && sighting.digest === known.digest
+      const over = isOver(sighting.end, when.now);
+      return held !== undefined && sighting.digest === known.digest && (over || !known.untold)
         ? seenAgain(known, held, sighting, when)
         : seenAnew(known, held, sighting, when);
     }
@@ -167,10 +168,12 @@ function seenAnew<T>(
       ttlEnd,
       toleranceMs,
     };
+    if (known.state.type === 'unknown') return { known: next };
+    const untold: Known<T> = { ...next, untold: true };
     // Over a valid credential this is the end of it; over anything else nothing valid was lost.
-    if (known.state.type !== 'present') return { known: next };
+    if (known.state.type !== 'present') return { known: untold };
     return {
-      known: next,
+      known: untold,
       change: createChange<T>({ ...expiry(when, known.state.snapshot), expiresAt: end }),
     };
   }

@@ -56,6 +56,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   #ttlEnd: number | undefined;
   #end: number | undefined;
   #toleranceMs = 0;
+  #untold: true | undefined;
   #error: UnreadableError | undefined;
   #alarm: EndAlarm | undefined;
   #loop: ObservationLoop | undefined;
@@ -188,6 +189,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
       case 'expired':
         return {
           ...kept,
+          ...(this.#untold && { untold: true }),
           state: { type: 'expired', previous: this.#ghost(), expiresAt: this.#end },
         };
       case 'unreadable':
@@ -201,11 +203,12 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     return new HeldCredential(id, undefined as T, this.#end, this.#digest ?? '', undefined);
   }
 
-  #keep({ state, digest: name, ttlEnd, toleranceMs }: Known<T>): void {
+  #keep({ state, digest: name, ttlEnd, toleranceMs, untold }: Known<T>): void {
     this.#type = state.type;
     this.#digest = name;
     this.#ttlEnd = ttlEnd;
     this.#toleranceMs = toleranceMs;
+    this.#untold = untold;
     this.#error = state.type === 'unreadable' ? state.error : undefined;
     if (state.type === 'present') this.#end = state.snapshot.expiresAt;
     else this.#end = state.type === 'expired' ? state.expiresAt : undefined;

@@ -1,7 +1,7 @@
 import type { Slots } from '../slots.js';
 
 /** Where a function that calls a provider says with how many others it shares the turns to do so. */
-const TURNS = Symbol('turns');
+const TURNS: unique symbol = Symbol('turns');
 
 /** Has whoever calls `authenticate` wait for a turn before the cluster is asked for the lease. */
 export function takeTurns<F extends object>(authenticate: F, slots: Slots): F {

@@ -229,6 +229,32 @@ const expired: Chapter = {
   ],
 };
 
+const untold: Chapter = {
+  from: 'expired, and so when it came',
+  known: after(readable('one'), readable('two', { logical: NOW - 2 * HOUR, ttl: NOW + HOUR })),
+  rows: [
+    silent('the same', readable('two', { logical: NOW - 2 * HOUR, ttl: NOW + HOUR }), 'expired'),
+    tells('a later end', readable('two', { ttl: NOW + HOUR }), 'saved', {
+      credentials: TWO,
+      previous: TWO,
+      expiresAt: NOW + HOUR,
+    }),
+    tells('the bytes from before', readable('one'), 'saved', { credentials: ONE, previous: TWO }),
+    silent('nothing after the TTL', absent, 'expired', { now: NOW + HOUR + 1 }),
+    tells('nothing before the TTL', absent, 'cleared', { previous: TWO }),
+  ],
+};
+
+const untoldTwice: Chapter = {
+  from: 'expired when it came, and seen again since',
+  known: after(
+    absent,
+    readable('two', { logical: NOW - 2 * HOUR, ttl: NOW + HOUR }),
+    readable('two', { logical: NOW - 2 * HOUR, ttl: NOW + 2 * HOUR }),
+  ),
+  rows: [tells('a later end', readable('two', { ttl: NOW + HOUR }), 'saved', { credentials: TWO })],
+};
+
 const broken: Chapter = {
   from: 'unreadable until now',
   known: after(readable('one'), unreadable('garbage', NOW)),
@@ -246,4 +272,13 @@ const broken: Chapter = {
   ],
 };
 
-export const chapters: readonly Chapter[] = [first, gone, endless, ending, expired, broken];
+export const chapters: readonly Chapter[] = [
+  first,
+  gone,
+  endless,
+  ending,
+  expired,
+  untold,
+  untoldTwice,
+  broken,
+];

@@ -6,11 +6,15 @@ import { TrackedCredential } from '../../../src/directory/tracked-credential.js'
 import { Encoding } from '../../../src/encoding.js';
 import { ServerTime } from '../../../src/server-time.js';
 
-it('tells an end that moved by less than can be told apart when it has come', async () => {
-  const clock = new VirtualClock();
+/** What is stored when it is looked at; nothing when the end is `undefined`. */
+interface Stored {
+  text: string;
+  end: number;
+}
+
+function track(clock: VirtualClock, toleranceMs: number, stored: () => Stored | undefined) {
   const time = new ServerTime(clock);
   const told: CredentialChange<string>[] = [];
-  let end = Math.floor(clock.now() + 1_000);
   const tracked = new TrackedCredential<string>('key', 'unknown', 0, {
     clock,
     encoding: new Encoding<string>(
@@ -31,11 +35,14 @@ it('tells an end that moved by less than can be told apart when it has come', as
     observe: () => {
       const serverNow = clock.now();
       time.sample(serverNow, clock.monotonic(), clock.monotonic());
-      const gone = serverNow >= end + 1;
+      const found = stored();
       return Promise.resolve({
-        content: gone ? { type: 'absent' } : { type: 'bytes', bytes: Buffer.from('one') },
-        expiresAt: gone ? undefined : end,
-        toleranceMs: 100,
+        content:
+          found === undefined
+            ? { type: 'absent' }
+            : { type: 'bytes', bytes: Buffer.from(found.text) },
+        expiresAt: found?.end,
+        toleranceMs,
         serverNow,
         time,
       });
@@ -46,13 +53,41 @@ it('tells an end that moved by less than can be told apart when it has come', as
     failed: () => undefined,
     rested: () => undefined,
   });
+  return { tracked, told: () => told.map(({ type }) => type) };
+}
+
+it('tells an end that moved by less than can be told apart when it has come', async () => {
+  const clock = new VirtualClock();
+  let end = Math.floor(clock.now() + 1_000);
+  const { tracked, told } = track(clock, 100, () =>
+    clock.now() >= end + 1 ? undefined : { text: 'one', end },
+  );
   tracked.look();
   await clock.advance(1);
   end += 60;
   tracked.look();
   await clock.advance(1_050);
-  expect(told).toEqual([]);
+  expect(told()).toEqual([]);
   await clock.advance(20);
-  expect(told.map(({ type }) => type)).toEqual(['expired']);
+  expect(told()).toEqual(['expired']);
+  tracked.stop();
+});
+
+it('tells bytes that were past their end when they came as saved when they get a later one', async () => {
+  const clock = new VirtualClock();
+  let stored: Stored = { text: 'one', end: clock.now() + 1_000 };
+  const { tracked, told } = track(clock, 0, () => stored);
+  for (const next of [
+    { text: 'two', end: clock.now() - 1 },
+    { text: 'two', end: clock.now() + 2_000 },
+    { text: 'two', end: clock.now() + 3_000 },
+  ]) {
+    tracked.look();
+    await clock.advance(1);
+    stored = next;
+  }
+  tracked.look();
+  await clock.advance(1);
+  expect(told()).toEqual(['expired', 'saved', 'renewed']);
   tracked.stop();
 });
