@@ -112,7 +112,8 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   /** Takes it back, with what is known by then; whatever was under way is to be looked for again. */
   resume(known: Known<T>): void {
     this.#watched = false;
-    if (known.state.type !== 'unknown') this.#keep(known);
+    const untold = known.state.type === 'expired' && this.#untold;
+    if (known.state.type !== 'unknown') this.#keep(untold ? { ...known, untold } : known);
     this.look();
   }
 
@@ -122,10 +123,20 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     this.#joined = true;
     const sighting = sightingOf(known);
     if (sighting === undefined || this.#type === 'unknown') return undefined;
-    const { change } = transition(this.#known, sighting, this.#when(now, noLabels, 0));
+    const step = transition(this.#known, sighting, this.#when(now, noLabels, 0));
+    const { change } = step;
+    this.#untold = step.known.untold;
     if (change === undefined || !('snapshot' in change) || known.state.type !== 'present')
       return withoutPrevious(change);
     return createChange<T>({ ...change, previous: undefined, snapshot: known.state.snapshot });
+  }
+
+  /** What a change that is told by the watch, which begins knowing nothing, is to those who know what was told here. */
+  relayed(change: CredentialChange<T>): CredentialChange<T> {
+    const untold = this.#untold;
+    this.#untold = undefined;
+    if (!untold || change.type !== 'renewed') return change;
+    return createChange<T>({ ...change, type: 'saved', reason: undefined });
   }
 
   stop(): void {

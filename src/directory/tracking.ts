@@ -173,13 +173,14 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
   /** Something happened to a credential that is watched. */
   told(watched: SharedCredential<T>, fact: Fact<T>): void {
     if (!this.retained || this.closed) return;
+    const tracked = this.#tracked.get(watched.key);
     if (fact.type === 'change') {
-      this.tell(fact);
+      this.tell({ type: 'change', change: tracked?.relayed(fact.change) ?? fact.change });
       return;
     }
     if (fact.type !== 'state' || fact.state.type === 'unknown' || fact.state.type === 'withheld')
       return;
-    const change = this.#tracked.get(watched.key)?.join(watched.known, watched.serverNow());
+    const change = tracked?.join(watched.known, watched.serverNow());
     if (change !== undefined) this.tell({ type: 'change', change });
   }
 

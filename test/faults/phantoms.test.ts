@@ -149,8 +149,8 @@ describe('a flood of forged hints', () => {
       await heard(await flood(admin, 10_000, 'forged'));
       const before = heapAfter(collectGarbage);
       await heard(await flood(admin, 30_000, 'forged'));
-      // Not even ten bytes of each.
-      expect(heapAfter(collectGarbage) - before).toBeLessThan(300_000);
+      // Not even twenty bytes of each; the smallest object has more.
+      expect(heapAfter(collectGarbage) - before).toBeLessThan(600_000);
       network.resume('toServer');
       await settled(admin);
     });

@@ -4,8 +4,6 @@ import { Reauthenticator, RedisCredentialStore } from '../../src/index.js';
 import { eventually } from '../support/wait.js';
 import { brings, FAILOVER, FAST, isLive, shown, useCluster } from './support/cluster-world.js';
 
-const world = useCluster();
-
 /** Brings back what a test took away, so that the next one finds three masters with a replica each. */
 async function whole(): Promise<void> {
   const { cluster } = world;
@@ -24,8 +22,10 @@ async function whole(): Promise<void> {
   }, FAILOVER);
 }
 
-// Also after a test that failed, or all that follow fail with it.
+// Also after a test that failed, or all that follow fail with it; and when all stores are closed: the hook that is named first runs last.
 afterEach(whole, 60_000);
+
+const world = useCluster();
 
 describe('when a master is lost', () => {
   it('killed, while nobody does anything: the store follows, and hears what happens at the new one', async () => {
@@ -82,6 +82,7 @@ describe('when a master is lost', () => {
     await writer.stop();
     const last = writer.written.at(-1);
     await eventually(() => expect(one.store.current?.credentials).toBe(last), FAILOVER);
+    expect(new Set(one.changes.values.map(({ type }) => type))).toEqual(new Set(['saved']));
     const numbers = shown(one).map(Number);
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
   }, 60_000);

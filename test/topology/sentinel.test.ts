@@ -34,7 +34,10 @@ it('follows the master when it is killed, also where nobody does anything', asyn
   await eventually(() => watched.store.save('own'), FAILOVER);
   await watched.changes.next(brings('own'));
   expect(await (await set.master()).admin.get(KEY)).toBe('own');
-  expect(shown(watched)).toEqual(['v1', ...foreign, 'own']);
+  // What was written before the last try may have been lost, or overwritten before it could be seen.
+  const all = ['v1', ...foreign, 'own'];
+  expect(shown(watched)).toEqual(all.filter((text) => shown(watched).includes(text)));
+  expect(shown(watched).slice(-2)).toEqual(all.slice(-2));
 }, 60_000);
 
 it('is not led astray by a master that hangs, is replaced, and comes back', async () => {

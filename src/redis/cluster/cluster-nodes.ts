@@ -29,7 +29,7 @@ type Use<R> = (target: Target) => Promise<R>;
 
 /** Redirections that are followed without a pause: one tells of a slot that has moved, one more of a key that is moving. */
 const AT_ONCE = 2;
-/** Pause before a command is repeated that no node could serve: at least, beyond that at random, and so many times that at most. */
+/** Pause before a command is repeated that no node could serve: at least, beyond that at random, up to so many times that. */
 const LATER_MS = { least: 10, spread: 40, most: 4 };
 /** Numbers tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
 const TAGS_TRIED = 1_000;
@@ -159,8 +159,9 @@ export class ClusterNodes implements RedisNodes {
     let failure = error;
     let last = tried;
     for (let redirections = 0; ; redirections += 1) {
-      // Nodes that have not heard of a change yet may send us to and fro.
-      if (redirections >= AT_ONCE) await this.#pause(redirections - AT_ONCE);
+      // Nodes that have not heard of a change may send us to and fro.
+      const names = failure instanceof RedirectedError && failure.address !== undefined;
+      if (redirections >= AT_ONCE) await this.#pause(names ? redirections - AT_ONCE : 0);
       const next = await this.#next(slot, failure, last);
       if (next === undefined) throw failure;
       try {
@@ -282,18 +283,17 @@ export class ClusterNodes implements RedisNodes {
     );
   }
 
-  /** @param times - how often this has been waited for; longer each time, up to a limit */
-  #pause(times = 0): Promise<void> {
+  #pause(timesBefore = 0): Promise<void> {
     if (this.#closed) return Promise.resolve();
     const { random } = this.#context.settings();
-    const ms = (LATER_MS.least + random() * LATER_MS.spread) * Math.min(times + 1, LATER_MS.most);
+    const ms = LATER_MS.least + random() * LATER_MS.spread;
     return new Promise((resolve) => {
       const end = (): void => {
         cancel();
         this.#pauses.delete(end);
         resolve();
       };
-      const cancel = after(this.#clock, ms, end);
+      const cancel = after(this.#clock, ms * Math.min(timesBefore + 1, LATER_MS.most), end);
       this.#pauses.add(end);
     });
   }

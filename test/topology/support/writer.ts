@@ -14,11 +14,6 @@ export class Writer {
     this.#writing = this.#run();
   }
 
-  /** How many writes it has made, also those that failed. */
-  get made(): number {
-    return this.written.length + this.failures.length;
-  }
-
   /** Resolves when the last write is over. */
   async stop(): Promise<void> {
     this.#stopped = true;
