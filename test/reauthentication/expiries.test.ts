@@ -11,6 +11,8 @@ const TOKEN_SECONDS = 2;
 const MARGIN_MS = 1_200;
 /** A quarter of that. */
 const MIN_VALIDITY_MS = 200;
+/** An answer is judged a moment before whoever asked can look at a clock. */
+const MOMENT_MS = 5;
 
 it('fifty expiries in a row cost fifty refreshes, while every process asks all the time', async () => {
   const { provider } = cluster;
@@ -35,7 +37,7 @@ it('fifty expiries in a row cost fifty refreshes, while every process asks all t
   for (const { asks, spareMs, tokens, errors, refused } of asked) {
     expect(errors).toEqual([]);
     expect(refused).toEqual([]);
-    expect(spareMs).toBeGreaterThanOrEqual(0);
+    expect(spareMs).toBeGreaterThan(-MOMENT_MS);
     // Nobody got a token again after a newer one.
     expect(new Set(tokens).size).toBe(tokens.length);
     expect(tokens.length).toBeGreaterThan(EXPIRIES / 2);
