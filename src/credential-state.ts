@@ -167,7 +167,11 @@ export function heldBy<T>(state: KnownState<T>): CredentialSnapshot<T> | undefin
   return state.type === 'expired' ? state.previous : undefined;
 }
 
-/** When to look again because something ends: a credential, or the bytes that could not be read. */
+/**
+ * When to look again because something ends: a credential, or the bytes that could not be read.
+ *
+ * @param now - by which the state was judged
+ */
 export function endOf({ state, ttlEnd }: Known<unknown>, now: number): number | undefined {
   if (state.type === 'unreadable') return ttlEnd;
   if (state.type !== 'present') return undefined;

@@ -243,19 +243,20 @@ export class LiveCredential<T>
     this.#labels?.used();
     if (this.ownWrites === 0 && this.#labels?.empty) this.#labels = undefined;
     this.#freshness.observed();
-    this.#take(transition(this.#known, sighting, when));
+    this.#take(transition(this.#known, sighting, when), now);
   }
 
   /** Cut off from Redis, an end that has passed is all that can be concluded. */
   #concludeExpiry(): void {
     const now = this.#time?.earliest() ?? -Infinity;
-    this.#take(concludeExpiry(this.#known, this.#when(now, 'local')));
+    this.#take(concludeExpiry(this.#known, this.#when(now, 'local')), now);
   }
 
-  #take({ known, change }: Step<T>): void {
+  /** @param now - by which it was judged; a moment later an end may have passed */
+  #take({ known, change }: Step<T>, now: number): void {
     const before = this.#known.state;
     this.#known = known;
-    this.#awaitEnd(endOf(known, this.#time?.earliest() ?? -Infinity));
+    this.#awaitEnd(endOf(known, now));
     this.#review(change);
     if (change === undefined || before.type !== 'present') return;
     if (withdraws(change, this.options.abortOnSaved))

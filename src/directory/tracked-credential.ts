@@ -248,7 +248,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     this.#labels?.used();
     if (this.#labels?.empty) this.#labels = undefined;
     if (sighting === 'same') {
-      this.#awaitEnd(time);
+      this.#awaitEnd(time, serverNow);
       this.#owner.seen(this, round);
       return;
     }
@@ -256,7 +256,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     const when = this.#when(now, labels, toleranceMs);
     const { known, change } = transition(this.#known, sighting, when);
     this.#keep(known);
-    this.#awaitEnd(time);
+    this.#awaitEnd(time, now);
     this.#owner.seen(this, round, withoutPrevious(change));
   }
 
@@ -267,9 +267,9 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     return { id, now, source, toleranceMs, labels, abortOnSaved: true };
   }
 
-  #awaitEnd(time: ServerTime): void {
+  #awaitEnd(time: ServerTime, now: number): void {
     // Seen after its end, it is present only because the end has moved by less than can be told apart.
-    const byTtl = this.#type === 'unreadable' || isOver(this.#end, time.earliest());
+    const byTtl = this.#type === 'unreadable' || isOver(this.#end, now);
     const end = byTtl ? this.#ttlEnd : this.#end;
     if (end === undefined || (this.#type !== 'present' && this.#type !== 'unreadable'))
       this.#alarm?.cancel();

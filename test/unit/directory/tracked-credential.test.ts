@@ -1,6 +1,7 @@
 import { VirtualClock } from 'credstream/testing';
 import { expect, it } from 'vitest';
 
+import type { Clock } from '../../../src/clock.js';
 import type { CredentialChange } from '../../../src/credential-change.js';
 import { TrackedCredential } from '../../../src/directory/tracked-credential.js';
 import { Encoding } from '../../../src/encoding.js';
@@ -12,7 +13,13 @@ interface Stored {
   end: number;
 }
 
-function track(clock: VirtualClock, toleranceMs: number, stored: () => Stored | undefined) {
+/** @param judging - called when an observation has been dated and is about to be judged */
+function track(
+  clock: Clock,
+  toleranceMs: number,
+  stored: () => Stored | undefined,
+  { expiresAt, judging }: { expiresAt?: () => number; judging?: () => void } = {},
+) {
   const time = new ServerTime(clock);
   const told: CredentialChange<string>[] = [];
   const tracked = new TrackedCredential<string>('key', 'unknown', 0, {
@@ -25,13 +32,16 @@ function track(clock: VirtualClock, toleranceMs: number, stored: () => Stored | 
         decodeTimeoutMs: 100,
         onCallbackError: () => undefined,
       },
-      undefined,
+      expiresAt,
       clock,
     ),
     round: 0,
     isLinkedAt: () => true,
     sourceFor: () => 'live',
-    idOf: (key) => key,
+    idOf: (key) => {
+      judging?.();
+      return key;
+    },
     observe: () => {
       const serverNow = clock.now();
       time.sample(serverNow, clock.monotonic(), clock.monotonic());
@@ -89,5 +99,28 @@ it('tells bytes that were past their end when they came as saved when they get a
   tracked.look();
   await clock.advance(1);
   expect(told()).toEqual(['expired', 'saved', 'renewed']);
+  tracked.stop();
+});
+
+it('is not put off to the end of the TTL by a logical end that passes while it is judged', async () => {
+  const virtual = new VirtualClock();
+  let aheadMs = 0;
+  const clock: Clock = {
+    now: () => virtual.now() + aheadMs,
+    monotonic: () => virtual.monotonic() + aheadMs,
+    setTimer: (run, delayMs) => virtual.setTimer(run, delayMs),
+    nextTurn: (run) => virtual.nextTurn(run),
+  };
+  const stored = { text: 'one', end: clock.now() + 3_600_000 };
+  const logicalEnd = clock.now() + 3;
+  const { tracked, told } = track(clock, 0, () => stored, {
+    expiresAt: () => logicalEnd,
+    judging: () => {
+      aheadMs = 10;
+    },
+  });
+  tracked.look();
+  await virtual.advance(100);
+  expect(told()).toEqual(['expired']);
   tracked.stop();
 });
