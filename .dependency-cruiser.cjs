@@ -1,6 +1,59 @@
+/*
+ * The floors of the house (docs/inside/architecture.md), from the ground up. A room imports only rooms on lower floors; two rooms on
+ * one floor do not know each other.
+ */
+const FLOORS = [
+  ['errors.ts', 'time'],
+  ['util'],
+  ['credential'],
+  ['backend'],
+  ['watching'],
+  ['writing'],
+  ['stores'],
+  ['derived', 'reauthentication', 'memory', 'redis'],
+  ['testing'],
+  ['index.ts'],
+];
+/** The rooms of `src/redis`, likewise. */
+const REDIS_FLOORS = [
+  ['reply-errors.ts', 'keys.ts', 'connection-options.ts'],
+  ['client'],
+  ['connection'],
+  ['commands'],
+  ['feed'],
+  ['servers'],
+  ['client-pool.ts'],
+  ['attempts'],
+  ['redis-backend.ts'],
+  ['redis-credential-store.ts', 'redis-credential-directory.ts'],
+];
+
+const isFile = (room) => room.endsWith('.ts');
+const pathOf = (base, room) =>
+  `^src/${base}${room.replaceAll('.', '\\.')}${isFile(room) ? '$' : '/'}`;
+
+const floorRules = (base, floors) =>
+  floors
+    .flatMap((rooms, floor) =>
+      rooms.map((room) => {
+        const above = floors.slice(floor + 1).flat();
+        const beside = rooms.filter((one) => one !== room && !isFile(one));
+        return {
+          name: `floor-of-${base}${room}`,
+          comment: 'A room imports only what lies on a lower floor.',
+          severity: 'error',
+          from: { path: pathOf(base, room) },
+          to: { path: [...above, ...beside].map((one) => pathOf(base, one)) },
+        };
+      }),
+    )
+    .filter(({ to }) => to.path.length > 0);
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 module.exports = {
   forbidden: [
+    ...floorRules('', FLOORS),
+    ...floorRules('redis/', REDIS_FLOORS),
     {
       name: 'no-cycles',
       comment: 'Imports point one way; a cycle means two modules are one, or a noun is missing.',

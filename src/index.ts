@@ -3,11 +3,11 @@ export type {
   CacheWithDelete,
   ClearableCache,
   KeyedCache,
-} from './caching/cache-target.js';
-export { derive } from './caching/derive.js';
-export { deriveEach, type DeriveEachOptions, type DerivedPool } from './caching/derive-each.js';
-export type { DeriveContext, DeriveOptions } from './caching/derive-options.js';
-export type { Derived, DerivedWaitOptions } from './caching/derived.js';
+} from './derived/cache-target.js';
+export { derive } from './derived/derive.js';
+export { deriveEach, type DeriveEachOptions, type DerivedPool } from './derived/derive-each.js';
+export type { DeriveContext, DeriveOptions } from './derived/derive-options.js';
+export type { Derived, DerivedWaitOptions } from './derived/derived.js';
 export type {
   BuildingDerivedState,
   ClosedDerivedState,
@@ -15,12 +15,12 @@ export type {
   FailedDerivedState,
   IdleDerivedState,
   ReadyDerivedState,
-} from './caching/derived-state.js';
-export { invalidate } from './caching/invalidate.js';
-export type { InvalidateOptions } from './caching/invalidate-options.js';
-export type { Invalidation } from './caching/invalidation.js';
-export type { BackedCredentialStore } from './backed-credential-store.js';
-export { systemClock, type Clock } from './clock.js';
+} from './derived/derived-state.js';
+export { invalidate } from './derived/invalidate.js';
+export type { InvalidateOptions } from './derived/invalidate-options.js';
+export type { Invalidation } from './derived/invalidation.js';
+export type { BackedCredentialStore } from './stores/store-base.js';
+export { systemClock, type Clock } from './time/clock.js';
 export {
   jsonCodec,
   type CredentialCodec,
@@ -30,7 +30,7 @@ export {
   type CredentialSchemaResult,
   type CredentialSchemaSuccess,
   type CredentialSchemaTypes,
-} from './codec.js';
+} from './credential/codec.js';
 export type {
   ChangeOrigin,
   ChangeSource,
@@ -44,8 +44,8 @@ export type {
   RenewedChange,
   SavedChange,
   UnreadableChange,
-} from './credential-change.js';
-export type { CredentialSnapshot } from './credential-snapshot.js';
+} from './credential/change.js';
+export type { CredentialSnapshot } from './credential/snapshot.js';
 export type {
   AbsentState,
   CredentialState,
@@ -54,7 +54,7 @@ export type {
   UnknownState,
   UnreadableState,
   WithheldState,
-} from './credential-state.js';
+} from './credential/state.js';
 export type {
   ClearOptions,
   CredentialEvents,
@@ -66,8 +66,8 @@ export type {
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,
-} from './credential-store.js';
-export type { BackedCredentialDirectory } from './directory/backed-credential-directory.js';
+} from './credential/store-contract.js';
+export type { BackedCredentialDirectory } from './stores/directory/directory-base.js';
 export type {
   ClearAllFailure,
   ClearAllOptions,
@@ -75,8 +75,8 @@ export type {
   ClearAllReceipt,
   CredentialDirectory,
   DirectoryEvents,
-} from './directory/credential-directory.js';
-export type { CredentialDirectoryOptions } from './directory/directory-options.js';
+} from './stores/directory/directory-contract.js';
+export type { CredentialDirectoryOptions } from './stores/directory/directory-options.js';
 export {
   ClosedError,
   ConflictError,
@@ -138,6 +138,7 @@ export {
   RedisCredentialStore,
   type RedisCredentialStoreOptions,
 } from './redis/redis-credential-store.js';
-export type { RedisConnectionOptions } from './redis/redis-settings.js';
-export type { CallbackErrorHandler, CredentialStoreOptions } from './store-options.js';
-export type { LinkStatus, NotificationMode, StoreStatus } from './store-status.js';
+export type { RedisConnectionOptions } from './redis/connection-options.js';
+export type { CredentialStoreOptions } from './stores/store-options.js';
+export type { CallbackErrorHandler } from './util/callbacks.js';
+export type { LinkStatus, NotificationMode, StoreStatus } from './credential/status.js';

@@ -1,7 +1,7 @@
-import { systemClock, type Clock } from '../clock.js';
-import type { AttemptHint, Hint } from '../credential-backend.js';
-import { isOver } from '../credential-state.js';
-import { checkClock, checkFunction, checkMs, checkNames } from '../option-checks.js';
+import { systemClock, type Clock } from '../time/clock.js';
+import type { AttemptHint, Hint } from '../backend/backend.js';
+import { isOver } from '../credential/state.js';
+import { checkClock, checkFunction, checkMs, checkNames } from '../util/option-checks.js';
 
 /** How many writes pass between two searches for entries that ended and were never touched again. */
 const SWEEP_EVERY = 1_000;

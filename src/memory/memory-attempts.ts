@@ -12,8 +12,8 @@ import {
   type RenewAttempt,
   type RenewOutcome,
   type StartAttempt,
-} from '../attempts.js';
-import { digest } from '../encoding.js';
+} from '../backend/attempts.js';
+import { digest } from '../credential/encoding.js';
 import type { CredentialMemory } from './credential-memory.js';
 
 /** How the attempts reach the memory: as all other requests do. */

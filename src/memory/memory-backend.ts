@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { AttemptBackend } from '../attempts.js';
-import type { Clock } from '../clock.js';
+import type { AttemptBackend } from '../backend/attempts.js';
+import type { Clock } from '../time/clock.js';
 import type {
   CredentialBackend,
   Expected,
@@ -12,10 +12,10 @@ import type {
   ReplicasReached,
   WriteRequest,
   Written,
-} from '../credential-backend.js';
-import { digest } from '../encoding.js';
+} from '../backend/backend.js';
+import { digest } from '../credential/encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
-import type { OptionKinds } from '../option-kinds.js';
+import type { OptionKinds } from '../util/option-sharing.js';
 import { markCleared, MemoryAttempts } from './memory-attempts.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed, type MemoryListener } from './memory-feed.js';

@@ -1,8 +1,8 @@
-import { BackedCredentialDirectory } from '../directory/backed-credential-directory.js';
+import { BackedCredentialDirectory } from '../stores/directory/directory-base.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
-} from '../directory/directory-options.js';
+} from '../stores/directory/directory-options.js';
 import { InvalidOptionError } from '../errors.js';
 import { CredentialMemory } from './credential-memory.js';
 import { MemoryBackend } from './memory-backend.js';

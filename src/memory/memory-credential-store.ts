@@ -1,6 +1,6 @@
-import { BackedCredentialStore, ownCredential } from '../backed-credential-store.js';
+import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
 import { InvalidOptionError } from '../errors.js';
-import { resolveStoreOptions, type CredentialStoreOptions } from '../store-options.js';
+import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/store-options.js';
 import { CredentialMemory } from './credential-memory.js';
 import { MemoryBackend } from './memory-backend.js';
 

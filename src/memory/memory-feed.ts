@@ -5,9 +5,9 @@ import {
   type KeyFeed,
   type KeyWatcher,
   type PrefixWatcher,
-} from '../credential-backend.js';
-import { OptionKinds } from '../option-kinds.js';
-import { ServerTime } from '../server-time.js';
+} from '../backend/backend.js';
+import { OptionKinds } from '../util/option-sharing.js';
+import { ServerTime } from '../time/server-time.js';
 import type { CredentialMemory, MemoryClient } from './credential-memory.js';
 
 /** A store as its feed sees it. */

@@ -1,10 +1,10 @@
-import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../attempts.js';
-import { pauseAfter } from '../back-off.js';
-import { callSafely } from '../callbacks.js';
-import { digestOf } from '../credential-snapshot.js';
-import { digest } from '../encoding.js';
-import { earlier } from '../sight.js';
-import { isThenable, withDeadline } from '../waiting.js';
+import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../backend/attempts.js';
+import { pauseAfter } from '../time/back-off.js';
+import { callSafely } from '../util/callbacks.js';
+import { digestOf } from '../credential/snapshot.js';
+import { digest } from '../credential/encoding.js';
+import { earlier } from '../watching/decode-observation.js';
+import { isThenable, withDeadline } from '../time/timers.js';
 import { AGAIN, commit, type AfterCommit } from './commit.js';
 import { fatalCode } from './fatal-errors.js';
 import { Lease } from './lease.js';

@@ -1,8 +1,8 @@
-import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../attempts.js';
-import { pauseAfter } from '../back-off.js';
-import { digest } from '../encoding.js';
+import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../backend/attempts.js';
+import { pauseAfter } from '../time/back-off.js';
+import { digest } from '../credential/encoding.js';
 import { OutcomeUnknownError } from '../errors.js';
-import { timeToLive } from '../time-to-live.js';
+import { timeToLive } from '../writing/effective-ttl.js';
 import type { AttemptContext, Found } from './need.js';
 import type { DiscardReason } from './reauthentication-options.js';
 

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { BehaviorSubject, type Observable, type Subscription } from 'rxjs';
-import type { AttemptRecord, AttemptStart } from '../attempts.js';
-import { pauseAfter } from '../back-off.js';
-import type { CredentialSnapshot } from '../credential-snapshot.js';
+import type { AttemptRecord, AttemptStart } from '../backend/attempts.js';
+import { pauseAfter } from '../time/back-off.js';
+import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError } from '../errors.js';
-import type { Fact } from '../fact-teller.js';
-import type { StoreParts } from '../store-parts.js';
-import { withDeadline } from '../waiting.js';
+import type { Fact } from '../watching/event-source.js';
+import type { StoreParts } from '../stores/store-internals.js';
+import { withDeadline } from '../time/timers.js';
 import { AttemptRun } from './attempt-run.js';
 import { begin, Demands, type Demand } from './demands.js';
 import { absolve, giveBack } from './give-back.js';

@@ -1,8 +1,8 @@
-import type { Clock } from '../clock.js';
-import { digestOf, type CredentialSnapshot } from '../credential-snapshot.js';
-import type { CredentialState } from '../credential-state.js';
+import type { Clock } from '../time/clock.js';
+import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
+import type { CredentialState } from '../credential/state.js';
 import { TimeoutError } from '../errors.js';
-import { unlessAborted, withDeadline } from '../waiting.js';
+import { unlessAborted, withDeadline } from '../time/timers.js';
 
 /** Somebody who waits for valid credentials. */
 export interface Demand<T> {

@@ -1,5 +1,5 @@
-import type { AttemptRecord } from '../attempts.js';
-import type { StoreParts } from '../store-parts.js';
+import type { AttemptRecord } from '../backend/attempts.js';
+import type { StoreParts } from '../stores/store-internals.js';
 
 /** The lease came when nobody wanted it any longer. Never rejects. */
 export async function giveBack<T>(

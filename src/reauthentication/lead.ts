@@ -1,6 +1,6 @@
-import { digestOf, type CredentialSnapshot } from '../credential-snapshot.js';
-import type { Deadline } from '../deadlines.js';
-import type { WatchedCredential } from '../watched-credential.js';
+import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
+import type { Deadline } from '../time/deadlines.js';
+import type { WatchedCredential } from '../watching/watched.js';
 import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
 
 type LeadOptions = Pick<ResolvedReauthenticatorOptions<unknown>, 'lead' | 'jitter'>;

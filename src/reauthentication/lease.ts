@@ -1,6 +1,6 @@
-import type { RenewAttempt, RenewOutcome } from '../attempts.js';
-import type { CredentialBackend } from '../credential-backend.js';
-import { after } from '../waiting.js';
+import type { RenewAttempt, RenewOutcome } from '../backend/attempts.js';
+import type { CredentialBackend } from '../backend/backend.js';
+import { after } from '../time/timers.js';
 
 /** Keeps the lease of one attempt while it runs, and tells when another node has started. */
 export class Lease {

@@ -1,5 +1,5 @@
-import type { CredentialSnapshot } from '../credential-snapshot.js';
-import type { StoreParts } from '../store-parts.js';
+import type { CredentialSnapshot } from '../credential/snapshot.js';
+import type { StoreParts } from '../stores/store-internals.js';
 import type { Pauses } from './pauses.js';
 import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
 import type { ReauthenticationCause, ReauthenticationCounts } from './reauthentication-state.js';

@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.js';
-import { after } from '../waiting.js';
+import type { Clock } from '../time/clock.js';
+import { after } from '../time/timers.js';
 
 /** Waits that can all be ended at once, for good. */
 export class Pauses {

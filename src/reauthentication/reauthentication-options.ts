@@ -1,8 +1,8 @@
-import type { BackOff } from '../back-off.js';
+import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkFunction, checkMs, checkNames, kindOf } from '../option-checks.js';
-import type { CredentialSnapshot } from '../credential-snapshot.js';
-import type { Slots } from '../slots.js';
+import { checkFunction, checkMs, checkNames, kindOf } from '../util/option-checks.js';
+import type { CredentialSnapshot } from '../credential/snapshot.js';
+import type { Slots } from '../util/semaphore.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './reauthentication-state.js';
 import { turnsOf } from './turns.js';

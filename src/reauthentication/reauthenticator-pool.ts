@@ -1,10 +1,10 @@
-import type { BackedCredentialDirectory } from '../directory/backed-credential-directory.js';
-import { directoryPartsOf } from '../directory/backed-credential-directory.js';
-import type { CredentialSnapshot } from '../credential-snapshot.js';
+import type { BackedCredentialDirectory } from '../stores/directory/directory-base.js';
+import { directoryPartsOf } from '../stores/directory/directory-base.js';
+import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { InvalidOptionError } from '../errors.js';
-import { KeyedPool } from '../keyed-pool.js';
-import { checkCount, checkMs, kindOf } from '../option-checks.js';
-import { Slots } from '../slots.js';
+import { KeyedPool } from '../util/keyed-pool.js';
+import { checkCount, checkMs, kindOf } from '../util/option-checks.js';
+import { Slots } from '../util/semaphore.js';
 import type {
   AuthenticateRequest,
   CredentialsOptions,

@@ -1,9 +1,15 @@
-import { closeOnce } from '../close-once.js';
+import { closeOnce } from '../util/close-once.js';
 import type { Observable } from 'rxjs';
-import { partsOf, type BackedCredentialStore } from '../backed-credential-store.js';
-import { digestOf, type CredentialSnapshot } from '../credential-snapshot.js';
+import { partsOf, type BackedCredentialStore } from '../stores/store-base.js';
+import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
-import { checkFunction, checkMs, checkNames, checkReason, checkSignal } from '../option-checks.js';
+import {
+  checkFunction,
+  checkMs,
+  checkNames,
+  checkReason,
+  checkSignal,
+} from '../util/option-checks.js';
 import { Coordinator } from './coordinator.js';
 import { readAt } from './fatal-errors.js';
 import type { Counter } from './need.js';

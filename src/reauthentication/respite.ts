@@ -1,5 +1,5 @@
-import type { Clock } from '../clock.js';
-import { after } from '../waiting.js';
+import type { Clock } from '../time/clock.js';
+import { after } from '../time/timers.js';
 
 /** How far nodes that were told the same instant come apart: a share of the wait, up to so much. */
 const SPREAD = 0.1;

@@ -1,9 +1,9 @@
-import type { AttemptRecord } from '../attempts.js';
-import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential-snapshot.js';
-import { bytesGone, heldBy, type CredentialState } from '../credential-state.js';
-import type { CredentialChange } from '../credential-change.js';
+import type { AttemptRecord } from '../backend/attempts.js';
+import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
+import { bytesGone, heldBy, type CredentialState } from '../credential/state.js';
+import type { CredentialChange } from '../credential/change.js';
 import { ReauthenticationError } from '../errors.js';
-import type { StoreParts } from '../store-parts.js';
+import type { StoreParts } from '../stores/store-internals.js';
 import type { Demand } from './demands.js';
 import type { Need } from './need.js';
 import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';

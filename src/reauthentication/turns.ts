@@ -1,4 +1,4 @@
-import type { Slots } from '../slots.js';
+import type { Slots } from '../util/semaphore.js';
 
 /** Where a function that calls a provider says with how many others it shares the turns to do so. */
 const TURNS: unique symbol = Symbol('turns');

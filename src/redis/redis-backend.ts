@@ -1,5 +1,5 @@
-import type { AttemptBackend } from '../attempts.js';
-import type { Clock } from '../clock.js';
+import type { AttemptBackend } from '../backend/attempts.js';
+import type { Clock } from '../time/clock.js';
 import type {
   CredentialBackend,
   HintFeed,
@@ -7,16 +7,16 @@ import type {
   RemoveRequest,
   WriteRequest,
   Written,
-} from '../credential-backend.js';
-import { OptionKinds } from '../option-kinds.js';
-import { encodeAnnouncement } from './announcement.js';
-import type { Commanding } from './command-link.js';
-import { RedisAttempts } from './redis-attempts.js';
-import { RedisHub } from './redis-hub.js';
-import { announcementChannel } from './redis-keys.js';
-import type { RedisSettings } from './redis-settings.js';
-import type { RedisClient } from './redis-template.js';
-import type { Publication } from './redis-transaction.js';
+} from '../backend/backend.js';
+import { OptionKinds } from '../util/option-sharing.js';
+import { encodeAnnouncement } from './commands/announcement.js';
+import type { Commanding } from './commands/command-channel.js';
+import { RedisAttempts } from './attempts/attempts.js';
+import { RedisHub } from './client-pool.js';
+import { announcementChannel } from './keys.js';
+import type { RedisSettings } from './connection-options.js';
+import type { RedisClient } from './client/template.js';
+import type { Publication } from './commands/transaction.js';
 
 /** The access to a Redis for all stores that ask for the same; the connections behind it are shared with the others on the same client. */
 export class RedisBackend implements CredentialBackend {

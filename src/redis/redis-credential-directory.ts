@@ -1,17 +1,17 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialDirectory } from '../directory/backed-credential-directory.js';
+import { BackedCredentialDirectory } from '../stores/directory/directory-base.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
-} from '../directory/directory-options.js';
-import { checkKey } from '../option-checks.js';
+} from '../stores/directory/directory-options.js';
+import { checkKey } from '../util/option-checks.js';
 import { RedisBackend } from './redis-backend.js';
 import {
   CONNECTION_OPTION_NAMES,
   resolveSettings,
   type RedisConnectionOptions,
-} from './redis-settings.js';
-import { readTemplate } from './redis-template.js';
+} from './connection-options.js';
+import { readTemplate } from './client/template.js';
 
 /**
  * Options of a {@link RedisCredentialDirectory}.

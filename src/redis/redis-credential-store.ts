@@ -1,14 +1,14 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialStore, ownCredential } from '../backed-credential-store.js';
-import { checkKey } from '../option-checks.js';
-import { resolveStoreOptions, type CredentialStoreOptions } from '../store-options.js';
+import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
+import { checkKey } from '../util/option-checks.js';
+import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/store-options.js';
 import { RedisBackend } from './redis-backend.js';
-import { readTemplate } from './redis-template.js';
+import { readTemplate } from './client/template.js';
 import {
   CONNECTION_OPTION_NAMES,
   resolveSettings,
   type RedisConnectionOptions,
-} from './redis-settings.js';
+} from './connection-options.js';
 
 /**
  * Options of a {@link RedisCredentialStore}.

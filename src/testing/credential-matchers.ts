@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import type { ChangeSource, CredentialChangeType } from '../credential-change.js';
+import type { ChangeSource, CredentialChangeType } from '../credential/change.js';
 
 /**
  * What a change is to be like; what is left out may be anything, and `undefined` means that there is to be none.

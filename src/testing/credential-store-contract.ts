@@ -1,4 +1,4 @@
-import { checkMs, checkNames } from '../option-checks.js';
+import { checkMs, checkNames } from '../util/option-checks.js';
 import { changeCases } from './contract/change-cases.js';
 import { closingCases } from './contract/closing-cases.js';
 import { conditionalCases } from './contract/conditional-cases.js';

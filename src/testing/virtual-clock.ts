@@ -1,6 +1,6 @@
-import { LONGEST_TIMER_MS, type Clock } from '../clock.js';
+import { LONGEST_TIMER_MS, type Clock } from '../time/clock.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkMs, checkNames } from '../option-checks.js';
+import { checkMs, checkNames } from '../util/option-checks.js';
 
 /** Kept from before anybody replaced it: fake timers of a test runner must not stop virtual time. */
 const realTurn = setImmediate;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { CLEARED_MS } from '../../src/attempts.js';
+import { CLEARED_MS } from '../../src/backend/attempts.js';
 import { eventually } from '../support/wait.js';
 import { INTERVAL_MS, LEASE_MS, onBothBackends } from './attempts-world.js';
 

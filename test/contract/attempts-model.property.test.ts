@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import type { AttemptRecord, EndAttempt } from '../../src/attempts.js';
-import { CLEARED_MS } from '../../src/attempts.js';
+import type { AttemptRecord, EndAttempt } from '../../src/backend/attempts.js';
+import { CLEARED_MS } from '../../src/backend/attempts.js';
 import { startRedis } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-import { slotOf } from '../../src/redis/redis-keys.js';
+import { slotOf } from '../../src/redis/keys.js';
 import { makeCanary } from '../integration/canary.js';
 import { useCleanup } from '../support/cleanup.js';
 import { recordMonitor } from '../support/command-counter.js';

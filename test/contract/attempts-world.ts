@@ -12,9 +12,9 @@ import type {
   CommitAttempt,
   EndAttempt,
   StartAttempt,
-} from '../../src/attempts.js';
-import { partsOf } from '../../src/backed-credential-store.js';
-import type { CredentialBackend } from '../../src/credential-backend.js';
+} from '../../src/backend/attempts.js';
+import { partsOf } from '../../src/stores/store-base.js';
+import type { CredentialBackend } from '../../src/backend/backend.js';
 import { connect, disconnect, type RedisTarget, startRedis, uniqueKey } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import { eventually } from '../support/wait.js';

@@ -2,7 +2,7 @@ import { Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
 import { describe, expect, it } from 'vitest';
 
-import { forgetChannelNames } from '../../src/redis/redis-channel-names.js';
+import { forgetChannelNames } from '../../src/redis/client/channel-names.js';
 import { disconnect } from '../support/redis-clients.js';
 import { uniqueKey, useRedis } from '../support/redis.js';
 import { within } from '../support/wait.js';

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 
-import { systemClock } from '../../src/clock.js';
-import { LinkLostError } from '../../src/redis/redis-errors.js';
-import { RedisLink } from '../../src/redis/redis-link.js';
+import { systemClock } from '../../src/time/clock.js';
+import { LinkLostError } from '../../src/redis/reply-errors.js';
+import { RedisLink } from '../../src/redis/connection/connection.js';
 import { uniqueKey, useRedis } from '../support/redis.js';
 
 const { connect } = useRedis();

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { LOOK_AT_MANY_BY_PTTL, LOOK_BY_PTTL } from '../../src/redis/redis-scripts.js';
+import { LOOK_AT_MANY_BY_PTTL, LOOK_BY_PTTL } from '../../src/redis/commands/scripts.js';
 import { uniquePrefix, useRedis } from '../support/redis.js';
 
 const { connect } = useRedis();

@@ -5,7 +5,7 @@ import {
   END_ATTEMPT,
   RENEW_ATTEMPT,
   START_ATTEMPT,
-} from '../../src/redis/attempt-scripts.js';
+} from '../../src/redis/attempts/attempt-scripts.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { deferred, eventually } from '../support/wait.js';
 import { type Scene, useCluster } from './support/cluster.js';

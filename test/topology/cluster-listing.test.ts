@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { RedisCredentialDirectory } from '../../src/index.js';
-import { clearedKey } from '../../src/redis/redis-keys.js';
+import { clearedKey } from '../../src/redis/keys.js';
 import { FAST, useCluster } from './support/cluster-world.js';
 
 const world = useCluster({ replicasPerMaster: 0 });

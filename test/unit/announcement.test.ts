@@ -1,7 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { encodeAnnouncement, hintFrom, hintFromEvent } from '../../src/redis/announcement.js';
+import {
+  encodeAnnouncement,
+  hintFrom,
+  hintFromEvent,
+} from '../../src/redis/commands/announcement.js';
 
 const SELF = 'node-self';
 

@@ -4,9 +4,9 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { CredentialChange } from 'credstream';
 import { credentialMatchers } from 'credstream/testing';
 
-import { createChange } from '../../src/credential-change.js';
-import { HeldCredential, Withdrawal } from '../../src/credential-snapshot.js';
-import { ChangeIterator, ITERATOR_BUFFER } from '../../src/change-iterator.js';
+import { createChange } from '../../src/credential/change.js';
+import { HeldCredential, Withdrawal } from '../../src/credential/snapshot.js';
+import { ChangeIterator, ITERATOR_BUFFER } from '../../src/stores/change-iterator.js';
 
 beforeAll(() => {
   expect.extend(credentialMatchers);

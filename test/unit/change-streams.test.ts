@@ -24,7 +24,7 @@ import {
   expiringStream,
   stateStream,
   statusStream,
-} from '../../src/change-streams.js';
+} from '../../src/stores/streams.js';
 import { bytesOf, liveWorld, type LiveWorld, watched } from './live-world.js';
 import { HOUR } from './scripted-backend.js';
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { UnavailableError } from '../../src/errors.js';
-import { ClusterTopology } from '../../src/redis/cluster/cluster-topology.js';
-import type { ClusterView } from '../../src/redis/cluster/cluster-view.js';
-import { nodeAddress, type NodeAddress } from '../../src/redis/cluster/node-address.js';
+import { ClusterTopology } from '../../src/redis/servers/cluster-topology.js';
+import type { ClusterView } from '../../src/redis/servers/cluster-view.js';
+import { nodeAddress, type NodeAddress } from '../../src/redis/client/address.js';
 import { VirtualClock } from '../../src/testing/virtual-clock.js';
 
 const LAST = 16_383;

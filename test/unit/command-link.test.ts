@@ -3,8 +3,8 @@ import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 
-import { CommandLink } from '../../src/redis/command-link.js';
-import { systemClock } from '../../src/clock.js';
+import { CommandLink } from '../../src/redis/commands/command-channel.js';
+import { systemClock } from '../../src/time/clock.js';
 
 /** A client whose connection is there at once. */
 class QuickClient extends EventEmitter {

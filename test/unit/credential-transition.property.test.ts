@@ -1,15 +1,15 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { withdrawalOf } from '../../src/credential-snapshot.js';
+import { withdrawalOf } from '../../src/credential/snapshot.js';
 import {
   isOver,
   type Known,
   type Labels,
   type Sighting,
   type Step,
-} from '../../src/credential-state.js';
-import { concludeExpiry, transition } from '../../src/credential-transition.js';
+} from '../../src/credential/state.js';
+import { concludeExpiry, transition } from '../../src/credential/transition.js';
 import {
   absent,
   circumstances,

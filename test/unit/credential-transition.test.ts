@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { credentialMatchers } from 'credstream/testing';
 
-import type { Known } from '../../src/credential-state.js';
-import { concludeExpiry, transition } from '../../src/credential-transition.js';
+import type { Known } from '../../src/credential/state.js';
+import { concludeExpiry, transition } from '../../src/credential/transition.js';
 import { chapters } from './transition-table.js';
 import {
   absent,

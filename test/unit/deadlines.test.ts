@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
-import type { Clock } from '../../src/clock.js';
-import { type Deadline, Deadlines } from '../../src/deadlines.js';
+import type { Clock } from '../../src/time/clock.js';
+import { type Deadline, Deadlines } from '../../src/time/deadlines.js';
 
 const DAY_MS = 86_400_000;
 

@@ -5,7 +5,12 @@ import { describe, expect, it } from 'vitest';
 import { VirtualClock } from 'credstream/testing';
 
 import type { EncodeError } from '../../src/errors.js';
-import { digest, Encoding, type EncodingOptions, type ExpiresAt } from '../../src/encoding.js';
+import {
+  digest,
+  Encoding,
+  type EncodingOptions,
+  type ExpiresAt,
+} from '../../src/credential/encoding.js';
 
 const CANARY = 'canary-91c2';
 const NEVER = new Promise<never>(() => {});

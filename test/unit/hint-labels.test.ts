@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import type { Hint } from '../../src/credential-backend.js';
-import { HintLabels } from '../../src/hint-labels.js';
+import type { Hint } from '../../src/backend/backend.js';
+import { HintLabels } from '../../src/watching/hint-labels.js';
 
 const written = (reason: string): Hint => ({ type: 'written', origin: { node: 'n' }, reason });
 const removed = (as: 'expired' | 'cleared' | 'evicted', reason?: string): Hint => ({

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/time/clock.js';
 import {
   createKeyFeed,
   type CredentialBackend,
@@ -10,13 +10,13 @@ import {
   type KeyFeed,
   type KeyWatcher,
   type Observation,
-} from '../../src/credential-backend.js';
-import { Encoding } from '../../src/encoding.js';
+} from '../../src/backend/backend.js';
+import { Encoding } from '../../src/credential/encoding.js';
 import { UnavailableError } from '../../src/errors.js';
-import { LiveCredential } from '../../src/live-credential.js';
-import { resolveStoreOptions } from '../../src/store-options.js';
-import { OptionKinds } from '../../src/option-kinds.js';
-import { ServerTime } from '../../src/server-time.js';
+import { LiveCredential } from '../../src/watching/entry.js';
+import { resolveStoreOptions } from '../../src/stores/store-options.js';
+import { OptionKinds } from '../../src/util/option-sharing.js';
+import { ServerTime } from '../../src/time/server-time.js';
 
 const unused = (): never => {
   throw new Error('not part of this');

@@ -2,7 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 
 import { credentialMatchers } from 'credstream/testing';
 
-import type { Hint } from '../../src/credential-backend.js';
+import type { Hint } from '../../src/backend/backend.js';
 import { deferred } from '../support/wait.js';
 import { liveWorld, watched } from './live-world.js';
 import { HOUR } from './scripted-backend.js';

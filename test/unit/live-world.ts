@@ -1,8 +1,9 @@
 import type { CredentialChange, CredentialState, StoreStatus } from 'credstream';
 
-import { Encoding, type ExpiresAt } from '../../src/encoding.js';
-import { LiveCredential } from '../../src/live-credential.js';
-import { resolveStoreOptions, type SharedStoreOptions } from '../../src/store-options.js';
+import { Encoding, type ExpiresAt } from '../../src/credential/encoding.js';
+import { LiveCredential } from '../../src/watching/entry.js';
+import { resolveStoreOptions } from '../../src/stores/store-options.js';
+import type { SharedStoreOptions } from '../../src/watching/entry-options.js';
 import { ScriptedBackend } from './scripted-backend.js';
 
 export interface Token {

@@ -2,9 +2,9 @@ import { expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
-import { LooksTogether } from '../../src/redis/looks-together.js';
-import type { RedisLink } from '../../src/redis/redis-link.js';
-import { ServerTime } from '../../src/server-time.js';
+import { LooksTogether } from '../../src/redis/commands/batch-reader.js';
+import type { RedisLink } from '../../src/redis/connection/connection.js';
+import { ServerTime } from '../../src/time/server-time.js';
 
 /** An error as ioredis makes it of a reply. */
 function replyError(message: string): Error {

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { hostOr, parseAddress } from '../../src/redis/cluster/node-address.js';
+import { hostOr, parseAddress } from '../../src/redis/client/address.js';
 
 it.each([
   ['127.0.0.1:7001', { name: '127.0.0.1:7001', host: '127.0.0.1', port: 7001 }],

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import type { Clock } from '../../src/clock.js';
-import { ObservationLoop } from '../../src/observation-loop.js';
+import type { Clock } from '../../src/time/clock.js';
+import { ObservationLoop } from '../../src/watching/observation-loop.js';
 import { deferred, type Deferred } from '../support/wait.js';
 
 /** A clock whose turns come when the test says so. */

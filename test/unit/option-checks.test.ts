@@ -19,7 +19,7 @@ import {
   checkTtlSeconds,
   isWellFormed,
   kindOf,
-} from '../../src/option-checks.js';
+} from '../../src/util/option-checks.js';
 
 /** Whatever is wrong may be a secret that somebody put in the wrong place. */
 const CANARY = 'canary-e5b0';

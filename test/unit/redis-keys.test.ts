@@ -7,7 +7,7 @@ import {
   keyspaceChannel,
   slotOf,
   slotTag,
-} from '../../src/redis/redis-keys.js';
+} from '../../src/redis/keys.js';
 
 describe('the slot of a key', () => {
   it.each([

@@ -1,7 +1,7 @@
 import { VirtualClock } from 'credstream/testing';
 import { describe, expect, it } from 'vitest';
 
-import { ReplyDeadline } from '../../src/redis/reply-deadline.js';
+import { ReplyDeadline } from '../../src/redis/connection/reply-deadline.js';
 
 const LOST = new Error('lost');
 

@@ -1,7 +1,6 @@
 import { VirtualClock } from 'credstream/testing';
 
 import {
-  type Content,
   createKeyFeed,
   type CredentialBackend,
   type Hint,
@@ -9,9 +8,10 @@ import {
   type KeyFeed,
   type KeyWatcher,
   type Observation,
-} from '../../src/credential-backend.js';
-import { OptionKinds } from '../../src/option-kinds.js';
-import { ServerTime } from '../../src/server-time.js';
+} from '../../src/backend/backend.js';
+import type { Content } from '../../src/credential/content.js';
+import { OptionKinds } from '../../src/util/option-sharing.js';
+import { ServerTime } from '../../src/time/server-time.js';
 
 export const HOUR = 3_600_000;
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
-import { ServerTime } from '../../src/server-time.js';
+import { ServerTime } from '../../src/time/server-time.js';
 
 const START = Date.UTC(2040, 0, 1);
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { Slots } from '../../src/slots.js';
+import { Slots } from '../../src/util/semaphore.js';
 
 describe('slots', () => {
   it('are given in the order in which they were asked for, never more than there are', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
-import { OptionKinds } from '../../src/option-kinds.js';
-import { resolveStoreOptions } from '../../src/store-options.js';
+import { OptionKinds } from '../../src/util/option-sharing.js';
+import { resolveStoreOptions } from '../../src/stores/store-options.js';
 
 const kinds = new OptionKinds();
 

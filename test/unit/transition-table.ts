@@ -1,12 +1,12 @@
 import type { ExpectedChange } from 'credstream/testing';
 
-import type { CredentialChangeType } from '../../src/credential-change.js';
+import type { CredentialChangeType } from '../../src/credential/change.js';
 import type {
   Circumstances,
   CredentialState,
   Known,
   Sighting,
-} from '../../src/credential-state.js';
+} from '../../src/credential/state.js';
 import {
   absent,
   after,

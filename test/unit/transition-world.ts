@@ -1,4 +1,4 @@
-import type { CredentialSnapshot } from '../../src/credential-snapshot.js';
+import type { CredentialSnapshot } from '../../src/credential/snapshot.js';
 import {
   type Circumstances,
   heldBy,
@@ -6,8 +6,8 @@ import {
   type Labels,
   type Sighting,
   unknown,
-} from '../../src/credential-state.js';
-import { transition } from '../../src/credential-transition.js';
+} from '../../src/credential/state.js';
+import { transition } from '../../src/credential/transition.js';
 import { UnreadableError } from '../../src/errors.js';
 
 export interface Token {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { WriteQueue } from '../../src/write-queue.js';
+import { WriteQueue } from '../../src/writing/write-queue.js';
 import { deferred } from '../support/wait.js';
 
 async function turn(): Promise<void> {

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import type { CredentialChange } from '../../credential-change.js';
+import type { CredentialChange } from '../../credential/change.js';
 import { bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
 /** Plain listeners and async iteration. */

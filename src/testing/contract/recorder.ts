@@ -1,6 +1,6 @@
 import { strict as assert } from 'node:assert';
 import type { Observable, Subscription } from 'rxjs';
-import type { CredentialChange, CredentialChangeType } from '../../credential-change.js';
+import type { CredentialChange, CredentialChangeType } from '../../credential/change.js';
 
 /** Kept from before anybody replaced them: deadlines of the contract are real, also where the stores' time is virtual. */
 const realSetTimer = setTimeout;

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 
 import { RedisCredentialStore } from 'credstream';
 
-import type { AttemptRecord } from '../../../src/attempts.js';
-import { helperKey } from '../../../src/redis/redis-keys.js';
+import type { AttemptRecord } from '../../../src/backend/attempts.js';
+import { helperKey } from '../../../src/redis/keys.js';
 import { useCleanup } from '../../support/cleanup.js';
 import { connect, disconnect } from '../../support/redis-clients.js';
 import type { RedisServer } from '../../support/redis-server/index.js';

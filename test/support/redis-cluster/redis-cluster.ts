@@ -1,6 +1,6 @@
 import { Cluster, type ClusterOptions } from 'ioredis';
 
-import { slotOf } from '../../../src/redis/redis-keys.js';
+import { slotOf } from '../../../src/redis/keys.js';
 import { TopologyProxies } from '../redis-topology/topology-proxies.js';
 import { eventually } from '../wait.js';
 import type { ClusterNode } from './cluster-node.js';

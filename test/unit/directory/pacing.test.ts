@@ -2,11 +2,11 @@ import { describe, expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
-import type { Clock } from '../../../src/clock.js';
-import type { HintFeed, Observation } from '../../../src/credential-backend.js';
-import { LookBatches } from '../../../src/directory/look-batches.js';
-import { PacedClock } from '../../../src/directory/paced-clock.js';
-import { KeyedPool } from '../../../src/keyed-pool.js';
+import type { Clock } from '../../../src/time/clock.js';
+import type { HintFeed, Observation } from '../../../src/backend/backend.js';
+import { LookBatches } from '../../../src/watching/many/read-batcher.js';
+import { PacedClock } from '../../../src/watching/many/time-sliced-clock.js';
+import { KeyedPool } from '../../../src/util/keyed-pool.js';
 import { UnavailableError } from '../../../src/errors.js';
 import { deferred, type Deferred } from '../../support/wait.js';
 

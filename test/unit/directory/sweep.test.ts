@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { CredentialMemory, MemoryCredentialDirectory, RefusedError } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { CredentialBackend, KeyFeed } from '../../../src/credential-backend.js';
-import type { Pace } from '../../../src/directory/pace.js';
-import { Sweep } from '../../../src/directory/sweep.js';
-import { statusBehind } from '../../../src/directory/tracking-status.js';
+import type { CredentialBackend, KeyFeed } from '../../../src/backend/backend.js';
+import type { Pace } from '../../../src/watching/many/yielding.js';
+import { Sweep } from '../../../src/watching/many/key-scan.js';
+import { statusBehind } from '../../../src/watching/many/key-index.js';
 import { UnavailableError } from '../../../src/errors.js';
-import { idleStatus } from '../../../src/store-status.js';
+import { idleStatus } from '../../../src/credential/status.js';
 import { collect, deferred } from '../../support/wait.js';
 
 /** A sweep over one known key and one that only a scan finds; a scan takes `scanMs` and fails while `broken`. */

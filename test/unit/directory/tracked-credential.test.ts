@@ -1,11 +1,11 @@
 import { VirtualClock } from 'credstream/testing';
 import { expect, it } from 'vitest';
 
-import type { Clock } from '../../../src/clock.js';
-import type { CredentialChange } from '../../../src/credential-change.js';
-import { TrackedCredential } from '../../../src/directory/tracked-credential.js';
-import { Encoding } from '../../../src/encoding.js';
-import { ServerTime } from '../../../src/server-time.js';
+import type { Clock } from '../../../src/time/clock.js';
+import type { CredentialChange } from '../../../src/credential/change.js';
+import { TrackedCredential } from '../../../src/watching/many/index-entry.js';
+import { Encoding } from '../../../src/credential/encoding.js';
+import { ServerTime } from '../../../src/time/server-time.js';
 
 /** What is stored when it is looked at; nothing when the end is `undefined`. */
 interface Stored {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { OutcomeUnknownError, Reauthenticator, UnavailableError } from 'credstream';
 
-import { partsOf } from '../../../src/backed-credential-store.js';
+import { partsOf } from '../../../src/stores/store-base.js';
 import { type Deferred, deferred } from '../../support/wait.js';
 import {
   HOUR,

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 
-import { partsOf } from '../../../src/backed-credential-store.js';
+import { partsOf } from '../../../src/stores/store-base.js';
 
 import { HOUR, type Node, type NodeOptions, watch, World } from './world.js';
 

@@ -2,8 +2,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import type { ReauthenticationState } from 'credstream';
 
-import type { StartAttempt } from '../../../src/attempts.js';
-import { partsOf } from '../../../src/backed-credential-store.js';
+import type { StartAttempt } from '../../../src/backend/attempts.js';
+import { partsOf } from '../../../src/stores/store-base.js';
 import { type Node, watch, World } from './world.js';
 
 let world: World;

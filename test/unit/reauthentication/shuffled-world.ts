@@ -9,8 +9,8 @@ import {
   Reauthenticator,
 } from 'credstream';
 
-import type { AttemptBackend } from '../../../src/attempts.js';
-import { partsOf } from '../../../src/backed-credential-store.js';
+import type { AttemptBackend } from '../../../src/backend/attempts.js';
+import { partsOf } from '../../../src/stores/store-base.js';
 import type { Token } from './world.js';
 
 const KEY = 'k';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import type { AttemptBackend } from '../../../src/attempts.js';
-import { partsOf } from '../../../src/backed-credential-store.js';
+import type { AttemptBackend } from '../../../src/backend/attempts.js';
+import { partsOf } from '../../../src/stores/store-base.js';
 import { deferred } from '../../support/wait.js';
 import {
   HOUR,

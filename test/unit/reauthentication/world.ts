@@ -11,8 +11,8 @@ import {
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { AttemptBackend, EndAttempt } from '../../../src/attempts.js';
-import { partsOf } from '../../../src/backed-credential-store.js';
+import type { AttemptBackend, EndAttempt } from '../../../src/backend/attempts.js';
+import { partsOf } from '../../../src/stores/store-base.js';
 import { type Deferred, deferred } from '../../support/wait.js';
 
 export const HOUR = 3_600_000;

@@ -1,0 +1,178 @@
+import { inspect, type InspectOptions } from 'node:util';
+import type { CredentialSnapshot } from './snapshot.js';
+import type { UnreadableError } from '../errors.js';
+
+/**
+ * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this
+ * process concluded alone, cut off from Redis.
+ *
+ * @public
+ */
+export type ChangeSource = 'live' | 'resync' | 'local';
+
+/**
+ * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's process · `{ node }`: another
+ * process that uses credstream · `out-of-band`: any other client of Redis · `unknown`: nobody said, or Redis itself did.
+ *
+ * @public
+ */
+export type ChangeOrigin = 'self' | 'out-of-band' | 'unknown' | OtherNode;
+
+/**
+ * Another process that uses credstream.
+ *
+ * @public
+ */
+export interface OtherNode {
+  /** A name that it made up when it started; the same for all its writes. */
+  readonly node: string;
+}
+
+/**
+ * What all changes have in common.
+ *
+ * @public
+ */
+export interface CredentialChangeBase<T> {
+  /** What names the credential. */
+  readonly id: string;
+  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How it was noticed. */
+  readonly source: ChangeSource;
+  /** Who made it, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
+}
+
+/**
+ * New bytes were stored.
+ *
+ * @public
+ */
+export interface SavedChange<T> extends CredentialChangeBase<T> {
+  /** Tells the changes apart. */
+  readonly type: 'saved';
+  /** The new credential; hidden from inspection and serialization. */
+  readonly credentials: T;
+  /** The new credential with its end and its signal. */
+  readonly snapshot: CredentialSnapshot<T>;
+  /** When it ends, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
+  readonly expiresAt: number | undefined;
+  /** The `reason` that the writer gave, if it said one. */
+  readonly reason: string | undefined;
+}
+
+/**
+ * The same bytes got another end, earlier or later.
+ *
+ * @public
+ */
+export interface RenewedChange<T> extends CredentialChangeBase<T> {
+  /** Tells the changes apart. */
+  readonly type: 'renewed';
+  /** The credential; hidden from inspection and serialization. */
+  readonly credentials: T;
+  /** The credential with its new end. */
+  readonly snapshot: CredentialSnapshot<T>;
+  /** The new end, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
+  readonly expiresAt: number | undefined;
+}
+
+/**
+ * The credential reached its end. Comes once per credential.
+ *
+ * @public
+ */
+export interface ExpiredChange<T> extends CredentialChangeBase<T> {
+  /** Tells the changes apart. */
+  readonly type: 'expired';
+  /** The end that passed, in epoch milliseconds of the Redis server's clock; `undefined` when it was never known. */
+  readonly expiresAt: number | undefined;
+}
+
+/**
+ * The key was removed: by `clear()`, `DEL`, `GETDEL`, `RENAME`, or with the whole database.
+ *
+ * @public
+ */
+export interface ClearedChange<T> extends CredentialChangeBase<T> {
+  /** Tells the changes apart. */
+  readonly type: 'cleared';
+  /** The `reason` given to `clear()`, if it said one. */
+  readonly reason: string | undefined;
+}
+
+/**
+ * Redis removed the key because it ran out of memory.
+ *
+ * @public
+ */
+export interface EvictedChange<T> extends CredentialChangeBase<T> {
+  /** Tells the changes apart. */
+  readonly type: 'evicted';
+}
+
+/**
+ * What is stored now is not a credential that this store can read.
+ *
+ * @public
+ */
+export interface UnreadableChange<T> extends CredentialChangeBase<T> {
+  /** Tells the changes apart. */
+  readonly type: 'unreadable';
+  /** Why it cannot be read. */
+  readonly error: UnreadableError;
+}
+
+/**
+ * Something that happened to a credential; `type` tells which.
+ *
+ * @public
+ */
+export type CredentialChange<T> =
+  | SavedChange<T>
+  | RenewedChange<T>
+  | ExpiredChange<T>
+  | ClearedChange<T>
+  | EvictedChange<T>
+  | UnreadableChange<T>;
+
+/**
+ * The `type` of a change.
+ *
+ * @public
+ */
+export type CredentialChangeType = CredentialChange<unknown>['type'];
+
+type DistributiveOmit<C, K extends PropertyKey> = C extends unknown ? Omit<C, K> : never;
+type ChangeFields<T> = DistributiveOmit<CredentialChange<T>, 'credentials'>;
+
+class RedactedChange<T> {
+  declare readonly snapshot?: CredentialSnapshot<T>;
+
+  constructor(fields: ChangeFields<T>) {
+    Object.assign(this, fields);
+  }
+
+  /** On the prototype, so that neither inspection nor serialization nor a spread finds it. */
+  get credentials(): T | undefined {
+    return this.snapshot?.credentials;
+  }
+
+  [inspect.custom](_depth: number, options: InspectOptions): string {
+    return `CredentialChange ${inspect(Object.fromEntries(Object.entries(this)), options)}`;
+  }
+}
+
+/** Makes a change whose credentials are hidden from inspection and serialization. */
+export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
+  // The getter supplies what the union asks for beyond the fields.
+  return new RedactedChange<T>(fields) as unknown as CredentialChange<T>;
+}
+
+/** Whether a change takes the previous credential out of use; whether a newer one in its place does is up to the caller. */
+export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
+  return change.type === 'saved' ? onSaved : change.type !== 'renewed';
+}

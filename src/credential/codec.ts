@@ -1,0 +1,220 @@
+import { isUtf8 } from 'node:buffer';
+import { EncodeError, UnreadableError } from '../errors.js';
+
+/**
+ * Turns credentials into bytes and back. A plain object, so that it can be spread into a store's options.
+ *
+ * @public
+ */
+export interface CredentialCodec<T> {
+  /** Gives the exact bytes to store; a string is stored as UTF-8. */
+  readonly serialize: (credentials: T) => string | Uint8Array | Promise<string | Uint8Array>;
+  /** Reads what {@link CredentialCodec.serialize} gave; throws or rejects when `bytes` are something else. */
+  readonly deserialize: (bytes: Buffer) => T | Promise<T>;
+}
+
+/**
+ * The part of the Standard Schema interface (zod, valibot, arktype …) that a codec needs.
+ *
+ * @public
+ */
+export interface CredentialSchema<T> {
+  /** Where the Standard Schema interface keeps everything. */
+  readonly '~standard': CredentialSchemaProps<T>;
+}
+
+/**
+ * What a schema offers under `~standard`.
+ *
+ * @public
+ */
+export interface CredentialSchemaProps<T> {
+  /** Version of the interface. */
+  readonly version: 1;
+  /** Name of the schema library. */
+  readonly vendor: string;
+  /** Checks a value; may take its time. */
+  readonly validate: (
+    value: unknown,
+  ) => CredentialSchemaResult<T> | Promise<CredentialSchemaResult<T>>;
+  /** Only for the type system. */
+  readonly types?: CredentialSchemaTypes<T> | undefined;
+}
+
+/**
+ * The types of a schema, which no value ever holds.
+ *
+ * @public
+ */
+export interface CredentialSchemaTypes<T> {
+  /** What it takes. */
+  readonly input: unknown;
+  /** What it makes of it. */
+  readonly output: T;
+}
+
+/**
+ * What a schema says of a value: the output, or why not.
+ *
+ * @public
+ */
+export type CredentialSchemaResult<T> = CredentialSchemaSuccess<T> | CredentialSchemaFailure;
+
+/**
+ * A value that a schema accepts.
+ *
+ * @public
+ */
+export interface CredentialSchemaSuccess<T> {
+  /** What the schema made of it. */
+  readonly value: T;
+  /** Not there: that is how success is told. */
+  readonly issues?: undefined;
+}
+
+/**
+ * A value that a schema refuses.
+ *
+ * @public
+ */
+export interface CredentialSchemaFailure {
+  /** What is wrong. Only their number is ever used, because they may quote the value. */
+  readonly issues: readonly unknown[];
+}
+
+/** Credentials are not nested deeper, unless they contain themselves. */
+const DEEPEST_PLAIN = 8;
+
+/**
+ * Stores credentials as JSON.
+ *
+ * Without a schema it refuses to save what JSON would change (dates, maps, non-finite numbers …) and trusts what it reads.
+ * With one, the schema checks what is read and, before anything is sent, that what is saved can be read again.
+ *
+ * @param schema - any Standard Schema; its output type is the type of the credentials
+ * @example
+ * ```ts
+ * import { jsonCodec } from 'credstream';
+ * import { z } from 'zod';
+ *
+ * const codec = jsonCodec(z.object({ accessToken: z.string(), expiresAt: z.number() }));
+ * ```
+ * @public
+ */
+export function jsonCodec<T>(schema?: CredentialSchema<T>): CredentialCodec<T> {
+  if (schema === undefined) {
+    return {
+      serialize: (credentials) => toJson(credentials, refuseLoss),
+      // Without a schema the caller vouches for what is stored.
+      deserialize: (bytes) => parseJson(bytes) as T,
+    };
+  }
+  return {
+    async serialize(credentials) {
+      const text = toJson(credentials);
+      const result = await schema['~standard'].validate(JSON.parse(text));
+      if (result.issues !== undefined) {
+        throw new EncodeError(
+          'schema',
+          `the schema refused the credentials (${issueCount(result.issues)})`,
+        );
+      }
+      return text;
+    },
+    async deserialize(bytes) {
+      const result = await schema['~standard'].validate(parseJson(bytes));
+      if (result.issues !== undefined) {
+        throw new UnreadableError(
+          'schema',
+          `the schema refused the stored value (${issueCount(result.issues)})`,
+        );
+      }
+      return result.value;
+    },
+  };
+}
+
+// Messages and paths of issues can quote the value, so only their number is told.
+function issueCount(issues: readonly unknown[]): string {
+  return issues.length === 1 ? '1 issue' : `${String(issues.length)} issues`;
+}
+
+function toJson(
+  value: unknown,
+  replacer?: (this: unknown, key: string, value: unknown) => unknown,
+): string {
+  let text: unknown;
+  try {
+    // JSON.stringify takes many times as long when it has to ask about each value.
+    const ask = replacer === undefined || isPlainData(value) ? undefined : replacer;
+    text = JSON.stringify(value, ask);
+  } catch (error) {
+    if (error instanceof EncodeError) throw error;
+    throw new EncodeError('not-json', 'the credentials cannot be written as JSON');
+  }
+  if (typeof text !== 'string')
+    throw new EncodeError('not-json', 'the credentials cannot be written as JSON');
+  return text;
+}
+
+function refuseLoss(this: unknown, key: string, value: unknown): unknown {
+  // `value` is what toJSON made of it; the holder still has the original.
+  const original = (this as Record<string, unknown>)[key];
+  const kind = lossyKind(original, this);
+  if (kind !== undefined) {
+    throw new EncodeError(
+      'not-json',
+      `the credentials hold ${kind}, which JSON would change; use a schema or a codec`,
+    );
+  }
+  return value;
+}
+
+/** Whether JSON keeps all of it for certain; of what is rare `false` is said, and has to be looked at closely. */
+function isPlainData(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true;
+  if (typeof value === 'number') return Number.isFinite(value);
+  if (typeof value !== 'object' || depth > DEEPEST_PLAIN || 'toJSON' in value) return false;
+  if (Array.isArray(value)) {
+    for (const item of value) if (!isPlainData(item, depth + 1)) return false;
+    return true;
+  }
+  if (Object.getPrototypeOf(value) !== Object.prototype) return false;
+  for (const name in value) {
+    const item = (value as Record<string, unknown>)[name];
+    if (item !== undefined && !isPlainData(item, depth + 1)) return false;
+  }
+  return true;
+}
+
+function lossyKind(value: unknown, holder: unknown): string | undefined {
+  if (typeof value === 'number')
+    return Number.isFinite(value) ? undefined : 'a number that is not finite';
+  if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
+  // Left out of an object, it is undefined again when read; in a list it becomes null.
+  if (value === undefined) return Array.isArray(holder) ? 'undefined in a list' : undefined;
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  if (value instanceof Date) return 'a Date';
+  if (value instanceof Map || value instanceof Set) return 'a Map or Set';
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return 'binary data';
+  // An instance of a class keeps its data; an Error, a URL, a RegExp or a Promise keeps nothing of use.
+  const plain = Object.prototype.toString.call(value) === '[object Object]';
+  return plain ? undefined : 'an object that is not plain data';
+}
+
+function parseJson(bytes: Buffer): unknown {
+  try {
+    // Otherwise each wrong byte would become U+FFFD, and the credential another one.
+    if (!isUtf8(bytes)) throw new TypeError('not UTF-8');
+    const text = bytes.toString('utf8');
+    // An own `__proto__` key is harmless until somebody merges the object; nobody stores one on purpose.
+    if (!text.includes('__proto__') && !text.includes('\\u')) return JSON.parse(text);
+    return JSON.parse(text, (key, value: unknown) => {
+      if (key === '__proto__') throw new SyntaxError('a key is named __proto__');
+      return value;
+    });
+  } catch {
+    // The message of JSON.parse quotes its input.
+    throw new UnreadableError('decode', 'the stored bytes are not usable JSON');
+  }
+}

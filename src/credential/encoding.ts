@@ -1,0 +1,229 @@
+import { hash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
+import type { Clock } from '../time/clock.js';
+import type { CredentialCodec } from './codec.js';
+import type { Content } from './content.js';
+import { freezePlain } from './snapshot.js';
+import { ClosedError, EncodeError, UnreadableError } from '../errors.js';
+import { isWellFormed } from '../util/option-checks.js';
+import { isThenable, unlessAborted, whenThere, withDeadline } from '../time/timers.js';
+
+/** Instants before March 1973 are seconds that somebody took for milliseconds. */
+const EARLIEST_MS = 1e11;
+const LATEST_MS = 8.64e15;
+
+/** The caller's function that says when credentials end. */
+export type ExpiresAt<T> = (credentials: T) => Date | number | null | undefined;
+
+export interface EncodingOptions<T> extends CredentialCodec<T> {
+  readonly maxBytes: number;
+  readonly decodeTimeoutMs: number;
+  readonly onCallbackError: (error: unknown, where: string) => void;
+}
+
+export interface Encoded {
+  readonly bytes: Buffer;
+  readonly logicalEnd: number | undefined;
+}
+
+export type Decoded<T> =
+  | { readonly type: 'readable'; readonly credentials: T; readonly logicalEnd: number | undefined }
+  | { readonly type: 'unreadable'; readonly error: UnreadableError };
+
+/** Between credentials and bytes, with the caller's functions on a leash: deadlines, size, and no error of theirs let through. */
+export class Encoding<T> {
+  readonly #options: EncodingOptions<T>;
+  readonly #expiresAt: ExpiresAt<T> | undefined;
+  readonly #clock: Clock;
+  /** Made when there is something to wait for. */
+  #closing: AbortController | undefined;
+
+  constructor(options: EncodingOptions<T>, expiresAt: ExpiresAt<T> | undefined, clock: Clock) {
+    this.#options = options;
+    this.#expiresAt = expiresAt;
+    this.#clock = clock;
+  }
+
+  /** Stops waiting for the caller's functions: who waits gets a ClosedError. */
+  close(): void {
+    this.#closer().abort(new ClosedError());
+  }
+
+  /**
+   * There at once where `serialize` is synchronous.
+   *
+   * @throws EncodeError; rejects with it or with a ClosedError
+   */
+  encode(credentials: T): Encoded | Promise<Encoded> {
+    return whenThere(this.#serialize(credentials), (one) => this.#encoded(credentials, one));
+  }
+
+  /**
+   * There at once where `deserialize` is synchronous.
+   *
+   * @param again - these very bytes failed before, so that the caller's own error was reported already
+   */
+  decode(
+    content: Exclude<Content, { type: 'absent' }>,
+    again = false,
+  ): Decoded<T> | Promise<Decoded<T>> {
+    if (content.type === 'foreign')
+      return unreadable(content.reason, foreignMessages[content.reason]);
+    const failed = (error: unknown): Decoded<T> => this.#undecodable(error, again);
+    let result: T | Promise<T>;
+    try {
+      const deserialized = this.#options.deserialize(content.bytes);
+      result = isThenable(deserialized)
+        ? this.#inTime(
+            deserialized,
+            (ms) => new UnreadableError('timeout', `deserialize did not settle within ${ms} ms`),
+          )
+        : deserialized;
+    } catch (error) {
+      return failed(error);
+    }
+    return result instanceof Promise
+      ? result.then((one) => this.judge(one), failed)
+      : this.judge(result);
+  }
+
+  /** As {@link decode}, for credentials that are held: frozen, because everybody in the process shares them. */
+  decodeHeld(
+    content: Exclude<Content, { type: 'absent' }>,
+    again = false,
+  ): Decoded<T> | Promise<Decoded<T>> {
+    return whenThere(this.decode(content, again), (one) => this.#frozen(one, again));
+  }
+
+  /** The logical end of credentials that were decoded before. */
+  judge(credentials: T): Decoded<T> {
+    const end = this.#logicalEnd(credentials);
+    if (typeof end === 'string') return unreadable('expires-at', end);
+    return { type: 'readable', credentials, logicalEnd: end?.at };
+  }
+
+  #frozen(decoded: Decoded<T>, again: boolean): Decoded<T> {
+    try {
+      if (decoded.type === 'readable') freezePlain(decoded.credentials);
+      return decoded;
+    } catch (error) {
+      // Getters of what others decode may throw.
+      if (!again) this.#options.onCallbackError(error, 'deserialize');
+      return unreadable('decode', 'what deserialize returned could not be frozen');
+    }
+  }
+
+  #encoded(credentials: T, serialized: unknown): Encoded {
+    const bytes = bytesOf(serialized);
+    const { maxBytes } = this.#options;
+    if (bytes.length > maxBytes) {
+      throw new EncodeError(
+        'too-large',
+        `serialize returned more than maxBytes (${String(maxBytes)}) bytes`,
+      );
+    }
+    const end = this.#logicalEnd(credentials);
+    if (typeof end === 'string') throw new EncodeError('expires-at', end);
+    return { bytes, logicalEnd: end?.at };
+  }
+
+  #serialize(credentials: T): unknown {
+    const failed = (error: unknown): never => {
+      if (error instanceof EncodeError || this.#isClosing(error)) throw error;
+      // What it threw may quote the credential.
+      this.#options.onCallbackError(error, 'serialize');
+      throw new EncodeError('threw', 'serialize threw');
+    };
+    try {
+      const result: unknown = this.#options.serialize(credentials);
+      if (!isThenable(result)) return result;
+      return this.#inTime(
+        result,
+        (ms) => new EncodeError('timeout', `serialize did not settle within ${ms} ms`),
+      ).catch(failed);
+    } catch (error) {
+      return failed(error);
+    }
+  }
+
+  #undecodable(error: unknown, again: boolean): Decoded<T> {
+    if (error instanceof UnreadableError) return { type: 'unreadable', error };
+    if (this.#isClosing(error)) throw error;
+    // What it threw may quote the bytes; JSON.parse does.
+    if (!again) this.#options.onCallbackError(error, 'deserialize');
+    return unreadable('decode', 'deserialize could not read the stored bytes');
+  }
+
+  #inTime<R>(result: PromiseLike<R>, late: (ms: string) => Error): Promise<R> {
+    const { decodeTimeoutMs } = this.#options;
+    const { signal } = this.#closer();
+    const settled = unlessAborted(Promise.resolve(result), signal);
+    return withDeadline(this.#clock, settled, decodeTimeoutMs, () => late(String(decodeTimeoutMs)));
+  }
+
+  #closer(): AbortController {
+    if (this.#closing === undefined) {
+      this.#closing = new AbortController();
+      // One listener for each write that is being serialized.
+      setMaxListeners(0, this.#closing.signal);
+    }
+    return this.#closing;
+  }
+
+  #isClosing(error: unknown): boolean {
+    return this.#closing?.signal.aborted === true && error === this.#closing.signal.reason;
+  }
+
+  /** The instant, or what is wrong with it. */
+  #logicalEnd(credentials: T): { readonly at: number } | undefined | string {
+    const expiresAt = this.#expiresAt;
+    if (expiresAt === undefined) return undefined;
+    let end: unknown;
+    let at: unknown;
+    try {
+      end = expiresAt(credentials);
+      at = end instanceof Date ? end.getTime() : end;
+    } catch (error) {
+      this.#options.onCallbackError(error, 'expiresAt');
+      return 'expiresAt threw';
+    }
+    if (end === undefined || end === null) return undefined;
+    // Nothing it may reject with is to end as an unhandled rejection.
+    if (isThenable(end))
+      Promise.resolve(end).catch((error: unknown) => {
+        this.#options.onCallbackError(error, 'expiresAt');
+      });
+    if (typeof at !== 'number' || !Number.isFinite(at) || at > LATEST_MS) {
+      return 'expiresAt returned neither a valid Date nor epoch milliseconds';
+    }
+    if (at < EARLIEST_MS)
+      return 'expiresAt returned what looks like seconds; it must return epoch milliseconds';
+    return { at };
+  }
+}
+
+function bytesOf(serialized: unknown): Buffer {
+  if (typeof serialized === 'string') {
+    if (isWellFormed(serialized)) return Buffer.from(serialized);
+    throw new EncodeError('not-bytes', 'serialize returned a string with a lone surrogate');
+  }
+  if (serialized instanceof Uint8Array) return Buffer.from(serialized);
+  throw new EncodeError('not-bytes', 'serialize returned neither a string nor a Uint8Array');
+}
+
+/** Names stored bytes without showing them; never leaves the process except inside a staged copy beside the bytes. */
+export function digest(bytes: Uint8Array): string {
+  return hash('sha1', bytes, 'hex');
+}
+
+const foreignMessages = {
+  'wrong-type': 'the key holds another Redis type than a string',
+  'too-large': 'the key holds more than maxBytes bytes',
+} as const;
+
+function unreadable(
+  reason: UnreadableError['reason'],
+  message: string,
+): Extract<Decoded<never>, { type: 'unreadable' }> {
+  return { type: 'unreadable', error: new UnreadableError(reason, message) };
+}

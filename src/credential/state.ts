@@ -1,0 +1,186 @@
+import type { ChangeOrigin, ChangeSource, CredentialChange } from './change.js';
+import type { CredentialSnapshot } from './snapshot.js';
+import type { UnreadableError } from '../errors.js';
+
+/**
+ * Nothing has been observed yet.
+ *
+ * @public
+ */
+export interface UnknownState {
+  /** Tells the states apart. */
+  readonly type: 'unknown';
+}
+
+/**
+ * A credential is stored and valid.
+ *
+ * @public
+ */
+export interface PresentState<T> {
+  /** Tells the states apart. */
+  readonly type: 'present';
+  /** The credential. */
+  readonly snapshot: CredentialSnapshot<T>;
+}
+
+/**
+ * The credential is past its end. Its bytes may still be stored: a logical end can come long before that of the TTL.
+ *
+ * @public
+ */
+export interface ExpiredState<T> {
+  /** Tells the states apart. */
+  readonly type: 'expired';
+  /** What ended; may hold the refresh token that brings the next one. */
+  readonly previous: CredentialSnapshot<T>;
+  /** The end that passed, in epoch milliseconds of the Redis server's clock. */
+  readonly expiresAt: number | undefined;
+}
+
+/**
+ * Nothing is stored.
+ *
+ * @public
+ */
+export interface AbsentState {
+  /** Tells the states apart. */
+  readonly type: 'absent';
+}
+
+/**
+ * Something is stored that is not a credential which this store can read.
+ *
+ * @public
+ */
+export interface UnreadableState {
+  /** Tells the states apart. */
+  readonly type: 'unreadable';
+  /** Why not. */
+  readonly error: UnreadableError;
+}
+
+/**
+ * Something is known, but this process cannot vouch for it any longer.
+ *
+ * @public
+ */
+export interface WithheldState {
+  /** Tells the states apart. */
+  readonly type: 'withheld';
+  /**
+   * `stale`: cut off for `maxStalenessMs` · `clock`: the machine slept or its clock was set, until the next observation · `ended`: the end has passed
+   * and Redis is being asked.
+   */
+  readonly reason: 'stale' | 'clock' | 'ended';
+  /** Since when, in epoch milliseconds of this machine's clock. */
+  readonly since: number;
+}
+
+/**
+ * What a store knows of its credential; `type` tells which state it is.
+ *
+ * @public
+ */
+export type CredentialState<T> =
+  UnknownState | PresentState<T> | ExpiredState<T> | AbsentState | UnreadableState | WithheldState;
+
+/** The states that observations lead to; `withheld` is laid over them by whoever judges staleness. */
+export type KnownState<T> = Exclude<CredentialState<T>, WithheldState>;
+
+/** A state with what the next comparison needs: which bytes are stored (none: `undefined`) and when Redis drops them. */
+export interface Known<T> {
+  readonly state: KnownState<T>;
+  readonly digest: string | undefined;
+  readonly ttlEnd: number | undefined;
+  /** How exactly the end that is held could be told. */
+  readonly toleranceMs: number;
+  /** The state is `expired`, and these bytes were past their end when they came: no change has told of them. */
+  readonly untold?: true;
+}
+
+/** An observation after decoding. */
+export type Sighting<T> =
+  | { readonly type: 'absent' }
+  | {
+      readonly type: 'readable';
+      readonly digest: string;
+      readonly credentials: T;
+      readonly ttlEnd: number | undefined;
+      /** The earlier of the logical end and `ttlEnd`. */
+      readonly end: number | undefined;
+    }
+  | {
+      readonly type: 'unreadable';
+      readonly digest: string;
+      readonly error: UnreadableError;
+      readonly ttlEnd: number | undefined;
+    };
+
+/** What hints said about the change; labels only. */
+export interface Labels {
+  readonly write:
+    { readonly origin: ChangeOrigin; readonly reason: string | undefined } | undefined;
+  readonly removal:
+    | {
+        readonly type: 'expired' | 'cleared' | 'evicted';
+        readonly origin: ChangeOrigin;
+        readonly reason: string | undefined;
+      }
+    | undefined;
+}
+
+export const noLabels: Labels = { write: undefined, removal: undefined };
+
+export interface Circumstances {
+  readonly id: string;
+  /** Server time of the observation. */
+  readonly now: number;
+  /** Two ends that differ by no more are one end. */
+  readonly toleranceMs: number;
+  readonly source: ChangeSource;
+  readonly labels: Labels;
+  /** Whether a newer credential withdraws the one it replaces. */
+  readonly abortOnSaved: boolean;
+}
+
+export interface Step<T> {
+  readonly known: Known<T>;
+  readonly change?: CredentialChange<T>;
+}
+
+export const unknown: Known<never> = {
+  state: { type: 'unknown' },
+  digest: undefined,
+  ttlEnd: undefined,
+  toleranceMs: 0,
+};
+
+/** Whether an end has passed for certain: Redis still serves a key in the very millisecond in which its TTL ends. */
+export function isOver(end: number | undefined, now: number): boolean {
+  return end !== undefined && now >= end + 1;
+}
+
+/** The credential of a state, valid or past its end. */
+export function heldBy<T>(state: KnownState<T>): CredentialSnapshot<T> | undefined {
+  if (state.type === 'present') return state.snapshot;
+  return state.type === 'expired' ? state.previous : undefined;
+}
+
+/**
+ * When to look again because something ends: a credential, or the bytes that could not be read.
+ *
+ * @param now - by which the state was judged
+ */
+export function endOf({ state, ttlEnd }: Known<unknown>, now: number): number | undefined {
+  if (state.type === 'unreadable') return ttlEnd;
+  if (state.type !== 'present') return undefined;
+  const { expiresAt } = state.snapshot;
+  // Seen after its end, it is present only because the end has moved by less than can be told apart.
+  return ttlEnd !== undefined && isOver(expiresAt, now) ? ttlEnd : expiresAt;
+}
+
+/** Whether the bytes of an expired credential are gone too. */
+export function bytesGone(known: Known<unknown>): boolean {
+  return known.state.type === 'expired' && known.digest === undefined;
+}

@@ -1,0 +1,239 @@
+import { createChange, type ChangeSource } from './change.js';
+import {
+  HeldCredential,
+  type Withdrawal,
+  withdrawalOf,
+  type CredentialSnapshot,
+} from './snapshot.js';
+import {
+  heldBy,
+  isOver,
+  type Circumstances,
+  type Known,
+  type Sighting,
+  type Step,
+} from './state.js';
+
+const absent: Known<never> = {
+  state: { type: 'absent' },
+  digest: undefined,
+  ttlEnd: undefined,
+  toleranceMs: 0,
+};
+
+/** Pure: compares what was known with what was seen, and says what is known now and the one change that follows, if any. */
+export function transition<T>(
+  known: Known<T>,
+  sighting: Sighting<T>,
+  when: Circumstances,
+): Step<T> {
+  switch (sighting.type) {
+    case 'absent':
+      return seenAbsent(known, when);
+    case 'unreadable':
+      return seenUnreadable(known, sighting, when);
+    case 'readable': {
+      const held = heldBy(known.state);
+      const over = isOver(sighting.end, when.now);
+      return held !== undefined && sighting.digest === known.digest && (over || !known.untold)
+        ? seenAgain(known, held, sighting, when)
+        : seenAnew(known, held, sighting, when);
+    }
+  }
+}
+
+/** Pure: Redis cannot be asked; if the end of what is known has passed, it is over. */
+export function concludeExpiry<T>(known: Known<T>, when: Circumstances): Step<T> {
+  const { state } = known;
+  if (state.type !== 'present' || !isOver(state.snapshot.expiresAt, when.now)) return { known };
+  return expire(known, state.snapshot, when, state.snapshot.expiresAt);
+}
+
+type Readable<T> = Extract<Sighting<T>, { type: 'readable' }>;
+
+function seenAbsent<T>(known: Known<T>, when: Circumstances): Step<T> {
+  const { state } = known;
+  if (state.type === 'unknown') return { known: absent };
+  // Nothing was stored before either: an expired credential whose bytes are gone stays the expired one.
+  if (known.digest === undefined) return { known };
+
+  const type = when.labels.removal?.type ?? (ended(known, when.now) ? 'expired' : 'cleared');
+  if (type === 'expired') {
+    if (state.type === 'present') {
+      return expire(
+        { ...known, digest: undefined },
+        state.snapshot,
+        when,
+        passedEnd(state.snapshot.expiresAt, when),
+      );
+    }
+    // Its end was told already; this is only the TTL that takes the bytes.
+    if (state.type === 'expired') return { known: { ...known, digest: undefined } };
+  }
+  const common = { ...seen(when), previous: heldBy(state) };
+  const removal = when.labels.removal;
+  const origin = removal?.origin ?? 'unknown';
+  if (type === 'expired') {
+    return {
+      known: absent,
+      change: createChange<T>({
+        ...common,
+        type,
+        origin,
+        expiresAt: passedEnd(known.ttlEnd, when),
+      }),
+    };
+  }
+  if (type === 'evicted')
+    return { known: absent, change: createChange<T>({ ...common, type, origin }) };
+  return {
+    known: absent,
+    change: createChange<T>({ ...common, type, origin, reason: removal?.reason }),
+  };
+}
+
+function seenUnreadable<T>(
+  known: Known<T>,
+  sighting: Extract<Sighting<T>, { type: 'unreadable' }>,
+  when: Circumstances,
+): Step<T> {
+  const { digest, ttlEnd, error } = sighting;
+  const { state } = known;
+  if (state.type === 'unreadable' && known.digest === digest)
+    return { known: { ...known, ttlEnd } };
+  const next: Known<T> = { state: { type: 'unreadable', error }, digest, ttlEnd, toleranceMs: 0 };
+  if (state.type === 'unknown') return { known: next };
+  const change = createChange<T>({
+    ...seen(when),
+    type: 'unreadable',
+    origin: when.labels.write?.origin ?? 'unknown',
+    previous: heldBy(state),
+    error,
+  });
+  return { known: next, change };
+}
+
+function seenAgain<T>(
+  known: Known<T>,
+  held: CredentialSnapshot<T>,
+  sighting: Readable<T>,
+  when: Circumstances,
+): Step<T> {
+  const { end, ttlEnd, digest } = sighting;
+  const over = isOver(end, when.now);
+  if (known.state.type === 'expired' && over) return { known: { ...known, ttlEnd } };
+  if (known.state.type === 'present') {
+    if (over) return expire({ ...known, ttlEnd }, held, when, end);
+    // A wobbling end would creep if each small difference were taken over.
+    const toleranceMs = known.toleranceMs + when.toleranceMs;
+    if (sameInstant(end, held.expiresAt, toleranceMs)) return { known: { ...known, ttlEnd } };
+  }
+  // An expired credential that comes back was withdrawn, so its new life gets a new signal.
+  const withdrawal = known.state.type === 'present' ? withdrawalOf(held) : undefined;
+  const snapshot = hold(sighting, withdrawal, when);
+  const change = createChange<T>({
+    id: when.id,
+    at: Math.floor(when.now),
+    source: when.source,
+    type: 'renewed',
+    origin: when.labels.write?.origin ?? 'unknown',
+    previous: held,
+    snapshot,
+    expiresAt: end,
+  });
+  return {
+    known: { state: { type: 'present', snapshot }, digest, ttlEnd, toleranceMs: when.toleranceMs },
+    change,
+  };
+}
+
+function seenAnew<T>(
+  known: Known<T>,
+  held: CredentialSnapshot<T> | undefined,
+  sighting: Readable<T>,
+  when: Circumstances,
+): Step<T> {
+  const { end, ttlEnd, digest } = sighting;
+  const { toleranceMs } = when;
+  const replaces =
+    known.state.type === 'present' && !when.abortOnSaved
+      ? withdrawalOf(known.state.snapshot)
+      : undefined;
+  // What was rejected is withdrawn already; what comes after it is not.
+  const snapshot = hold(sighting, replaces?.withdrawn ? undefined : replaces, when);
+  if (isOver(end, when.now)) {
+    const next: Known<T> = {
+      state: { type: 'expired', previous: snapshot, expiresAt: end },
+      digest,
+      ttlEnd,
+      toleranceMs,
+    };
+    if (known.state.type === 'unknown') return { known: next };
+    const untold: Known<T> = { ...next, untold: true };
+    // Over a valid credential this is the end of it; over anything else nothing valid was lost.
+    if (known.state.type !== 'present') return { known: untold };
+    return {
+      known: untold,
+      change: createChange<T>({ ...expiry(when, known.state.snapshot), expiresAt: end }),
+    };
+  }
+  const next: Known<T> = { state: { type: 'present', snapshot }, digest, ttlEnd, toleranceMs };
+  if (known.state.type === 'unknown') return { known: next };
+  // Written out: to spread them into the literal would take longer than all the rest.
+  const change = createChange<T>({
+    id: when.id,
+    at: Math.floor(when.now),
+    source: when.source,
+    type: 'saved',
+    origin: when.labels.write?.origin ?? 'unknown',
+    reason: when.labels.write?.reason,
+    previous: held,
+    snapshot,
+    expiresAt: end,
+  });
+  return { known: next, change };
+}
+
+function expire<T>(
+  known: Known<T>,
+  previous: CredentialSnapshot<T>,
+  when: Circumstances,
+  expiresAt: number | undefined,
+): Step<T> {
+  return {
+    known: { ...known, state: { type: 'expired', previous, expiresAt } },
+    change: createChange<T>({ ...expiry(when, previous), expiresAt }),
+  };
+}
+
+function expiry<T>(when: Circumstances, previous: CredentialSnapshot<T>) {
+  return { ...seen(when), type: 'expired', origin: 'unknown', previous } as const;
+}
+
+function seen(when: Circumstances): { id: string; at: number; source: ChangeSource } {
+  return { id: when.id, at: Math.floor(when.now), source: when.source };
+}
+
+function hold<T>(
+  sighting: Readable<T>,
+  withdrawal: Withdrawal | undefined,
+  when: Circumstances,
+): CredentialSnapshot<T> {
+  const { credentials, end, digest } = sighting;
+  return new HeldCredential(when.id, credentials, end, digest, withdrawal);
+}
+
+/** The end as it was last seen, unless that is still to come: then somebody moved it, and the one that passed is not known. */
+function passedEnd(end: number | undefined, when: Circumstances): number | undefined {
+  return isOver(end, when.now + when.toleranceMs) ? end : undefined;
+}
+
+function ended<T>(known: Known<T>, now: number): boolean {
+  const end = known.state.type === 'present' ? known.state.snapshot.expiresAt : known.ttlEnd;
+  return isOver(end, now);
+}
+
+function sameInstant(a: number | undefined, b: number | undefined, toleranceMs: number): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return Math.abs(a - b) <= toleranceMs;
+}

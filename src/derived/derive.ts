@@ -1,0 +1,42 @@
+import type { ObservableCredentialStore } from '../credential/store-contract.js';
+import { InvalidOptionError } from '../errors.js';
+import { kindOf } from '../util/option-checks.js';
+import { checkStore } from './check-store.js';
+import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './derive-options.js';
+import type { Derived } from './derived.js';
+import { DerivedValue } from './derived-value.js';
+
+/**
+ * Builds a value from the credential of a store (an API client, a connection pool), shares it, builds a new one whenever the credential
+ * is another one, and disposes of the old one when nobody uses it any longer.
+ *
+ * @remarks
+ * `create` is called once for each credential: on first use, from then on as soon as a new credential comes. It is called again after
+ * it failed, with pauses that grow from about 1 s to 60 s, until it succeeds or another credential comes. `renewed`, by which only the
+ * end of a credential moves, builds nothing. Nothing is built from a credential that is withheld.
+ *
+ * @param create - builds the value; may be async. It should stop when the signal that it gets aborts. A result that comes too late is disposed of
+ * @throws InvalidOptionError
+ *
+ * @example
+ * ```ts
+ * import { derive, MemoryCredentialStore } from 'credstream';
+ *
+ * await using store = new MemoryCredentialStore<{ token: string }>({ key: 'api' });
+ * await store.save({ token: 'one' });
+ * await using headers = derive(store, ({ token }) => ({ authorization: `Bearer ${token}` }));
+ * console.log(await headers.use((value) => Object.keys(value)));
+ * ```
+ * @public
+ */
+export function derive<T, V>(
+  store: ObservableCredentialStore<T>,
+  create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
+  options: DeriveOptions<NoInfer<V>> = {},
+): Derived<V> {
+  checkStore(store);
+  if (typeof create !== 'function') {
+    throw new InvalidOptionError('create', `must be a function, not ${kindOf(create)}`);
+  }
+  return new DerivedValue<T, V>(store, create, resolveDeriveOptions<V>(options));
+}

@@ -1,0 +1,68 @@
+import type { ObservableCredentialStore } from '../credential/store-contract.js';
+import { clearerOf, removerOf, type ClearableCache, type KeyedCache } from './cache-target.js';
+import { CacheInvalidation } from './cache-invalidation.js';
+import { checkStore } from './check-store.js';
+import { resolveInvalidateOptions, type InvalidateOptions } from './invalidate-options.js';
+import type { Invalidation } from './invalidation.js';
+import type { Remover } from './removals.js';
+
+/**
+ * Keeps entries of a cache true to a credential: removes them whenever they may no longer be.
+ *
+ * @remarks
+ * Entries are removed
+ * - at once, and when the credential is known for the first time: they may be older than the watch;
+ * - on every change but `renewed`;
+ * - when the store begins to withhold the credential, and when it has caught up after any gap, also without a change: what was there
+ *   in between may have come and gone unseen;
+ * - once more when the store is closed.
+ *
+ * A synchronous cache has lost its entries before later subscribers of the store's streams are told. A removal that throws or rejects is
+ * tried again, with pauses that grow from about 1 s to 60 s, until it succeeds. Removals of one key never overlap, unless one takes longer
+ * than `removalTimeoutMs`.
+ *
+ * The store is watched from this call until `close()`.
+ *
+ * @throws InvalidOptionError
+ *
+ * @example
+ * ```ts
+ * import { invalidate, MemoryCredentialStore } from 'credstream';
+ *
+ * const answers = new Map<string, string>([['Lisbon', 'sunny']]);
+ * await using store = new MemoryCredentialStore<string>({ key: 'weather' });
+ * using kept = invalidate(answers, store, { keys: () => answers.keys() });
+ * await store.save('another key');
+ * console.log(answers.size, kept.guard()());
+ * ```
+ * @public
+ */
+export function invalidate<T>(
+  target: KeyedCache,
+  store: ObservableCredentialStore<T>,
+  options?: InvalidateOptions & { readonly clearAll?: false | undefined },
+): Invalidation;
+/**
+ * The same for the whole cache.
+ *
+ * @throws InvalidOptionError
+ * @public
+ */
+export function invalidate<T>(
+  target: ClearableCache,
+  store: ObservableCredentialStore<T>,
+  options: InvalidateOptions & { readonly clearAll: true },
+): Invalidation;
+export function invalidate<T>(
+  target: KeyedCache | ClearableCache,
+  store: ObservableCredentialStore<T>,
+  options: InvalidateOptions = {},
+): Invalidation {
+  checkStore(store);
+  const resolved = resolveInvalidateOptions(options);
+  const keys = resolved.keys ?? ((id: string) => [id]);
+  const remover: Remover = resolved.clearAll
+    ? { type: 'all', clear: clearerOf(target) }
+    : { type: 'entries', keys: () => keys(store.id), remove: removerOf(target) };
+  return new CacheInvalidation(store, remover, resolved);
+}

@@ -1,0 +1,54 @@
+import type { Cluster, Redis } from 'ioredis';
+import { InvalidOptionError } from '../../errors.js';
+import { kindOf } from '../../util/option-checks.js';
+
+/**
+ * Refuses what can be no template for connections, and says what to give instead. What a client of ioredis is set to otherwise does not
+ * matter: our connections overrule it.
+ *
+ * @throws InvalidOptionError
+ */
+export function checkClient(redis: unknown): Redis | Cluster {
+  if (!isClient(redis)) throw refused(whatToGive(redis));
+  if (redis.status === 'end') {
+    throw refused('is closed; give a client that is open, or one made with lazyConnect');
+  }
+  const { db, keyPrefix, monitor } = redis.options as unknown as Record<string, unknown>;
+  if (monitor) throw refused('is a monitor; give an ordinary client');
+  // Of a number that is none ioredis makes database 0, and the store would listen for another one.
+  if (db !== undefined && !(Number.isSafeInteger(db) && Number(db) >= 0))
+    throw refused('has a db that is no database; give a whole number from 0');
+  if (keyPrefix !== undefined && keyPrefix !== null && typeof keyPrefix !== 'string')
+    throw refused(`has a keyPrefix that is ${kindOf(keyPrefix)}; give a string`);
+  return redis;
+}
+
+function refused(why: string): InvalidOptionError {
+  return new InvalidOptionError('redis', why);
+}
+
+function isClient(value: unknown): value is Redis | Cluster {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'duplicate' in value &&
+    typeof value.duplicate === 'function' &&
+    'options' in value &&
+    typeof value.options === 'object' &&
+    'status' in value
+  );
+}
+
+function whatToGive(value: unknown): string {
+  if (typeof value === 'string') return 'must be a client of ioredis, not a URL: new Redis(url)';
+  if (typeof value === 'function')
+    return 'must be a client of ioredis, not its class: new Redis(options)';
+  const object: object = typeof value === 'object' && value !== null ? value : {};
+  if ('exec' in object && 'length' in object && !('duplicate' in object))
+    return 'is a pipeline or transaction; give the client that it was made from';
+  if ('duplicate' in object || 'sendCommand' in object)
+    return 'is a client of another package; give one of ioredis, if only for the store';
+  if ('host' in object || 'port' in object || 'url' in object)
+    return 'must be a client of ioredis, not its options: new Redis(options)';
+  return `must be a client of ioredis, not ${kindOf(value)}`;
+}

@@ -1,0 +1,95 @@
+import { Redis, type Cluster, type RedisOptions } from 'ioredis';
+import { InvalidOptionError } from '../../errors.js';
+import type { NodeTemplate } from './server-template.js';
+import { nodeAddress, type NodeAddress } from './address.js';
+
+/** A client of a cluster, from which our own connections to its nodes take their options; nothing is ever sent on it. */
+export interface ClusterTemplate {
+  readonly type: 'cluster';
+  readonly client: Cluster;
+  /** Clusters have no other. */
+  readonly db: 0;
+  readonly keyPrefix: string;
+  /** The nodes that the caller named. */
+  seeds(): readonly NodeAddress[];
+  /** Where a node is reached that calls itself this. */
+  reached(address: NodeAddress): NodeAddress;
+  node(address: NodeAddress): NodeTemplate;
+}
+
+/** What ioredis keeps of what its caller named; not part of its types. */
+interface Named {
+  readonly startupNodes?: readonly StartupNode[];
+}
+type StartupNode = string | number | (Omit<RedisOptions, 'port'> & { port?: number | string });
+
+interface Seed extends NodeAddress {
+  /** What was given for this node alone. */
+  readonly own: RedisOptions;
+}
+
+/** @throws InvalidOptionError */
+export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
+  if (cluster.options.useSRVRecords) {
+    throw new InvalidOptionError(
+      'redis',
+      'uses useSRVRecords, which is not supported; give the names of some nodes',
+    );
+  }
+  if (seedsOf(cluster).length === 0)
+    throw new InvalidOptionError('redis', 'is a Cluster that names no node');
+  return {
+    type: 'cluster',
+    client: cluster,
+    db: 0,
+    keyPrefix: cluster.options.keyPrefix ?? '',
+    seeds: () => seedsOf(cluster),
+    reached: ({ name, host, port }) => {
+      const { natMap } = cluster.options;
+      const mapped = typeof natMap === 'function' ? natMap(name) : natMap?.[name];
+      return mapped ? nodeAddress(mapped.host, mapped.port) : nodeAddress(host, port);
+    },
+    node: ({ name, host, port }) => ({
+      db: 0,
+      create: (overrides) => {
+        const own = seedsOf(cluster).find((seed) => seed.name === name)?.own;
+        const { redisOptions } = cluster.options;
+        return new Redis({
+          ...redisOptions,
+          ...own,
+          host,
+          port,
+          ...overrides,
+          db: 0,
+          replyMapping: 'legacy',
+        });
+      },
+    }),
+  };
+}
+
+/** Read anew each time: with a changed password, for instance. */
+function seedsOf(cluster: Cluster): readonly Seed[] {
+  const { startupNodes = [] } = cluster as unknown as Named;
+  return startupNodes.map((node) => {
+    const { db: _db, ...own } = ownOptions(node);
+    const { host = '127.0.0.1', port = 6379 } = own;
+    return { ...nodeAddress(host, port), own };
+  });
+}
+
+function ownOptions(node: StartupNode): RedisOptions {
+  if (typeof node === 'number') return { port: node };
+  if (typeof node === 'string') {
+    // ioredis alone knows what its addresses can hold.
+    const { host, port, username, password, tls } = new Redis(node, { lazyConnect: true }).options;
+    const login = { ...(username ? { username } : {}), ...(password ? { password } : {}) };
+    return { ...place(host, port), ...login, ...(tls ? { tls } : {}) };
+  }
+  const { port, ...rest } = node;
+  return { ...rest, ...(port === undefined ? {} : { port: Number(port) }) };
+}
+
+function place(host: string | undefined, port: number | undefined): RedisOptions {
+  return { ...(host === undefined ? {} : { host }), ...(port === undefined ? {} : { port }) };
+}

@@ -1,0 +1,59 @@
+import type { AttemptHint, Hint } from '../../backend/backend.js';
+
+/** What a write tells beside the keyspace notification: kind, node, time, reason. Never the value, nor anything derived from it. */
+export interface Announcement {
+  /** `attempt`: a re-authentication has ended without a write. */
+  readonly kind: 'saved' | 'cleared' | 'attempt';
+  readonly node: string;
+  readonly at: number;
+  readonly reason: string | undefined;
+}
+
+/** Ours have a few hundred characters; anything longer was not sent by us. */
+const MAX_LENGTH = 4_096;
+
+export function encodeAnnouncement({ kind, node, at, reason }: Announcement): string {
+  return JSON.stringify({ kind, node, at: Math.floor(at), reason });
+}
+
+/** Reads a message that anybody may have sent: as a hint, with whatever labels it can give. */
+export function hintFrom(message: string, self: string): Hint | AttemptHint {
+  const { kind, node, reason } = parse(message);
+  const origin =
+    typeof node !== 'string' ? 'unknown' : node === self ? 'self' : ({ node } as const);
+  if (kind === 'attempt') return { type: 'attempt' };
+  const why = typeof reason === 'string' ? reason : undefined;
+  return kind === 'cleared'
+    ? { type: 'removed', as: 'cleared', origin, reason: why }
+    : { type: 'written', origin, reason: why };
+}
+
+function parse(message: string): Record<string, unknown> {
+  if (message.length > MAX_LENGTH) return {};
+  try {
+    const value: unknown = JSON.parse(message);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+const REMOVALS: ReadonlyMap<string, 'expired' | 'evicted' | 'cleared'> = new Map([
+  ['expired', 'expired'],
+  ['evicted', 'evicted'],
+  ['del', 'cleared'],
+  ['rename_from', 'cleared'],
+  ['move_from', 'cleared'],
+]);
+
+/** Reads the event name of a keyspace notification; names we do not know mean that something changed. */
+export function hintFromEvent(event: string): Hint {
+  const as = REMOVALS.get(event);
+  if (as === undefined) return { type: 'written', origin: 'out-of-band', reason: undefined };
+  return {
+    type: 'removed',
+    as,
+    origin: as === 'cleared' ? 'out-of-band' : 'unknown',
+    reason: undefined,
+  };
+}

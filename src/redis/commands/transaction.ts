@@ -1,0 +1,42 @@
+import type { Redis } from 'ioredis';
+import { replyWord } from '../reply-errors.js';
+
+/** A command's name and its arguments. */
+export type Command = readonly [name: string, ...args: (string | Buffer)[]];
+
+/** How a write is told to others. */
+export interface Publication {
+  readonly channel: string;
+  readonly message: string;
+}
+
+/** What Redis refused before EXEC; these errors quote arguments and stay inside this folder. */
+export type Refusals = Map<'multi' | 'command' | 'publish', Error>;
+
+/**
+ * Sends a command and its announcement as one transaction, in one piece. Not by the pipeline of ioredis, which takes longer to build than
+ * all else about a write.
+ *
+ * @param refusals - takes in what is refused, before this rejects
+ * @returns the replies of both, in which errors are values; rejects as EXEC does
+ */
+export function sendTransaction(
+  client: Redis,
+  command: Command,
+  { channel, message }: Publication,
+  refusals: Refusals,
+): Promise<readonly unknown[] | null> {
+  const noting = (which: 'multi' | 'command' | 'publish') => (error: unknown) => {
+    if (replyWord(error) !== undefined) refusals.set(which, error as Error);
+  };
+  const { stream } = client as { stream?: { cork(): void; uncork(): void } };
+  stream?.cork();
+  try {
+    client.callBuffer('multi').catch(noting('multi'));
+    client.callBuffer(...command).catch(noting('command'));
+    client.callBuffer('publish', channel, message).catch(noting('publish'));
+    return client.callBuffer('exec') as Promise<readonly unknown[] | null>;
+  } finally {
+    stream?.uncork();
+  }
+}

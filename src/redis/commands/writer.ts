@@ -1,0 +1,228 @@
+import { CLEARED_MS } from '../../backend/attempts.js';
+import type { Expected, RemoveRequest, WriteRequest } from '../../backend/backend.js';
+import {
+  ConflictError,
+  OutcomeUnknownError,
+  RefusedError,
+  UnavailableError,
+  UnreadableError,
+} from '../../errors.js';
+import type { TimeToLive } from '../../backend/time-to-live.js';
+import {
+  LinkLostError,
+  readFailure,
+  RedirectedError,
+  replyWord,
+  writeFailure,
+} from '../reply-errors.js';
+import { clearedKey, helperKey } from '../keys.js';
+import type { CommandConnection } from '../connection/connection.js';
+import { runScript } from './reader.js';
+import { WRITE_IF } from './scripts.js';
+import { sendTransaction, type Command, type Publication, type Refusals } from './transaction.js';
+
+/** How long a staged copy outlives a process that dies before its script ran. */
+export const STAGE_MS: number = 10_000;
+
+/** Writes over one link. Each write is sent once; what becomes of it is an answer, a typed refusal, or unknown. */
+export class RedisWriting {
+  readonly #link: CommandConnection;
+  readonly #stageName: () => string;
+
+  /** @param stageName - gives a name that no other write uses */
+  constructor(link: CommandConnection, stageName: () => string) {
+    this.#link = link;
+    this.#stageName = stageName;
+  }
+
+  /** @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError */
+  async set(request: WriteRequest, publication: Publication | undefined): Promise<boolean> {
+    const { key, bytes, ttl, expected, overLarge } = request;
+    if (typeof expected === 'object') return this.#setIf(request, expected, publication);
+    const plain: Command = ['SET', key, bytes, ...ttlArguments(ttl)];
+    if (expected === 'absent') {
+      const { reply, announced } = await this.#transact(publication, [...plain, 'NX']);
+      if (reply === null) throw conflict();
+      return announced;
+    }
+    if (overLarge) return (await this.#transact(publication, plain)).announced;
+    try {
+      // GET makes Redis refuse to write over a list or a hash, which plain SET takes away without a word.
+      return (await this.#transact(publication, [...plain, 'GET'])).announced;
+    } catch (error) {
+      if (!(error instanceof RefusedError)) throw error;
+      if (error.reply === 'WRONGTYPE') throw wrongType();
+      if (error.reply !== 'NOPERM') throw error;
+      // Who may write but not read writes unseen.
+      return (await this.#transact(publication, plain)).announced;
+    }
+  }
+
+  /** @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError */
+  async remove(
+    { key, expected }: RemoveRequest,
+    publication: Publication | undefined,
+  ): Promise<{ removed: boolean; announced: boolean; marked: boolean }> {
+    if (expected !== undefined) {
+      const announced = await this.#stagedWrite(
+        key,
+        expected.digest,
+        Buffer.alloc(0),
+        ['del', 'none'],
+        publication,
+      );
+      return { removed: true, announced, marked: await this.#marked(key) };
+    }
+    // Ahead of the removal, so that nobody can find the key gone without knowing why.
+    const marking = this.#marked(key);
+    const command: Command = ['del', key];
+    const { reply, announced } = await this.#transact(publication, command).catch(
+      (error: unknown) => {
+        // Without memory nothing can be queued in a transaction, but removing still works.
+        if (error instanceof RefusedError && error.reply === 'OOM')
+          return this.#together(publication, command);
+        throw error;
+      },
+    );
+    return { removed: Number(reply) > 0, announced, marked: await marking };
+  }
+
+  /** Remembers that the key was cleared, so that no re-authentication undoes it. @throws UnavailableError, RefusedError */
+  async markCleared(key: string): Promise<void> {
+    const mark = clearedKey(key);
+    try {
+      await this.#link.call((client) => client.set(mark, '1', 'PX', CLEARED_MS));
+    } catch (error) {
+      throw readFailure(error);
+    }
+  }
+
+  /** Who may not leave the mark does without; `false`: it is to be left on another node, to which the slot is moving. */
+  async #marked(key: string): Promise<boolean> {
+    try {
+      await this.markCleared(key);
+      return true;
+    } catch (error) {
+      return !(error instanceof RedirectedError);
+    }
+  }
+
+  #setIf(
+    { key, bytes, ttl }: WriteRequest,
+    expected: Exclude<Expected, 'absent' | undefined>,
+    publication: Publication | undefined,
+  ): Promise<boolean> {
+    return this.#stagedWrite(key, expected.digest, bytes, ['set', String(ttl)], publication);
+  }
+
+  /** The write and its announcement in one transaction and one round trip, or the write alone where announcing is refused. */
+  async #transact(
+    publication: Publication | undefined,
+    command: Command,
+  ): Promise<{ reply: unknown; announced: boolean }> {
+    if (publication === undefined) return { reply: await this.#alone(command), announced: false };
+    const refusals: Refusals = new Map();
+    try {
+      const replies = await this.#link.call((client) =>
+        sendTransaction(client, command, publication, refusals),
+      );
+      const reply = replies?.[0] ?? null;
+      if (replies === null) throw new LinkLostError(true);
+      if (reply instanceof Error) throw reply;
+      return { reply, announced: !(replies[1] instanceof Error) };
+    } catch (error) {
+      if (error instanceof LinkLostError) throw this.#failure(error);
+      const refusal = refusals.get('command');
+      if (refusals.has('multi')) {
+        // Without a transaction each command stands alone, and of those that were executed the answers are lost.
+        if (refusal !== undefined) throw this.#failure(refusal);
+        throw new OutcomeUnknownError('Redis refused MULTI and executed what came after it');
+      }
+      // One refused command keeps the whole transaction from being executed, so nothing was written yet.
+      if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
+      if (refusal !== undefined) throw this.#failure(refusal);
+      return { reply: await this.#alone(command), announced: false };
+    }
+  }
+
+  async #alone(command: Command): Promise<unknown> {
+    return (await this.#together(undefined, command)).reply;
+  }
+
+  /** The write and its announcement one after the other, for want of a transaction. */
+  async #together(
+    publication: Publication | undefined,
+    command: Command,
+  ): Promise<{ reply: unknown; announced: boolean }> {
+    try {
+      const replies = await this.#link.call((client) => {
+        const chain = client.pipeline().call(...command);
+        return (
+          publication ? chain.publish(publication.channel, publication.message) : chain
+        ).exec();
+      });
+      const [error, reply] = replies?.[0] ?? [new LinkLostError(true), null];
+      if (error) throw error;
+      return { reply, announced: replies?.[1]?.[0] === null };
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  async #stagedWrite(
+    key: string,
+    expected: string,
+    bytes: Buffer,
+    how: readonly [string, string],
+    publication: Publication | undefined,
+  ): Promise<boolean> {
+    const stage = helperKey('stage', key, this.#stageName());
+    const staged = Buffer.concat([Buffer.from(expected), bytes]);
+    const staging = this.#link.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
+    const { channel = '', message = '' } = publication ?? {};
+    const writing = runScript(
+      this.#link,
+      WRITE_IF,
+      'EVALSHA',
+      'EVAL',
+      ['2', key, stage, ...how, channel, message],
+      (reply) => reply as [outcome: Buffer, announced: number],
+    );
+    const [first, second] = await Promise.allSettled([staging, writing]);
+    if (first.status === 'rejected') throw this.#failure(first.reason);
+    if (second.status === 'rejected') {
+      await this.#link.call((client) => client.del(stage)).catch(() => undefined);
+      throw this.#failure(second.reason);
+    }
+    const [outcome, announced] = second.value;
+    if (String(outcome) === 'conflict') throw conflict();
+    if (String(outcome) === 'unstaged')
+      throw new UnavailableError('the staged copy was gone; nothing was written');
+    return announced === 1;
+  }
+
+  #failure(error: unknown): Error {
+    // A demoted master stays one on this connection; the next connection is made to whatever is the master then.
+    if (replyWord(error) === 'READONLY') this.#link.kill();
+    // A transaction or pipeline reports a lost connection as an error of its commands.
+    if (error instanceof LinkLostError || replyWord(error) !== undefined)
+      return writeFailure(error);
+    return writeFailure(new LinkLostError(true, error instanceof Error ? error : undefined));
+  }
+}
+
+function ttlArguments(ttl: TimeToLive): string[] {
+  if (ttl === 'none') return [];
+  return ttl === 'keep' ? ['KEEPTTL'] : ['PX', String(ttl)];
+}
+
+function wrongType(): UnreadableError {
+  return new UnreadableError(
+    'wrong-type',
+    'the key holds another Redis type than a string; it is left as it is',
+  );
+}
+
+function conflict(): ConflictError {
+  return new ConflictError('other bytes are stored than the write was to replace');
+}

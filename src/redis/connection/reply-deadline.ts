@@ -1,0 +1,83 @@
+import type { Clock } from '../../time/clock.js';
+import { after } from '../../time/timers.js';
+
+/** A call that waits for its answer. */
+export interface CallUnderWay {
+  /** Monotonic. */
+  readonly sentAt: number;
+  readonly dueAt: number;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * The deadline of all calls on one link, on one timer: to set and cancel one for each call would take longer than the rest of the call.
+ * The timer is left to ring when the calls that it was set for have been answered, and is then set for those that wait by then.
+ */
+export class ReplyDeadline {
+  readonly #clock: Clock;
+  readonly #timeoutMs: () => number;
+  readonly #late: () => void;
+  readonly #calls = new Set<CallUnderWay>();
+  #cancelTimer: (() => void) | undefined;
+  #ringsAt = Infinity;
+
+  /** @param late - called when a call was not answered in time; must stop all */
+  constructor(clock: Clock, timeoutMs: () => number, late: () => void) {
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+    this.#late = late;
+  }
+
+  /** Whether a call waits for its answer. */
+  get pending(): boolean {
+    return this.#calls.size > 0;
+  }
+
+  start(reject: (error: Error) => void): CallUnderWay {
+    const sentAt = this.#clock.monotonic();
+    const dueAt = sentAt + this.#timeoutMs();
+    const call: CallUnderWay = { sentAt, dueAt, reject };
+    this.#calls.add(call);
+    if (dueAt < this.#ringsAt) this.#arm(dueAt);
+    return call;
+  }
+
+  end(call: CallUnderWay): void {
+    this.#calls.delete(call);
+  }
+
+  /** Rings no more. Who waits then is told a turn later: answers that have been received already are worked off before. */
+  stop(error: Error): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    this.#ringsAt = -Infinity;
+    if (this.#calls.size === 0) return;
+    this.#clock.nextTurn(() => {
+      for (const { reject } of this.#calls) reject(error);
+      this.#calls.clear();
+    });
+  }
+
+  #arm(at: number): void {
+    this.#cancelTimer?.();
+    this.#ringsAt = at;
+    this.#cancelTimer = after(this.#clock, at - this.#clock.monotonic(), () => {
+      this.#ring();
+    });
+  }
+
+  #ring(): void {
+    const now = this.#clock.monotonic();
+    const due = [...this.#calls].filter(({ dueAt }) => dueAt <= now);
+    // After a blocked event loop the answers may be in already, just not read: timers run before input.
+    if (due.length > 0)
+      this.#clock.nextTurn(() => {
+        if (due.some((call) => this.#calls.has(call))) this.#late();
+      });
+    this.#ringsAt = Infinity;
+    this.#cancelTimer = undefined;
+    let next = Infinity;
+    for (const { dueAt } of this.#calls) if (dueAt > now) next = Math.min(next, dueAt);
+    if (next < Infinity) this.#arm(next);
+  }
+}

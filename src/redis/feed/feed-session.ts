@@ -1,0 +1,295 @@
+import type { Observation } from '../../backend/backend.js';
+import type { Content } from '../../credential/content.js';
+import { UnavailableError, type RefusedError } from '../../errors.js';
+import { hintFrom, hintFromEvent } from '../commands/announcement.js';
+import { DataEpoch } from './data-epoch.js';
+import type { FeedRunContext } from './feed-session-context.js';
+import { LooksTogether } from '../commands/batch-reader.js';
+import { NotificationModes } from './notification-modes.js';
+import { NotificationProbe } from './notification-probe.js';
+import { LinkLostError, readFailure, RedirectedError, replyWord } from '../reply-errors.js';
+import { announcementChannel, keyspaceChannel } from '../keys.js';
+import { RedisLink } from '../connection/connection.js';
+import { RedisObserver, toObservation, type Look, type LookRequest } from '../commands/reader.js';
+import { RoleProbe } from './role-probe.js';
+import { RunTimers } from '../connection/session-timers.js';
+import { Slots } from '../../util/semaphore.js';
+import { Subscriptions } from './subscriptions.js';
+import type { AnyWatched } from './subscribers.js';
+
+const LOOKS_UNDER_WAY = 256;
+const EPOCH_BYTES = 1_024;
+
+/** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
+export class FeedRun {
+  readonly #context: FeedRunContext;
+  readonly #link: RedisLink;
+  readonly #observer: RedisObserver;
+  readonly #together: LooksTogether;
+  readonly #subscriptions: Subscriptions;
+  readonly #probe: NotificationProbe;
+  readonly #role: RoleProbe;
+  readonly modes: NotificationModes;
+  readonly #epoch: DataEpoch;
+  readonly #prefixes: { readonly keyspace: string; readonly announcements: string };
+  readonly #timers: RunTimers<'beat' | 'poll' | 'probe'>;
+  #polled = false;
+  #reporting = false;
+  #missing: AnyWatched[] = [];
+  /** A resync looks at everything at once; the reply deadline is for one look, not for all of them. */
+  readonly #slots = new Slots(LOOKS_UNDER_WAY);
+  #stopped = false;
+
+  private constructor(context: FeedRunContext, link: RedisLink) {
+    const { db } = context.template;
+    const { clock } = context.linkOptions;
+    this.#context = context;
+    this.#link = link;
+    this.#timers = new RunTimers(clock);
+    this.#observer = new RedisObserver(link, clock);
+    this.#together = new LooksTogether(link, clock, context.time);
+    this.#subscriptions = new Subscriptions(link, db);
+    this.#role = new RoleProbe(link, context.commands, (error) => {
+      this.#fail(error);
+    });
+    const probeKey = (): string | undefined => context.ownKey('probe');
+    this.#probe = new NotificationProbe(link, context.commands, clock, db, probeKey);
+    this.modes = new NotificationModes(this.#probe, context.settings, () => {
+      context.changed(this);
+    });
+    this.#epoch = new DataEpoch(
+      context,
+      (key) => this.#readEpoch(key),
+      () => {
+        this.#report('data');
+      },
+    );
+    this.#prefixes = {
+      keyspace: keyspaceChannel(db, ''),
+      announcements: announcementChannel(db, ''),
+    };
+    link.client.on('message', (channel: string, message: string) => {
+      this.#take(channel, message);
+    });
+    link.client.on('pmessage', (pattern: string, channel: string, message: string) => {
+      this.#take(channel, message, pattern);
+    });
+  }
+
+  /** Connects and subscribes to all keys watched now. @throws LinkLostError, or an error reply of Redis */
+  static async open(context: FeedRunContext, signal: AbortSignal): Promise<FeedRun> {
+    const link = await RedisLink.open(context.template, context.linkOptions, signal);
+    const run = new FeedRun(context, link);
+    const giveUp = (): void => {
+      run.stop();
+    };
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      const wanted = [...context.keys];
+      await run.#subscriptions.listen(wanted);
+      for (const watched of wanted) if (watched.watchers.length === 0) run.leave(watched);
+      // RESP2 mixes replies and messages, so a subscribed connection cannot read.
+      if (!link.canReadWhileSubscribed) await context.commands.get();
+    } catch (error) {
+      run.stop();
+      throw error;
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+    return run;
+  }
+
+  get vouchedAt(): number {
+    return this.#link.vouchedAt;
+  }
+
+  /** The observer of the subscribed connection, if that can read. */
+  get observer(): RedisObserver | undefined {
+    return this.#link.canReadWhileSubscribed ? this.#observer : undefined;
+  }
+
+  /** Starts the heartbeat, polling and probing; the run is live. */
+  start(): void {
+    void this.#link.closed.then(() => {
+      this.#fail(new LinkLostError(true, this.#link.lastError));
+    });
+    this.retime();
+    void this.modes.probe();
+    // Keys that came while the run was being opened.
+    for (const watched of this.#context.keys) if (watched.heard === undefined) this.listen(watched);
+  }
+
+  /** Sets the timers anew, after the settings changed. */
+  retime(): void {
+    const period = (name: 'heartbeatMs' | 'pollMs' | 'probeMs') => () =>
+      this.#context.settings()[name];
+    this.#timers.every('beat', period('heartbeatMs'), () => {
+      this.#beat();
+    });
+    this.#timers.every('poll', period('pollMs'), () => {
+      if (this.#context.keys.pollAll((watched) => this.modes.of(watched) !== 'keyspace'))
+        this.#polled = true;
+    });
+    this.#timers.every('probe', period('probeMs'), () => {
+      void this.modes.probe();
+      this.#regain().catch(this.#failUnlessRefused);
+    });
+  }
+
+  /** Subscribes to a key, together with all others that come in the same turn. */
+  listen(watched: AnyWatched): void {
+    this.#missing.push(watched);
+    if (this.#missing.length > 1) return;
+    this.#context.linkOptions.clock.nextTurn(() => {
+      const missing = this.#missing.filter(
+        ({ heard, watchers }) => heard === undefined && watchers.length > 0,
+      );
+      this.#missing = [];
+      if (!this.#stopped && missing.length > 0) void this.#listenTo(missing);
+    });
+  }
+
+  leave(watched: AnyWatched): void {
+    this.#subscriptions.leave(watched).catch(this.#failUnlessRefused);
+  }
+
+  /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
+  observe(key: string, maxBytes: number): Promise<Observation> {
+    const epochKey = this.#epoch.takeDue();
+    const request = { key, maxBytes, epochKey };
+    const look = (): Promise<Observation> =>
+      this.#look(request).then(
+        (one) => {
+          this.#slots.give();
+          return this.#taken(one, epochKey);
+        },
+        (error: unknown) => {
+          this.#slots.give();
+          throw this.failure(error);
+        },
+      );
+    return this.#slots.take()?.then(look) ?? look();
+  }
+
+  /** As {@link FeedRun.observe}; `undefined` for each key that is to be observed alone. */
+  async observeMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]> {
+    if (this.#context.time.hasStepped()) this.#report('clock');
+    try {
+      return await this.#together.look(keys, maxBytes);
+    } catch (error) {
+      throw this.failure(error);
+    }
+  }
+
+  /** What a reading failed with. One that got no answer is the end of the run, told before the reader hears of it. */
+  failure(error: unknown): UnavailableError | RefusedError {
+    const failure = readFailure(error);
+    if (failure instanceof UnavailableError && !(failure instanceof RedirectedError))
+      this.#context.lost(this, error);
+    return failure;
+  }
+
+  reportClockStep(): void {
+    this.#report('clock');
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#timers.stop();
+    this.modes.stop();
+    this.#link.kill();
+  }
+
+  #look(request: LookRequest): Promise<Look> {
+    const { observer } = this;
+    if (observer !== undefined) return observer.look(request);
+    return this.#context.commands.get().then((commanding) => commanding.observer.look(request));
+  }
+
+  #taken(look: Look, epochKey: string | undefined): Observation {
+    // The sample hides the step from whoever looks later.
+    if (this.#context.time.hasStepped()) this.#report('clock');
+    // Reported in a later turn: the observation at hand is of the data as it is now.
+    if (epochKey !== undefined && look.epoch !== undefined) this.#epoch.take(epochKey, look.epoch);
+    return toObservation(look, this.#context.time);
+  }
+
+  async #readEpoch(key: string): Promise<Content | undefined> {
+    try {
+      return (await this.#look({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
+    } catch (error) {
+      if (!this.#stopped) this.failure(error);
+      return undefined;
+    }
+  }
+
+  #report(gap: 'data' | 'clock'): void {
+    // However many reads notice the same gap, it is one.
+    if (this.#reporting) return;
+    this.#reporting = true;
+    this.#context.linkOptions.clock.nextTurn(() => {
+      this.#reporting = false;
+      if (!this.#stopped) this.#context.gap(this, gap);
+    });
+  }
+
+  /** @param pattern - has the prefix and `*` where the channel has the key */
+  #take(channel: string, message: string, pattern?: string): void {
+    const { keys, node } = this.#context;
+    const { keyspace, announcements } = this.#prefixes;
+    if (this.#stopped) return;
+    const isEvent = channel.startsWith(keyspace);
+    const start = (isEvent ? keyspace : announcements).length;
+    if (pattern === undefined && this.#probe.take(channel, message)) return;
+    if (isEvent) this.modes.noticed();
+    else if (!channel.startsWith(announcements)) return;
+    const hint = isEvent ? hintFromEvent(message) : hintFrom(message, node);
+    if (pattern === undefined) keys.hint(channel.slice(start), hint);
+    else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
+  }
+
+  /** Proves the link alive, by an observation where it can, so that lost hints are made up for too, and the server a master. */
+  #beat(): void {
+    const { keys, time } = this.#context;
+    if (time.hasStepped()) this.#report('clock');
+    // One key alone tells of its own loss.
+    if (keys.size > 1) this.#epoch.ask();
+    const polled = this.#polled || keys.pollNext();
+    this.#polled = false;
+    // A key is busy while it is observed, and that tells as much.
+    this.#role.ask((polled && this.observer !== undefined) || this.#link.awaited);
+  }
+
+  async #regain(): Promise<void> {
+    const gained = await this.#subscriptions.regain(
+      this.#context.keys,
+      this.#context.settings().random,
+    );
+    if (!this.#stopped && gained.length > 0) this.#context.changed(this, gained);
+  }
+
+  async #listenTo(missing: readonly AnyWatched[]): Promise<void> {
+    try {
+      await this.#subscriptions.listen(missing);
+      if (this.#stopped) return;
+      for (const watched of missing) {
+        // Its watchers left before it was subscribed to, unless others came for the same key.
+        if (!this.#context.keys.has(watched)) this.leave(watched);
+      }
+      this.#context.changed(this, missing);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  readonly #failUnlessRefused = (error: unknown): void => {
+    if (replyWord(error) === undefined) this.#fail(error);
+  };
+
+  #fail(error: unknown): void {
+    if (!this.#stopped) this.#context.lost(this, error);
+  }
+}

@@ -1,0 +1,64 @@
+import type { NotificationMode } from '../../credential/status.js';
+import type { NotificationProbe } from './notification-probe.js';
+import type { RedisSettings } from '../connection-options.js';
+import type { WatchedKey } from './subscribers.js';
+
+/** By what changes are noticed on one link, as far as tests and messages have shown. */
+export class NotificationModes {
+  readonly #probe: NotificationProbe;
+  readonly #settings: () => RedisSettings;
+  readonly #changed: () => void;
+  /** What the last probe found; `undefined` while probing is not possible. */
+  #probed: boolean | undefined;
+  #notified = false;
+  #probing = false;
+  #stopped = false;
+
+  constructor(probe: NotificationProbe, settings: () => RedisSettings, changed: () => void) {
+    this.#probe = probe;
+    this.#settings = settings;
+    this.#changed = changed;
+  }
+
+  of({ heard }: Pick<WatchedKey, 'heard'>): NotificationMode {
+    const keyspace = heard === 'both' || heard === 'keyspace';
+    if (keyspace && (this.#probed ?? this.#notified)) return 'keyspace';
+    return heard === 'both' || heard === 'announcements' ? 'announcements' : 'polling';
+  }
+
+  /** Within how long a change is seen, whatever is lost, with `count` keys in the heartbeat's rotation. */
+  boundMs(mode: NotificationMode, count: number): number {
+    const { heartbeatMs, pollMs, probeMs, replyTimeoutMs } = this.#settings();
+    if (mode !== 'keyspace') return pollMs + replyTimeoutMs;
+    // Either the rotation comes by, or a probe (where one is possible) finds that notifications have stopped and polling starts.
+    const probing = this.#probed === undefined ? Infinity : probeMs + pollMs + replyTimeoutMs;
+    return Math.min(count * heartbeatMs, probing) + replyTimeoutMs;
+  }
+
+  /** A keyspace notification has arrived. */
+  noticed(): void {
+    if (this.#notified) return;
+    this.#notified = true;
+    if (this.#probed === undefined) this.#changed();
+  }
+
+  /** Tests whether notifications arrive. */
+  async probe(): Promise<void> {
+    if (this.#probing) return;
+    this.#probing = true;
+    const { configureNotifications, replyTimeoutMs } = this.#settings();
+    if (configureNotifications) await this.#probe.configure();
+    const found = await this.#probe.run(replyTimeoutMs);
+    this.#probing = false;
+    if (this.#stopped || found === this.#probed) return;
+    this.#probed = found;
+    // What was seen before notifications were switched off says nothing about now.
+    if (found === false) this.#notified = false;
+    this.#changed();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#probe.stop();
+  }
+}

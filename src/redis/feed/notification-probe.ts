@@ -1,0 +1,134 @@
+import type { Clock } from '../../time/clock.js';
+import { after } from '../../time/timers.js';
+import type { CommandLink } from '../commands/command-channel.js';
+import { replyWord } from '../reply-errors.js';
+import { keyspaceChannel } from '../keys.js';
+import type { RedisLink } from '../connection/connection.js';
+
+const PROBE_TTL_MS = 1_000;
+const PROBE_EVENTS = ['set', 'del'];
+/** Strings, generic commands, expiry, eviction; on the channels named after the key. */
+const NEEDED_FLAGS = ['K', 'g', '$', 'x', 'e'];
+/** `A` stands for all event classes that we need, and `K` alone is not one of them. */
+const ALL_EVENTS = 'A';
+
+/** Finds out by trying whether keyspace notifications arrive: asking for the configuration is often forbidden, and says less. */
+export class NotificationProbe {
+  readonly #link: RedisLink;
+  readonly #commands: CommandLink;
+  readonly #clock: Clock;
+  readonly #db: number;
+  readonly #newKey: () => string | undefined;
+  #key = '';
+  #channel = '';
+  #subscribed: Promise<boolean> | undefined;
+  /** The events of the probe that have not arrived yet. */
+  #awaited = new Set<string>();
+  #settle: ((arrived: boolean) => void) | undefined;
+
+  /** @param newKey - names a key on this server that nobody else uses; in a cluster another one when slots have moved */
+  constructor(
+    link: RedisLink,
+    commands: CommandLink,
+    clock: Clock,
+    db: number,
+    newKey: () => string | undefined,
+  ) {
+    this.#link = link;
+    this.#commands = commands;
+    this.#clock = clock;
+    this.#db = db;
+    this.#newKey = newKey;
+  }
+
+  /** Takes a message that may be the probe's; says whether it was. */
+  take(channel: string, event: string): boolean {
+    if (channel !== this.#channel) return false;
+    this.#awaited.delete(event);
+    if (this.#awaited.size === 0) this.#settle?.(true);
+    return true;
+  }
+
+  /** Ends a probe that is under way, so that its timer does not hold the process. */
+  stop(): void {
+    this.#settle?.(false);
+  }
+
+  /** @returns whether notifications arrive within `timeoutMs`; `undefined` when this user may not find out or the links fail */
+  async run(timeoutMs: number): Promise<boolean | undefined> {
+    try {
+      const key = this.#newKey();
+      if (key === undefined) return undefined;
+      if (key !== this.#key) this.#subscribed = this.#move(key);
+      this.#subscribed ??= this.#subscribe();
+      if (!(await this.#subscribed)) {
+        // It may be allowed by the next time.
+        this.#subscribed = undefined;
+        return undefined;
+      }
+      return await this.#try(timeoutMs);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Adds the flags that are missing; where that is refused, the probe will tell. */
+  async configure(): Promise<void> {
+    try {
+      const { link } = await this.#commands.get();
+      const name = 'notify-keyspace-events';
+      const reply = await link.call((client) => client.config('GET', name));
+      const flags = Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : '';
+      const missing = NEEDED_FLAGS.filter(
+        (flag) => !flags.includes(flag) && !(flag !== 'K' && flags.includes(ALL_EVENTS)),
+      );
+      if (missing.length > 0) {
+        await link.call((client) => client.config('SET', name, flags + missing.join('')));
+      }
+    } catch {
+      // Refused or lost; nothing depends on it.
+    }
+  }
+
+  #move(key: string): Promise<boolean> {
+    const left = this.#channel;
+    this.#key = key;
+    this.#channel = keyspaceChannel(this.#db, key);
+    if (left !== '') this.#link.call((client) => client.unsubscribe(left)).catch(() => undefined);
+    return this.#subscribe();
+  }
+
+  async #subscribe(): Promise<boolean> {
+    try {
+      await this.#link.call((client) => client.subscribe(this.#channel));
+      return true;
+    } catch (error) {
+      if (replyWord(error) === undefined) throw error;
+      return false;
+    }
+  }
+
+  async #try(timeoutMs: number): Promise<boolean> {
+    let cancel: () => void = () => undefined;
+    const arrival = new Promise<boolean>((resolve) => {
+      this.#settle = resolve;
+      cancel = after(this.#clock, timeoutMs, () => {
+        resolve(false);
+      });
+    });
+    try {
+      const { link } = await this.#commands.get();
+      this.#awaited = new Set(PROBE_EVENTS);
+      // A write and a removal are of different classes; either can be switched off alone.
+      const replies = await link.call((client) =>
+        client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
+      );
+      // Who may not write or remove the key cannot find out.
+      for (const [error] of replies ?? []) if (error) throw error;
+      return await arrival;
+    } finally {
+      cancel();
+      this.#settle = undefined;
+    }
+  }
+}

@@ -1,0 +1,300 @@
+import type { Clock } from '../../time/clock.js';
+import type { Observation } from '../../backend/backend.js';
+import { UnavailableError } from '../../errors.js';
+import { after, withDeadline } from '../../time/timers.js';
+import type { Commanding } from '../commands/command-channel.js';
+import { readFailure, RedirectedError } from '../reply-errors.js';
+import { ownKey, slotOf } from '../keys.js';
+import { RedisNode, type RedisNodeContext } from './server.js';
+import type { CommandConnection } from '../connection/connection.js';
+import type { RedisNodes } from './topology.js';
+import { asking } from './asking-link.js';
+import { clusterKeys } from './cluster-keys.js';
+import { ClusterFeed } from './cluster-feed.js';
+import type { ClusterTemplate } from '../client/cluster-template.js';
+import { ClusterTopology } from './cluster-topology.js';
+import { askForMoves, askForView } from './cluster-view.js';
+import { NodeRegistry } from './node-registry.js';
+import { parseAddress, type NodeAddress } from '../client/address.js';
+
+/** Where to go with a command. */
+interface Target {
+  readonly node: RedisNode;
+  readonly address: NodeAddress;
+  /** The slot is on its way there. */
+  readonly asking: boolean;
+}
+
+type Use<R> = (target: Target) => Promise<R>;
+
+/** Redirections that are followed without a pause: one tells of a slot that has moved, one more of a key that is moving. */
+const AT_ONCE = 2;
+/** Pause before a command is repeated that no node could serve: at least, beyond that at random, up to so many times that. */
+const LATER_MS = { least: 10, spread: 40, most: 4 };
+/** Numbers tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
+const TAGS_TRIED = 1_000;
+
+/** The masters of a cluster: which of them has a key, and how to get there when that has changed. */
+export class ClusterNodes implements RedisNodes {
+  readonly feed: ClusterFeed;
+  readonly #template: ClusterTemplate;
+  readonly #context: RedisNodeContext;
+  readonly #clock: Clock;
+  readonly #topology: ClusterTopology;
+  readonly #nodes: NodeRegistry;
+  readonly #pauses = new Set<() => void>();
+  #closed = false;
+
+  constructor(template: ClusterTemplate, context: RedisNodeContext) {
+    this.#template = template;
+    this.#context = context;
+    this.#clock = context.settings().clock;
+    this.#topology = new ClusterTopology({
+      clock: this.#clock,
+      candidates: () => this.#candidates(),
+      ask: async (address) => {
+        const view = await this.#ask(address, askForView);
+        // A node that is in no cluster, or not any more, knows of none.
+        if (view.ranges.length === 0)
+          throw new UnavailableError('the node has no part in a cluster');
+        return view;
+      },
+      reached: (address) => template.reached(address),
+      seen: (changed) => {
+        if (changed) this.feed.rerouted();
+        this.#nodes.retire();
+      },
+    });
+    this.#nodes = new NodeRegistry(
+      this.#clock,
+      (name) => this.#topology.masters.has(name),
+      (address) =>
+        new RedisNode(template.node(address), context, {
+          readsTogether: false,
+          ownKey: (kind) => this.#ownKey(kind, address.name),
+          down: () => void this.#topology.refresh(),
+        }),
+    );
+    this.feed = new ClusterFeed({
+      clock: this.#clock,
+      settings: context.settings,
+      newGeneration: context.newGeneration,
+      topology: this.#topology,
+      nodeOf: (slot) => this.#owner(slot)?.node,
+      masters: () => this.#masters(),
+      elsewhere: (key, maxBytes, error) =>
+        this.#elsewhere(
+          slotOf(key),
+          error,
+          (target) => this.#look(target, key, maxBytes),
+          this.#owner(slotOf(key)),
+        ),
+    });
+  }
+
+  commanding<R>(key: string, use: (commanding: Commanding) => Promise<R>): Promise<R> {
+    return this.#at(slotOf(key), (target) =>
+      target.node.commanding((one) => (target.asking ? this.#asking(one, use) : use(one))),
+    );
+  }
+
+  observe(key: string, maxBytes: number): Promise<Observation> {
+    return this.#at(slotOf(key), (target) =>
+      target.asking ? this.#look(target, key, maxBytes) : target.node.observe(key, maxBytes),
+    );
+  }
+
+  keys(prefix: string): AsyncIterable<readonly string[]> {
+    return clusterKeys(prefix, {
+      masters: async () => {
+        if (this.#topology.masters.size === 0) await this.#refreshed();
+        if (this.#topology.masters.size === 0) throw this.#topology.failure;
+        return this.#topology.masters;
+      },
+      node: (address) => {
+        this.#nodes.spare(address);
+        return this.#nodes.get(address);
+      },
+      reached: (address) => this.#template.reached(address),
+      moves: (address) => this.#ask(address, askForMoves),
+      version: () => this.#topology.version,
+      refreshed: () => this.#refreshed(),
+    });
+  }
+
+  learned(announcing: boolean): void {
+    for (const { feed } of this.#nodes.all()) feed.learned(announcing);
+  }
+
+  retime(): void {
+    this.feed.retime();
+    for (const { feed } of this.#nodes.all()) feed.retime();
+  }
+
+  async close(timeoutMs: number): Promise<void> {
+    this.#closed = true;
+    this.feed.close();
+    this.#topology.close();
+    for (const end of this.#pauses) end();
+    await this.#nodes.close(timeoutMs);
+  }
+
+  /** At once where the master of the slot is known. */
+  async #at<R>(slot: number, use: Use<R>): Promise<R> {
+    const target = this.#owner(slot);
+    try {
+      return await (target === undefined ? this.#located(slot).then(use) : use(target));
+    } catch (error) {
+      return this.#elsewhere(slot, error, use, target);
+    }
+  }
+
+  /**
+   * Goes where a refusal says, or where the slot is by now, until someone serves it or time is up.
+   *
+   * @param tried - where `error` came from
+   */
+  async #elsewhere<R>(slot: number, error: unknown, use: Use<R>, tried?: Target): Promise<R> {
+    const until = this.#clock.monotonic() + this.#context.settings().replyTimeoutMs;
+    let failure = error;
+    let last = tried;
+    for (let redirections = 0; ; redirections += 1) {
+      // Nodes that have not heard of a change may send us to and fro.
+      const names = failure instanceof RedirectedError && failure.address !== undefined;
+      if (redirections >= AT_ONCE) await this.#pause(names ? redirections - AT_ONCE : 0);
+      const next = await this.#next(slot, failure, last);
+      if (next === undefined) throw failure;
+      try {
+        return await use(next);
+      } catch (again) {
+        if (this.#clock.monotonic() >= until) throw again;
+        failure = again;
+        last = next;
+      }
+    }
+  }
+
+  /** Where to go after a failure; `undefined` when that would not help. */
+  async #next(
+    slot: number,
+    error: unknown,
+    tried: Target | undefined,
+  ): Promise<Target | undefined> {
+    // Only what surely did nothing is repeated.
+    if (this.#closed || !(error instanceof UnavailableError)) return undefined;
+    if (!(error instanceof RedirectedError)) {
+      await this.#refreshed();
+      const owner = this.#owner(slot);
+      return owner?.address.name === tried?.address.name ? undefined : owner;
+    }
+    const address = this.#addressIn(error, tried);
+    if (address !== undefined && error.kind === 'ask') {
+      this.#nodes.spare(address);
+      return this.#target(address, true);
+    }
+    if (address !== undefined) {
+      this.#topology.moved(slot, address);
+      void this.#topology.refresh();
+      return this.#target(address);
+    }
+    await this.#pause();
+    // One that waits for the rest of a slot's keys stays where it is.
+    if (error.kind === 'later') await this.#refreshed();
+    return this.#located(slot);
+  }
+
+  #addressIn({ address }: RedirectedError, tried: Target | undefined): NodeAddress | undefined {
+    const from = tried?.address.host ?? '';
+    const named = address === undefined ? undefined : parseAddress(address, from);
+    return named?.host ? this.#template.reached(named) : undefined;
+  }
+
+  /** @throws UnavailableError, RefusedError */
+  async #located(slot: number): Promise<Target> {
+    if (this.#owner(slot) === undefined) await this.#refreshed();
+    const owner = this.#owner(slot);
+    if (owner === undefined) throw this.#topology.failure;
+    return owner;
+  }
+
+  #masters(): RedisNode[] {
+    return [...this.#topology.masters.values()].map((address) => this.#nodes.get(address));
+  }
+
+  #owner(slot: number): Target | undefined {
+    const address = this.#topology.owner(slot);
+    return address && this.#target(address);
+  }
+
+  #target(address: NodeAddress, asks = false): Target {
+    return { node: this.#nodes.get(address), address, asking: asks };
+  }
+
+  #look({ node, asking: asks }: Target, key: string, maxBytes: number): Promise<Observation> {
+    const look = (one: Commanding): Promise<Observation> => node.look(one, key, maxBytes);
+    return node.commanding((one) => (asks ? this.#asking(one, look) : look(one)));
+  }
+
+  #asking<R>(commanding: Commanding, use: (commanding: Commanding) => Promise<R>): Promise<R> {
+    return asking(commanding, this.#clock, this.#context.newName, use);
+  }
+
+  /** A key in one of the slots that the node has now. */
+  #ownKey(kind: 'epoch' | 'probe', name: string): string | undefined {
+    for (let number = 0; number < TAGS_TRIED; number += 1) {
+      const tag = String(number);
+      if (this.#topology.owner(slotOf(tag))?.name === name)
+        return ownKey(kind, this.#context.process, tag);
+    }
+    return undefined;
+  }
+
+  async #ask<R>(
+    address: NodeAddress,
+    ask: (link: CommandConnection, from: string) => Promise<R>,
+  ): Promise<R> {
+    try {
+      const { link } = await this.#nodes.get(address).commands.get();
+      return await ask(link, address.host);
+    } catch (error) {
+      throw readFailure(error);
+    }
+  }
+
+  /** Those that are connected to first, in any order, so that one which is wrong is not the only one that is asked. */
+  #candidates(): readonly NodeAddress[] {
+    const { masters, replicas } = this.#topology;
+    const { random } = this.#context.settings();
+    const isOpen = ({ name }: NodeAddress): boolean => this.#nodes.isOpen(name);
+    const known = [...masters.values()]
+      .map((address) => ({ address, rank: random() + (isOpen(address) ? 0 : 1) }))
+      .sort((a, b) => a.rank - b.rank)
+      .map(({ address }) => address);
+    const all = [...known, ...this.#template.seeds(), ...replicas];
+    return [...new Map(all.map((address) => [address.name, address])).values()];
+  }
+
+  /** Resolves when a node has told of the cluster, or when that takes longer than any one answer may. */
+  async #refreshed(): Promise<void> {
+    const { replyTimeoutMs } = this.#context.settings();
+    const late = (): Error => new UnavailableError('no node told of the cluster in time');
+    await withDeadline(this.#clock, this.#topology.refresh(), replyTimeoutMs, late).catch(
+      () => undefined,
+    );
+  }
+
+  #pause(timesBefore = 0): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    const { random } = this.#context.settings();
+    const ms = LATER_MS.least + random() * LATER_MS.spread;
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel();
+        this.#pauses.delete(end);
+        resolve();
+      };
+      const cancel = after(this.#clock, ms * Math.min(timesBefore + 1, LATER_MS.most), end);
+      this.#pauses.add(end);
+    });
+  }
+}

@@ -1,0 +1,259 @@
+import type { Clock } from '../../time/clock.js';
+import {
+  createKeyFeed,
+  type AttemptHint,
+  type Hint,
+  type KeyFeed,
+  type PrefixWatcher,
+} from '../../backend/backend.js';
+import type { NotificationMode } from '../../credential/status.js';
+import { after } from '../../time/timers.js';
+import { slotOf } from '../keys.js';
+import type { RedisNode } from './server.js';
+import type { RedisSettings } from '../connection-options.js';
+
+export interface ClusterPrefixesContext {
+  readonly clock: Clock;
+  readonly settings: () => RedisSettings;
+  readonly newGeneration: () => number;
+  readonly masters: () => readonly RedisNode[];
+  readonly nodeOf: (slot: number) => RedisNode | undefined;
+  /** The condition of a key that no master has. */
+  readonly unserved: () => KeyFeed;
+}
+
+/** The watched prefixes: each is subscribed to on every master, because any of them may have keys below it. */
+export class ClusterPrefixes {
+  readonly #context: ClusterPrefixesContext;
+  readonly #watches = new Map<PrefixWatcher, PrefixWatch>();
+  #cancelShift: (() => void) | undefined;
+
+  constructor(context: ClusterPrefixesContext) {
+    this.#context = context;
+  }
+
+  get isEmpty(): boolean {
+    return this.#watches.size === 0;
+  }
+
+  watch(prefix: string, watcher: PrefixWatcher): void {
+    const watch = new PrefixWatch(prefix, watcher, this.#context);
+    this.#watches.set(watcher, watch);
+    watch.spread();
+  }
+
+  unwatch(watcher: PrefixWatcher): void {
+    this.#watches.get(watcher)?.end();
+    this.#watches.delete(watcher);
+    if (this.isEmpty) this.close();
+  }
+
+  /** Up to when all hints have arrived about a prefix, or about a key below one; `undefined` for any other. */
+  vouchedAt(key: string): number | undefined {
+    for (const watch of this.#watches.values()) {
+      if (watch.prefix === key) return watch.vouchedAt;
+      if (key.startsWith(watch.prefix)) return watch.vouchedAtKey(key);
+    }
+    return undefined;
+  }
+
+  /** Has a key looked at that is below a watched prefix: what happened to it may have been missed. */
+  doubt(key: string): void {
+    for (const { prefix, watcher } of this.#watches.values())
+      if (key.startsWith(prefix))
+        watcher.hint(key, { type: 'written', origin: 'unknown', reason: undefined });
+  }
+
+  /** Slots have other masters than before. */
+  rerouted(): void {
+    for (const watch of this.#watches.values()) watch.spread();
+    if (this.isEmpty || this.#cancelShift !== undefined) return;
+    // Hints of what moved may have been missed. Slots often move by the hundred, one after the other: not a resync for each.
+    const { clock, settings } = this.#context;
+    this.#cancelShift = after(clock, settings().heartbeatMs, () => {
+      this.#cancelShift = undefined;
+      for (const watch of this.#watches.values()) watch.shift();
+    });
+  }
+
+  close(): void {
+    this.#cancelShift?.();
+    this.#cancelShift = undefined;
+  }
+}
+
+/** One watcher of a prefix, in the feeds of all masters. */
+class PrefixWatch {
+  readonly prefix: string;
+  readonly watcher: PrefixWatcher;
+  readonly #context: ClusterPrefixesContext;
+  readonly #parts = new Map<RedisNode, PrefixPart>();
+  #condition: KeyFeed | undefined;
+  /** What the present generation is made of. */
+  #made = '';
+  #wasLive = false;
+  #ended = false;
+  /** Up to when masters vouched that have gone since everything was live. */
+  #lost = Infinity;
+
+  constructor(prefix: string, watcher: PrefixWatcher, context: ClusterPrefixesContext) {
+    this.prefix = prefix;
+    this.watcher = watcher;
+    this.#context = context;
+  }
+
+  get vouchedAt(): number {
+    return Math.min(
+      this.#context.clock.monotonic(),
+      this.#lost,
+      ...[...this.#parts.keys()].map(({ feed }) => feed.vouchedAt()),
+    );
+  }
+
+  vouchedAtKey(key: string): number {
+    const node = this.#context.nodeOf(slotOf(key));
+    return Math.min(this.#lost, node?.feed.vouchedAt() ?? this.#context.clock.monotonic());
+  }
+
+  /** How many looks each master's heartbeat has to make, so that together they look at all. */
+  get share(): number {
+    return Math.ceil(this.watcher.size / Math.max(1, this.#parts.size));
+  }
+
+  /** Subscribes on those that are masters now, and on no others. */
+  spread(): void {
+    const masters = new Set(this.#context.masters());
+    for (const [node, part] of this.#parts) {
+      if (masters.has(node)) continue;
+      this.#parts.delete(node);
+      this.#lost = Math.min(this.#lost, node.feed.vouchedAt());
+      node.feed.unwatchPrefix(this.prefix, part);
+    }
+    for (const node of masters) {
+      if (this.#parts.has(node)) continue;
+      const part = new PrefixPart(this, node);
+      this.#parts.set(node, part);
+      node.feed.watchPrefix(this.prefix, part);
+    }
+    this.#context.clock.nextTurn(() => {
+      this.tell();
+    });
+  }
+
+  /** Has everything looked at again. */
+  shift(): void {
+    this.#made = '';
+    this.tell();
+  }
+
+  end(): void {
+    for (const [node, part] of this.#parts) node.feed.unwatchPrefix(this.prefix, part);
+    this.#parts.clear();
+    this.#condition = undefined;
+    this.#ended = true;
+  }
+
+  /** Whether hints from this master are to be believed for a key: all of them hear all announcements. */
+  isOf(node: RedisNode, key: string): boolean {
+    return this.#context.nodeOf(slotOf(key)) === node;
+  }
+
+  /** Whether it is the one, of those where nothing tells of changes, that polls for all. */
+  polls(part: PrefixPart): boolean {
+    for (const one of this.#parts.values())
+      if (one.condition?.notifications !== 'keyspace') return one === part;
+    return false;
+  }
+
+  tell(): void {
+    // About to be spread.
+    if (this.#ended) return;
+    if (
+      this.#parts.size === 0 &&
+      this.#condition === undefined &&
+      this.#context.masters().length > 0
+    )
+      return;
+    this.#condition = this.#together();
+    this.watcher.feed(this.#condition, (key) => this.#conditionOf(key));
+    // Whoever became stale has asked since when by now.
+    if (this.#condition.link === 'live') this.#lost = Infinity;
+  }
+
+  #conditionOf(key: string): KeyFeed {
+    const node = this.#context.nodeOf(slotOf(key));
+    const condition = node && this.#parts.get(node)?.condition;
+    return condition ?? this.#context.unserved();
+  }
+
+  /** The condition of the whole: as good as that of the worst master. */
+  #together(): KeyFeed {
+    const parts = [...this.#parts.values()].map(({ condition }) => condition);
+    const known = parts.filter((condition) => condition !== undefined);
+    const unwell = known.find(({ link }) => link !== 'live');
+    const [first] = known;
+    if (first === undefined) return this.#context.unserved();
+    const live = unwell === undefined && known.length === parts.length;
+    if (live) this.#wasLive = true;
+    const waiting = this.#wasLive ? 'reconnecting' : 'connecting';
+    const link = live ? 'live' : unwell?.link === 'unauthorized' ? 'unauthorized' : waiting;
+    const made = `${link} ${known.map(({ generation }) => generation).join(' ')}`;
+    const before = made === this.#made ? this.#condition?.generation : undefined;
+    this.#made = made;
+    return createKeyFeed({
+      link,
+      generation: before ?? this.#context.newGeneration(),
+      gap: (unwell ?? newest(known) ?? first).gap,
+      notifications: worst(known.map(({ notifications }) => notifications)),
+      announcing: known.every(({ announcing }) => announcing),
+      boundMs: Math.max(...known.map(({ boundMs }) => boundMs)),
+      error: unwell?.error,
+    });
+  }
+}
+
+/** A prefix in the feed of one master. */
+class PrefixPart implements PrefixWatcher {
+  readonly #whole: PrefixWatch;
+  readonly #node: RedisNode;
+  condition: KeyFeed | undefined;
+
+  constructor(whole: PrefixWatch, node: RedisNode) {
+    this.#whole = whole;
+    this.#node = node;
+  }
+
+  get size(): number {
+    return this.#whole.share;
+  }
+
+  hint(key: string, hint: Hint | AttemptHint): void {
+    // A foreign write to a slot that is on its way here counts too.
+    const foreign = hint.type !== 'attempt' && hint.origin === 'out-of-band';
+    if (foreign || this.#whole.isOf(this.#node, key)) this.#whole.watcher.hint(key, hint);
+  }
+
+  feed(feed: KeyFeed): void {
+    this.condition = feed;
+    this.#whole.tell();
+  }
+
+  poll(): false | 'elsewhere' {
+    // It may have been a key of another master: this one has yet to prove that it is alive.
+    return this.#whole.watcher.poll() !== false && 'elsewhere';
+  }
+
+  pollAll(): boolean {
+    if (this.#whole.polls(this)) this.#whole.watcher.pollAll();
+    return false;
+  }
+}
+
+function worst(modes: readonly NotificationMode[]): NotificationMode {
+  if (modes.includes('polling')) return 'polling';
+  return modes.includes('announcements') ? 'announcements' : 'keyspace';
+}
+
+function newest(conditions: readonly KeyFeed[]): KeyFeed | undefined {
+  return [...conditions].sort((a, b) => b.generation - a.generation)[0];
+}

@@ -1,0 +1,169 @@
+import type { Clock } from '../../time/clock.js';
+import { RefusedError, UnavailableError } from '../../errors.js';
+import { SLOTS } from '../keys.js';
+import type { ClusterView } from './cluster-view.js';
+import type { NodeAddress } from '../client/address.js';
+
+export interface TopologyContext {
+  readonly clock: Clock;
+  /** The nodes that may be asked, those first that will answer soonest. */
+  readonly candidates: () => readonly NodeAddress[];
+  /** @throws UnavailableError, RefusedError */
+  readonly ask: (node: NodeAddress) => Promise<ClusterView>;
+  /** Where a node is reached that calls itself this. */
+  readonly reached: (node: NodeAddress) => NodeAddress;
+  /** A node has answered; whether slots have other masters than before. */
+  readonly seen: (changed: boolean) => void;
+}
+
+/** A cluster that was made anew counts from the start; so often in a row it must be what all say. */
+const OLD_VIEWS = 3;
+/** For how long the word of the node that had the slot counts for more than that of others, who may not have heard yet. */
+const MOVED_MS = 2_000;
+
+/** Which master has which slot, as far as is known. What it says is a guess that the nodes themselves correct. */
+export class ClusterTopology {
+  readonly #context: TopologyContext;
+  #owners: (NodeAddress | undefined)[] = new Array<NodeAddress | undefined>(SLOTS);
+  #masters = new Map<string, NodeAddress>();
+  #replicas: readonly NodeAddress[] = [];
+  #epoch = -1;
+  #oldViews = 0;
+  #version = 0;
+  readonly #moved = new Map<number, { readonly to: NodeAddress; readonly until: number }>();
+  /** Those under way, by how many nodes they ask at once. */
+  readonly #refreshing = new Map<number, Promise<void>>();
+  #rounds = 0;
+  /** The round whose old view was counted. */
+  #countedRound = 0;
+  #telling = false;
+  #closed = false;
+  #failure: UnavailableError | RefusedError | undefined;
+
+  constructor(context: TopologyContext) {
+    this.#context = context;
+  }
+
+  owner(slot: number): NodeAddress | undefined {
+    return this.#owners[slot];
+  }
+
+  /** Another one whenever a slot has another master than before. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get masters(): ReadonlyMap<string, NodeAddress> {
+    return this.#masters;
+  }
+
+  get replicas(): readonly NodeAddress[] {
+    return this.#replicas;
+  }
+
+  /** Why a slot has no owner. */
+  get failure(): UnavailableError | RefusedError {
+    return this.#failure ?? new UnavailableError('no node of the cluster has the slot of this key');
+  }
+
+  /**
+   * Asks some nodes; resolves as soon as one has answered, or none will. Never rejects.
+   *
+   * @param atOnce - how many are asked at once; the first may hang, or not have heard yet
+   */
+  refresh(atOnce = 3): Promise<void> {
+    const running = this.#refreshing.get(atOnce);
+    if (running !== undefined) return running;
+    this.#rounds += 1;
+    const refreshing = this.#refresh(atOnce, this.#rounds).finally(() => {
+      this.#refreshing.delete(atOnce);
+    });
+    this.#refreshing.set(atOnce, refreshing);
+    return refreshing;
+  }
+
+  /** Takes the word of the node that had the slot. */
+  moved(slot: number, to: NodeAddress): void {
+    const { clock, seen } = this.#context;
+    this.#moved.set(slot, { to, until: clock.monotonic() + MOVED_MS });
+    if (this.#owners[slot]?.name === to.name) return;
+    this.#owners[slot] = to;
+    // Who is no master any more goes with the next view.
+    this.#masters.set(to.name, to);
+    this.#version += 1;
+    // Many keys of many slots may be told of at once.
+    if (this.#telling) return;
+    this.#telling = true;
+    clock.nextTurn(() => {
+      this.#telling = false;
+      if (!this.#closed) seen(true);
+    });
+  }
+
+  /** Asks nobody any more. */
+  close(): void {
+    this.#closed = true;
+  }
+
+  async #refresh(atOnce: number, round: number): Promise<void> {
+    const candidates = [...this.#context.candidates()];
+    let ended = false;
+    while (candidates.length > 0 && !this.#closed) {
+      const asked = candidates.splice(0, atOnce).map((node) =>
+        this.#context.ask(node).then((view) => {
+          // Nothing tells a late answer that has no epoch from a newer one.
+          if (!this.#closed && (!ended || view.epoch !== undefined)) this.#take(view, round);
+        }),
+      );
+      try {
+        await Promise.any(asked);
+        this.#failure = undefined;
+        ended = true;
+        return;
+      } catch (error) {
+        const failures = error instanceof AggregateError ? (error.errors as unknown[]) : [];
+        const [why] = failures.filter(
+          (one) => one instanceof RefusedError || one instanceof UnavailableError,
+        );
+        this.#failure = why;
+      }
+    }
+  }
+
+  #take({ epoch, ranges, replicas }: ClusterView, round: number): void {
+    // A node that hung, or was cut off, tells of the past until the others have told it.
+    if (epoch !== undefined && epoch < this.#epoch) {
+      if (round !== this.#countedRound) this.#oldViews += 1;
+      this.#countedRound = round;
+      if (this.#oldViews < OLD_VIEWS) return;
+    }
+    this.#oldViews = 0;
+    this.#epoch = epoch ?? this.#epoch;
+    this.#replicas = replicas.map(this.#context.reached);
+    const owners = new Array<NodeAddress | undefined>(SLOTS);
+    for (const { from, to, master } of ranges)
+      owners.fill(this.#context.reached(master), from, to + 1);
+    this.#settle(owners);
+  }
+
+  #settle(owners: (NodeAddress | undefined)[]): void {
+    const now = this.#context.clock.monotonic();
+    for (const [slot, { to, until }] of this.#moved) {
+      if (until > now) owners[slot] = to;
+      else this.#moved.delete(slot);
+    }
+    const before = this.#owners;
+    this.#owners = owners;
+    this.#masters = new Map();
+    let changed = false;
+    let last: NodeAddress | undefined;
+    for (let slot = 0; slot < SLOTS; slot += 1) {
+      const owner = owners[slot];
+      if (owner !== undefined && owner !== last) this.#masters.set(owner.name, owner);
+      last = owner;
+      if (owner?.name !== before[slot]?.name) changed = true;
+    }
+    if (changed) this.#version += 1;
+    this.#context.seen(changed);
+  }
+}

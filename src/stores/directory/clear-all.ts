@@ -1,0 +1,76 @@
+import { callSafely } from '../../util/callbacks.js';
+import {
+  checkCount,
+  checkFunction,
+  checkNames,
+  checkReason,
+  checkSignal,
+} from '../../util/option-checks.js';
+import { Slots } from '../../util/semaphore.js';
+import type { CallbackErrorHandler } from '../../util/callbacks.js';
+import type { ClearAllFailure, ClearAllOptions, ClearAllReceipt } from './directory-contract.js';
+
+const MOST_FAILURES = 1_000;
+
+/** Removes many credentials, a bounded number at a time; whatever becomes of one, the others are tried. */
+export async function clearEach(
+  ids: AsyncIterable<string>,
+  clear: (id: string, reason: string | undefined) => Promise<boolean>,
+  options: ClearAllOptions,
+  onCallbackError: CallbackErrorHandler,
+): Promise<ClearAllReceipt> {
+  checkNames(options, ['reason', 'concurrency', 'onProgress', 'signal']);
+  const reason = checkReason(options.reason);
+  const signal = checkSignal(options.signal);
+  checkFunction(options.onProgress, 'onProgress');
+  const { concurrency = 64, onProgress } = options;
+  const slots = new Slots(checkCount(concurrency, 'concurrency', 1_000));
+  const failures: ClearAllFailure[] = [];
+  const underWay = new Set<Promise<void>>();
+  let cleared = 0;
+  let failed = 0;
+  const clearOne = async (id: string): Promise<void> => {
+    try {
+      if (await clear(id, reason)) cleared += 1;
+    } catch (error) {
+      failed += 1;
+      if (failures.length < MOST_FAILURES) failures.push({ id, error });
+    }
+    slots.give();
+    if (onProgress !== undefined)
+      callSafely(onProgress, [{ id, cleared, failed }], (error) => {
+        onCallbackError(error, 'onProgress');
+      });
+  };
+  try {
+    signal?.throwIfAborted();
+    for await (const id of ids) {
+      await slots.take();
+      if (signal?.aborted) slots.give();
+      signal?.throwIfAborted();
+      const one = clearOne(id);
+      underWay.add(one);
+      void one.then(() => underWay.delete(one));
+    }
+  } finally {
+    await Promise.all(underWay);
+  }
+  return { cleared, failed, failures };
+}
+
+/** The ids behind keys that come in pages, each id once. */
+export async function* listIds(
+  keys: () => AsyncIterable<readonly string[]>,
+  idAt: (key: string) => string | undefined,
+): AsyncIterableIterator<string> {
+  // A scan may give a key again, for example when the server's table grows meanwhile.
+  const given = new Set<string>();
+  for await (const page of keys()) {
+    for (const key of page) {
+      const id = idAt(key);
+      if (id === undefined || given.has(id)) continue;
+      given.add(id);
+      yield id;
+    }
+  }
+}

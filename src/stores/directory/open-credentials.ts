@@ -1,0 +1,92 @@
+import { SharedCredential, type DirectoryContext } from './shared-entry.js';
+
+/** The credentials of a directory that are in use. One that nobody uses is forgotten. */
+export class CredentialRegistry<T> {
+  readonly #context: DirectoryContext<T>;
+  readonly #keyOf: (id: string) => string;
+  readonly #shared = new Map<string, SharedCredential<T>>();
+  /** What is built on stores of the directory, and closes before it. */
+  readonly #dependents = new Set<() => Promise<void>>();
+  #closed = false;
+
+  /** @param keyOf - where an id lies in the backend; never the same for two */
+  constructor(context: DirectoryContext<T>, keyOf: (id: string) => string) {
+    this.#context = context;
+    this.#keyOf = keyOf;
+  }
+
+  get context(): DirectoryContext<T> {
+    return this.#context;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** How many credentials are in use. */
+  get size(): number {
+    return this.#shared.size;
+  }
+
+  keyOf(id: string): string {
+    return this.#keyOf(id);
+  }
+
+  /** The credential, if it is in use. */
+  get(id: string): SharedCredential<T> | undefined {
+    return this.#shared.get(id);
+  }
+
+  /** Uses a credential until {@link CredentialRegistry.give}. */
+  take(id: string): SharedCredential<T> {
+    let shared = this.#shared.get(id);
+    if (shared === undefined) {
+      shared = new SharedCredential(id, this.#keyOf(id), this.#context);
+      if (this.#closed) shared.close();
+      else this.#shared.set(id, shared);
+    }
+    shared.users += 1;
+    return shared;
+  }
+
+  give(shared: SharedCredential<T>): void {
+    shared.users -= 1;
+    if (shared.users === 0 && this.#shared.get(shared.id) === shared)
+      this.#shared.delete(shared.id);
+  }
+
+  /** Uses it for as long as `use` takes. */
+  async using<R>(id: string, use: (shared: SharedCredential<T>) => Promise<R>): Promise<R> {
+    const shared = this.take(id);
+    try {
+      return await use(shared);
+    } finally {
+      this.give(shared);
+    }
+  }
+
+  closeFirst(close: () => Promise<void>): () => void {
+    this.#dependents.add(close);
+    return () => this.#dependents.delete(close);
+  }
+
+  async closeDependents(): Promise<void> {
+    await Promise.allSettled([...this.#dependents].map((close) => close()));
+  }
+
+  /** Ends every watch. */
+  close(): void {
+    this.#closed = true;
+    for (const shared of [...this.#shared.values()]) shared.close();
+  }
+
+  /** Resolves when no write is under way. */
+  async idle(): Promise<void> {
+    for (const { usedWriter } of [...this.#shared.values()]) await usedWriter?.idle();
+  }
+
+  /** Nothing is sent any more. */
+  closeWriters(): void {
+    for (const { usedWriter } of this.#shared.values()) usedWriter?.close();
+  }
+}

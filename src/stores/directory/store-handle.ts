@@ -1,0 +1,191 @@
+import { Observable, Subject } from 'rxjs';
+import type { CredentialBackend, Hint } from '../../backend/backend.js';
+import type { CredentialSnapshot, Withdrawal } from '../../credential/snapshot.js';
+import { unknown, type CredentialState, type Known } from '../../credential/state.js';
+import type { CredentialWriter } from '../../writing/credential-writer.js';
+import type { Deadline } from '../../time/deadlines.js';
+import type { Encoding } from '../../credential/encoding.js';
+import type { Fact } from '../../watching/event-source.js';
+import { Retained } from '../../util/ref-counted.js';
+import type { SharedStoreOptions } from '../../watching/entry-options.js';
+import type { SharedUse } from '../store-internals.js';
+import { idleStatus, type StoreStatus } from '../../credential/status.js';
+import type { LiveWaiter, WatchedCredential } from '../../watching/watched.js';
+import { BackedCredentialStore } from '../store-base.js';
+import type { CredentialRegistry } from './open-credentials.js';
+import type { SharedCredential } from './shared-entry.js';
+
+const closedStatus: StoreStatus = { ...idleStatus, link: 'closed' };
+
+/** What one store sees of a credential that it shares with others: all of it, but it only ends its own use. */
+export class CredentialView<T> extends Retained implements WatchedCredential<T>, SharedUse<T> {
+  readonly id: string;
+  readonly #registry: CredentialRegistry<T>;
+  /** While this one watches. */
+  #shared: SharedCredential<T> | undefined;
+  /** Ends what this store told, when somebody listens. */
+  #ending$: Subject<Fact<T>> | undefined;
+
+  constructor(id: string, registry: CredentialRegistry<T>) {
+    super();
+    this.id = id;
+    this.#registry = registry;
+  }
+
+  override get closed(): boolean {
+    return super.closed || this.#registry.closed;
+  }
+
+  get key(): string {
+    return this.#registry.keyOf(this.id);
+  }
+
+  get backend(): CredentialBackend {
+    return this.#registry.context.backend;
+  }
+
+  get encoding(): Encoding<T> {
+    return this.#registry.context.encoding;
+  }
+
+  get options(): SharedStoreOptions<T> {
+    return this.#registry.context.options;
+  }
+
+  get status(): StoreStatus {
+    if (this.closed) return closedStatus;
+    return this.#any?.status ?? idleStatus;
+  }
+
+  get state(): CredentialState<T> {
+    return this.closed ? unknown.state : (this.#any?.state ?? unknown.state);
+  }
+
+  get known(): Known<T> {
+    return this.closed ? unknown : (this.#any?.known ?? unknown);
+  }
+
+  get current(): CredentialSnapshot<T> | undefined {
+    return this.closed ? undefined : this.#any?.current;
+  }
+
+  get facts$(): Observable<Fact<T>> {
+    return new Observable((subscriber) => {
+      if (this.closed) {
+        subscriber.complete();
+        return;
+      }
+      const shared = this.#registry.take(this.id);
+      subscriber.add(() => {
+        this.#registry.give(shared);
+      });
+      (this.#ending$ ??= new Subject()).subscribe(subscriber);
+      subscriber.add(
+        shared.facts$.subscribe({
+          next: (fact) => {
+            // What the others' watch does is no longer this store's business.
+            if (fact.type !== 'status' || !super.closed) subscriber.next(fact);
+          },
+          complete: () => {
+            subscriber.complete();
+          },
+        }),
+      );
+    });
+  }
+
+  get ownWrites(): number {
+    return this.#any?.ownWrites ?? 0;
+  }
+
+  set ownWrites(count: number) {
+    const shared = this.#any;
+    if (shared !== undefined) shared.ownWrites = count;
+  }
+
+  refreshed(own?: Hint): Promise<void> {
+    return this.#any?.refreshed(own) ?? Promise.resolve();
+  }
+
+  at(instant: number, due: () => void): Deadline | undefined {
+    return this.#any?.at(instant, due);
+  }
+
+  serverNow(): number {
+    return this.#any?.serverNow() ?? this.backend.clock.now();
+  }
+
+  holds(snapshot: CredentialSnapshot<T>): boolean {
+    return !this.closed && this.#any?.holds(snapshot) === true;
+  }
+
+  withdrawalOf(name: string): Withdrawal | undefined {
+    return this.#any?.withdrawalOf(name);
+  }
+
+  awaitLive(waiter: LiveWaiter): void {
+    const shared = this.#shared;
+    if (this.closed || shared === undefined) waiter.told(false);
+    else if (shared.status.link === 'live') waiter.told(true);
+    else shared.awaitLive(waiter);
+  }
+
+  leaveLive(waiter: LiveWaiter): void {
+    this.#shared?.leaveLive(waiter);
+  }
+
+  write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
+    return this.#registry.using(this.id, (shared) => use(shared.writer));
+  }
+
+  idle(): Promise<void> {
+    return this.#any?.usedWriter?.idle() ?? Promise.resolve();
+  }
+
+  closeFirst(close: () => Promise<void>): () => void {
+    return this.#registry.closeFirst(close);
+  }
+
+  protected override start(): void {
+    this.#shared = this.#registry.take(this.id);
+    this.#shared.hold();
+  }
+
+  protected override stop(as: 'idle' | 'closed'): void {
+    if (as === 'closed') {
+      this.#end();
+      this.#shared?.dismiss(this);
+    }
+    const shared = this.#shared;
+    if (shared === undefined) return;
+    this.#shared = undefined;
+    shared.letGo();
+    this.#registry.give(shared);
+  }
+
+  #end(): void {
+    const ending$ = this.#ending$;
+    if (ending$ === undefined) return;
+    this.#ending$ = undefined;
+    const end = (): void => {
+      ending$.next({ type: 'status', status: closedStatus });
+      ending$.complete();
+    };
+    // Who closes from inside a subscriber lets the others hear what is being told.
+    const shared = this.#any;
+    if (shared === undefined) end();
+    else shared.afterTelling(end);
+  }
+
+  get #any(): SharedCredential<T> | undefined {
+    return this.#shared ?? this.#registry.get(this.id);
+  }
+}
+
+/** A light store of one credential of a directory. */
+export class DirectoryStore<T> extends BackedCredentialStore<T> {
+  constructor(id: string, registry: CredentialRegistry<T>) {
+    const view = new CredentialView(id, registry);
+    super(view, view);
+  }
+}

@@ -1,0 +1,135 @@
+import { statusStream } from './streams.js';
+import type { Clock } from '../time/clock.js';
+import type { ReadyOptions } from '../credential/store-contract.js';
+import { ClosedError, TimeoutError } from '../errors.js';
+import { checkMs, checkNames, checkSignal } from '../util/option-checks.js';
+import { after } from '../time/timers.js';
+import type { LiveWaiter, Telling } from '../watching/watched.js';
+
+type Pinnable<T> = Telling<T> & { pin(): void };
+
+/** Starts watching for good, and resolves when that is live. */
+export function becomeReady<T>(
+  live: Pinnable<T>,
+  options: ReadyOptions,
+  clock: Clock,
+  readyTimeoutMs: number,
+): Promise<void> {
+  // Not an async function: of a hundred thousand that wait, each would keep what it holds in several promises. What is thrown rejects this one.
+  return new Promise((resolve, reject) => {
+    checkNames(options, ['signal', 'timeoutMs']);
+    const signal = checkSignal(options.signal);
+    const { timeoutMs = readyTimeoutMs } = options;
+    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
+    if (live.closed) throw new ClosedError();
+    signal?.throwIfAborted();
+    live.pin();
+    // Whoever is live already need not wait, and mostly is: all stores of one credential become so together.
+    if (live.status.link === 'live') resolve();
+    else wait(new Wait(live, resolve, reject), live, { signal, timeoutMs, clock });
+  });
+}
+
+function wait<T>(
+  waiting: Wait,
+  live: Pinnable<T>,
+  {
+    signal,
+    timeoutMs,
+    clock,
+  }: { signal: AbortSignal | undefined; timeoutMs: number; clock: Clock },
+): void {
+  if (timeoutMs !== Infinity) waiting.limit(clock, timeoutMs);
+  if (signal !== undefined) waiting.obey(signal);
+  if (waiting.over) return;
+  if (live.awaitLive !== undefined) live.awaitLive(waiting);
+  else waiting.leaveBy(whenLive(live, waiting));
+}
+
+/** One call that waits for a credential to become live. */
+class Wait implements LiveWaiter {
+  readonly of: Telling<unknown>;
+  readonly #resolve: () => void;
+  readonly #reject: (error: unknown) => void;
+  #over = false;
+  /** Lets go of what it waits by, one after the other; mostly there is at most one. */
+  #ending: (() => void) | undefined;
+
+  constructor(of: Telling<unknown>, resolve: () => void, reject: (error: unknown) => void) {
+    this.of = of;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  told(isLive: boolean): void {
+    if (isLive) this.#resolve();
+    else this.#reject(new ClosedError());
+    this.#end();
+  }
+
+  limit(clock: Clock, timeoutMs: number): void {
+    const cancel = after(clock, timeoutMs, () => {
+      // After a blocked event loop the answer may be in already, just not read: timers run before input.
+      clock.nextTurn(() => {
+        this.#fail(new TimeoutError('becoming live', timeoutMs, this.of.status.error));
+      });
+    });
+    this.leaveBy(cancel);
+  }
+
+  obey(signal: AbortSignal): void {
+    const aborted = (): void => {
+      this.#fail(signal.reason);
+    };
+    // Starting to watch may have aborted it.
+    if (signal.aborted) aborted();
+    signal.addEventListener('abort', aborted, { once: true });
+    this.leaveBy(() => {
+      signal.removeEventListener('abort', aborted);
+    });
+  }
+
+  /** Calls `leave` when this need not wait any longer: at once, when that is so already. */
+  leaveBy(leave: () => void): void {
+    const before = this.#ending;
+    if (this.#over) leave();
+    else if (before === undefined) this.#ending = leave;
+    else
+      this.#ending = () => {
+        before();
+        leave();
+      };
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    this.#reject(error);
+    this.of.leaveLive?.(this);
+    this.#end();
+  }
+
+  #end(): void {
+    this.#over = true;
+    const ending = this.#ending;
+    this.#ending = undefined;
+    ending?.();
+  }
+}
+
+function whenLive<T>(live: Telling<T>, waiter: LiveWaiter): () => void {
+  const subscription = statusStream(live).subscribe({
+    next: (status) => {
+      if (status.link === 'live') waiter.told(true);
+    },
+    complete: () => {
+      waiter.told(false);
+    },
+  });
+  return () => {
+    subscription.unsubscribe();
+  };
+}

@@ -1,0 +1,111 @@
+import { EventEmitter } from 'eventemitter3';
+import type { Subscription } from 'rxjs';
+import { callSafely } from '../util/callbacks.js';
+import type { CredentialEvents } from '../credential/store-contract.js';
+import { InvalidOptionError } from '../errors.js';
+import type { Fact } from '../watching/event-source.js';
+import type { CallbackErrorHandler } from '../util/callbacks.js';
+import type { Telling } from '../watching/watched.js';
+
+type Type = keyof CredentialEvents<unknown>;
+type Listener = (value: never) => unknown;
+
+interface Registration {
+  readonly listener: Listener;
+  readonly wrapped: (value: unknown) => void;
+  readonly release: () => void;
+}
+
+const TYPES: ReadonlySet<unknown> = new Set<Type>([
+  'saved',
+  'renewed',
+  'expired',
+  'cleared',
+  'evicted',
+  'unreadable',
+  'change',
+  'state',
+  'status',
+]);
+
+/** Tells facts to plain listeners, each of which keeps the watch going (but for `status`) and none of which can break the others. */
+export class StoreEvents<T> {
+  readonly #live: Telling<T>;
+  readonly #failed: CallbackErrorHandler;
+  readonly #emitter = new EventEmitter();
+  readonly #registrations = new Map<Type, Registration[]>();
+  #facts: Subscription | undefined;
+
+  constructor(live: Telling<T>, failed: CallbackErrorHandler) {
+    this.#live = live;
+    this.#failed = failed;
+  }
+
+  add(type: Type, listener: Listener, once: boolean): void {
+    check(type, listener);
+    if (this.#live.closed) return;
+    this.#facts ??= this.#live.facts$.subscribe({
+      next: (fact) => {
+        this.#tell(fact);
+      },
+      // Not before: who closes from inside a listener still hears what was to be told.
+      complete: () => {
+        this.#clear();
+      },
+    });
+    const registration: Registration = {
+      listener,
+      wrapped: (value) => {
+        if (once) this.#drop(type, registration);
+        callSafely(listener, [value as never], (error) => {
+          this.#failed(error, `listener of '${type}'`);
+        });
+      },
+      release: type === 'status' ? () => undefined : this.#live.retain(),
+    };
+    this.#emitter.on(type, registration.wrapped);
+    this.#registrations.set(type, [...(this.#registrations.get(type) ?? []), registration]);
+  }
+
+  remove(type: Type, listener: Listener): void {
+    check(type, listener);
+    const found = this.#registrations.get(type)?.findLast((one) => one.listener === listener);
+    if (found !== undefined) this.#drop(type, found);
+  }
+
+  #clear(): void {
+    this.#emitter.removeAllListeners();
+    this.#registrations.clear();
+  }
+
+  #drop(type: Type, registration: Registration): void {
+    const left = (this.#registrations.get(type) ?? []).filter((one) => one !== registration);
+    this.#registrations.set(type, left);
+    this.#emitter.off(type, registration.wrapped);
+    registration.release();
+  }
+
+  #tell(fact: Fact<T>): void {
+    switch (fact.type) {
+      case 'state':
+        this.#emitter.emit('state', fact.state);
+        break;
+      case 'status':
+        this.#emitter.emit('status', fact.status);
+        break;
+      case 'change':
+        this.#emitter.emit(fact.change.type, fact.change);
+        this.#emitter.emit('change', fact.change);
+        break;
+      case 'attempt':
+        break;
+    }
+  }
+}
+
+function check(type: unknown, listener: unknown): void {
+  if (!TYPES.has(type))
+    throw new InvalidOptionError('type', 'is not an event of a credential store');
+  if (typeof listener !== 'function')
+    throw new InvalidOptionError('listener', 'must be a function');
+}

@@ -1,0 +1,162 @@
+import { Observable, type Subscriber } from 'rxjs';
+import type { CredentialChange } from '../credential/change.js';
+import type { CredentialSnapshot } from '../credential/snapshot.js';
+import type { CredentialState } from '../credential/state.js';
+import type { Deadline } from '../time/deadlines.js';
+import type { Fact } from '../watching/event-source.js';
+import type { StoreStatus } from '../credential/status.js';
+import type { Telling, WatchedCredential } from '../watching/watched.js';
+
+/** The streams of one credential. */
+export interface CredentialStreams<T> {
+  readonly changes$: Observable<CredentialChange<T>>;
+  readonly credentials$: Observable<T | undefined>;
+  readonly state$: Observable<CredentialState<T>>;
+  readonly status$: Observable<StoreStatus>;
+}
+
+export function credentialStreams<T>(live: WatchedCredential<T>): CredentialStreams<T> {
+  return {
+    changes$: changeStream(live),
+    credentials$: credentialsStream(live),
+    state$: stateStream(live),
+    status$: statusStream(live),
+  };
+}
+
+/** Passes on the facts of one type; watches for as long as it is subscribed, unless told not to. */
+function factStream<T, V>(
+  live: Telling<T>,
+  watch: boolean,
+  first: (subscriber: Subscriber<V>) => void,
+  next: (fact: Fact<T>, subscriber: Subscriber<V>) => void,
+): Observable<V> {
+  return new Observable<V>((subscriber) => {
+    // Retained before the first value, so that a subscriber that takes one value and leaves does not stop a watch it never started.
+    const release = watch ? live.retain() : undefined;
+    subscriber.add(release);
+    first(subscriber);
+    if (live.closed) subscriber.complete();
+    if (subscriber.closed) return;
+    subscriber.add(
+      live.facts$.subscribe({
+        next: (fact) => {
+          next(fact, subscriber);
+        },
+        complete: () => {
+          subscriber.complete();
+        },
+      }),
+    );
+  });
+}
+
+export function changeStream<T>(live: Telling<T>): Observable<CredentialChange<T>> {
+  return factStream(
+    live,
+    true,
+    () => undefined,
+    (fact, subscriber) => {
+      if (fact.type === 'change') subscriber.next(fact.change);
+    },
+  );
+}
+
+export function stateStream<T>(live: WatchedCredential<T>): Observable<CredentialState<T>> {
+  return new Observable((subscriber) => {
+    let told: CredentialState<T> | undefined;
+    const tell = (state: CredentialState<T>): void => {
+      // A subscriber that came while this very state was being told has it already.
+      if (state === told) return;
+      told = state;
+      subscriber.next(state);
+    };
+    return factStream<T, CredentialState<T>>(
+      live,
+      true,
+      () => {
+        tell(live.state);
+      },
+      (fact) => {
+        if (fact.type === 'state') tell(fact.state);
+      },
+    ).subscribe({
+      complete: () => {
+        subscriber.complete();
+      },
+    });
+  });
+}
+
+export function statusStream<T>(live: Telling<T>): Observable<StoreStatus> {
+  return factStream(
+    live,
+    false,
+    (subscriber) => {
+      subscriber.next(live.status);
+    },
+    (fact, subscriber) => {
+      if (fact.type === 'status') subscriber.next(fact.status);
+    },
+  );
+}
+
+export function credentialsStream<T>(live: WatchedCredential<T>): Observable<T | undefined> {
+  return new Observable((subscriber) => {
+    let told: { readonly credentials: T | undefined } | undefined;
+    return stateStream(live).subscribe({
+      next: (state) => {
+        // Not known is not the same as none: telling `undefined` here would log users out at every start.
+        if (state.type === 'unknown' || state.type === 'withheld') return;
+        const credentials = state.type === 'present' ? state.snapshot.credentials : undefined;
+        if (told !== undefined && told.credentials === credentials) return;
+        told = { credentials };
+        subscriber.next(credentials);
+      },
+      complete: () => {
+        subscriber.complete();
+      },
+    });
+  });
+}
+
+export function expiringStream<T>(
+  live: WatchedCredential<T>,
+  leadMs: number,
+): Observable<CredentialSnapshot<T>> {
+  return new Observable((subscriber) => {
+    let deadline: Deadline | undefined;
+    /** The end that was warned of last, and of which credentials. */
+    let warned: CredentialSnapshot<T> | undefined;
+    const consider = (state: CredentialState<T>): void => {
+      deadline?.cancel();
+      deadline = undefined;
+      if (state.type !== 'present') {
+        if (state.type !== 'withheld') warned = undefined;
+        return;
+      }
+      const { snapshot } = state;
+      const end = snapshot.expiresAt;
+      if (end === undefined) return;
+      const again =
+        warned?.credentials === snapshot.credentials && end <= (warned.expiresAt ?? Infinity);
+      if (again) return;
+      deadline = live.at(end - leadMs, () => {
+        // A late timer must not hand out what has ended; without a lead, the end itself is what was asked for.
+        if (live.current !== snapshot && !(leadMs === 0 && live.holds(snapshot))) return;
+        warned = snapshot;
+        subscriber.next(snapshot);
+      });
+    };
+    const states = stateStream(live).subscribe({
+      next: consider,
+      complete: () => {
+        subscriber.complete();
+      },
+    });
+    return () => {
+      deadline?.cancel();
+      states.unsubscribe();
+    };
+  });
+}

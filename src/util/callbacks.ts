@@ -1,0 +1,36 @@
+import { isThenable } from '../time/timers.js';
+
+/**
+ * Told when a function of the caller threw or rejected.
+ *
+ * @public
+ */
+export type CallbackErrorHandler = (error: unknown, where: string) => void;
+
+/** Calls a function of the caller; what it throws or rejects goes to `failed` and nowhere else. */
+export function callSafely<A extends unknown[]>(
+  fn: (...args: A) => unknown,
+  args: A,
+  failed: (error: unknown) => void,
+): void {
+  try {
+    const result = fn(...args);
+    if (isThenable(result)) result.then(undefined, failed);
+  } catch (error) {
+    failed(error);
+  }
+}
+
+/** What is told of the caller's errors: the caller's handler, which may fail itself, or else a warning that quotes nothing. */
+export function errorHandler(handler: CallbackErrorHandler | undefined): CallbackErrorHandler {
+  if (handler === undefined) return warn;
+  return (error, where) => {
+    callSafely(handler, [error, where], () => {
+      warn(error, where);
+    });
+  };
+}
+
+function warn(_error: unknown, where: string): void {
+  process.emitWarning(`a function of the caller threw: ${where}`, 'CredstreamWarning');
+}

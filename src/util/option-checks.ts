@@ -1,0 +1,146 @@
+import type { Clock } from '../time/clock.js';
+import { InvalidOptionError } from '../errors.js';
+
+/** A TTL in milliseconds must stay an exact integer on its way through Redis and its scripts. */
+const MAX_TTL_SECONDS = Math.floor(2 ** 52 / 1000);
+const MAX_KEY_BYTES = 1024;
+const MAX_REASON_LENGTH = 256;
+
+/** Under this prefix lie the store's own keys and channels. */
+export const RESERVED_PREFIX = 'credstream:';
+
+const CONTROL = /[\u0000-\u001f\u007f]/;
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
+export function isWellFormed(text: string): boolean {
+  return !LONE_SURROGATE.test(text);
+}
+
+export function checkKey(key: unknown, option = 'key'): string {
+  if (typeof key !== 'string')
+    throw new InvalidOptionError(option, `must be a string, not ${kindOf(key)}`);
+  if (key === '') throw new InvalidOptionError(option, 'must not be empty');
+  if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
+    throw new InvalidOptionError(option, `must have at most ${String(MAX_KEY_BYTES)} bytes`);
+  }
+  if (!isWellFormed(key)) throw new InvalidOptionError(option, 'must not hold a lone surrogate');
+  if (CONTROL.test(key)) throw new InvalidOptionError(option, 'must not hold control characters');
+  if (key.startsWith(RESERVED_PREFIX)) {
+    throw new InvalidOptionError(
+      option,
+      `must not begin with ${RESERVED_PREFIX}, which the store uses itself`,
+    );
+  }
+  return key;
+}
+
+/**
+ * Refuses an id that does not lead to a key of its own below `prefix`, which has been checked.
+ *
+ * @returns the key
+ */
+export function checkId(id: unknown, prefix: string): string {
+  if (typeof id !== 'string')
+    throw new InvalidOptionError('id', `must be a string, not ${kindOf(id)}`);
+  if (id === '') throw new InvalidOptionError('id', 'must not be empty');
+  return checkKey(prefix + id, 'id');
+}
+
+export function checkCount(value: unknown, option: string, max: number): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= max)
+    return value;
+  throw new InvalidOptionError(option, `must be a whole number from 1 to ${String(max)}`);
+}
+
+/** Whether {@link checkKey} accepts it. */
+export function isKey(key: string): boolean {
+  return (
+    key !== '' &&
+    (key.length <= MAX_KEY_BYTES / 3 || Buffer.byteLength(key) <= MAX_KEY_BYTES) &&
+    isWellFormed(key) &&
+    !CONTROL.test(key) &&
+    !key.startsWith(RESERVED_PREFIX)
+  );
+}
+
+export function checkTtlSeconds(ttl: unknown, option = 'ttlSeconds'): number {
+  if (typeof ttl !== 'number' || !Number.isSafeInteger(ttl) || ttl < 1 || ttl > MAX_TTL_SECONDS) {
+    throw new InvalidOptionError(
+      option,
+      `must be a whole number of seconds from 1 to ${String(MAX_TTL_SECONDS)}`,
+    );
+  }
+  return ttl;
+}
+
+/** A duration; `Infinity` only where `max` is. */
+export function checkMs(
+  value: unknown,
+  option: string,
+  min = 1,
+  max: number = 2 ** 31 - 1,
+): number {
+  if (typeof value !== 'number' || !(value >= min && value <= max)) {
+    const upTo = max === Infinity ? 'or more, or Infinity' : `to ${String(max)}`;
+    throw new InvalidOptionError(
+      option,
+      `must be a number of milliseconds from ${String(min)} ${upTo}`,
+    );
+  }
+  return value;
+}
+
+export function checkReason(reason: unknown): string | undefined {
+  if (reason === undefined) return undefined;
+  if (typeof reason !== 'string' || reason.length > MAX_REASON_LENGTH || !isWellFormed(reason)) {
+    throw new InvalidOptionError(
+      'reason',
+      `must be a well-formed string of at most ${String(MAX_REASON_LENGTH)} characters`,
+    );
+  }
+  return reason;
+}
+
+export function checkSignal(signal: unknown): AbortSignal | undefined {
+  if (signal === undefined || signal instanceof AbortSignal) return signal;
+  throw new InvalidOptionError('signal', 'must be an AbortSignal');
+}
+
+export function checkFunction(value: unknown, option: string): void {
+  if (value !== undefined && typeof value !== 'function') {
+    throw new InvalidOptionError(option, `must be a function, not ${kindOf(value)}`);
+  }
+}
+
+export function checkBoolean(value: unknown, option: string): void {
+  if (value !== undefined && typeof value !== 'boolean') {
+    throw new InvalidOptionError(option, `must be true or false, not ${kindOf(value)}`);
+  }
+}
+
+export function checkClock(value: unknown): Clock {
+  const clock = value as Partial<Clock> | null;
+  for (const part of ['now', 'monotonic', 'setTimer', 'nextTurn'] as const) {
+    if (typeof clock?.[part] !== 'function') {
+      throw new InvalidOptionError('clock', 'must be a Clock');
+    }
+  }
+  return clock as Clock;
+}
+
+/** Refuses options that are no object, or that hold a name which is not an option. */
+export function checkNames(options: unknown, known: readonly string[], what = 'options'): void {
+  if (typeof options !== 'object' || options === null) {
+    throw new InvalidOptionError(what, `must be an object, not ${kindOf(options)}`);
+  }
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) throw new InvalidOptionError(name, 'is not an option');
+  }
+}
+
+/** Says of what kind a value is without showing it. */
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null';
+  if (Array.isArray(value)) return 'an array';
+  return typeof value === 'object' ? 'an object' : typeof value;
+}

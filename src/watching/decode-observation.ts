@@ -1,0 +1,39 @@
+import type { Observation } from '../backend/backend.js';
+import { heldBy, type Known, type Sighting } from '../credential/state.js';
+import { digest, type Decoded, type Encoding } from '../credential/encoding.js';
+import { whenThere } from '../time/timers.js';
+
+/**
+ * Decodes an observation; bytes that are known already are not decoded again, unless that failed. Whatever need not be waited for is
+ * there at once.
+ */
+export function sight<T>(
+  { content, expiresAt: ttlEnd }: Observation,
+  known: Known<T>,
+  encoding: Encoding<T>,
+): Sighting<T> | Promise<Sighting<T>> {
+  if (content.type === 'absent') return { type: 'absent' };
+  const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
+  const again = name === known.digest;
+  const held = again ? heldBy(known.state) : undefined;
+  const decoded =
+    held === undefined ? encoding.decodeHeld(content, again) : encoding.judge(held.credentials);
+  return whenThere(decoded, (one) => sightingOf(one, name, ttlEnd));
+}
+
+function sightingOf<T>(decoded: Decoded<T>, name: string, ttlEnd: number | undefined): Sighting<T> {
+  if (decoded.type === 'unreadable') return { ...decoded, digest: name, ttlEnd };
+  return {
+    type: 'readable',
+    digest: name,
+    credentials: decoded.credentials,
+    ttlEnd,
+    end: earlier(decoded.logicalEnd, ttlEnd),
+  };
+}
+
+/** The earlier of two ends, either of which may not be there. */
+export function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b;
+  return Math.min(a, b);
+}

@@ -1,0 +1,208 @@
+import type { ChangeSource } from '../credential/change.js';
+import type { Clock } from '../time/clock.js';
+import type { KeyFeed } from '../backend/backend.js';
+import type { WithheldState } from '../credential/state.js';
+import { UnavailableError } from '../errors.js';
+import {
+  idleStatus,
+  isSameStatus,
+  startingStatus,
+  type LinkStatus,
+  type StoreStatus,
+} from '../credential/status.js';
+import { after } from '../time/timers.js';
+
+/** What it judges. */
+export interface FreshnessHolder {
+  readonly clock: Clock;
+  readonly options: { readonly maxStalenessMs: number };
+  /** The monotonic instant up to which all hints have arrived. */
+  readonly vouchedAt: number;
+  /** What may be served has changed by the passing of time. */
+  stalenessChanged(): void;
+  statusChanged(status: StoreStatus): void;
+}
+
+/** What is wrong, as far as anything is. */
+interface Trouble {
+  /** This machine's clocks came apart since the last observation. */
+  clockDoubt: boolean;
+  refusal: Error | undefined;
+  /** Monotonic instant up to which what is held was vouched for; only while stale. */
+  staleSince: number | undefined;
+  cancelTimer: (() => void) | undefined;
+  withheld: WithheldState | undefined;
+}
+
+/** Judges how far one watched credential can be trusted: the status it has, and whether it must be withheld. */
+export class Freshness {
+  readonly #holder: FreshnessHolder;
+  #feed: KeyFeed | undefined;
+  /** Observed since the current generation began. */
+  #caughtUp = false;
+  /** Only while there is any: most credentials are well most of the time. */
+  #trouble: Trouble | undefined;
+  #status = idleStatus;
+
+  constructor(holder: FreshnessHolder) {
+    this.#holder = holder;
+  }
+
+  get status(): StoreStatus {
+    return this.#status;
+  }
+
+  get source(): ChangeSource {
+    return this.#caughtUp ? 'live' : 'resync';
+  }
+
+  /** Whether hints arrive and observations can be made. */
+  get isLinked(): boolean {
+    return this.#feed?.link === 'live';
+  }
+
+  get isRefused(): boolean {
+    return this.#trouble?.refusal !== undefined;
+  }
+
+  /** The state to show instead of what is known; the same object for as long as it lasts. */
+  get withheld(): WithheldState | undefined {
+    return this.#trouble?.withheld;
+  }
+
+  /** As `withheld`, to the instant: timers can be late. */
+  isWithheld(): boolean {
+    const trouble = this.#trouble;
+    return trouble !== undefined && (trouble.withheld !== undefined || this.#tooStale(trouble));
+  }
+
+  start(): void {
+    this.#publish(startingStatus);
+  }
+
+  /** Forgets everything, to start again or for good. */
+  stop(link: 'idle' | 'closed'): void {
+    this.#trouble?.cancelTimer?.();
+    this.#trouble = undefined;
+    this.#feed = undefined;
+    this.#caughtUp = false;
+    this.#publish(link === 'idle' ? idleStatus : { ...idleStatus, link });
+  }
+
+  /** Takes in the feed's condition; says whether everything must be observed anew. */
+  feed(feed: KeyFeed): boolean {
+    const newGeneration = feed.generation !== this.#feed?.generation;
+    this.#feed = feed;
+    if (newGeneration || feed.link !== 'live') this.#caughtUp = false;
+    if (newGeneration) {
+      if (this.#trouble !== undefined) this.#trouble.refusal = undefined;
+      if (feed.gap === 'clock') this.#troubled().clockDoubt = true;
+    }
+    return newGeneration;
+  }
+
+  observed(): void {
+    this.#caughtUp = true;
+    if (this.#trouble === undefined) return;
+    this.#trouble.clockDoubt = false;
+    this.#trouble.refusal = undefined;
+  }
+
+  refused(error: Error | undefined): void {
+    this.#troubled().refusal = error;
+    this.#caughtUp = false;
+  }
+
+  /** Brings status and withholding up to date; `knows`: whether anything has been observed. */
+  review(knows: boolean): void {
+    if (this.#feed === undefined) return;
+    const stale = !this.#caughtUp && knows;
+    if (stale) this.#troubled();
+    if (this.#trouble !== undefined) this.#reviewTrouble(this.#trouble, stale);
+    this.#publish(this.#judge(this.#feed, stale));
+  }
+
+  #troubled(): Trouble {
+    return (this.#trouble ??= {
+      clockDoubt: false,
+      refusal: undefined,
+      staleSince: undefined,
+      cancelTimer: undefined,
+      withheld: undefined,
+    });
+  }
+
+  #reviewTrouble(trouble: Trouble, stale: boolean): void {
+    if (!stale) {
+      trouble.cancelTimer?.();
+      trouble.cancelTimer = undefined;
+      trouble.staleSince = undefined;
+    } else if (trouble.staleSince === undefined) {
+      const { clock, options, vouchedAt } = this.#holder;
+      trouble.staleSince = vouchedAt;
+      trouble.cancelTimer = after(
+        clock,
+        vouchedAt + options.maxStalenessMs - clock.monotonic(),
+        () => {
+          this.#holder.stalenessChanged();
+        },
+      );
+    }
+    const { clockDoubt, refusal } = trouble;
+    this.#withhold(
+      trouble,
+      clockDoubt && stale ? 'clock' : this.#tooStale(trouble) ? 'stale' : undefined,
+    );
+    if (!stale && !clockDoubt && refusal === undefined) this.#trouble = undefined;
+  }
+
+  #judge(feed: KeyFeed, stale: boolean): StoreStatus {
+    const { refusal, staleSince } = this.#trouble ?? {};
+    if (this.#caughtUp && refusal === undefined) return feed.fresh;
+    if (this.#trouble === undefined) return feed.unseen;
+    const link = this.#link(feed, stale);
+    return {
+      link,
+      freshness: stale ? 'stale' : 'unknown',
+      staleSince: staleSince === undefined ? undefined : Math.round(this.#wall(staleSince)),
+      notifications: feed.notifications,
+      announcing: feed.announcing,
+      boundMs: link === 'live' ? feed.boundMs : undefined,
+      error: refusal ?? feed.error,
+    };
+  }
+
+  #link(feed: KeyFeed, stale: boolean): LinkStatus {
+    const { refusal } = this.#trouble ?? {};
+    if (refusal !== undefined && !(refusal instanceof UnavailableError)) return 'unauthorized';
+    const linked = feed.link === 'live' ? this.#caughtUp : feed.link !== 'connecting';
+    if (linked && refusal === undefined) return feed.link;
+    // What is known came over another link: the feed of this key has moved to a server that is connected to only now.
+    return stale ? 'reconnecting' : 'connecting';
+  }
+
+  #tooStale({ staleSince }: Trouble): boolean {
+    const { clock, options } = this.#holder;
+    return staleSince !== undefined && clock.monotonic() - staleSince >= options.maxStalenessMs;
+  }
+
+  #withhold(trouble: Trouble, reason: 'stale' | 'clock' | undefined): void {
+    if (reason === trouble.withheld?.reason) return;
+    const since = trouble.staleSince ?? this.#holder.clock.monotonic();
+    trouble.withheld =
+      reason === undefined
+        ? undefined
+        : { type: 'withheld', reason, since: Math.round(this.#wall(since)) };
+  }
+
+  #wall(monotonic: number): number {
+    const { clock } = this.#holder;
+    return clock.now() - (clock.monotonic() - monotonic);
+  }
+
+  #publish(status: StoreStatus): void {
+    if (isSameStatus(status, this.#status)) return;
+    this.#status = status;
+    this.#holder.statusChanged(status);
+  }
+}

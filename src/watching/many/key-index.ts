@@ -1,0 +1,331 @@
+import type { Clock } from '../../time/clock.js';
+import type {
+  AttemptHint,
+  CredentialBackend,
+  Hint,
+  KeyFeed,
+  Observation,
+} from '../../backend/backend.js';
+import type { ChangeSource, CredentialChange } from '../../credential/change.js';
+import type { Encoding } from '../../credential/encoding.js';
+import { FactTeller, type Fact } from '../event-source.js';
+import {
+  idleStatus,
+  isSameStatus,
+  type LinkStatus,
+  type StoreStatus,
+} from '../../credential/status.js';
+import type { Telling } from '../watched.js';
+import type { DirectoryFeed, Tracker } from './prefix-feed.js';
+import type { LookBatches } from './read-batcher.js';
+import { Pace } from './yielding.js';
+import type { LiveCredential } from '../entry.js';
+import { Sweep, type SweepTask } from './key-scan.js';
+import { RefusedError } from '../../errors.js';
+import { TrackedCredential, type TrackedOwner } from './index-entry.js';
+
+/** Hints for ids that nobody knows may come without end; beyond so many, one scan finds those that are there. */
+const MOST_NEWCOMERS = 10_000;
+
+/** A credential that is watched, as far as tracking asks. */
+export type WatchedAt<T> = Pick<LiveCredential<T>, 'key' | 'known' | 'serverNow'>;
+
+export interface TrackingContext<T> {
+  readonly backend: CredentialBackend;
+  readonly encoding: Encoding<T>;
+  readonly feed: DirectoryFeed;
+  readonly looks: LookBatches;
+  /** That of the machine, and the directory's own. */
+  readonly clocks: { readonly machine: Clock; readonly paced: Clock };
+  readonly prefix: string;
+  /** The id that lies at a key; `undefined` for a key that no id leads to. */
+  idAt(key: string): string | undefined;
+  /** What is watched at a key. */
+  watchedAt(key: string): WatchedAt<T> | undefined;
+}
+
+/** Tells what happens to every credential under a prefix, also to those that nobody watches, for as long as somebody wants to know. */
+export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, TrackedOwner<T> {
+  readonly #context: TrackingContext<T>;
+  readonly #tracked = new Map<string, TrackedCredential<T>>();
+  readonly #sweep: Sweep;
+  #condition: KeyFeed | undefined;
+  /** Counts the times when everything had to be looked at because hints may have been missed. */
+  round = 0;
+  /** How many have not been looked at in this round. */
+  #behind = 0;
+  #scanned = false;
+  /** Everything was known once. */
+  #complete = false;
+  #newcomers = 0;
+  #failure: Error | undefined;
+  #staleSince: number | undefined;
+  #status: StoreStatus = idleStatus;
+
+  constructor(context: TrackingContext<T>) {
+    super();
+    this.#context = context;
+    const { backend, clocks, looks, prefix } = context;
+    this.#sweep = new Sweep(backend, prefix, clocks.paced, () => new Pace(clocks.machine, looks), {
+      known: () => this.#tracked.keys(),
+      found: (key, task) => {
+        this.#found(key, task);
+      },
+      done: (task) => {
+        this.#swept(task);
+      },
+      failed: (error) => {
+        this.#failure = error;
+        this.#review();
+      },
+    });
+  }
+
+  get status(): StoreStatus {
+    return this.#status;
+  }
+
+  get clock(): Clock {
+    return this.#context.clocks.paced;
+  }
+
+  get encoding(): Encoding<T> {
+    return this.#context.encoding;
+  }
+
+  isLinkedAt(key: string): boolean {
+    return this.#context.feed.isLinkedAt(key);
+  }
+
+  get isLinked(): boolean {
+    return this.#condition?.link === 'live';
+  }
+
+  get size(): number {
+    return this.#tracked.size;
+  }
+
+  get keys(): Iterable<string> {
+    return this.#tracked.keys();
+  }
+
+  /** Nothing has been missed, and everything was looked at since that could have been. */
+  get #caughtUp(): boolean {
+    return this.isLinked && this.#scanned && this.#behind === 0;
+  }
+
+  idOf(key: string): string {
+    return this.#context.idAt(key) ?? '';
+  }
+
+  sourceFor(tracked: TrackedCredential<T>): ChangeSource {
+    return tracked.round === this.round ? 'live' : 'resync';
+  }
+
+  observe(key: string): Promise<Observation> {
+    return this.#context.looks.look(key);
+  }
+
+  hint(key: string, hint: Hint | AttemptHint): void {
+    if (hint.type === 'attempt' || !this.isLinkedAt(key)) return;
+    let tracked = this.#tracked.get(key);
+    if (tracked === undefined) {
+      if (this.#newcomers >= MOST_NEWCOMERS) {
+        this.#sweep.ask('unknown');
+        return;
+      }
+      tracked = this.#add(key);
+    }
+    tracked?.hint(hint);
+  }
+
+  feed(feed: KeyFeed): void {
+    const before = this.#condition;
+    this.#condition = feed;
+    if (feed.link !== 'live') {
+      if (before?.link === 'live') this.#fallBehind();
+      this.#sweep.stop();
+    } else if (before?.link !== 'live' || before.generation !== feed.generation) {
+      this.#fallBehind();
+      this.#sweep.ask('resync');
+    }
+    this.#review();
+  }
+
+  look(key: string): void {
+    this.#tracked.get(key)?.look();
+  }
+
+  lookAtAll(): void {
+    if (this.isLinked) this.#sweep.ask('all');
+  }
+
+  opened(key: string): void {
+    const tracked = this.#tracked.get(key) ?? this.#add(key);
+    if (tracked === undefined) return;
+    tracked.leave();
+    this.#catchUp(tracked);
+    this.#recount(tracked);
+  }
+
+  left(key: string): void {
+    const tracked = this.#tracked.get(key);
+    const watched = this.#context.watchedAt(key);
+    if (tracked === undefined || watched === undefined) return;
+    if (tracked.round !== this.round) this.#behind += 1;
+    tracked.resume(watched.known);
+    this.#recount(tracked);
+    this.rested(tracked);
+  }
+
+  /** Something happened to a credential that is watched. */
+  told(watched: WatchedAt<T>, fact: Fact<T>): void {
+    if (!this.retained || this.closed) return;
+    const tracked = this.#tracked.get(watched.key);
+    if (fact.type === 'change') {
+      this.tell({ type: 'change', change: tracked?.relayed(fact.change) ?? fact.change });
+      return;
+    }
+    if (fact.type !== 'state' || fact.state.type === 'unknown' || fact.state.type === 'withheld')
+      return;
+    const change = tracked?.join(watched.known, watched.serverNow());
+    if (change !== undefined) this.tell({ type: 'change', change });
+  }
+
+  seen(tracked: TrackedCredential<T>, round: number, change?: CredentialChange<T>): void {
+    if (round === this.round) this.#catchUp(tracked);
+    this.#recount(tracked);
+    if (change !== undefined) this.tell({ type: 'change', change });
+  }
+
+  failed(tracked: TrackedCredential<T>, round: number): void {
+    // With a link that is lost everything will be looked at again.
+    if (this.isLinked && round === this.round) this.#catchUp(tracked);
+  }
+
+  rested(tracked: TrackedCredential<T>): void {
+    if (tracked.isStored || !tracked.isResting || this.#tracked.get(tracked.key) !== tracked)
+      return;
+    this.#tracked.delete(tracked.key);
+    tracked.stop();
+    this.#catchUp(tracked);
+    if (tracked.isNewcomer) this.#newcomers -= 1;
+  }
+
+  protected override start(): void {
+    this.#publish({ ...idleStatus, link: 'connecting' });
+    if (!this.closed) this.#context.feed.track(this);
+  }
+
+  protected override stop(as: 'idle' | 'closed'): void {
+    this.#context.feed.track(undefined);
+    this.#sweep.stop();
+    for (const tracked of this.#tracked.values()) tracked.stop();
+    this.#tracked.clear();
+    this.#condition = undefined;
+    this.#scanned = false;
+    this.#complete = false;
+    this.#behind = 0;
+    this.#newcomers = 0;
+    this.#failure = undefined;
+    this.#staleSince = undefined;
+    this.#publish(as === 'idle' ? idleStatus : { ...idleStatus, link: as });
+  }
+
+  #add(key: string): TrackedCredential<T> | undefined {
+    if (this.#context.idAt(key) === undefined) return undefined;
+    const type = this.#complete ? 'absent' : 'unknown';
+    // While catching up, nobody can tell what was missed from what happens now.
+    const round = this.#caughtUp ? this.round : this.round - 1;
+    const tracked = new TrackedCredential<T>(key, type, round, this);
+    this.#tracked.set(key, tracked);
+    if (round !== this.round) this.#behind += 1;
+    this.#recount(tracked);
+    return tracked;
+  }
+
+  #found(key: string, task: SweepTask): void {
+    let tracked = this.#tracked.get(key);
+    if (tracked === undefined) tracked = this.#add(key);
+    else if (task === 'unknown') return;
+    tracked?.look();
+  }
+
+  #fallBehind(): void {
+    this.round += 1;
+    this.#scanned = false;
+    this.#staleSince ??= this.#wall();
+    this.#behind = 0;
+    for (const tracked of this.#tracked.values()) if (!tracked.isWatched) this.#behind += 1;
+  }
+
+  #catchUp(tracked: TrackedCredential<T>): void {
+    if (tracked.round === this.round) return;
+    tracked.round = this.round;
+    this.#behind -= 1;
+    this.#review();
+  }
+
+  #swept(task: SweepTask): void {
+    this.#failure = undefined;
+    if (task !== 'unknown') this.#scanned = true;
+    this.#review();
+  }
+
+  #recount(tracked: TrackedCredential<T>): void {
+    const isNewcomer = !tracked.isStored && !tracked.isWatched;
+    if (isNewcomer === tracked.isNewcomer) return;
+    tracked.isNewcomer = isNewcomer;
+    this.#newcomers += isNewcomer ? 1 : -1;
+  }
+
+  #review(): void {
+    const condition = this.#condition;
+    if (condition === undefined || !this.retained || this.closed) return;
+    if (this.#caughtUp) {
+      this.#complete = true;
+      this.#staleSince = undefined;
+      this.#publish(condition.fresh);
+      return;
+    }
+    const staleSince = this.#complete ? this.#staleSince : undefined;
+    this.#publish(statusBehind(condition, this.#complete, staleSince, this.#failure));
+  }
+
+  #publish(status: StoreStatus): void {
+    if (isSameStatus(status, this.#status)) return;
+    this.#status = status;
+    this.tell({ type: 'status', status });
+  }
+
+  /** Up to when nothing was missed, by the wall clock. */
+  #wall(): number {
+    const { backend, clocks, prefix } = this.#context;
+    const { machine } = clocks;
+    return Math.round(machine.now() - (machine.monotonic() - backend.hints.vouchedAt(prefix)));
+  }
+}
+
+/**
+ * The status while not everything is known, or not any longer.
+ *
+ * @param complete - whether everything was known once
+ * @param failure - why not everything could be listed; an interruption passes, and is no refusal
+ */
+export function statusBehind(
+  { link, fresh, error }: KeyFeed,
+  complete: boolean,
+  staleSince: number | undefined,
+  failure: Error | undefined,
+): StoreStatus {
+  const catchingUp: LinkStatus = complete ? 'reconnecting' : 'connecting';
+  const whileLinked = failure instanceof RefusedError ? 'unauthorized' : catchingUp;
+  return {
+    ...fresh,
+    link: link === 'live' ? whileLinked : link,
+    freshness: complete ? 'stale' : 'unknown',
+    staleSince,
+    boundMs: undefined,
+    error: failure ?? error,
+  };
+}

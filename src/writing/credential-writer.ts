@@ -1,0 +1,267 @@
+import { setMaxListeners } from 'node:events';
+import type { CredentialBackend, Expected, Hint, Observation } from '../backend/backend.js';
+import { digestOf, HeldCredential, type CredentialSnapshot } from '../credential/snapshot.js';
+import type {
+  ClearOptions,
+  SaveOptions,
+  SaveReceipt,
+  UpdateOptions,
+  UpdateReceipt,
+} from '../credential/store-contract.js';
+import { digest, type Decoded, type Encoded, type Encoding } from '../credential/encoding.js';
+import { ClosedError, ConflictError, InvalidOptionError } from '../errors.js';
+import { KeyVetting } from './key-type-check.js';
+import {
+  checkFunction,
+  checkNames,
+  checkReason,
+  checkSignal,
+  checkTtlSeconds,
+} from '../util/option-checks.js';
+import { resolveRemoval, resolveWrite } from './lost-replies.js';
+import { checkReplication, replicasOf, Replications } from './replication.js';
+import { earlier } from '../watching/decode-observation.js';
+import type { SharedStoreOptions } from '../watching/entry-options.js';
+import { timeToLive } from './effective-ttl.js';
+import type { ServerTime } from '../time/server-time.js';
+import { HeldUpdate } from './update-receipt.js';
+import { after, unlessAborted } from '../time/timers.js';
+import type { WatchedCredential } from '../watching/watched.js';
+import { WriteQueue } from './write-queue.js';
+
+const DEFAULT_ATTEMPTS = 10;
+const LONGEST_PAUSE_MS = 200;
+
+type Looked<T> =
+  | { readonly type: 'absent' }
+  | (Decoded<T> & { readonly digest: string; readonly ttlEnd: number | undefined });
+
+/** Reads and writes one credential, in call order, for callers that wait for the answer. */
+export class CredentialWriter<T> {
+  readonly #id: string;
+  readonly #key: string;
+  readonly #options: SharedStoreOptions<T>;
+  readonly #backend: CredentialBackend;
+  readonly #encoding: Encoding<T>;
+  readonly #live: WatchedCredential<T>;
+  readonly #vetting: KeyVetting<T>;
+  readonly #queue = new WriteQueue();
+  readonly #replications = new Replications();
+  #time: ServerTime | undefined;
+  /** Nothing is sent any more once it has aborted, and nobody pauses. */
+  readonly #closing = new AbortController();
+
+  constructor(live: WatchedCredential<T>) {
+    const { id, key, options, backend, encoding } = live;
+    this.#id = id;
+    this.#key = key;
+    this.#options = options;
+    this.#backend = backend;
+    this.#encoding = encoding;
+    this.#live = live;
+    this.#vetting = new KeyVetting(live, () => this.#observe());
+    // One listener for each update that pauses.
+    setMaxListeners(0, this.#closing.signal);
+  }
+
+  /** @param held - what is found will be shared, and is frozen */
+  async look(held = false): Promise<Looked<T>> {
+    const { content, expiresAt: ttlEnd } = await this.#observe();
+    if (content.type === 'absent') return content;
+    const decoded = held
+      ? await this.#encoding.decodeHeld(content)
+      : await this.#encoding.decode(content);
+    return {
+      ...decoded,
+      ttlEnd,
+      digest: content.type === 'bytes' ? digest(content.bytes) : content.reason,
+    };
+  }
+
+  async read(): Promise<CredentialSnapshot<T> | undefined> {
+    const found = await this.look(true);
+    if (found.type !== 'readable') return undefined;
+    return new HeldCredential(
+      this.#id,
+      found.credentials,
+      earlier(found.logicalEnd, found.ttlEnd),
+      found.digest,
+      this.#live.withdrawalOf(found.digest),
+    );
+  }
+
+  save(credentials: T, options: SaveOptions<T>): Promise<SaveReceipt> {
+    checkNames(options, ['ttlSeconds', 'onlyIf', 'reason', 'replicas', 'timeoutMs', 'signal']);
+    const expected = options.onlyIf === 'absent' ? 'absent' : this.#expected(options.onlyIf);
+    return this.#write(credentials, options, expected);
+  }
+
+  clear(options: ClearOptions<T>): Promise<boolean> {
+    checkNames(options, ['reason', 'onlyIf', 'signal']);
+    const reason = checkReason(options.reason);
+    const signal = checkSignal(options.signal);
+    const expected = this.#expected(options.onlyIf);
+    const key = this.#key;
+    const removal = this.#queue.run(
+      // DEL does not tell what it takes away, and unlike SET it cannot be made to refuse. Looked at beforehand, because what is sent must
+      // go out at once, or a later write would overtake it.
+      () => this.#vetting.vet(expected === undefined),
+      async () => {
+        this.#checkOpen(signal);
+        return this.#backend.remove({ key, expected, reason }).then(
+          (one) => one.removed,
+          (error: unknown) => resolveRemoval(error, () => this.#observe()),
+        );
+      },
+    );
+    return unlessAborted(
+      this.#seen(removal, { type: 'removed', as: 'cleared', origin: 'self', reason }),
+      signal,
+    );
+  }
+
+  async update(
+    fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
+    options: UpdateOptions,
+  ): Promise<UpdateReceipt<T>> {
+    if (typeof fn !== 'function') checkFunction(null, 'fn');
+    checkNames(options, ['ttlSeconds', 'reason', 'replicas', 'timeoutMs', 'signal', 'maxAttempts']);
+    const { maxAttempts = DEFAULT_ATTEMPTS, ...saving } = options;
+    checkReplication(options);
+    checkAskedTtl(options.ttlSeconds);
+    checkReason(options.reason);
+    const signal = checkSignal(options.signal);
+    if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1) {
+      throw new InvalidOptionError('maxAttempts', 'must be a whole number from 1');
+    }
+    for (let attempts = 1; ; attempts += 1) {
+      signal?.throwIfAborted();
+      const found = await unlessAborted(this.look(), signal);
+      // Bytes that cannot be read may be somebody's only refresh token; only a plain save writes over them.
+      if (found.type === 'unreadable') throw found.error;
+      const current = found.type === 'readable' ? found.credentials : undefined;
+      const next = await unlessAborted(Promise.resolve(fn(current)), signal);
+      if (this.#live.closed) throw new ClosedError();
+      if (next === undefined) return new HeldUpdate(false, current, attempts);
+      try {
+        const expected = found.type === 'readable' ? { digest: found.digest } : 'absent';
+        const receipt = await this.#write(next, saving, expected);
+        return new HeldUpdate(true, next, attempts, receipt);
+      } catch (error) {
+        if (!(error instanceof ConflictError) || attempts >= maxAttempts) throw error;
+        await this.#pause(attempts, signal);
+      }
+    }
+  }
+
+  /** Resolves when no write is under way, nor the waiting for its replicas. */
+  async idle(): Promise<void> {
+    await this.#queue.idle();
+    await this.#replications.idle();
+  }
+
+  /** Nothing is sent any more, whatever still waits. */
+  close(): void {
+    this.#closing.abort();
+  }
+
+  #checkOpen(signal: AbortSignal | undefined): void {
+    if (this.#closing.signal.aborted) throw new ClosedError();
+    signal?.throwIfAborted();
+  }
+
+  #write(credentials: T, options: SaveOptions<T>, expected: Expected): Promise<SaveReceipt> {
+    const reason = checkReason(options.reason);
+    const signal = checkSignal(options.signal);
+    const replication = checkReplication(options);
+    const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
+    const wanted = replication && { ...replication, signals };
+    const asked = options.ttlSeconds;
+    checkAskedTtl(asked);
+    const key = this.#key;
+    const { clock } = this.#backend;
+    const now = (): number => this.#time?.latest() ?? clock.now();
+    const prepared = ({ bytes, logicalEnd }: Encoded, overLarge: boolean) => {
+      const ttl = timeToLive(credentials, asked, logicalEnd, this.#options, now);
+      return { bytes, ttl, overLarge };
+    };
+    const write = this.#queue.run(
+      () => {
+        const encoded = this.#encoding.encode(credentials);
+        const vetted = this.#vetting.vet();
+        return encoded instanceof Promise || vetted instanceof Promise
+          ? Promise.all([encoded, vetted]).then(([one, overLarge]) => prepared(one, overLarge))
+          : prepared(encoded, vetted);
+      },
+      async ({ bytes, ttl, overLarge }) => {
+        this.#checkOpen(signal);
+        const sentAt = clock.monotonic();
+        return this.#backend.write({ key, bytes, ttl, expected, overLarge, reason, wanted }).then(
+          (written) => this.#replications.note(written),
+          (error: unknown) => {
+            const elapsedMs = (): number => clock.monotonic() - sentAt;
+            return resolveWrite(error, { bytes, ttl }, () => this.#observe(), elapsedMs);
+          },
+        );
+      },
+    );
+    const seen = this.#seen(write, { type: 'written', origin: 'self', reason });
+    if (wanted === undefined) return unlessAborted(seen, signal);
+    const replicated = seen.then(async (written) => {
+      const { announced } = written;
+      return { announced, ...(await replicasOf(written)) };
+    });
+    return unlessAborted(replicated, signal);
+  }
+
+  /** After a write that did something, this process's own view is at least as new. */
+  async #seen<R>(write: Promise<R>, own: Hint): Promise<R> {
+    this.#live.ownWrites += 1;
+    const result = await write.finally(() => {
+      this.#live.ownWrites -= 1;
+    });
+    await this.#live.refreshed(result === false ? undefined : own);
+    return result;
+  }
+
+  #expected(snapshot: CredentialSnapshot<T> | undefined): { readonly digest: string } | undefined {
+    if (snapshot === undefined) return undefined;
+    const name = digestOf(snapshot);
+    if (name === undefined || snapshot.id !== this.#id) {
+      throw new InvalidOptionError(
+        'onlyIf',
+        'must be a snapshot of this credential that a store gave',
+      );
+    }
+    return { digest: name };
+  }
+
+  async #observe(): Promise<Observation> {
+    this.#checkOpen(undefined);
+    const observation = await this.#backend.observe(this.#key, this.#options.maxBytes);
+    this.#time = observation.time;
+    return observation;
+  }
+
+  /** Jittered, so that writers which met once do not meet again. */
+  async #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
+    const { clock, random } = this.#backend;
+    const longest = Math.min(2 ** attempts * 2, LONGEST_PAUSE_MS);
+    const closing = this.#closing.signal;
+    const pause = new Promise<void>((resolve) => {
+      const end = (): void => {
+        cancel();
+        closing.removeEventListener('abort', end);
+        resolve();
+      };
+      const cancel = after(clock, random() * longest, end);
+      closing.addEventListener('abort', end);
+    });
+    await unlessAborted(pause, signal);
+    if (this.#live.closed) throw new ClosedError();
+  }
+}
+
+function checkAskedTtl(asked: SaveOptions['ttlSeconds']): void {
+  if (asked !== undefined && asked !== 'keep' && asked !== 'none') checkTtlSeconds(asked);
+}

@@ -1,0 +1,53 @@
+import type { TimeToLive } from '../backend/time-to-live.js';
+import type { SaveOptions } from '../credential/store-contract.js';
+import { EncodeError, InvalidOptionError } from '../errors.js';
+import { checkTtlSeconds } from '../util/option-checks.js';
+import type { SharedStoreOptions } from '../watching/entry-options.js';
+import { isThenable } from '../time/timers.js';
+
+/** The bytes must outlive the credential by this much, so that whoever renews it still finds the refresh token. */
+const GRACE_MS = 60_000;
+
+/** How long saved bytes are to stay: as asked for, else by the store's option. @throws InvalidOptionError, EncodeError */
+export function timeToLive<T>(
+  credentials: T,
+  asked: SaveOptions<T>['ttlSeconds'],
+  logicalEnd: number | undefined,
+  options: SharedStoreOptions<T>,
+  now: () => number,
+): TimeToLive {
+  const ttl = asked ?? defaultTtl(credentials, options) ?? 'none';
+  if (typeof ttl === 'string') return ttl;
+  const ms = ttl * 1000;
+  if (
+    logicalEnd !== undefined &&
+    !options.allowEarlyRemoval &&
+    now() + ms < logicalEnd + GRACE_MS
+  ) {
+    throw new InvalidOptionError(
+      'ttlSeconds',
+      'would remove the bytes before expiresAt plus a minute; allow it with allowEarlyRemoval',
+    );
+  }
+  return ms;
+}
+
+function defaultTtl<T>(
+  credentials: T,
+  { ttlSeconds, onCallbackError }: SharedStoreOptions<T>,
+): number | undefined {
+  if (typeof ttlSeconds !== 'function') return ttlSeconds;
+  const failed = (error: unknown): void => {
+    onCallbackError(error, 'ttlSeconds');
+  };
+  let ttl: unknown;
+  try {
+    ttl = ttlSeconds(credentials);
+  } catch (error) {
+    failed(error);
+    throw new EncodeError('threw', 'ttlSeconds threw');
+  }
+  // Nothing it may reject with is to end as an unhandled rejection.
+  if (isThenable(ttl)) Promise.resolve(ttl).catch(failed);
+  return ttl === undefined ? undefined : checkTtlSeconds(ttl);
+}

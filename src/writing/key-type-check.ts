@@ -1,0 +1,49 @@
+import type { Observation } from '../backend/backend.js';
+import { RefusedError, UnreadableError } from '../errors.js';
+import type { WatchedCredential } from '../watching/watched.js';
+
+/** SET and DEL take a list or a hash away without a word; a key that holds one was surely not meant. */
+export class KeyVetting<T> {
+  readonly #live: WatchedCredential<T>;
+  readonly #observe: () => Promise<Observation>;
+  /** The key was seen to be free or to hold a string. */
+  #vetted = false;
+
+  constructor(live: WatchedCredential<T>, observe: () => Promise<Observation>) {
+    this.#live = live;
+    this.#observe = observe;
+  }
+
+  /**
+   * @param again - looks also at a key that was looked at before
+   * @returns whether the key holds a string that is too large to be fetched
+   * @throws UnreadableError when it holds another type, UnavailableError, ClosedError
+   */
+  vet(again = false): boolean | Promise<boolean> {
+    const { state } = this.#live;
+    const seen = state.type === 'unreadable' ? state.error : undefined;
+    // What was seen may be over by now; a type that forbids the write is looked for anew.
+    if (this.#vetted && !again && seen?.reason !== 'wrong-type')
+      return seen?.reason === 'too-large';
+    return this.#lookForString();
+  }
+
+  async #lookForString(): Promise<boolean> {
+    try {
+      const { content } = await this.#observe();
+      if (content.type === 'foreign' && content.reason === 'wrong-type') {
+        throw new UnreadableError(
+          'wrong-type',
+          'the key holds another Redis type than a string; it is left as it is',
+        );
+      }
+      this.#vetted = true;
+      return content.type === 'foreign';
+    } catch (error) {
+      // Who may write but not read writes unseen.
+      if (!(error instanceof RefusedError)) throw error;
+      this.#vetted = true;
+      return false;
+    }
+  }
+}

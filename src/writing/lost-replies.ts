@@ -1,0 +1,45 @@
+import type { Observation, Written } from '../backend/backend.js';
+import { OutcomeUnknownError } from '../errors.js';
+import type { TimeToLive } from '../backend/time-to-live.js';
+
+/** A server rounds and a reply travels; an end found this close to the one asked for is the one asked for. */
+const TTL_SLACK_MS = 1_000;
+
+interface Asked {
+  readonly bytes: Buffer;
+  readonly ttl: TimeToLive;
+}
+
+/**
+ * Resolves a lost reply by reading: what was to be written is there, or nobody can tell.
+ *
+ * @throws the error itself when it is another one, or when what is found does not prove the write
+ */
+export async function resolveWrite(
+  error: unknown,
+  { bytes, ttl }: Asked,
+  observe: () => Promise<Observation>,
+  elapsedMs: () => number,
+): Promise<Written> {
+  if (!(error instanceof OutcomeUnknownError)) throw error;
+  const found = await observe().catch(() => undefined);
+  if (found?.content.type !== 'bytes' || !found.content.bytes.equals(bytes)) throw error;
+  const left = found.expiresAt === undefined ? 'none' : found.expiresAt - found.serverNow;
+  const asAsked =
+    typeof ttl === 'number' && typeof left === 'number'
+      ? left <= ttl + TTL_SLACK_MS && left >= ttl - elapsedMs() - TTL_SLACK_MS
+      : ttl === 'keep' || ttl === left;
+  if (!asAsked) throw error;
+  return { announced: true };
+}
+
+/** As {@link resolveWrite}, for a removal: a key that is gone counts as removed. */
+export async function resolveRemoval(
+  error: unknown,
+  observe: () => Promise<Observation>,
+): Promise<boolean> {
+  if (!(error instanceof OutcomeUnknownError)) throw error;
+  const found = await observe().catch(() => undefined);
+  if (found?.content.type !== 'absent') throw error;
+  return true;
+}

@@ -1,0 +1,63 @@
+import type { ReplicasReached, ReplicasWanted, Written } from '../backend/backend.js';
+import { InvalidOptionError, UnavailableError } from '../errors.js';
+import { checkMs } from '../util/option-checks.js';
+
+const DEFAULT_TIMEOUT_MS = 1_000;
+const MAX_TIMEOUT_MS = 60_000;
+/** Far more than any Redis has; what is above is surely a mistake. */
+const MAX_REPLICAS = 1_000;
+
+/** What of the options of a write asks for replicas. */
+export interface ReplicationOptions {
+  readonly replicas?: number | undefined;
+  readonly timeoutMs?: number | undefined;
+}
+
+/** @throws InvalidOptionError */
+export function checkReplication({
+  replicas,
+  timeoutMs,
+}: ReplicationOptions): Omit<ReplicasWanted, 'signals'> | undefined {
+  if (replicas === undefined) {
+    // It bounds nothing else, and whoever thinks so would wait for longer.
+    if (timeoutMs !== undefined)
+      throw new InvalidOptionError('timeoutMs', 'is only for waiting for replicas: give replicas');
+    return undefined;
+  }
+  if (!Number.isSafeInteger(replicas) || replicas < 1 || replicas > MAX_REPLICAS) {
+    throw new InvalidOptionError(
+      'replicas',
+      `must be a whole number from 1 to ${String(MAX_REPLICAS)}`,
+    );
+  }
+  const longest = checkMs(timeoutMs ?? DEFAULT_TIMEOUT_MS, 'timeoutMs', 1, MAX_TIMEOUT_MS);
+  return { replicas, timeoutMs: longest };
+}
+
+/** The writes of one store whose replicas are being waited for. */
+export class Replications {
+  readonly #underWay = new Set<Promise<ReplicasReached>>();
+
+  /** Takes note of a write that was answered, if it waits for replicas. */
+  note(written: Written): Written {
+    const { replicated } = written;
+    if (replicated !== undefined) {
+      this.#underWay.add(replicated);
+      void replicated.then(() => this.#underWay.delete(replicated));
+    }
+    return written;
+  }
+
+  async idle(): Promise<void> {
+    await Promise.all(this.#underWay);
+  }
+}
+
+/** Never rejects: the write has happened. */
+export async function replicasOf({ replicated }: Written): Promise<ReplicasReached> {
+  if (replicated !== undefined) return replicated;
+  const replicasError = new UnavailableError(
+    'the answer to the write was lost, and with it the way to ask for its replicas',
+  );
+  return { replicas: 0, replicasError };
+}
