@@ -24,8 +24,8 @@ const REDIS_FLOORS = [
   ['servers'],
   ['client-pool.ts'],
   ['attempts'],
-  ['redis-backend.ts'],
-  ['redis-credential-store.ts', 'redis-credential-directory.ts'],
+  ['backend.ts'],
+  ['store.ts', 'directory.ts'],
 ];
 
 const isFile = (room) => room.endsWith('.ts');

@@ -196,12 +196,12 @@ export class ReauthenticationError extends CredstreamError {
   /** What stands in the way. */
   readonly reason: ReauthenticationFailure;
   /** OAuth's error code of the attempt that failed for good, such as `invalid_grant`, if it was one. */
-  readonly problem: string | undefined;
+  readonly oauthError: string | undefined;
 
-  constructor(reason: ReauthenticationFailure, message: string, problem?: string) {
+  constructor(reason: ReauthenticationFailure, message: string, oauthError?: string) {
     super(message);
     this.reason = reason;
-    this.problem = problem;
+    this.oauthError = oauthError;
   }
 }
 

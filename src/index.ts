@@ -6,7 +6,7 @@ export type {
 } from './derived/cache-target.js';
 export { derive } from './derived/derive.js';
 export { deriveEach, type DeriveEachOptions, type DerivedPool } from './derived/derive-each.js';
-export type { DeriveContext, DeriveOptions } from './derived/derive-options.js';
+export type { DeriveContext, DeriveOptions } from './derived/options.js';
 export type { Derived, DerivedWaitOptions } from './derived/derived.js';
 export type {
   BuildingDerivedState,
@@ -15,7 +15,7 @@ export type {
   FailedDerivedState,
   IdleDerivedState,
   ReadyDerivedState,
-} from './derived/derived-state.js';
+} from './derived/state.js';
 export { invalidate } from './derived/invalidate.js';
 export type { InvalidateOptions } from './derived/invalidate-options.js';
 export type { Invalidation } from './derived/invalidation.js';
@@ -66,8 +66,8 @@ export type {
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,
-} from './credential/store-contract.js';
-export type { BackedCredentialDirectory } from './stores/directory/directory-base.js';
+} from './credential/contract.js';
+export type { BackedCredentialDirectory } from './stores/directory/base.js';
 export type {
   ClearAllFailure,
   ClearAllOptions,
@@ -75,8 +75,8 @@ export type {
   ClearAllReceipt,
   CredentialDirectory,
   DirectoryEvents,
-} from './stores/directory/directory-contract.js';
-export type { CredentialDirectoryOptions } from './stores/directory/directory-options.js';
+} from './stores/directory/contract.js';
+export type { CredentialDirectoryOptions } from './stores/directory/options.js';
 export {
   ClosedError,
   ConflictError,
@@ -100,11 +100,8 @@ export { CredentialMemory, type CredentialMemoryOptions } from './memory/credent
 export {
   MemoryCredentialDirectory,
   type MemoryCredentialDirectoryOptions,
-} from './memory/memory-credential-directory.js';
-export {
-  MemoryCredentialStore,
-  type MemoryCredentialStoreOptions,
-} from './memory/memory-credential-store.js';
+} from './memory/directory.js';
+export { MemoryCredentialStore, type MemoryCredentialStoreOptions } from './memory/store.js';
 export type {
   AuthenticateRequest,
   AuthenticateRequestBase,
@@ -113,7 +110,7 @@ export type {
   ReauthenticatorOptions,
   UseContext,
   UseOptions,
-} from './reauthentication/reauthentication-options.js';
+} from './reauthentication/options.js';
 export type {
   ReauthenticationAuthenticating,
   ReauthenticationBackingOff,
@@ -124,21 +121,15 @@ export type {
   ReauthenticationIdle,
   ReauthenticationState,
   ReauthenticationWaiting,
-} from './reauthentication/reauthentication-state.js';
-export {
-  ReauthenticatorPool,
-  type ReauthenticatorPoolOptions,
-} from './reauthentication/reauthenticator-pool.js';
+} from './reauthentication/state.js';
+export { ReauthenticatorPool, type ReauthenticatorPoolOptions } from './reauthentication/pool.js';
 export { Reauthenticator } from './reauthentication/reauthenticator.js';
 export {
   RedisCredentialDirectory,
   type RedisCredentialDirectoryOptions,
-} from './redis/redis-credential-directory.js';
-export {
-  RedisCredentialStore,
-  type RedisCredentialStoreOptions,
-} from './redis/redis-credential-store.js';
+} from './redis/directory.js';
+export { RedisCredentialStore, type RedisCredentialStoreOptions } from './redis/store.js';
 export type { RedisConnectionOptions } from './redis/connection-options.js';
-export type { CredentialStoreOptions } from './stores/store-options.js';
+export type { CredentialStoreOptions } from './stores/options.js';
 export type { CallbackErrorHandler } from './util/callbacks.js';
 export type { LinkStatus, NotificationMode, StoreStatus } from './credential/status.js';

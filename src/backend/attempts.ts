@@ -1,4 +1,4 @@
-import type { TimeToLive } from './time-to-live.js';
+import type { Ttl } from './ttl.js';
 
 /*
  * The seam for doing something once per cluster: the right of one node to re-authenticate a credential (the lease), and the record that it
@@ -45,7 +45,7 @@ export interface AttemptRecord {
   /** The end of the credential that it was about, in digits; absent for none. */
   readonly endsAt?: string | undefined;
   /** A code for what went wrong, such as `invalid_grant`. */
-  readonly problem?: string | undefined;
+  readonly oauthError?: string | undefined;
 }
 
 /** Names one attempt at one credential. */
@@ -89,7 +89,7 @@ export type RenewOutcome = 'held' | 'superseded' | 'ended';
 export interface CommitAttempt extends AttemptName {
   readonly bytes: Buffer;
   /** Milliseconds, or `'keep'`: those that are left, or `'none'`. */
-  readonly ttl: TimeToLive;
+  readonly ttl: Ttl;
   /** The stored bytes that the attempt started from. */
   readonly expected: { readonly digest: string } | 'absent';
   /** When the server was to drop the bytes that it started from: gone after that they were not cleared. */
@@ -118,7 +118,7 @@ export interface EndAttempt extends AttemptName {
   readonly failures: number;
   readonly pauseMs: number;
   readonly endsAt: number | undefined;
-  readonly problem: string | undefined;
+  readonly oauthError: string | undefined;
 }
 
 /** The attempts at credentials, in the place where these are kept. */

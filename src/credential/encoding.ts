@@ -6,7 +6,7 @@ import type { Content } from './content.js';
 import { freezePlain } from './snapshot.js';
 import { ClosedError, EncodeError, UnreadableError } from '../errors.js';
 import { isWellFormed } from '../util/option-checks.js';
-import { isThenable, unlessAborted, whenThere, withDeadline } from '../time/timers.js';
+import { isThenable, abortable, thenSync, withDeadline } from '../time/timers.js';
 
 /** Instants before March 1973 are seconds that somebody took for milliseconds. */
 const EARLIEST_MS = 1e11;
@@ -55,7 +55,7 @@ export class Encoding<T> {
    * @throws EncodeError; rejects with it or with a ClosedError
    */
   encode(credentials: T): Encoded | Promise<Encoded> {
-    return whenThere(this.#serialize(credentials), (one) => this.#encoded(credentials, one));
+    return thenSync(this.#serialize(credentials), (one) => this.#encoded(credentials, one));
   }
 
   /**
@@ -92,7 +92,7 @@ export class Encoding<T> {
     content: Exclude<Content, { type: 'absent' }>,
     again = false,
   ): Decoded<T> | Promise<Decoded<T>> {
-    return whenThere(this.decode(content, again), (one) => this.#frozen(one, again));
+    return thenSync(this.decode(content, again), (one) => this.#frozen(one, again));
   }
 
   /** The logical end of credentials that were decoded before. */
@@ -157,7 +157,7 @@ export class Encoding<T> {
   #inTime<R>(result: PromiseLike<R>, late: (ms: string) => Error): Promise<R> {
     const { decodeTimeoutMs } = this.#options;
     const { signal } = this.#closer();
-    const settled = unlessAborted(Promise.resolve(result), signal);
+    const settled = abortable(Promise.resolve(result), signal);
     return withDeadline(this.#clock, settled, decodeTimeoutMs, () => late(String(decodeTimeoutMs)));
   }
 

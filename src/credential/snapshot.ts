@@ -40,34 +40,34 @@ class Withdrawn {
 /** The one signal that a credential and its rotations share; the controller is made on first use, because most are never asked for. */
 export class Withdrawal {
   /** One field for all of it: there is a withdrawal for every credential. */
-  #fate: AbortController | Withdrawn | undefined;
+  #state: AbortController | Withdrawn | undefined;
 
   get signal(): AbortSignal {
-    const before = this.#fate;
+    const before = this.#state;
     if (before instanceof AbortController) return before.signal;
     const controller = new AbortController();
     setMaxListeners(0, controller.signal);
     if (before !== undefined) controller.abort(before.reason);
-    this.#fate = controller;
+    this.#state = controller;
     return controller.signal;
   }
 
   get withdrawn(): boolean {
-    return this.#fate instanceof AbortController
-      ? this.#fate.signal.aborted
-      : this.#fate !== undefined;
+    return this.#state instanceof AbortController
+      ? this.#state.signal.aborted
+      : this.#state !== undefined;
   }
 
   withdraw(reason: unknown): void {
-    if (this.#fate instanceof AbortController) this.#fate.abort(reason);
-    else this.#fate ??= new Withdrawn(reason);
+    if (this.#state instanceof AbortController) this.#state.abort(reason);
+    else this.#state ??= new Withdrawn(reason);
   }
 }
 
 let digestIn: (snapshot: object) => string | undefined;
 let withdrawalIn: (snapshot: object) => Withdrawal | undefined;
 
-export class HeldCredential<T> implements CredentialSnapshot<T> {
+export class StoredSnapshot<T> implements CredentialSnapshot<T> {
   static {
     digestIn = (snapshot) => (#digest in snapshot ? snapshot.#digest : undefined);
     withdrawalIn = (snapshot) =>

@@ -100,7 +100,7 @@ export interface Known<T> {
 }
 
 /** An observation after decoding. */
-export type Sighting<T> =
+export type DecodedReading<T> =
   | { readonly type: 'absent' }
   | {
       readonly type: 'readable';
@@ -157,12 +157,12 @@ export const unknown: Known<never> = {
 };
 
 /** Whether an end has passed for certain: Redis still serves a key in the very millisecond in which its TTL ends. */
-export function isOver(end: number | undefined, now: number): boolean {
+export function hasEnded(end: number | undefined, now: number): boolean {
   return end !== undefined && now >= end + 1;
 }
 
 /** The credential of a state, valid or past its end. */
-export function heldBy<T>(state: KnownState<T>): CredentialSnapshot<T> | undefined {
+export function snapshotOf<T>(state: KnownState<T>): CredentialSnapshot<T> | undefined {
   if (state.type === 'present') return state.snapshot;
   return state.type === 'expired' ? state.previous : undefined;
 }
@@ -172,12 +172,12 @@ export function heldBy<T>(state: KnownState<T>): CredentialSnapshot<T> | undefin
  *
  * @param now - by which the state was judged
  */
-export function endOf({ state, ttlEnd }: Known<unknown>, now: number): number | undefined {
+export function nextDeadline({ state, ttlEnd }: Known<unknown>, now: number): number | undefined {
   if (state.type === 'unreadable') return ttlEnd;
   if (state.type !== 'present') return undefined;
   const { expiresAt } = state.snapshot;
   // Seen after its end, it is present only because the end has moved by less than can be told apart.
-  return ttlEnd !== undefined && isOver(expiresAt, now) ? ttlEnd : expiresAt;
+  return ttlEnd !== undefined && hasEnded(expiresAt, now) ? ttlEnd : expiresAt;
 }
 
 /** Whether the bytes of an expired credential are gone too. */

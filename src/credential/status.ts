@@ -33,7 +33,7 @@ export interface StoreStatus {
   /** Whether this process may announce its own writes to others. */
   readonly announcing: boolean;
   /** While `live`: a change in Redis is seen within this many milliseconds, whatever messages are lost. */
-  readonly boundMs: number | undefined;
+  readonly maxLagMs: number | undefined;
   /** Why the link is not live, if it is known; carries no secret. */
   readonly error: Error | undefined;
 }
@@ -45,7 +45,7 @@ export const idleStatus: StoreStatus = {
   staleSince: undefined,
   notifications: 'polling',
   announcing: true,
-  boundMs: undefined,
+  maxLagMs: undefined,
   error: undefined,
 };
 
@@ -61,7 +61,7 @@ export function isSameStatus(one: StoreStatus, other: StoreStatus): boolean {
     one.freshness === other.freshness &&
     one.notifications === other.notifications &&
     one.announcing === other.announcing &&
-    one.boundMs === other.boundMs &&
+    one.maxLagMs === other.maxLagMs &&
     one.error === other.error
   );
 }

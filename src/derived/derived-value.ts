@@ -3,14 +3,14 @@ import { map, Observable, Subscription } from 'rxjs';
 import { withdraws } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
-import type { ObservableCredentialStore } from '../credential/store-contract.js';
+import type { ObservableCredentialStore } from '../credential/contract.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
-import { checkMs, checkNames, checkSignal, kindOf } from '../util/option-checks.js';
-import { after, unlessAborted, withDeadline } from '../time/timers.js';
+import { checkMs, checkNames, checkSignal, describeType } from '../util/option-checks.js';
+import { setLongTimeout, abortable, withDeadline } from '../time/timers.js';
 import type { BuiltValue } from './built-value.js';
-import type { DeriveContext, ResolvedDeriveOptions } from './derive-options.js';
+import type { DeriveContext, ResolvedDeriveOptions } from './options.js';
 import type { Derived, DerivedWaitOptions } from './derived.js';
-import { sameDerivedState, type DerivedState } from './derived-state.js';
+import { sameDerivedState, type DerivedState } from './state.js';
 import { Rotation } from './rotation.js';
 import { ToldValue } from './told-value.js';
 
@@ -65,7 +65,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     });
     this.value$ = new Observable((subscriber) => {
       this.#begin();
-      return this.#values.stream$.pipe(map((built) => built?.lend())).subscribe(subscriber);
+      return this.#values.stream$.pipe(map((built) => built?.handOut())).subscribe(subscriber);
     });
     this.state$ = new Observable((subscriber) => {
       this.#watch();
@@ -81,7 +81,7 @@ export class DerivedValue<T, V> implements Derived<V> {
   }
 
   get current(): V | undefined {
-    return this.#served()?.lend();
+    return this.#served()?.handOut();
   }
 
   get state(): DerivedState {
@@ -90,16 +90,16 @@ export class DerivedValue<T, V> implements Derived<V> {
   }
 
   async get(options: DerivedWaitOptions = {}): Promise<V> {
-    return (await this.#obtain(options, (built) => ({ value: built.lend() }))).value;
+    return (await this.#obtain(options, (built) => ({ value: built.handOut() }))).value;
   }
 
   async use<R>(fn: (value: V) => R | PromiseLike<R>, options: DerivedWaitOptions = {}): Promise<R> {
     if (typeof fn !== 'function') {
-      throw new InvalidOptionError('fn', `must be a function, not ${kindOf(fn)}`);
+      throw new InvalidOptionError('fn', `must be a function, not ${describeType(fn)}`);
     }
     const { value, release } = await this.#obtain(options, (built) => ({
       value: built.value,
-      release: built.hold(),
+      release: built.keep(),
     }));
     try {
       return await fn(value);
@@ -147,7 +147,7 @@ export class DerivedValue<T, V> implements Derived<V> {
       this.#waiters.add(wake);
       const leftMs = Math.max(0, timeoutMs - (clock.monotonic() - startedAt));
       try {
-        await unlessAborted(withDeadline(clock, woken, leftMs, late), signal);
+        await abortable(withDeadline(clock, woken, leftMs, late), signal);
       } finally {
         this.#waiters.delete(wake);
         // Lets the deadline go when it was the signal that ended the wait.
@@ -273,7 +273,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     this.#cancelTimer();
     const doubt = this.#used && this.#present && this.#store.current === undefined;
     const delayMs = Math.min(this.#rotation.previousEndsInMs, doubt ? DOUBT_MS : Infinity);
-    this.#cancelTimer = after(this.#options.clock, delayMs, () => {
+    this.#cancelTimer = setLongTimeout(this.#options.clock, delayMs, () => {
       this.#review();
     });
   }

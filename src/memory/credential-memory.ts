@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../time/clock.js';
 import type { AttemptHint, Hint } from '../backend/backend.js';
-import { isOver } from '../credential/state.js';
+import { hasEnded } from '../credential/state.js';
 import { checkClock, checkFunction, checkMs, checkNames } from '../util/option-checks.js';
 
 /** How many writes pass between two searches for entries that ended and were never touched again. */
@@ -39,7 +39,7 @@ export interface MemoryClient {
  * import { CredentialMemory, MemoryCredentialStore } from 'credstream';
  *
  * const memory = new CredentialMemory();
- * const store = new MemoryCredentialStore<{ token: string }>({ key: 'api', in: memory });
+ * const store = new MemoryCredentialStore<{ token: string }>({ key: 'api', memory });
  * await store.save({ token: 'one' });
  * memory.evict('api');
  * ```
@@ -151,7 +151,7 @@ export class CredentialMemory {
   /** @internal What is stored, after dropping what has ended. */
   peek(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
-    if (entry === undefined || !isOver(entry.expiresAt, this.now())) return entry;
+    if (entry === undefined || !hasEnded(entry.expiresAt, this.now())) return entry;
     this.#entries.delete(key);
     this.tell(key, { type: 'removed', as: 'expired', origin: 'unknown', reason: undefined });
     return undefined;

@@ -1,7 +1,7 @@
 import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 
 /** The link was lost, or never there; `sent` tells whether the command may have reached Redis. Stays inside this folder. */
-export class LinkLostError extends Error {
+export class ConnectionLostError extends Error {
   readonly sent: boolean;
 
   constructor(sent: boolean, cause?: Error) {
@@ -88,7 +88,7 @@ export function readFailure(error: unknown): UnavailableError | RefusedError {
 
 /** What a write failed with, in the words of the store. */
 export function writeFailure(error: unknown): Error {
-  if (error instanceof LinkLostError && error.sent) {
+  if (error instanceof ConnectionLostError && error.sent) {
     return new OutcomeUnknownError(
       'the link was lost before Redis answered; the write may have happened',
       causeOf(error),
@@ -111,7 +111,7 @@ function refusal(word: string, message: string): UnavailableError | RefusedError
 
 /** Only codes survive: messages of connection errors may quote the password or the host's secrets. */
 function causeOf(error: unknown): Error | undefined {
-  const inner = error instanceof LinkLostError ? error.cause : error;
+  const inner = error instanceof ConnectionLostError ? error.cause : error;
   if (!(inner instanceof Error) || !('code' in inner) || typeof inner.code !== 'string')
     return undefined;
   const call = 'syscall' in inner && typeof inner.syscall === 'string' ? `${inner.syscall} ` : '';

@@ -2,7 +2,7 @@ import type { Observable } from 'rxjs';
 import { ChangeIterator } from './change-iterator.js';
 import { closeOnce } from '../util/close-once.js';
 import { credentialStreams, expiringStream, type CredentialStreams } from './streams.js';
-import type { CredentialBackend } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
@@ -15,25 +15,27 @@ import type {
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,
-} from '../credential/store-contract.js';
+} from '../credential/contract.js';
 import { CredentialWriter } from '../writing/credential-writer.js';
 import { Encoding } from '../credential/encoding.js';
 import { ClosedError, TimeoutError } from '../errors.js';
-import { LiveCredential } from '../watching/entry.js';
+import { Entry } from '../watching/entry.js';
 import { checkMs } from '../util/option-checks.js';
 import { becomeReady } from './readiness.js';
 import { StoreEvents } from './store-events.js';
-import type { ResolvedStoreOptions } from './store-options.js';
-import type { SharedUse, StoreParts } from './store-internals.js';
+import type { ResolvedStoreOptions } from './options.js';
+import type { SharedUse, StoreInternals } from './store-internals.js';
 import type { StoreStatus } from '../credential/status.js';
 import { withDeadline } from '../time/timers.js';
-import type { WatchedCredential } from '../watching/watched.js';
+import type { WatchedEntry } from '../watching/watched.js';
 
-let partsIn: <T>(store: BackedCredentialStore<T>) => StoreParts<T> | undefined;
+let internalsIn: <T>(store: BackedCredentialStore<T>) => StoreInternals<T> | undefined;
 
 /** What is inside a store; `undefined` when it was not made by this package. */
-export function partsOf<T>(store: BackedCredentialStore<T> | null): StoreParts<T> | undefined {
-  return typeof store === 'object' && store !== null ? partsIn(store) : undefined;
+export function internalsOf<T>(
+  store: BackedCredentialStore<T> | null,
+): StoreInternals<T> | undefined {
+  return typeof store === 'object' && store !== null ? internalsIn(store) : undefined;
 }
 
 /** What a store has once it is used in that way. */
@@ -52,11 +54,11 @@ interface OnDemand<T> {
  */
 export abstract class BackedCredentialStore<T> implements ObservableCredentialStore<T> {
   static {
-    partsIn = (store) => (#live in store ? store.#parts() : undefined);
+    internalsIn = (store) => (#live in store ? store.#internals() : undefined);
   }
 
   readonly id: string;
-  readonly #live: WatchedCredential<T>;
+  readonly #live: WatchedEntry<T>;
   readonly #shared: SharedUse<T> | undefined;
   /** Of thousands of watched credentials, most are only ever read from memory. */
   #onDemand: OnDemand<T> | undefined;
@@ -66,7 +68,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
    * @internal
    * @param shared - what it shares with other stores; without it, all that is inside is its own, and ends with it
    */
-  protected constructor(live: WatchedCredential<T>, shared?: SharedUse<T>) {
+  protected constructor(live: WatchedEntry<T>, shared?: SharedUse<T>) {
     this.id = live.id;
     this.#live = live;
     this.#shared = shared;
@@ -102,7 +104,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
 
   async load(): Promise<T | undefined> {
     this.#checkOpen();
-    const found = await this.#write((writer) => writer.look());
+    const found = await this.#write((writer) => writer.readDecoded());
     return found.type === 'readable' ? found.credentials : undefined;
   }
 
@@ -202,7 +204,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     await backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
   }
 
-  #parts(): StoreParts<T> {
+  #internals(): StoreInternals<T> {
     return {
       id: this.id,
       key: this.#live.key,
@@ -252,9 +254,9 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
 export function ownCredential<T>(
   { key: id, shared, expiresAt }: ResolvedStoreOptions<T>,
   key: string,
-  backend: CredentialBackend,
-): WatchedCredential<T> {
-  const options = backend.kinds.share(shared, 'onCallbackError');
+  backend: Backend,
+): WatchedEntry<T> {
+  const options = backend.sharing.intern(shared, 'onCallbackError');
   const encoding = new Encoding(options, expiresAt, backend.clock);
-  return new LiveCredential(id, key, options, backend, encoding);
+  return new Entry(id, key, options, backend, encoding);
 }

@@ -1,11 +1,11 @@
 import { EventEmitter } from 'eventemitter3';
 import type { Subscription } from 'rxjs';
 import { callSafely } from '../util/callbacks.js';
-import type { CredentialEvents } from '../credential/store-contract.js';
+import type { CredentialEvents } from '../credential/contract.js';
 import { InvalidOptionError } from '../errors.js';
-import type { Fact } from '../watching/event-source.js';
+import type { WatchEvent } from '../watching/event-source.js';
 import type { CallbackErrorHandler } from '../util/callbacks.js';
-import type { Telling } from '../watching/watched.js';
+import type { EventSource } from '../watching/watched.js';
 
 type Type = keyof CredentialEvents<unknown>;
 type Listener = (value: never) => unknown;
@@ -30,13 +30,13 @@ const TYPES: ReadonlySet<unknown> = new Set<Type>([
 
 /** Tells facts to plain listeners, each of which keeps the watch going (but for `status`) and none of which can break the others. */
 export class StoreEvents<T> {
-  readonly #live: Telling<T>;
+  readonly #live: EventSource<T>;
   readonly #failed: CallbackErrorHandler;
   readonly #emitter = new EventEmitter();
   readonly #registrations = new Map<Type, Registration[]>();
-  #facts: Subscription | undefined;
+  #subscription: Subscription | undefined;
 
-  constructor(live: Telling<T>, failed: CallbackErrorHandler) {
+  constructor(live: EventSource<T>, failed: CallbackErrorHandler) {
     this.#live = live;
     this.#failed = failed;
   }
@@ -44,9 +44,9 @@ export class StoreEvents<T> {
   add(type: Type, listener: Listener, once: boolean): void {
     check(type, listener);
     if (this.#live.closed) return;
-    this.#facts ??= this.#live.facts$.subscribe({
+    this.#subscription ??= this.#live.events$.subscribe({
       next: (fact) => {
-        this.#tell(fact);
+        this.#emit(fact);
       },
       // Not before: who closes from inside a listener still hears what was to be told.
       complete: () => {
@@ -85,7 +85,7 @@ export class StoreEvents<T> {
     registration.release();
   }
 
-  #tell(fact: Fact<T>): void {
+  #emit(fact: WatchEvent<T>): void {
     switch (fact.type) {
       case 'state':
         this.#emitter.emit('state', fact.state);

@@ -3,9 +3,9 @@ import type { CredentialChange } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
-import type { Fact } from '../watching/event-source.js';
+import type { WatchEvent } from '../watching/event-source.js';
 import type { StoreStatus } from '../credential/status.js';
-import type { Telling, WatchedCredential } from '../watching/watched.js';
+import type { EventSource, WatchedEntry } from '../watching/watched.js';
 
 /** The streams of one credential. */
 export interface CredentialStreams<T> {
@@ -15,7 +15,7 @@ export interface CredentialStreams<T> {
   readonly status$: Observable<StoreStatus>;
 }
 
-export function credentialStreams<T>(live: WatchedCredential<T>): CredentialStreams<T> {
+export function credentialStreams<T>(live: WatchedEntry<T>): CredentialStreams<T> {
   return {
     changes$: changeStream(live),
     credentials$: credentialsStream(live),
@@ -25,11 +25,11 @@ export function credentialStreams<T>(live: WatchedCredential<T>): CredentialStre
 }
 
 /** Passes on the facts of one type; watches for as long as it is subscribed, unless told not to. */
-function factStream<T, V>(
-  live: Telling<T>,
+function eventStream<T, V>(
+  live: EventSource<T>,
   watch: boolean,
   first: (subscriber: Subscriber<V>) => void,
-  next: (fact: Fact<T>, subscriber: Subscriber<V>) => void,
+  next: (fact: WatchEvent<T>, subscriber: Subscriber<V>) => void,
 ): Observable<V> {
   return new Observable<V>((subscriber) => {
     // Retained before the first value, so that a subscriber that takes one value and leaves does not stop a watch it never started.
@@ -39,7 +39,7 @@ function factStream<T, V>(
     if (live.closed) subscriber.complete();
     if (subscriber.closed) return;
     subscriber.add(
-      live.facts$.subscribe({
+      live.events$.subscribe({
         next: (fact) => {
           next(fact, subscriber);
         },
@@ -51,8 +51,8 @@ function factStream<T, V>(
   });
 }
 
-export function changeStream<T>(live: Telling<T>): Observable<CredentialChange<T>> {
-  return factStream(
+export function changeStream<T>(live: EventSource<T>): Observable<CredentialChange<T>> {
+  return eventStream(
     live,
     true,
     () => undefined,
@@ -62,7 +62,7 @@ export function changeStream<T>(live: Telling<T>): Observable<CredentialChange<T
   );
 }
 
-export function stateStream<T>(live: WatchedCredential<T>): Observable<CredentialState<T>> {
+export function stateStream<T>(live: WatchedEntry<T>): Observable<CredentialState<T>> {
   return new Observable((subscriber) => {
     let told: CredentialState<T> | undefined;
     const tell = (state: CredentialState<T>): void => {
@@ -71,7 +71,7 @@ export function stateStream<T>(live: WatchedCredential<T>): Observable<Credentia
       told = state;
       subscriber.next(state);
     };
-    return factStream<T, CredentialState<T>>(
+    return eventStream<T, CredentialState<T>>(
       live,
       true,
       () => {
@@ -88,8 +88,8 @@ export function stateStream<T>(live: WatchedCredential<T>): Observable<Credentia
   });
 }
 
-export function statusStream<T>(live: Telling<T>): Observable<StoreStatus> {
-  return factStream(
+export function statusStream<T>(live: EventSource<T>): Observable<StoreStatus> {
+  return eventStream(
     live,
     false,
     (subscriber) => {
@@ -101,7 +101,7 @@ export function statusStream<T>(live: Telling<T>): Observable<StoreStatus> {
   );
 }
 
-export function credentialsStream<T>(live: WatchedCredential<T>): Observable<T | undefined> {
+export function credentialsStream<T>(live: WatchedEntry<T>): Observable<T | undefined> {
   return new Observable((subscriber) => {
     let told: { readonly credentials: T | undefined } | undefined;
     return stateStream(live).subscribe({
@@ -121,7 +121,7 @@ export function credentialsStream<T>(live: WatchedCredential<T>): Observable<T |
 }
 
 export function expiringStream<T>(
-  live: WatchedCredential<T>,
+  live: WatchedEntry<T>,
   leadMs: number,
 ): Observable<CredentialSnapshot<T>> {
   return new Observable((subscriber) => {

@@ -28,7 +28,7 @@ import { watchingCases } from './contract/watching-cases.js';
  * const ends = new Map<string, number>();
  *
  * const harness: ContractHarness = {
- *   createStore: (_node, options) => new MemoryCredentialStore({ ...options, in: memory }),
+ *   createStore: (_node, options) => new MemoryCredentialStore({ ...options, memory }),
  *   now: () => clock.now(),
  *   advance: (ms) => clock.advance(ms),
  *   outside: {

@@ -1,6 +1,6 @@
 import type { Clock } from '../time/clock.js';
 import { ClosedError } from '../errors.js';
-import { after } from '../time/timers.js';
+import { setLongTimeout } from '../time/timers.js';
 
 /** Something that is kept for one id. */
 interface Kept<V> {
@@ -90,7 +90,7 @@ export class KeyedPool<V> {
 
   #arm(): void {
     if (this.#cancelTimer !== undefined || this.#kept.size === 0) return;
-    this.#cancelTimer = after(this.#clock, this.#idleMs, () => {
+    this.#cancelTimer = setLongTimeout(this.#clock, this.#idleMs, () => {
       this.#cancelTimer = undefined;
       this.#endIdle();
       this.#arm();

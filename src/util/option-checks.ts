@@ -18,7 +18,7 @@ export function isWellFormed(text: string): boolean {
 
 export function checkKey(key: unknown, option = 'key'): string {
   if (typeof key !== 'string')
-    throw new InvalidOptionError(option, `must be a string, not ${kindOf(key)}`);
+    throw new InvalidOptionError(option, `must be a string, not ${describeType(key)}`);
   if (key === '') throw new InvalidOptionError(option, 'must not be empty');
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
     throw new InvalidOptionError(option, `must have at most ${String(MAX_KEY_BYTES)} bytes`);
@@ -41,7 +41,7 @@ export function checkKey(key: unknown, option = 'key'): string {
  */
 export function checkId(id: unknown, prefix: string): string {
   if (typeof id !== 'string')
-    throw new InvalidOptionError('id', `must be a string, not ${kindOf(id)}`);
+    throw new InvalidOptionError('id', `must be a string, not ${describeType(id)}`);
   if (id === '') throw new InvalidOptionError('id', 'must not be empty');
   return checkKey(prefix + id, 'id');
 }
@@ -108,13 +108,13 @@ export function checkSignal(signal: unknown): AbortSignal | undefined {
 
 export function checkFunction(value: unknown, option: string): void {
   if (value !== undefined && typeof value !== 'function') {
-    throw new InvalidOptionError(option, `must be a function, not ${kindOf(value)}`);
+    throw new InvalidOptionError(option, `must be a function, not ${describeType(value)}`);
   }
 }
 
 export function checkBoolean(value: unknown, option: string): void {
   if (value !== undefined && typeof value !== 'boolean') {
-    throw new InvalidOptionError(option, `must be true or false, not ${kindOf(value)}`);
+    throw new InvalidOptionError(option, `must be true or false, not ${describeType(value)}`);
   }
 }
 
@@ -131,7 +131,7 @@ export function checkClock(value: unknown): Clock {
 /** Refuses options that are no object, or that hold a name which is not an option. */
 export function checkNames(options: unknown, known: readonly string[], what = 'options'): void {
   if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError(what, `must be an object, not ${kindOf(options)}`);
+    throw new InvalidOptionError(what, `must be an object, not ${describeType(options)}`);
   }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throw new InvalidOptionError(name, 'is not an option');
@@ -139,7 +139,7 @@ export function checkNames(options: unknown, known: readonly string[], what = 'o
 }
 
 /** Says of what kind a value is without showing it. */
-export function kindOf(value: unknown): string {
+export function describeType(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' ? 'an object' : typeof value;

@@ -2,11 +2,11 @@
 const KINDS = 8;
 
 /** Lets stores that ask for the same share one object for it, as thousands do; functions are the same when they are identical. */
-export class OptionKinds {
+export class OptionSharing {
   readonly #recent: object[] = [];
 
   /** @param derived - names what follows from the other options */
-  share<O extends object>(options: O, derived: keyof O & string): O {
+  intern<O extends object>(options: O, derived: keyof O & string): O {
     const values = Object.entries(options).filter(([name]) => name !== derived);
     const known = this.#recent.find((one) => {
       const fields = one as Readonly<Record<string, unknown>>;

@@ -1,5 +1,5 @@
 /** Lets a bounded number of calls be under way; the others wait their turn. */
-export class Slots {
+export class Semaphore {
   #free: number;
   readonly #waiting: (() => void)[] = [];
   /** Index of the first who still waits; taking them off the front one by one would be slow in a long line. */
@@ -10,14 +10,14 @@ export class Slots {
   }
 
   /** Takes a slot: resolves when it is there; `undefined` when it is there at once. */
-  take(): Promise<void> | undefined {
+  acquire(): Promise<void> | undefined {
     if (this.#free === 0) return new Promise((resolve) => this.#waiting.push(resolve));
     this.#free -= 1;
     return undefined;
   }
 
   /** Gives a slot back. */
-  give(): void {
+  release(): void {
     const next = this.#waiting[this.#first];
     if (next === undefined) {
       this.#waiting.length = 0;

@@ -2,20 +2,20 @@ import { Observable, Subject, type Subscriber } from 'rxjs';
 import type { AttemptHint } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { CredentialState } from '../credential/state.js';
-import { Retained } from '../util/ref-counted.js';
+import { RefCounted } from '../util/ref-counted.js';
 import type { StoreStatus } from '../credential/status.js';
 
 /** Something to tell the outside. */
-export type Fact<T> =
+export type WatchEvent<T> =
   | { readonly type: 'state'; readonly state: CredentialState<T> }
   | { readonly type: 'change'; readonly change: CredentialChange<T> }
   | { readonly type: 'status'; readonly status: StoreStatus }
   | AttemptHint;
 
 /** The telling of facts to those who listen now. */
-class Telling<T> {
-  readonly #listeners$ = new Subject<Fact<T>>();
-  #queue: Fact<T>[] | undefined;
+class OrderedEvents<T> {
+  readonly #listeners$ = new Subject<WatchEvent<T>>();
+  #queue: WatchEvent<T>[] | undefined;
   #completed = false;
   #after: (() => void)[] | undefined;
 
@@ -29,11 +29,11 @@ class Telling<T> {
     return !this.busy && !this.#listeners$.observed;
   }
 
-  addTo(subscriber: Subscriber<Fact<T>>): void {
+  addTo(subscriber: Subscriber<WatchEvent<T>>): void {
     this.#listeners$.subscribe(subscriber);
   }
 
-  tell(fact: Fact<T>): void {
+  emit(fact: WatchEvent<T>): void {
     if (this.#queue !== undefined) {
       this.#queue.push(fact);
       return;
@@ -50,7 +50,7 @@ class Telling<T> {
   }
 
   /** Calls `run` when everybody has heard what is being told. */
-  after(run: () => void): void {
+  afterEmit(run: () => void): void {
     (this.#after ??= []).push(run);
   }
 
@@ -65,36 +65,36 @@ class Telling<T> {
  * Tells facts to whoever listens; those caused while one is being told wait their turn, so that everybody sees the same order. Most
  * credentials are only read from memory; they do not carry what tells nobody.
  */
-export abstract class FactTeller<T> extends Retained {
-  #telling: Telling<T> | undefined;
+export abstract class EventEmitterBase<T> extends RefCounted {
+  #events: OrderedEvents<T> | undefined;
 
   /** What happens, in order; completes on `close()`. */
-  get facts$(): Observable<Fact<T>> {
+  get events$(): Observable<WatchEvent<T>> {
     return new Observable((subscriber) => {
-      if (this.closed && this.#telling?.busy !== true) {
+      if (this.closed && this.#events?.busy !== true) {
         subscriber.complete();
         return;
       }
-      (this.#telling ??= new Telling()).addTo(subscriber);
+      (this.#events ??= new OrderedEvents()).addTo(subscriber);
       subscriber.add(() => {
-        if (this.#telling?.idle) this.#telling = undefined;
+        if (this.#events?.idle) this.#events = undefined;
       });
     });
   }
 
   /** Calls `run` when everybody has heard what is being told now. */
-  afterTelling(run: () => void): void {
-    if (this.#telling?.busy) this.#telling.after(run);
+  afterEmit(run: () => void): void {
+    if (this.#events?.busy) this.#events.afterEmit(run);
     else run();
   }
 
   override close(): void {
     super.close();
-    this.#telling?.complete();
+    this.#events?.complete();
   }
 
-  protected tell(fact: Fact<T>): void {
-    this.#telling?.tell(fact);
-    if (this.#telling?.idle) this.#telling = undefined;
+  protected emit(fact: WatchEvent<T>): void {
+    this.#events?.emit(fact);
+    if (this.#events?.idle) this.#events = undefined;
   }
 }

@@ -1,10 +1,10 @@
 import type { Observable } from 'rxjs';
-import type { CredentialBackend, Hint } from '../backend/backend.js';
+import type { Backend, Hint } from '../backend/backend.js';
 import type { CredentialSnapshot, Withdrawal } from '../credential/snapshot.js';
 import type { CredentialState, Known } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
-import type { Fact } from './event-source.js';
+import type { WatchEvent } from './event-source.js';
 import type { SharedStoreOptions } from './entry-options.js';
 import type { StoreStatus } from '../credential/status.js';
 
@@ -13,15 +13,15 @@ export interface LiveWaiter {
   /** What it waits for, as whoever waits sees it. */
   readonly of: object;
   /** Once: with `true` as soon as it is live, with `false` when it closes. */
-  told(isLive: boolean): void;
+  settle(isLive: boolean): void;
 }
 
 /** What tells facts for as long as somebody holds it. */
-export interface Telling<T> {
+export interface EventSource<T> {
   readonly closed: boolean;
   readonly status: StoreStatus;
   /** What happens, in order; completes on `close()`. */
-  readonly facts$: Observable<Fact<T>>;
+  readonly events$: Observable<WatchEvent<T>>;
   /** For those of whom there are very many, to whom a subscription each would be dear; without it the facts tell. */
   awaitLive?(waiter: LiveWaiter): void;
   /** Takes that back. */
@@ -31,11 +31,11 @@ export interface Telling<T> {
 }
 
 /** A credential as those see it who read, stream and build on it; whether they share the watch of it is not their business. */
-export interface WatchedCredential<T> extends Telling<T> {
+export interface WatchedEntry<T> extends EventSource<T> {
   readonly id: string;
   /** Where it lies in the backend. */
   readonly key: string;
-  readonly backend: CredentialBackend;
+  readonly backend: Backend;
   readonly encoding: Encoding<T>;
   readonly options: SharedStoreOptions<T>;
   readonly state: CredentialState<T>;
@@ -44,7 +44,7 @@ export interface WatchedCredential<T> extends Telling<T> {
   /** How many writes of this process are under way. */
   ownWrites: number;
   /** Starts, or goes on, until `close()`. */
-  pin(): void;
+  keepAlive(): void;
   close(): void;
   /** Resolves when an observation issued from now on has been applied, or at once when there is no live feed. */
   refreshed(own?: Hint): Promise<void>;

@@ -1,5 +1,5 @@
-import type { TimeToLive } from '../backend/time-to-live.js';
-import type { SaveOptions } from '../credential/store-contract.js';
+import type { Ttl } from '../backend/ttl.js';
+import type { SaveOptions } from '../credential/contract.js';
 import { EncodeError, InvalidOptionError } from '../errors.js';
 import { checkTtlSeconds } from '../util/option-checks.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
@@ -9,13 +9,13 @@ import { isThenable } from '../time/timers.js';
 const GRACE_MS = 60_000;
 
 /** How long saved bytes are to stay: as asked for, else by the store's option. @throws InvalidOptionError, EncodeError */
-export function timeToLive<T>(
+export function effectiveTtl<T>(
   credentials: T,
   asked: SaveOptions<T>['ttlSeconds'],
   logicalEnd: number | undefined,
   options: SharedStoreOptions<T>,
   now: () => number,
-): TimeToLive {
+): Ttl {
   const ttl = asked ?? defaultTtl(credentials, options) ?? 'none';
   if (typeof ttl === 'string') return ttl;
   const ms = ttl * 1000;

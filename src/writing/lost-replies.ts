@@ -1,13 +1,13 @@
 import type { Observation, Written } from '../backend/backend.js';
 import { OutcomeUnknownError } from '../errors.js';
-import type { TimeToLive } from '../backend/time-to-live.js';
+import type { Ttl } from '../backend/ttl.js';
 
 /** A server rounds and a reply travels; an end found this close to the one asked for is the one asked for. */
 const TTL_SLACK_MS = 1_000;
 
-interface Asked {
+interface RequestedWrite {
   readonly bytes: Buffer;
-  readonly ttl: TimeToLive;
+  readonly ttl: Ttl;
 }
 
 /**
@@ -17,7 +17,7 @@ interface Asked {
  */
 export async function resolveWrite(
   error: unknown,
-  { bytes, ttl }: Asked,
+  { bytes, ttl }: RequestedWrite,
   observe: () => Promise<Observation>,
   elapsedMs: () => number,
 ): Promise<Written> {

@@ -1,4 +1,4 @@
-import type { ReplicasReached, ReplicasWanted, Written } from '../backend/backend.js';
+import type { ReplicaAck, ReplicasWanted, Written } from '../backend/backend.js';
 import { InvalidOptionError, UnavailableError } from '../errors.js';
 import { checkMs } from '../util/option-checks.js';
 
@@ -10,18 +10,21 @@ const MAX_REPLICAS = 1_000;
 /** What of the options of a write asks for replicas. */
 export interface ReplicationOptions {
   readonly replicas?: number | undefined;
-  readonly timeoutMs?: number | undefined;
+  readonly replicaTimeoutMs?: number | undefined;
 }
 
 /** @throws InvalidOptionError */
 export function checkReplication({
   replicas,
-  timeoutMs,
+  replicaTimeoutMs,
 }: ReplicationOptions): Omit<ReplicasWanted, 'signals'> | undefined {
   if (replicas === undefined) {
     // It bounds nothing else, and whoever thinks so would wait for longer.
-    if (timeoutMs !== undefined)
-      throw new InvalidOptionError('timeoutMs', 'is only for waiting for replicas: give replicas');
+    if (replicaTimeoutMs !== undefined)
+      throw new InvalidOptionError(
+        'replicaTimeoutMs',
+        'is only for waiting for replicas: give replicas',
+      );
     return undefined;
   }
   if (!Number.isSafeInteger(replicas) || replicas < 1 || replicas > MAX_REPLICAS) {
@@ -30,13 +33,18 @@ export function checkReplication({
       `must be a whole number from 1 to ${String(MAX_REPLICAS)}`,
     );
   }
-  const longest = checkMs(timeoutMs ?? DEFAULT_TIMEOUT_MS, 'timeoutMs', 1, MAX_TIMEOUT_MS);
+  const longest = checkMs(
+    replicaTimeoutMs ?? DEFAULT_TIMEOUT_MS,
+    'replicaTimeoutMs',
+    1,
+    MAX_TIMEOUT_MS,
+  );
   return { replicas, timeoutMs: longest };
 }
 
 /** The writes of one store whose replicas are being waited for. */
 export class Replications {
-  readonly #underWay = new Set<Promise<ReplicasReached>>();
+  readonly #underWay = new Set<Promise<ReplicaAck>>();
 
   /** Takes note of a write that was answered, if it waits for replicas. */
   note(written: Written): Written {
@@ -54,7 +62,7 @@ export class Replications {
 }
 
 /** Never rejects: the write has happened. */
-export async function replicasOf({ replicated }: Written): Promise<ReplicasReached> {
+export async function replicasOf({ replicated }: Written): Promise<ReplicaAck> {
   if (replicated !== undefined) return replicated;
   const replicasError = new UnavailableError(
     'the answer to the write was lost, and with it the way to ask for its replicas',

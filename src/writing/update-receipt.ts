@@ -1,9 +1,9 @@
 import { inspect, type InspectOptions } from 'node:util';
-import type { ReplicationReceipt, UpdateReceipt } from '../credential/store-contract.js';
+import type { ReplicationReceipt, UpdateReceipt } from '../credential/contract.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
 
 /** Shows its credentials only to who asks for them by name, not to who logs or serializes it. */
-export class HeldUpdate<T> implements UpdateReceipt<T> {
+export class RedactedReceipt<T> implements UpdateReceipt<T> {
   readonly written: boolean;
   readonly attempts: number;
   readonly replicas?: number | undefined;

@@ -64,7 +64,7 @@ onBothBackends('an attempt', (scene) => {
         hint: (hint: { readonly type: string }) => {
           if (hint.type === 'attempt') resolve();
         },
-        feed: ({ link }: { readonly link: string }) => {
+        conditionChanged: ({ link }: { readonly link: string }) => {
           if (link === 'live') void scene.one.end('a', 'failed');
         },
         poll: () => true,

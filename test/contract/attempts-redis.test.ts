@@ -26,7 +26,7 @@ async function everything(world: AttemptWorld, old: string, brought: string): Pr
   await one.start('a');
   await one.renew('a');
   await one.commit('a', brought, `${old} no more`);
-  await one.end('a', 'fatal', { endsAt: 2e12, problem: 'invalid_grant' });
+  await one.end('a', 'fatal', { endsAt: 2e12, oauthError: 'invalid_grant' });
   await one.absolve('a');
   await world.advance(INTERVAL_MS + 1);
   await one.start('b');

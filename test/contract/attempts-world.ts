@@ -13,8 +13,8 @@ import type {
   EndAttempt,
   StartAttempt,
 } from '../../src/backend/attempts.js';
-import { partsOf } from '../../src/stores/store-base.js';
-import type { CredentialBackend } from '../../src/backend/backend.js';
+import { internalsOf } from '../../src/stores/store-base.js';
+import type { Backend } from '../../src/backend/backend.js';
 import { connect, disconnect, type RedisTarget, startRedis, uniqueKey } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import { eventually } from '../support/wait.js';
@@ -53,7 +53,7 @@ export async function memoryWorld(): Promise<AttemptWorld> {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock });
   const key = uniqueKey();
-  const open = () => new MemoryCredentialStore<string>({ key, in: memory, ...codec });
+  const open = () => new MemoryCredentialStore<string>({ key, memory: memory, ...codec });
   const stores = [open(), open(), open()];
   return {
     key,
@@ -127,8 +127,8 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
   };
 }
 
-export function backendOf(world: AttemptWorld, node = 0): CredentialBackend {
-  const parts = partsOf(world.stores[node]!);
+export function backendOf(world: AttemptWorld, node = 0): Backend {
+  const parts = internalsOf(world.stores[node]!);
   if (parts === undefined) throw new Error('a store of ours has parts');
   return parts.backend;
 }
@@ -161,7 +161,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
   const blank = blanks.get(world) ?? new Set<string>();
   blanks.set(world, blank);
   const { key } = world;
-  const { attempts: backend, node: name } = backendOf(world, node);
+  const { attempts: backend, instance: name } = backendOf(world, node);
   const common = { key, number: 7, failures: 0 };
   return {
     backend,
@@ -202,7 +202,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         outcome,
         pauseMs: 0,
         endsAt: undefined,
-        problem: undefined,
+        oauthError: undefined,
         ...more,
       }),
     absolve: (id) => backend.absolve({ key, id }),

@@ -140,13 +140,13 @@ onBothBackends('starting an attempt', (scene) => {
   it('is refused for good when it failed for good, for the same end and not for another', async () => {
     const end = 2e12;
     await scene.one.start('a', { endsAt: end });
-    await scene.one.end('a', 'fatal', { endsAt: end, problem: 'invalid_grant', failures: 1 });
+    await scene.one.end('a', 'fatal', { endsAt: end, oauthError: 'invalid_grant', failures: 1 });
     await scene.world.advance(INTERVAL_MS + 1);
     for (const endsAt of [end, end - 1_000, end + 1_000]) {
       expect(await scene.two.start(newId(), { endsAt })).toMatchObject({
         type: 'fatal',
         leftMs: 0,
-        record: { id: 'a', node: scene.one.node, problem: 'invalid_grant', endsAt: String(end) },
+        record: { id: 'a', node: scene.one.node, oauthError: 'invalid_grant', endsAt: String(end) },
       });
     }
     expect((await scene.two.start('b', { endsAt: end + 1_001 })).type).toBe('started');

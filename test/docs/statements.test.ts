@@ -6,11 +6,11 @@ import { describe, expect, test } from 'vitest';
 import { MemoryCredentialStore, type ReauthenticatorOptions } from 'credstream';
 
 import { ITERATOR_BUFFER } from '../../src/stores/change-iterator.js';
-import { resolveDeriveOptions } from '../../src/derived/derive-options.js';
+import { resolveDeriveOptions } from '../../src/derived/options.js';
 import { resolveInvalidateOptions } from '../../src/derived/invalidate-options.js';
-import { resolveReauthenticatorOptions } from '../../src/reauthentication/reauthentication-options.js';
+import { resolveReauthenticatorOptions } from '../../src/reauthentication/options.js';
 import { resolveSettings } from '../../src/redis/connection-options.js';
-import { resolveStoreOptions } from '../../src/stores/store-options.js';
+import { resolveStoreOptions } from '../../src/stores/options.js';
 import type { Document, Link } from './markdown.js';
 import { findDocument, place, readDocuments, readText, ROOT } from './repository.js';
 import { tableRows } from './tables.js';

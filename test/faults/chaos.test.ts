@@ -153,7 +153,7 @@ async function agreed(
       timeoutMs: 12_000,
     },
   );
-  const boundMs = Math.max(...all.map(({ store }) => store.status.boundMs ?? 0));
+  const maxLagMs = Math.max(...all.map(({ store }) => store.status.maxLagMs ?? 0));
   const check = async (): Promise<void> => {
     const stored = await admin.mget(KEYS);
     const different = all.flatMap(({ store }) => {
@@ -163,5 +163,5 @@ async function agreed(
     });
     expect(different, log.slice(-20).join('\n')).toEqual([]);
   };
-  await eventually(check, { timeoutMs: boundMs + NOISE_MS });
+  await eventually(check, { timeoutMs: maxLagMs + NOISE_MS });
 }

@@ -28,7 +28,7 @@ describe('notifications switched off at run time', () => {
       link: 'live',
       freshness: 'fresh',
       notifications: 'announcements',
-      boundMs: FAST.pollMs + FAST.replyTimeoutMs,
+      maxLagMs: FAST.pollMs + FAST.replyTimeoutMs,
     });
     for (const value of ['v1', 'v2', 'v3']) {
       await admin.set(KEY, value);

@@ -3,19 +3,19 @@ import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../src/time/clock.js';
 import {
-  createKeyFeed,
-  type CredentialBackend,
+  createFeedCondition,
+  type Backend,
   type Hint,
   type HintFeed,
-  type KeyFeed,
+  type FeedCondition,
   type KeyWatcher,
   type Observation,
 } from '../../src/backend/backend.js';
 import { Encoding } from '../../src/credential/encoding.js';
 import { UnavailableError } from '../../src/errors.js';
-import { LiveCredential } from '../../src/watching/entry.js';
-import { resolveStoreOptions } from '../../src/stores/store-options.js';
-import { OptionKinds } from '../../src/util/option-sharing.js';
+import { Entry } from '../../src/watching/entry.js';
+import { resolveStoreOptions } from '../../src/stores/options.js';
+import { OptionSharing } from '../../src/util/option-sharing.js';
 import { ServerTime } from '../../src/time/server-time.js';
 
 const unused = (): never => {
@@ -25,8 +25,8 @@ const unused = (): never => {
 type Value = 'token' | 'garbage' | 'none';
 
 /** A server whose every message takes as long as the scheduler likes, so that all orders are tried. */
-class ShuffledBackend implements CredentialBackend {
-  readonly node = 'node';
+class ShuffledBackend implements Backend {
+  readonly instance = 'node';
   readonly random = (): number => 0.5;
   readonly clock: Clock;
   /** All states that the key was in; the last one is how it is now. */
@@ -36,13 +36,13 @@ class ShuffledBackend implements CredentialBackend {
   readonly #scheduler: fc.Scheduler;
   readonly #time: ServerTime;
   #watcher: KeyWatcher | undefined;
-  #feed: KeyFeed = createKeyFeed({
+  #feed: FeedCondition = createFeedCondition({
     link: 'live',
     generation: 1,
     gap: 'link',
     notifications: 'keyspace',
     announcing: true,
-    boundMs: 0,
+    maxLagMs: 0,
     error: undefined,
   });
 
@@ -59,9 +59,9 @@ class ShuffledBackend implements CredentialBackend {
 
   readonly write = unused;
   readonly remove = unused;
-  readonly observe = unused;
+  readonly read = unused;
   readonly keys = unused;
-  readonly kinds = new OptionKinds();
+  readonly sharing = new OptionSharing();
   readonly attempts = {
     replyTimeoutMs: unused,
     start: unused,
@@ -74,15 +74,15 @@ class ShuffledBackend implements CredentialBackend {
   readonly hints: HintFeed = {
     watch: (_key, watcher) => {
       this.#watcher = watcher;
-      watcher.feed(this.#feed);
+      watcher.conditionChanged(this.#feed);
     },
     unwatch: () => {
       this.#watcher = undefined;
     },
     watchPrefix: unused,
     unwatchPrefix: unused,
-    observe: () => this.#look(),
-    vouchedAt: () => 0,
+    read: () => this.#look(),
+    confirmedAt: () => 0,
     reportClockStep: () => {},
   };
 
@@ -108,8 +108,12 @@ class ShuffledBackend implements CredentialBackend {
   }
 
   feed(link: 'live' | 'reconnecting'): void {
-    this.#feed = createKeyFeed({ ...this.#feed, link, generation: this.#feed.generation + 1 });
-    this.#watcher?.feed(this.#feed);
+    this.#feed = createFeedCondition({
+      ...this.#feed,
+      link,
+      generation: this.#feed.generation + 1,
+    });
+    this.#watcher?.conditionChanged(this.#feed);
   }
 
   close(): Promise<void> {
@@ -189,10 +193,10 @@ describe('in whatever order messages arrive', () => {
             [],
           );
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
-          const live = new LiveCredential<string>('id', 'key', shared, backend, encoding);
+          const live = new Entry<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];
           let changes = 0;
-          live.facts$.subscribe((fact) => {
+          live.events$.subscribe((fact) => {
             if (fact.type === 'change') changes += 1;
             if (fact.type !== 'state') return;
             const { state } = fact;

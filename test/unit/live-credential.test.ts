@@ -174,8 +174,8 @@ describe('watching', () => {
     const { backend, clock, live, release } = await watched({ token: 'one' });
     expect(backend.watching).toBe(1);
     const other = live.retain();
-    live.pin();
-    live.pin();
+    live.keepAlive();
+    live.keepAlive();
     release();
     release();
     other();
@@ -219,12 +219,12 @@ describe('watching', () => {
   it('does not begin after close, and nobody waits', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     let completed = false;
-    live.facts$.subscribe({ complete: () => (completed = true) });
+    live.events$.subscribe({ complete: () => (completed = true) });
     live.close();
     live.close();
     expect(completed).toBe(true);
     live.retain()();
-    live.pin();
+    live.keepAlive();
     await live.refreshed();
     await clock.settle();
     expect([backend.watching, live.status.link, live.state.type]).toEqual([0, 'closed', 'unknown']);
@@ -295,14 +295,14 @@ describe('facts', () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const orders: string[][] = [[], []];
     let cut = false;
-    live.facts$.subscribe(({ type }) => {
+    live.events$.subscribe(({ type }) => {
       orders[0]?.push(type);
       if (type !== 'state' || cut) return;
       cut = true;
       // In the middle of telling the state, before the change that belongs to it.
       backend.feed({ link: 'reconnecting' });
     });
-    live.facts$.subscribe(({ type }) => orders[1]?.push(type));
+    live.events$.subscribe(({ type }) => orders[1]?.push(type));
     backend.put('two');
     backend.hint();
     await clock.settle();
@@ -314,7 +314,7 @@ describe('facts', () => {
     const { backend, clock, live, states } = await watched({ token: 'one' });
     const held = live.current;
     let seen: unknown;
-    live.facts$.subscribe((fact) => {
+    live.events$.subscribe((fact) => {
       if (fact.type === 'change') seen = [live.state.type, live.current, states.at(-1)?.type];
     });
     backend.hold({ type: 'absent' });

@@ -5,7 +5,7 @@ import type {
   Circumstances,
   CredentialState,
   Known,
-  Sighting,
+  DecodedReading,
 } from '../../src/credential/state.js';
 import {
   absent,
@@ -23,7 +23,7 @@ import {
 /** What is seen, in which state that ends, and which change is told, if any. */
 export interface Row {
   readonly sees: string;
-  readonly sighting: Sighting<Token>;
+  readonly sighting: DecodedReading<Token>;
   readonly when?: Partial<Circumstances>;
   readonly state: CredentialState<Token>['type'];
   readonly tells?: readonly [CredentialChangeType, ExpectedChange?];
@@ -53,7 +53,7 @@ const STATES: Record<CredentialChangeType, Row['state']> = {
 /** A change of this type, with these fields, into the state that it always leads to. */
 function tells(
   sees: string,
-  sighting: Sighting<Token>,
+  sighting: DecodedReading<Token>,
   type: CredentialChangeType,
   fields: ExpectedChange = {},
   when: When = {},
@@ -66,7 +66,7 @@ const into = (state: Row['state'], row: Row): Row => ({ ...row, state });
 
 function silent(
   sees: string,
-  sighting: Sighting<Token>,
+  sighting: DecodedReading<Token>,
   state: Row['state'],
   when: When = {},
 ): Row {

@@ -1,5 +1,5 @@
 import { CLEARED_MS, SAME_END_MS } from '../../backend/attempts.js';
-import { script, type RedisScript } from '../commands/scripts.js';
+import { script, type Script } from '../commands/scripts.js';
 
 /*
  * One attempt at a time, whoever asks. What is stored is JSON, so that these scripts need no more rights than GET, STRLEN, SET, DEL, TIME and
@@ -66,7 +66,7 @@ end
  * instant does not matter, '' if any does
  * Returns { 'started', record } | { 'held' | 'early' | 'fatal', record, milliseconds left } | { 'cleared' }
  */
-export const START_ATTEMPT: RedisScript = script(`${PRELUDE}
+export const START_ATTEMPT: Script = script(`${PRELUDE}
 local old = load()
 local ends = ARGV[6] ~= '' and ARGV[6] or nil
 if old and old.id == ARGV[1] then
@@ -104,7 +104,7 @@ return { 'started', text }
  * that is not takes the lease back from one that is.
  * Returns 'held' | 'superseded' | 'ended'
  */
-export const RENEW_ATTEMPT: RedisScript = script(`${PRELUDE}
+export const RENEW_ATTEMPT: Script = script(`${PRELUDE}
 local old = unlessBlank(load(), ARGV[7])
 if old and old.id ~= ARGV[1] then return 'superseded' end
 if old and old.outcome ~= 'running' then return 'ended' end
@@ -123,7 +123,7 @@ return 'held'
  * ARGV[13] '1' if this one is blank
  * Returns 'committed' | 'superseded' | 'conflict' | 'cleared' | 'unstaged' (the copy is gone; nothing was written)
  */
-export const COMMIT_ATTEMPT: RedisScript = script(`${PRELUDE}
+export const COMMIT_ATTEMPT: Script = script(`${PRELUDE}
 local staged = redis.call('GET', KEYS[4])
 redis.call('DEL', KEYS[4])
 local old = unlessBlank(load(), ARGV[13])
@@ -159,11 +159,11 @@ return 'committed'
 `);
 
 /*
- * ARGV[4] outcome; ARGV[5] number; ARGV[6] failures; ARGV[7] pause; ARGV[8] end of the credential, '' for none; ARGV[9] problem, '' for
+ * ARGV[4] outcome; ARGV[5] number; ARGV[6] failures; ARGV[7] pause; ARGV[8] end of the credential, '' for none; ARGV[9] oauthError, '' for
  * none; ARGV[10] channel, '' for none; ARGV[11] announcement
  * Returns 'done' | 'superseded' | 'committed' (and left alone)
  */
-export const END_ATTEMPT: RedisScript = script(`${PRELUDE}
+export const END_ATTEMPT: Script = script(`${PRELUDE}
 local old = load()
 if old and old.id ~= ARGV[1] then return 'superseded' end
 if old and old.outcome == 'committed' then return 'committed' end
@@ -171,7 +171,7 @@ local record = old or anew(ARGV[5], ARGV[6])
 record.leaseEndsAt, record.outcome = 0, ARGV[4]
 record.failures, record.notBefore = tonumber(ARGV[6]), now + tonumber(ARGV[7])
 record.endsAt = ARGV[8] ~= '' and ARGV[8] or nil
-record.problem = ARGV[9] ~= '' and ARGV[9] or nil
+record.oauthError = ARGV[9] ~= '' and ARGV[9] or nil
 store(record)
 tell(ARGV[10], ARGV[11])
 return 'done'
@@ -181,7 +181,7 @@ return 'done'
  * While the credential is stored, the mark of a clear is of a time before.
  * Returns 'done', or 'superseded' when another attempt has come since
  */
-export const ABSOLVE_ATTEMPT: RedisScript = script(`${PRELUDE}
+export const ABSOLVE_ATTEMPT: Script = script(`${PRELUDE}
 if stored() then redis.call('DEL', KEYS[2]) end
 local old = load()
 if not old or old.id ~= ARGV[1] or old.outcome ~= 'fatal' then return 'superseded' end

@@ -21,22 +21,22 @@ import {
   START_ATTEMPT,
 } from './attempt-scripts.js';
 import { replyWord, writeFailure } from '../reply-errors.js';
-import type { RedisHub } from '../client-pool.js';
+import type { ClientPool } from '../client-pool.js';
 import { announcementChannel, clearedKey, helperKey } from '../keys.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { runScript } from '../commands/reader.js';
-import type { RedisScript } from '../commands/scripts.js';
+import type { Script } from '../commands/scripts.js';
 import { STAGE_MS } from '../commands/writer.js';
 
 const NOTHING = '-'.repeat(40);
 
 /** The attempts at credentials in one Redis: each verb is one script over keys in the credential's slot. */
 export class RedisAttempts implements AttemptBackend {
-  readonly #hub: RedisHub;
+  readonly #pool: ClientPool;
   readonly #replyTimeoutMs: number;
 
-  constructor(hub: RedisHub, replyTimeoutMs: number) {
-    this.#hub = hub;
+  constructor(hub: ClientPool, replyTimeoutMs: number) {
+    this.#pool = hub;
     this.#replyTimeoutMs = replyTimeoutMs;
   }
 
@@ -63,14 +63,16 @@ export class RedisAttempts implements AttemptBackend {
   }
 
   commit(request: CommitAttempt): Promise<CommitOutcome> {
-    return this.#hub.nodes.commanding(request.key, ({ link }) => this.#commitOver(link, request));
+    return this.#pool.servers.withSession(request.key, ({ connection }) =>
+      this.#commitOver(connection, request),
+    );
   }
 
   async end(request: EndAttempt): Promise<void> {
-    const { key, outcome, number, failures, pauseMs, endsAt, problem = '' } = request;
+    const { key, outcome, number, failures, pauseMs, endsAt, oauthError = '' } = request;
     const counts = [whole(number), whole(failures), whole(pauseMs)];
     const publication = this.#publication(key, 'attempt');
-    const rest = [outcome, ...counts, instant(endsAt), problem, ...publication];
+    const rest = [outcome, ...counts, instant(endsAt), oauthError, ...publication];
     await this.#say(END_ATTEMPT, request, rest);
   }
 
@@ -81,7 +83,7 @@ export class RedisAttempts implements AttemptBackend {
   async #commitOver(link: CommandConnection, request: CommitAttempt): Promise<CommitOutcome> {
     const { key, bytes, expected, expectedTtlEnd, number, failures, pauseMs, ttl, startedAt } =
       request;
-    const stage = helperKey('stage', key, this.#hub.newName());
+    const stage = helperKey('stage', key, this.#pool.newName());
     const digest = expected === 'absent' ? NOTHING : expected.digest;
     const staged = Buffer.concat([Buffer.from(digest), bytes]);
     // Sent at once: the link keeps the order, and the script finds the copy or says that there is none.
@@ -110,15 +112,15 @@ export class RedisAttempts implements AttemptBackend {
   }
 
   #publication(key: string, kind: Announcement['kind']): [channel: string, message: string] {
-    const { node, template, clock } = this.#hub;
+    const { instance, template, clock } = this.#pool;
     return [
       announcementChannel(template.db, key),
-      encodeAnnouncement({ kind, node, at: clock.now(), reason: undefined }),
+      encodeAnnouncement({ kind, node: instance, at: clock.now(), reason: undefined }),
     ];
   }
 
   async #say<R extends string>(
-    script: RedisScript,
+    script: Script,
     name: AttemptName,
     rest: readonly string[],
   ): Promise<R> {
@@ -126,21 +128,21 @@ export class RedisAttempts implements AttemptBackend {
   }
 
   /** @throws UnavailableError, RefusedError, OutcomeUnknownError */
-  #run(script: RedisScript, name: AttemptName, rest: readonly string[]): Promise<unknown> {
-    return this.#hub.nodes.commanding(name.key, ({ link }) =>
-      this.#runOver(link, script, name, rest),
+  #run(script: Script, name: AttemptName, rest: readonly string[]): Promise<unknown> {
+    return this.#pool.servers.withSession(name.key, ({ connection }) =>
+      this.#runOver(connection, script, name, rest),
     );
   }
 
   async #runOver(
     link: CommandConnection,
-    script: RedisScript,
+    script: Script,
     { key, id }: AttemptName,
     rest: readonly string[],
     moreKeys: readonly string[] = [],
   ): Promise<unknown> {
     const keys = [helperKey('attempt', key, key), clearedKey(key), key, ...moreKeys];
-    const own = [id, this.#hub.node, whole(RECORD_MS)];
+    const own = [id, this.#pool.instance, whole(RECORD_MS)];
     const args = [String(keys.length), ...keys, ...own, ...rest];
     try {
       return await runScript(link, script, 'EVALSHA', 'EVAL', args, (reply) => reply);

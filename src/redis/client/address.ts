@@ -1,12 +1,12 @@
 /** Where a node of a cluster is reached. */
-export interface NodeAddress {
+export interface Address {
   /** Host and port in one, for telling nodes apart. */
   readonly name: string;
   readonly host: string;
   readonly port: number;
 }
 
-export function nodeAddress(host: string, port: number): NodeAddress {
+export function createAddress(host: string, port: number): Address {
   return { name: `${host}:${String(port)}`, host, port };
 }
 
@@ -15,11 +15,11 @@ export function nodeAddress(host: string, port: number): NodeAddress {
  *
  * @param from - the host that said so: it is meant where none is named
  */
-export function parseAddress(text: string, from: string): NodeAddress | undefined {
+export function parseAddress(text: string, from: string): Address | undefined {
   const colon = text.lastIndexOf(':');
   const port = Number(text.slice(colon + 1));
   if (colon === -1 || !Number.isInteger(port) || port <= 0) return undefined;
-  return nodeAddress(hostOr(text.slice(0, colon), from), port);
+  return createAddress(hostOr(text.slice(0, colon), from), port);
 }
 
 /** A node that does not know its own host leaves it out, or writes a question mark. */

@@ -1,7 +1,7 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { InvalidOptionError } from '../../errors.js';
-import type { NodeTemplate } from './server-template.js';
-import { nodeAddress, type NodeAddress } from './address.js';
+import type { ServerTemplate } from './server-template.js';
+import { createAddress, type Address } from './address.js';
 
 /** A client of a cluster, from which our own connections to its nodes take their options; nothing is ever sent on it. */
 export interface ClusterTemplate {
@@ -11,10 +11,10 @@ export interface ClusterTemplate {
   readonly db: 0;
   readonly keyPrefix: string;
   /** The nodes that the caller named. */
-  seeds(): readonly NodeAddress[];
+  seeds(): readonly Address[];
   /** Where a node is reached that calls itself this. */
-  reached(address: NodeAddress): NodeAddress;
-  node(address: NodeAddress): NodeTemplate;
+  reached(address: Address): Address;
+  server(address: Address): ServerTemplate;
 }
 
 /** What ioredis keeps of what its caller named; not part of its types. */
@@ -23,7 +23,7 @@ interface Named {
 }
 type StartupNode = string | number | (Omit<RedisOptions, 'port'> & { port?: number | string });
 
-interface Seed extends NodeAddress {
+interface Seed extends Address {
   /** What was given for this node alone. */
   readonly own: RedisOptions;
 }
@@ -47,9 +47,9 @@ export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
     reached: ({ name, host, port }) => {
       const { natMap } = cluster.options;
       const mapped = typeof natMap === 'function' ? natMap(name) : natMap?.[name];
-      return mapped ? nodeAddress(mapped.host, mapped.port) : nodeAddress(host, port);
+      return mapped ? createAddress(mapped.host, mapped.port) : createAddress(host, port);
     },
-    node: ({ name, host, port }) => ({
+    server: ({ name, host, port }) => ({
       db: 0,
       create: (overrides) => {
         const own = seedsOf(cluster).find((seed) => seed.name === name)?.own;
@@ -74,7 +74,7 @@ function seedsOf(cluster: Cluster): readonly Seed[] {
   return startupNodes.map((node) => {
     const { db: _db, ...own } = ownOptions(node);
     const { host = '127.0.0.1', port = 6379 } = own;
-    return { ...nodeAddress(host, port), own };
+    return { ...createAddress(host, port), own };
   });
 }
 

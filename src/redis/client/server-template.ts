@@ -1,7 +1,7 @@
 import type { Redis } from 'ioredis';
 
 /** What connections to one server are made from. */
-export interface NodeTemplate {
+export interface ServerTemplate {
   readonly db: number;
   /**
    * Whether a server that calls itself a replica is refused. In a cluster it is not: there a replica says with every key who its master is.

@@ -1,7 +1,7 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { checkClient } from './client-check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster-template.js';
-import type { NodeTemplate } from './server-template.js';
+import type { ServerTemplate } from './server-template.js';
 import { sentinelOverrides } from './sentinel.js';
 import { hideFromTraces } from './tracing.js';
 
@@ -9,7 +9,7 @@ import { hideFromTraces } from './tracing.js';
 export type RedisClient = Redis | Cluster;
 
 /** A client of one Redis, from which our own connections take their options; nothing is ever sent on it. */
-export interface SingleTemplate extends NodeTemplate {
+export interface SingleTemplate extends ServerTemplate {
   readonly type: 'single';
   readonly client: Redis;
   readonly keyPrefix: string;
@@ -42,7 +42,11 @@ export function readTemplate(redis: unknown): RedisTemplate {
  * A connection of our own that ioredis neither retries, resubscribes, queues for nor renames keys on: all of that is decided here. It
  * takes the user name and password that the caller's client has at this moment.
  */
-export function openClient(template: NodeTemplate, name: string, connectTimeoutMs: number): Redis {
+export function openClient(
+  template: ServerTemplate,
+  name: string,
+  connectTimeoutMs: number,
+): Redis {
   const overrides: Partial<Record<keyof RedisOptions, unknown>> = {
     lazyConnect: true,
     retryStrategy: () => null,

@@ -1,12 +1,16 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../time/clock.js';
-import type { ReplicasReached, ReplicasWanted } from '../../backend/backend.js';
+import type { ReplicaAck, ReplicasWanted } from '../../backend/backend.js';
 import { UnavailableError, type RefusedError } from '../../errors.js';
-import { after } from '../../time/timers.js';
-import { LinkLostError, readFailure, replyWord } from '../reply-errors.js';
+import { setLongTimeout } from '../../time/timers.js';
+import { ConnectionLostError, readFailure, replyWord } from '../reply-errors.js';
 import { helperKey } from '../keys.js';
-import { RedisLink, type CommandConnection, type LinkOptions } from '../connection/connection.js';
-import type { NodeTemplate } from '../client/server-template.js';
+import {
+  Connection,
+  type CommandConnection,
+  type ConnectionSettings,
+} from '../connection/connection.js';
+import type { ServerTemplate } from '../client/server-template.js';
 
 /** How long one WAIT blocks the connection for those that come meanwhile. */
 const SHORTEST_WAIT_MS = 50;
@@ -14,27 +18,27 @@ const LONGEST_WAIT_MS = 500;
 /** Redis looks at the end of a WAIT ten times a second. */
 const LATENESS_MS = 100;
 /** How long a mark outlives a process that dies before it has claimed it. */
-const MARK_MS = 10_000;
+const MARKER_MS = 10_000;
 
 /** One write that waits for replicas. */
 class Waiter {
-  readonly mark: string;
+  readonly marker: string;
   readonly wanted: number;
   readonly since: number;
   readonly dueAt: number;
   /** A WAIT that ends in time is under way for it. */
   underWay = false;
   settled = false;
-  #reached = 0;
-  readonly #settle: (reached: ReplicasReached) => void;
+  #acked = 0;
+  readonly #settle: (reached: ReplicaAck) => void;
 
   constructor(
-    mark: string,
+    marker: string,
     { replicas, timeoutMs }: ReplicasWanted,
     now: number,
-    settle: (reached: ReplicasReached) => void,
+    settle: (reached: ReplicaAck) => void,
   ) {
-    this.mark = mark;
+    this.marker = marker;
     this.wanted = replicas;
     this.since = now;
     this.dueAt = now + timeoutMs;
@@ -43,14 +47,14 @@ class Waiter {
 
   /** Who has a later write has this one too, so what was reached once stays. */
   take(count: number, now: number): void {
-    this.#reached = Math.max(this.#reached, count);
-    if (this.#reached >= this.wanted || now >= this.dueAt) this.settle();
+    this.#acked = Math.max(this.#acked, count);
+    if (this.#acked >= this.wanted || now >= this.dueAt) this.settle();
   }
 
   settle(replicasError?: RefusedError | UnavailableError): void {
     if (this.settled) return;
     this.settled = true;
-    this.#settle({ replicas: this.#reached, replicasError });
+    this.#settle({ replicas: this.#acked, replicasError });
   }
 }
 
@@ -67,11 +71,11 @@ class Waiter {
  * come meanwhile hardly wait for it; longer, the longer somebody has been waiting, because each mark makes the goal a later one.
  */
 export class ReplicaWait {
-  readonly #template: NodeTemplate;
-  readonly #options: LinkOptions;
+  readonly #template: ServerTemplate;
+  readonly #options: ConnectionSettings;
   readonly #clock: Clock;
   readonly #newName: () => string;
-  #link: RedisLink | undefined;
+  #connection: Connection | undefined;
   /** Their marks are set, and not claimed yet. */
   #marked: Waiter[] = [];
   /** Their marks were claimed, so that a WAIT is about their writes. */
@@ -80,7 +84,7 @@ export class ReplicaWait {
   readonly #closing = new AbortController();
 
   /** @param newName - gives a name that nobody else uses */
-  constructor(template: NodeTemplate, options: LinkOptions, newName: () => string) {
+  constructor(template: ServerTemplate, options: ConnectionSettings, newName: () => string) {
     this.#template = template;
     this.#clock = options.clock;
     this.#newName = newName;
@@ -98,20 +102,16 @@ export class ReplicaWait {
    *
    * @param writtenOver - the link over which Redis has answered the write
    */
-  reached(
-    writtenOver: CommandConnection,
-    key: string,
-    wanted: ReplicasWanted,
-  ): Promise<ReplicasReached> {
+  acked(writtenOver: CommandConnection, key: string, wanted: ReplicasWanted): Promise<ReplicaAck> {
     return new Promise((resolve) => {
       const mark = helperKey('wait', key, this.#newName());
       const stop = new AbortController();
-      const waiter = new Waiter(mark, wanted, this.#clock.monotonic(), (reached) => {
+      const waiter = new Waiter(mark, wanted, this.#clock.monotonic(), (acked) => {
         stop.abort();
         cancel();
-        resolve(reached);
+        resolve(acked);
       });
-      const cancel = after(this.#clock, wanted.timeoutMs, () => {
+      const cancel = setLongTimeout(this.#clock, wanted.timeoutMs, () => {
         if (!waiter.underWay) waiter.settle(new UnavailableError('Redis did not tell in time'));
       });
       for (const signal of [...wanted.signals, this.#closing.signal]) {
@@ -122,7 +122,7 @@ export class ReplicaWait {
         else signal.addEventListener('abort', giveUp, { once: true, signal: stop.signal });
       }
       writtenOver
-        .call((client) => client.set(mark, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARK_MS))
+        .call((client) => client.set(mark, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARKER_MS))
         .then(
           () => {
             this.#marked.push(waiter);
@@ -138,7 +138,7 @@ export class ReplicaWait {
   /** Who still waits is told what is known. */
   close(): void {
     this.#closing.abort();
-    this.#link?.kill();
+    this.#connection?.kill();
   }
 
   async #run(): Promise<void> {
@@ -156,34 +156,34 @@ export class ReplicaWait {
 
   /** The other side may have become a replica without ending its connections, or be another server than the writes go to. */
   #doubt(error: unknown): void {
-    if (replyWord(error) !== 'NOPERM') this.#link?.kill();
+    if (replyWord(error) !== 'NOPERM') this.#connection?.kill();
   }
 
   #waits(): boolean {
     // A WAIT on another connection would not be about their writes.
-    if (!this.#link?.open)
-      for (const waiter of this.#claimed) waiter.settle(readFailure(new LinkLostError(true)));
+    if (!this.#connection?.open)
+      for (const waiter of this.#claimed) waiter.settle(readFailure(new ConnectionLostError(true)));
     const waiting = ({ settled }: Waiter): boolean => !settled;
     this.#claimed = this.#claimed.filter(waiting);
     this.#marked = this.#marked.filter(waiting);
     return this.#claimed.length + this.#marked.length > 0;
   }
 
-  async #open(): Promise<RedisLink> {
-    if (this.#link?.open) return this.#link;
+  async #open(): Promise<Connection> {
+    if (this.#connection?.open) return this.#connection;
     const { signal } = this.#closing;
-    const link = await RedisLink.open(this.#template, this.#options, signal);
+    const link = await Connection.open(this.#template, this.#options, signal);
     // Closed in the very moment in which it was handed over; nobody else would close it any more.
     if (signal.aborted) {
       link.kill();
-      throw new LinkLostError(false);
+      throw new ConnectionLostError(false);
     }
-    this.#link = link;
+    this.#connection = link;
     return link;
   }
 
   /** Claims the marks that are new and waits a while for replicas, in one round trip. @throws LinkLostError, or an error reply of Redis */
-  async #ask(link: RedisLink): Promise<void> {
+  async #ask(link: Connection): Promise<void> {
     const marked = this.#marked.splice(0);
     const all = [...this.#claimed, ...marked];
     for (const waiter of all) waiter.underWay = true;
@@ -208,9 +208,9 @@ export class ReplicaWait {
   }
 
   /** Gives what speaks against the link, if anything does. */
-  async #claim(link: RedisLink, waiter: Waiter): Promise<unknown> {
+  async #claim(link: Connection, waiter: Waiter): Promise<unknown> {
     try {
-      if ((await link.call((client) => client.del(waiter.mark))) > 0) return undefined;
+      if ((await link.call((client) => client.del(waiter.marker))) > 0) return undefined;
       const lost = new UnavailableError('this Redis has lost the write, or never had it');
       waiter.settle(lost);
       return lost;

@@ -1,13 +1,13 @@
 import { isUtf8 } from 'node:buffer';
 import { UnavailableError } from '../../errors.js';
-import type { Commanding } from './command-channel.js';
+import type { CommandSession } from './channel.js';
 import { readFailure } from '../reply-errors.js';
 import { escapeGlob } from '../keys.js';
 
 /** Keys that Redis looks at in one call, of which those under the prefix come back: a fraction of a millisecond of its time. */
 const COUNT = '1000';
 
-type Use = <R>(use: (commanding: Commanding) => Promise<R>) => Promise<R>;
+type Use = <R>(use: (commanding: CommandSession) => Promise<R>) => Promise<R>;
 
 /**
  * The keys of one server that hold strings and begin with `prefix`, page by page. A key that is no UTF-8 is none that anybody could ask for.
@@ -16,13 +16,13 @@ type Use = <R>(use: (commanding: Commanding) => Promise<R>) => Promise<R>;
  */
 export async function* scanKeys(prefix: string, use: Use): AsyncGenerator<readonly string[]> {
   const args = ['MATCH', `${escapeGlob(prefix)}*`, 'COUNT', COUNT, 'TYPE', 'string'];
-  let link: Commanding['link'] | undefined;
+  let link: CommandSession['connection'] | undefined;
   let cursor = '0';
   do {
     const [next, keys] = await use(async (commanding) => {
-      link ??= commanding.link;
+      link ??= commanding.connection;
       // A cursor says nothing to another server, and it may be another one by now.
-      if (link !== commanding.link)
+      if (link !== commanding.connection)
         throw new UnavailableError('the link to Redis was lost before all keys were listed');
       try {
         const reply = await link.call((client) => client.callBuffer('SCAN', cursor, ...args));

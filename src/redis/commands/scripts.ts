@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 
 /** A script and the name under which Redis remembers it. */
-export interface RedisScript {
+export interface Script {
   readonly text: string;
   readonly sha: string;
 }
 
-export function script(text: string): RedisScript {
+export function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
@@ -21,7 +21,7 @@ export function script(text: string): RedisScript {
  * PEXPIRETIME tells the end itself. Redis 6 has only PTTL, of which the end is a sum that wobbles by a millisecond; asked again where the
  * server was held up between the two, which would look like a renewal.
  */
-const lookWith = (end: string): string => `
+const readWith = (end: string): string => `
 local now = redis.call('TIME')
 local size = redis.pcall('STRLEN', KEYS[1])
 local bytes = false
@@ -51,11 +51,11 @@ end
 `;
 
 /** For Redis 7 and later. */
-export const LOOK: RedisScript = script(lookWith(`redis.call('PEXPIRETIME', KEYS[1])`));
+export const READ: Script = script(readWith(`redis.call('PEXPIRETIME', KEYS[1])`));
 
 /** For Redis 6.2. */
-export const LOOK_BY_PTTL: RedisScript = script(`
-${ENDS_BY_PTTL}${lookWith('ends(KEYS[1])')}`);
+export const READ_BY_PTTL: Script = script(`
+${ENDS_BY_PTTL}${readWith('ends(KEYS[1])')}`);
 
 /*
  * Looks at many keys in one step.
@@ -64,7 +64,7 @@ ${ENDS_BY_PTTL}${lookWith('ends(KEYS[1])')}`);
  * ARGV[1] the largest size to hand over; ARGV[2] how many bytes to hand over in all
  * Returns { now in microseconds, then for each key: size, bytes or nil, end }: as above, size -2 for what no longer fitted.
  */
-const lookAtManyWith = (end: string): string => `
+const readManyWith = (end: string): string => `
 local now = redis.call('TIME')
 local most, left = tonumber(ARGV[1]), tonumber(ARGV[2])
 local reply = { now[1] * 1000000 + now[2] }
@@ -90,11 +90,11 @@ return reply
 `;
 
 /** For Redis 7 and later. */
-export const LOOK_AT_MANY: RedisScript = script(lookAtManyWith(`redis.call('PEXPIRETIME', key)`));
+export const READ_MANY: Script = script(readManyWith(`redis.call('PEXPIRETIME', key)`));
 
 /** For Redis 6.2. */
-export const LOOK_AT_MANY_BY_PTTL: RedisScript = script(`
-${ENDS_BY_PTTL}${lookAtManyWith('ends(key)')}`);
+export const READ_MANY_BY_PTTL: Script = script(`
+${ENDS_BY_PTTL}${readManyWith('ends(key)')}`);
 
 /*
  * Writes or removes only what was expected, in one step. Neither the bytes nor their digest may be arguments, because tracing records
@@ -104,7 +104,7 @@ ${ENDS_BY_PTTL}${lookAtManyWith('ends(key)')}`);
  * ARGV[1] 'set' or 'del'; ARGV[2] milliseconds | 'keep' | 'none'; ARGV[3] channel, '' for none; ARGV[4] announcement
  * Returns { outcome, announced }: outcome 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was written).
  */
-export const WRITE_IF: RedisScript = script(`
+export const WRITE_IF: Script = script(`
 local staged = redis.call('GET', KEYS[2])
 if not staged then return { 'unstaged', 0 } end
 redis.call('DEL', KEYS[2])

@@ -7,9 +7,9 @@ import {
   UnavailableError,
   UnreadableError,
 } from '../../errors.js';
-import type { TimeToLive } from '../../backend/time-to-live.js';
+import type { Ttl } from '../../backend/ttl.js';
 import {
-  LinkLostError,
+  ConnectionLostError,
   readFailure,
   RedirectedError,
   replyWord,
@@ -25,13 +25,13 @@ import { sendTransaction, type Command, type Publication, type Refusals } from '
 export const STAGE_MS: number = 10_000;
 
 /** Writes over one link. Each write is sent once; what becomes of it is an answer, a typed refusal, or unknown. */
-export class RedisWriting {
-  readonly #link: CommandConnection;
+export class Writer {
+  readonly #connection: CommandConnection;
   readonly #stageName: () => string;
 
   /** @param stageName - gives a name that no other write uses */
   constructor(link: CommandConnection, stageName: () => string) {
-    this.#link = link;
+    this.#connection = link;
     this.#stageName = stageName;
   }
 
@@ -71,10 +71,10 @@ export class RedisWriting {
         ['del', 'none'],
         publication,
       );
-      return { removed: true, announced, marked: await this.#marked(key) };
+      return { removed: true, announced, marked: await this.#hasTombstone(key) };
     }
     // Ahead of the removal, so that nobody can find the key gone without knowing why.
-    const marking = this.#marked(key);
+    const marking = this.#hasTombstone(key);
     const command: Command = ['del', key];
     const { reply, announced } = await this.#transact(publication, command).catch(
       (error: unknown) => {
@@ -88,19 +88,19 @@ export class RedisWriting {
   }
 
   /** Remembers that the key was cleared, so that no re-authentication undoes it. @throws UnavailableError, RefusedError */
-  async markCleared(key: string): Promise<void> {
+  async storeTombstone(key: string): Promise<void> {
     const mark = clearedKey(key);
     try {
-      await this.#link.call((client) => client.set(mark, '1', 'PX', CLEARED_MS));
+      await this.#connection.call((client) => client.set(mark, '1', 'PX', CLEARED_MS));
     } catch (error) {
       throw readFailure(error);
     }
   }
 
   /** Who may not leave the mark does without; `false`: it is to be left on another node, to which the slot is moving. */
-  async #marked(key: string): Promise<boolean> {
+  async #hasTombstone(key: string): Promise<boolean> {
     try {
-      await this.markCleared(key);
+      await this.storeTombstone(key);
       return true;
     } catch (error) {
       return !(error instanceof RedirectedError);
@@ -123,15 +123,15 @@ export class RedisWriting {
     if (publication === undefined) return { reply: await this.#alone(command), announced: false };
     const refusals: Refusals = new Map();
     try {
-      const replies = await this.#link.call((client) =>
+      const replies = await this.#connection.call((client) =>
         sendTransaction(client, command, publication, refusals),
       );
       const reply = replies?.[0] ?? null;
-      if (replies === null) throw new LinkLostError(true);
+      if (replies === null) throw new ConnectionLostError(true);
       if (reply instanceof Error) throw reply;
       return { reply, announced: !(replies[1] instanceof Error) };
     } catch (error) {
-      if (error instanceof LinkLostError) throw this.#failure(error);
+      if (error instanceof ConnectionLostError) throw this.#failure(error);
       const refusal = refusals.get('command');
       if (refusals.has('multi')) {
         // Without a transaction each command stands alone, and of those that were executed the answers are lost.
@@ -155,13 +155,13 @@ export class RedisWriting {
     command: Command,
   ): Promise<{ reply: unknown; announced: boolean }> {
     try {
-      const replies = await this.#link.call((client) => {
+      const replies = await this.#connection.call((client) => {
         const chain = client.pipeline().call(...command);
         return (
           publication ? chain.publish(publication.channel, publication.message) : chain
         ).exec();
       });
-      const [error, reply] = replies?.[0] ?? [new LinkLostError(true), null];
+      const [error, reply] = replies?.[0] ?? [new ConnectionLostError(true), null];
       if (error) throw error;
       return { reply, announced: replies?.[1]?.[0] === null };
     } catch (error) {
@@ -178,10 +178,10 @@ export class RedisWriting {
   ): Promise<boolean> {
     const stage = helperKey('stage', key, this.#stageName());
     const staged = Buffer.concat([Buffer.from(expected), bytes]);
-    const staging = this.#link.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
+    const staging = this.#connection.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
     const { channel = '', message = '' } = publication ?? {};
     const writing = runScript(
-      this.#link,
+      this.#connection,
       WRITE_IF,
       'EVALSHA',
       'EVAL',
@@ -191,7 +191,7 @@ export class RedisWriting {
     const [first, second] = await Promise.allSettled([staging, writing]);
     if (first.status === 'rejected') throw this.#failure(first.reason);
     if (second.status === 'rejected') {
-      await this.#link.call((client) => client.del(stage)).catch(() => undefined);
+      await this.#connection.call((client) => client.del(stage)).catch(() => undefined);
       throw this.#failure(second.reason);
     }
     const [outcome, announced] = second.value;
@@ -203,15 +203,15 @@ export class RedisWriting {
 
   #failure(error: unknown): Error {
     // A demoted master stays one on this connection; the next connection is made to whatever is the master then.
-    if (replyWord(error) === 'READONLY') this.#link.kill();
+    if (replyWord(error) === 'READONLY') this.#connection.kill();
     // A transaction or pipeline reports a lost connection as an error of its commands.
-    if (error instanceof LinkLostError || replyWord(error) !== undefined)
+    if (error instanceof ConnectionLostError || replyWord(error) !== undefined)
       return writeFailure(error);
-    return writeFailure(new LinkLostError(true, error instanceof Error ? error : undefined));
+    return writeFailure(new ConnectionLostError(true, error instanceof Error ? error : undefined));
   }
 }
 
-function ttlArguments(ttl: TimeToLive): string[] {
+function ttlArguments(ttl: Ttl): string[] {
   if (ttl === 'none') return [];
   return ttl === 'keep' ? ['KEEPTTL'] : ['PX', String(ttl)];
 }

@@ -1,14 +1,14 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
-import { LinkLostError, NotMasterError, replyWord } from '../reply-errors.js';
+import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
 import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
-import type { NodeTemplate } from '../client/server-template.js';
+import type { ServerTemplate } from '../client/server-template.js';
 import { isReplica } from './hello-reply.js';
 import { closeSentinels } from '../client/sentinel.js';
 import { openClient } from '../client/template.js';
 
-export interface LinkOptions {
+export interface ConnectionSettings {
   readonly clock: Clock;
   /** Shown by CLIENT LIST. */
   readonly name: string;
@@ -17,13 +17,13 @@ export interface LinkOptions {
 }
 
 /** One connection from its opening to its end. It is never mended: who needs another opens another. */
-export class RedisLink {
+export class Connection {
   readonly client: Redis;
   /** Whether the other side has to be a master, and is asked. */
   readonly mustBeMaster: boolean;
-  readonly #options: LinkOptions;
+  readonly #options: ConnectionSettings;
   readonly #closed: Promise<void>;
-  #vouchedAt: number;
+  #confirmedAt: number;
   #verifiedAt = -Infinity;
   #lastError: Error | undefined;
   readonly #deadline: ReplyDeadline;
@@ -32,11 +32,11 @@ export class RedisLink {
   /** Resolves with the end that QUIT brings. */
   #quit: Promise<void> | undefined;
 
-  private constructor(client: Redis, options: LinkOptions, mustBeMaster: boolean) {
+  private constructor(client: Redis, options: ConnectionSettings, mustBeMaster: boolean) {
     this.client = client;
     this.mustBeMaster = mustBeMaster;
     this.#options = options;
-    this.#vouchedAt = options.clock.monotonic();
+    this.#confirmedAt = options.clock.monotonic();
     this.#deadline = new ReplyDeadline(
       options.clock,
       () => options.replyTimeoutMs(),
@@ -52,7 +52,7 @@ export class RedisLink {
       client.once('end', () => {
         this.#open = false;
         closeSentinels(client);
-        this.#deadline.stop(new LinkLostError(true, this.#lastError));
+        this.#deadline.stop(new ConnectionLostError(true, this.#lastError));
         resolve();
       });
     });
@@ -63,16 +63,16 @@ export class RedisLink {
    * @throws LinkLostError, NotMasterError, or ioredis's own error when Redis refused the login
    */
   static async open(
-    template: NodeTemplate,
-    options: LinkOptions,
+    template: ServerTemplate,
+    options: ConnectionSettings,
     signal: AbortSignal,
-  ): Promise<RedisLink> {
+  ): Promise<Connection> {
     // A write whose reply was lost while the store closed may still want to read.
     const isGivenUp = (): boolean => signal.aborted;
-    if (isGivenUp()) throw new LinkLostError(false);
+    if (isGivenUp()) throw new ConnectionLostError(false);
     const timeoutMs = options.replyTimeoutMs();
     const client = openClient(template, options.name, timeoutMs);
-    const link = new RedisLink(client, options, template.mustBeMaster ?? false);
+    const link = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
       link.kill();
     };
@@ -83,24 +83,24 @@ export class RedisLink {
         options.clock,
         link.client.connect(),
         timeoutMs,
-        () => new LinkLostError(false),
+        () => new ConnectionLostError(false),
       );
       // A refused SELECT is only reported, and would leave the connection on database 0.
-      if (replyWord(link.#lastError) !== undefined) throw new LinkLostError(false);
+      if (replyWord(link.#lastError) !== undefined) throw new ConnectionLostError(false);
       if (link.mustBeMaster) await link.verify();
     } catch (error) {
       link.kill();
       if (error instanceof NotMasterError) throw error;
       const said = link.#lastError ?? error;
       throw replyWord(said) === undefined
-        ? new LinkLostError(false, said instanceof Error ? said : undefined)
+        ? new ConnectionLostError(false, said instanceof Error ? said : undefined)
         : said;
     } finally {
       signal.removeEventListener('abort', giveUp);
     }
     if (isGivenUp()) {
       link.kill();
-      throw new LinkLostError(false);
+      throw new ConnectionLostError(false);
     }
     return link;
   }
@@ -115,8 +115,8 @@ export class RedisLink {
   }
 
   /** When the last command was sent that Redis has answered: whatever was pushed before that has arrived. Monotonic. */
-  get vouchedAt(): number {
-    return this.#vouchedAt;
+  get confirmedAt(): number {
+    return this.#confirmedAt;
   }
 
   /** Whether an answer is being waited for: if it does not come in time, the connection is found dead. */
@@ -139,7 +139,7 @@ export class RedisLink {
    * @throws LinkLostError, or an error reply of Redis as ioredis made it
    */
   call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
-    if (!this.open) return Promise.reject(new LinkLostError(false, this.#lastError));
+    if (!this.open) return Promise.reject(new ConnectionLostError(false, this.#lastError));
     // Not an async function: every read and write comes through here, and mostly through code that never gets warm.
     return new Promise<R>((resolve, reject) => {
       const call = this.#deadline.start(reject);
@@ -191,7 +191,7 @@ export class RedisLink {
   /** Ends the connection without a word. */
   kill(): void {
     this.#open = false;
-    this.#deadline.stop(new LinkLostError(true, this.#lastError));
+    this.#deadline.stop(new ConnectionLostError(true, this.#lastError));
     // Every call under way kills a lost link, and each disconnect() adds a listener to the socket. On a connection that has ended it
     // would leave a timer behind that holds the process for two seconds.
     if (!this.#killed && this.client.status !== 'end') this.client.disconnect();
@@ -208,7 +208,7 @@ export class RedisLink {
       this.#open = false;
     }
     if (this.#quit !== undefined && !this.#killed) {
-      const late = (): Error => new LinkLostError(true);
+      const late = (): Error => new ConnectionLostError(true);
       const deadlineMs = Math.min(timeoutMs, this.#options.replyTimeoutMs());
       await withDeadline(this.#options.clock, this.#quit, deadlineMs, late).catch(() => undefined);
     }
@@ -217,7 +217,7 @@ export class RedisLink {
 
   #answered(call: CallUnderWay): void {
     this.#deadline.end(call);
-    this.#vouchedAt = Math.max(this.#vouchedAt, call.sentAt);
+    this.#confirmedAt = Math.max(this.#confirmedAt, call.sentAt);
   }
 
   /** What the caller is told. */
@@ -227,14 +227,14 @@ export class RedisLink {
     else this.#deadline.end(call);
     // It was opened without a password and stays locked out; the next one takes the password of then.
     if (word === undefined || word === 'NOAUTH') this.kill();
-    return word !== undefined || error instanceof LinkLostError
+    return word !== undefined || error instanceof ConnectionLostError
       ? (error as Error)
-      : new LinkLostError(true, this.#lastError);
+      : new ConnectionLostError(true, this.#lastError);
   }
 }
 
 /** As much of a link as is needed to send commands. */
-export type CommandConnection = Pick<RedisLink, 'open' | 'call' | 'kill'> & {
+export type CommandConnection = Pick<Connection, 'open' | 'call' | 'kill'> & {
   /** Whether every call has to be one command or one transaction. */
   readonly asks?: true;
 };

@@ -1,5 +1,5 @@
 import type { Clock } from '../../time/clock.js';
-import { after } from '../../time/timers.js';
+import { setLongTimeout } from '../../time/timers.js';
 
 /** A call that waits for its answer. */
 export interface CallUnderWay {
@@ -61,7 +61,7 @@ export class ReplyDeadline {
   #arm(at: number): void {
     this.#cancelTimer?.();
     this.#ringsAt = at;
-    this.#cancelTimer = after(this.#clock, at - this.#clock.monotonic(), () => {
+    this.#cancelTimer = setLongTimeout(this.#clock, at - this.#clock.monotonic(), () => {
       this.#ring();
     });
   }

@@ -1,8 +1,8 @@
 import type { Content } from '../../credential/content.js';
-import type { CommandLink } from '../commands/command-channel.js';
+import type { CommandChannel } from '../commands/channel.js';
 
 export interface DataEpochContext {
-  readonly commands: CommandLink;
+  readonly commands: CommandChannel;
   readonly newName: () => string;
   /** Names a key of our own on this server; `undefined` where none can be told. */
   readonly ownKey: (kind: 'epoch') => string | undefined;
@@ -70,8 +70,8 @@ export class DataEpoch {
   async #create(key: string): Promise<void> {
     const name = this.#context.newName();
     try {
-      const { link } = await this.#context.commands.get();
-      const reply = await link.call((client) => client.set(key, name, 'NX'));
+      const { connection } = await this.#context.commands.get();
+      const reply = await connection.call((client) => client.set(key, name, 'NX'));
       // Known from now on and not only from the next look: the data may be lost again before that.
       if (reply === 'OK' && key === this.#key) this.#known = name;
     } catch {

@@ -1,17 +1,17 @@
 import type { ServerTime } from '../../time/server-time.js';
 import type { DataEpochContext } from './data-epoch.js';
-import type { NodeTemplate } from '../client/server-template.js';
-import type { LinkOptions } from '../connection/connection.js';
+import type { ServerTemplate } from '../client/server-template.js';
+import type { ConnectionSettings } from '../connection/connection.js';
 import type { RedisSettings } from '../connection-options.js';
 import type { AnyWatched, WatchedKeys } from './subscribers.js';
 
 /** What a run of a feed works with, and whom it tells. */
-export interface FeedRunContext extends DataEpochContext {
-  readonly template: NodeTemplate;
-  readonly linkOptions: LinkOptions;
+export interface FeedSessionContext extends DataEpochContext {
+  readonly template: ServerTemplate;
+  readonly connectionSettings: ConnectionSettings;
   readonly keys: WatchedKeys;
   readonly time: ServerTime;
-  readonly node: string;
+  readonly instance: string;
   /** Names a key of our own on this server; `undefined` where none can be told. */
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   readonly settings: () => RedisSettings;

@@ -20,14 +20,16 @@ export class NotificationModes {
     this.#changed = changed;
   }
 
-  of({ heard }: Pick<WatchedKey, 'heard'>): NotificationMode {
-    const keyspace = heard === 'both' || heard === 'keyspace';
+  of({ subscribedTo }: Pick<WatchedKey, 'subscribedTo'>): NotificationMode {
+    const keyspace = subscribedTo === 'both' || subscribedTo === 'keyspace';
     if (keyspace && (this.#probed ?? this.#notified)) return 'keyspace';
-    return heard === 'both' || heard === 'announcements' ? 'announcements' : 'polling';
+    return subscribedTo === 'both' || subscribedTo === 'announcements'
+      ? 'announcements'
+      : 'polling';
   }
 
   /** Within how long a change is seen, whatever is lost, with `count` keys in the heartbeat's rotation. */
-  boundMs(mode: NotificationMode, count: number): number {
+  maxLagMs(mode: NotificationMode, count: number): number {
     const { heartbeatMs, pollMs, probeMs, replyTimeoutMs } = this.#settings();
     if (mode !== 'keyspace') return pollMs + replyTimeoutMs;
     // Either the rotation comes by, or a probe (where one is possible) finds that notifications have stopped and polling starts.
@@ -36,7 +38,7 @@ export class NotificationModes {
   }
 
   /** A keyspace notification has arrived. */
-  noticed(): void {
+  notificationSeen(): void {
     if (this.#notified) return;
     this.#notified = true;
     if (this.#probed === undefined) this.#changed();

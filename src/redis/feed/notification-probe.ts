@@ -1,9 +1,9 @@
 import type { Clock } from '../../time/clock.js';
-import { after } from '../../time/timers.js';
-import type { CommandLink } from '../commands/command-channel.js';
+import { setLongTimeout } from '../../time/timers.js';
+import type { CommandChannel } from '../commands/channel.js';
 import { replyWord } from '../reply-errors.js';
 import { keyspaceChannel } from '../keys.js';
-import type { RedisLink } from '../connection/connection.js';
+import type { Connection } from '../connection/connection.js';
 
 const PROBE_TTL_MS = 1_000;
 const PROBE_EVENTS = ['set', 'del'];
@@ -14,8 +14,8 @@ const ALL_EVENTS = 'A';
 
 /** Finds out by trying whether keyspace notifications arrive: asking for the configuration is often forbidden, and says less. */
 export class NotificationProbe {
-  readonly #link: RedisLink;
-  readonly #commands: CommandLink;
+  readonly #connection: Connection;
+  readonly #commands: CommandChannel;
   readonly #clock: Clock;
   readonly #db: number;
   readonly #newKey: () => string | undefined;
@@ -28,13 +28,13 @@ export class NotificationProbe {
 
   /** @param newKey - names a key on this server that nobody else uses; in a cluster another one when slots have moved */
   constructor(
-    link: RedisLink,
-    commands: CommandLink,
+    link: Connection,
+    commands: CommandChannel,
     clock: Clock,
     db: number,
     newKey: () => string | undefined,
   ) {
-    this.#link = link;
+    this.#connection = link;
     this.#commands = commands;
     this.#clock = clock;
     this.#db = db;
@@ -75,15 +75,15 @@ export class NotificationProbe {
   /** Adds the flags that are missing; where that is refused, the probe will tell. */
   async configure(): Promise<void> {
     try {
-      const { link } = await this.#commands.get();
+      const { connection } = await this.#commands.get();
       const name = 'notify-keyspace-events';
-      const reply = await link.call((client) => client.config('GET', name));
+      const reply = await connection.call((client) => client.config('GET', name));
       const flags = Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : '';
       const missing = NEEDED_FLAGS.filter(
         (flag) => !flags.includes(flag) && !(flag !== 'K' && flags.includes(ALL_EVENTS)),
       );
       if (missing.length > 0) {
-        await link.call((client) => client.config('SET', name, flags + missing.join('')));
+        await connection.call((client) => client.config('SET', name, flags + missing.join('')));
       }
     } catch {
       // Refused or lost; nothing depends on it.
@@ -94,13 +94,14 @@ export class NotificationProbe {
     const left = this.#channel;
     this.#key = key;
     this.#channel = keyspaceChannel(this.#db, key);
-    if (left !== '') this.#link.call((client) => client.unsubscribe(left)).catch(() => undefined);
+    if (left !== '')
+      this.#connection.call((client) => client.unsubscribe(left)).catch(() => undefined);
     return this.#subscribe();
   }
 
   async #subscribe(): Promise<boolean> {
     try {
-      await this.#link.call((client) => client.subscribe(this.#channel));
+      await this.#connection.call((client) => client.subscribe(this.#channel));
       return true;
     } catch (error) {
       if (replyWord(error) === undefined) throw error;
@@ -112,15 +113,15 @@ export class NotificationProbe {
     let cancel: () => void = () => undefined;
     const arrival = new Promise<boolean>((resolve) => {
       this.#settle = resolve;
-      cancel = after(this.#clock, timeoutMs, () => {
+      cancel = setLongTimeout(this.#clock, timeoutMs, () => {
         resolve(false);
       });
     });
     try {
-      const { link } = await this.#commands.get();
+      const { connection } = await this.#commands.get();
       this.#awaited = new Set(PROBE_EVENTS);
       // A write and a removal are of different classes; either can be switched off alone.
-      const replies = await link.call((client) =>
+      const replies = await connection.call((client) =>
         client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
       );
       // Who may not write or remove the key cannot find out.

@@ -1,24 +1,24 @@
 import type {
   AttemptHint,
   Hint,
-  KeyFeed,
+  FeedCondition,
   KeyWatcher,
   PrefixWatcher,
 } from '../../backend/backend.js';
 import { escapeGlob } from '../keys.js';
 
 /** The channels of a key, or of all keys with a prefix, that a link is subscribed to. */
-export type Hearing = 'both' | 'keyspace' | 'announcements' | 'neither';
+export type SubscribedTo = 'both' | 'keyspace' | 'announcements' | 'neither';
 
 interface Watcher {
-  feed(feed: KeyFeed): void;
+  conditionChanged(conditionChanged: FeedCondition): void;
 }
 
 /** Something that is watched, by however many watchers, and how Redis lets us hear of it on the present link. */
 class Watched<W extends Watcher> {
   readonly key: string;
   /** What the present link is subscribed to; `undefined` while it is not (yet). */
-  heard: Hearing | undefined;
+  subscribedTo: SubscribedTo | undefined;
   /** Mostly the only one: a list for each key would be larger than all the rest of it. */
   #first: W | undefined;
   #others: readonly W[] | undefined;
@@ -42,8 +42,8 @@ class Watched<W extends Watcher> {
     return this.#first === watcher || this.#others?.includes(watcher) === true;
   }
 
-  tell(feed: KeyFeed): void {
-    for (const watcher of this.watchers) watcher.feed(feed);
+  report(feed: FeedCondition): void {
+    for (const watcher of this.watchers) watcher.conditionChanged(feed);
   }
 }
 
@@ -160,7 +160,7 @@ export class WatchedKeys {
   }
 
   forgetSubscriptions(): void {
-    for (const watched of this) watched.heard = undefined;
+    for (const watched of this) watched.subscribedTo = undefined;
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
@@ -194,8 +194,11 @@ export class WatchedKeys {
     return any;
   }
 
-  report(feedOf: (watched: AnyWatched) => KeyFeed, which: Iterable<AnyWatched> = [...this]): void {
-    for (const watched of which) watched.tell(feedOf(watched));
+  report(
+    feedOf: (watched: AnyWatched) => FeedCondition,
+    which: Iterable<AnyWatched> = [...this],
+  ): void {
+    for (const watched of which) watched.report(feedOf(watched));
   }
 
   /** Whatever holds many keys has as many turns. */

@@ -1,14 +1,14 @@
-import type { RedisNode } from './server.js';
+import type { Server } from './server.js';
 import type { SlotMoves } from './cluster-view.js';
-import type { NodeAddress } from '../client/address.js';
+import type { Address } from '../client/address.js';
 
 export interface ClusterKeysContext {
   /** The masters that are known now. @throws UnavailableError, RefusedError when there are none */
-  readonly masters: () => Promise<ReadonlyMap<string, NodeAddress>>;
-  readonly node: (address: NodeAddress) => RedisNode;
-  readonly reached: (address: NodeAddress) => NodeAddress;
+  readonly masters: () => Promise<ReadonlyMap<string, Address>>;
+  readonly server: (address: Address) => Server;
+  readonly reached: (address: Address) => Address;
   /** The slots that are moving, as one master sees it. */
-  readonly moves: (master: NodeAddress) => Promise<SlotMoves>;
+  readonly moves: (master: Address) => Promise<SlotMoves>;
   /** Another one whenever a slot has another master than before. */
   readonly version: () => number;
   /** Asks where the slots are. */
@@ -31,7 +31,7 @@ export async function* clusterKeys(
   for (let round = 1; round <= ROUNDS; round += 1) {
     const before = await openMoves(context);
     const version = context.version();
-    for (const address of before.addresses) yield* context.node(address).keys(prefix);
+    for (const address of before.addresses) yield* context.server(address).keys(prefix);
     await context.refreshed();
     const quiet = !before.open && version === context.version();
     if (quiet && !(await openMoves(context)).open) return;
@@ -41,7 +41,7 @@ export async function* clusterKeys(
 /** Whether slots are moving, and all nodes that may hold keys. */
 async function openMoves(
   context: ClusterKeysContext,
-): Promise<{ readonly open: boolean; readonly addresses: readonly NodeAddress[] }> {
+): Promise<{ readonly open: boolean; readonly addresses: readonly Address[] }> {
   const masters = await context.masters();
   const moves = await Promise.all([...masters.values()].map((master) => context.moves(master)));
   const targets = moves.flatMap(({ targets: to }) => to.map(context.reached));

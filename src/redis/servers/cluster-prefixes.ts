@@ -1,25 +1,25 @@
 import type { Clock } from '../../time/clock.js';
 import {
-  createKeyFeed,
+  createFeedCondition,
   type AttemptHint,
   type Hint,
-  type KeyFeed,
+  type FeedCondition,
   type PrefixWatcher,
 } from '../../backend/backend.js';
 import type { NotificationMode } from '../../credential/status.js';
-import { after } from '../../time/timers.js';
+import { setLongTimeout } from '../../time/timers.js';
 import { slotOf } from '../keys.js';
-import type { RedisNode } from './server.js';
+import type { Server } from './server.js';
 import type { RedisSettings } from '../connection-options.js';
 
 export interface ClusterPrefixesContext {
   readonly clock: Clock;
   readonly settings: () => RedisSettings;
   readonly newGeneration: () => number;
-  readonly masters: () => readonly RedisNode[];
-  readonly nodeOf: (slot: number) => RedisNode | undefined;
+  readonly masters: () => readonly Server[];
+  readonly serverOf: (slot: number) => Server | undefined;
   /** The condition of a key that no master has. */
-  readonly unserved: () => KeyFeed;
+  readonly unassigned: () => FeedCondition;
 }
 
 /** The watched prefixes: each is subscribed to on every master, because any of them may have keys below it. */
@@ -49,10 +49,10 @@ export class ClusterPrefixes {
   }
 
   /** Up to when all hints have arrived about a prefix, or about a key below one; `undefined` for any other. */
-  vouchedAt(key: string): number | undefined {
+  confirmedAt(key: string): number | undefined {
     for (const watch of this.#watches.values()) {
-      if (watch.prefix === key) return watch.vouchedAt;
-      if (key.startsWith(watch.prefix)) return watch.vouchedAtKey(key);
+      if (watch.prefix === key) return watch.confirmedAt;
+      if (key.startsWith(watch.prefix)) return watch.confirmedAtKey(key);
     }
     return undefined;
   }
@@ -70,7 +70,7 @@ export class ClusterPrefixes {
     if (this.isEmpty || this.#cancelShift !== undefined) return;
     // Hints of what moved may have been missed. Slots often move by the hundred, one after the other: not a resync for each.
     const { clock, settings } = this.#context;
-    this.#cancelShift = after(clock, settings().heartbeatMs, () => {
+    this.#cancelShift = setLongTimeout(clock, settings().heartbeatMs, () => {
       this.#cancelShift = undefined;
       for (const watch of this.#watches.values()) watch.shift();
     });
@@ -87,8 +87,8 @@ class PrefixWatch {
   readonly prefix: string;
   readonly watcher: PrefixWatcher;
   readonly #context: ClusterPrefixesContext;
-  readonly #parts = new Map<RedisNode, PrefixPart>();
-  #condition: KeyFeed | undefined;
+  readonly #parts = new Map<Server, PrefixPart>();
+  #condition: FeedCondition | undefined;
   /** What the present generation is made of. */
   #made = '';
   #wasLive = false;
@@ -102,17 +102,17 @@ class PrefixWatch {
     this.#context = context;
   }
 
-  get vouchedAt(): number {
+  get confirmedAt(): number {
     return Math.min(
       this.#context.clock.monotonic(),
       this.#lost,
-      ...[...this.#parts.keys()].map(({ feed }) => feed.vouchedAt()),
+      ...[...this.#parts.keys()].map(({ feed }) => feed.confirmedAt()),
     );
   }
 
-  vouchedAtKey(key: string): number {
-    const node = this.#context.nodeOf(slotOf(key));
-    return Math.min(this.#lost, node?.feed.vouchedAt() ?? this.#context.clock.monotonic());
+  confirmedAtKey(key: string): number {
+    const node = this.#context.serverOf(slotOf(key));
+    return Math.min(this.#lost, node?.feed.confirmedAt() ?? this.#context.clock.monotonic());
   }
 
   /** How many looks each master's heartbeat has to make, so that together they look at all. */
@@ -126,7 +126,7 @@ class PrefixWatch {
     for (const [node, part] of this.#parts) {
       if (masters.has(node)) continue;
       this.#parts.delete(node);
-      this.#lost = Math.min(this.#lost, node.feed.vouchedAt());
+      this.#lost = Math.min(this.#lost, node.feed.confirmedAt());
       node.feed.unwatchPrefix(this.prefix, part);
     }
     for (const node of masters) {
@@ -136,14 +136,14 @@ class PrefixWatch {
       node.feed.watchPrefix(this.prefix, part);
     }
     this.#context.clock.nextTurn(() => {
-      this.tell();
+      this.report();
     });
   }
 
   /** Has everything looked at again. */
   shift(): void {
     this.#made = '';
-    this.tell();
+    this.report();
   }
 
   end(): void {
@@ -154,8 +154,8 @@ class PrefixWatch {
   }
 
   /** Whether hints from this master are to be believed for a key: all of them hear all announcements. */
-  isOf(node: RedisNode, key: string): boolean {
-    return this.#context.nodeOf(slotOf(key)) === node;
+  isOf(node: Server, key: string): boolean {
+    return this.#context.serverOf(slotOf(key)) === node;
   }
 
   /** Whether it is the one, of those where nothing tells of changes, that polls for all. */
@@ -165,7 +165,7 @@ class PrefixWatch {
     return false;
   }
 
-  tell(): void {
+  report(): void {
     // About to be spread.
     if (this.#ended) return;
     if (
@@ -175,24 +175,24 @@ class PrefixWatch {
     )
       return;
     this.#condition = this.#together();
-    this.watcher.feed(this.#condition, (key) => this.#conditionOf(key));
+    this.watcher.conditionChanged(this.#condition, (key) => this.#conditionOf(key));
     // Whoever became stale has asked since when by now.
     if (this.#condition.link === 'live') this.#lost = Infinity;
   }
 
-  #conditionOf(key: string): KeyFeed {
-    const node = this.#context.nodeOf(slotOf(key));
+  #conditionOf(key: string): FeedCondition {
+    const node = this.#context.serverOf(slotOf(key));
     const condition = node && this.#parts.get(node)?.condition;
-    return condition ?? this.#context.unserved();
+    return condition ?? this.#context.unassigned();
   }
 
   /** The condition of the whole: as good as that of the worst master. */
-  #together(): KeyFeed {
+  #together(): FeedCondition {
     const parts = [...this.#parts.values()].map(({ condition }) => condition);
     const known = parts.filter((condition) => condition !== undefined);
     const unwell = known.find(({ link }) => link !== 'live');
     const [first] = known;
-    if (first === undefined) return this.#context.unserved();
+    if (first === undefined) return this.#context.unassigned();
     const live = unwell === undefined && known.length === parts.length;
     if (live) this.#wasLive = true;
     const waiting = this.#wasLive ? 'reconnecting' : 'connecting';
@@ -200,13 +200,13 @@ class PrefixWatch {
     const made = `${link} ${known.map(({ generation }) => generation).join(' ')}`;
     const before = made === this.#made ? this.#condition?.generation : undefined;
     this.#made = made;
-    return createKeyFeed({
+    return createFeedCondition({
       link,
       generation: before ?? this.#context.newGeneration(),
       gap: (unwell ?? newest(known) ?? first).gap,
       notifications: worst(known.map(({ notifications }) => notifications)),
       announcing: known.every(({ announcing }) => announcing),
-      boundMs: Math.max(...known.map(({ boundMs }) => boundMs)),
+      maxLagMs: Math.max(...known.map(({ maxLagMs }) => maxLagMs)),
       error: unwell?.error,
     });
   }
@@ -215,12 +215,12 @@ class PrefixWatch {
 /** A prefix in the feed of one master. */
 class PrefixPart implements PrefixWatcher {
   readonly #whole: PrefixWatch;
-  readonly #node: RedisNode;
-  condition: KeyFeed | undefined;
+  readonly #server: Server;
+  condition: FeedCondition | undefined;
 
-  constructor(whole: PrefixWatch, node: RedisNode) {
+  constructor(whole: PrefixWatch, node: Server) {
     this.#whole = whole;
-    this.#node = node;
+    this.#server = node;
   }
 
   get size(): number {
@@ -230,12 +230,12 @@ class PrefixPart implements PrefixWatcher {
   hint(key: string, hint: Hint | AttemptHint): void {
     // A foreign write to a slot that is on its way here counts too.
     const foreign = hint.type !== 'attempt' && hint.origin === 'out-of-band';
-    if (foreign || this.#whole.isOf(this.#node, key)) this.#whole.watcher.hint(key, hint);
+    if (foreign || this.#whole.isOf(this.#server, key)) this.#whole.watcher.hint(key, hint);
   }
 
-  feed(feed: KeyFeed): void {
+  conditionChanged(feed: FeedCondition): void {
     this.condition = feed;
-    this.#whole.tell();
+    this.#whole.report();
   }
 
   poll(): false | 'elsewhere' {
@@ -254,6 +254,6 @@ function worst(modes: readonly NotificationMode[]): NotificationMode {
   return modes.includes('announcements') ? 'announcements' : 'keyspace';
 }
 
-function newest(conditions: readonly KeyFeed[]): KeyFeed | undefined {
+function newest(conditions: readonly FeedCondition[]): FeedCondition | undefined {
   return [...conditions].sort((a, b) => b.generation - a.generation)[0];
 }

@@ -2,16 +2,16 @@ import type { Clock } from '../../time/clock.js';
 import { RefusedError, UnavailableError } from '../../errors.js';
 import { SLOTS } from '../keys.js';
 import type { ClusterView } from './cluster-view.js';
-import type { NodeAddress } from '../client/address.js';
+import type { Address } from '../client/address.js';
 
 export interface TopologyContext {
   readonly clock: Clock;
   /** The nodes that may be asked, those first that will answer soonest. */
-  readonly candidates: () => readonly NodeAddress[];
+  readonly candidates: () => readonly Address[];
   /** @throws UnavailableError, RefusedError */
-  readonly ask: (node: NodeAddress) => Promise<ClusterView>;
+  readonly ask: (node: Address) => Promise<ClusterView>;
   /** Where a node is reached that calls itself this. */
-  readonly reached: (node: NodeAddress) => NodeAddress;
+  readonly reached: (node: Address) => Address;
   /** A node has answered; whether slots have other masters than before. */
   readonly seen: (changed: boolean) => void;
 }
@@ -24,19 +24,19 @@ const MOVED_MS = 2_000;
 /** Which master has which slot, as far as is known. What it says is a guess that the nodes themselves correct. */
 export class ClusterTopology {
   readonly #context: TopologyContext;
-  #owners: (NodeAddress | undefined)[] = new Array<NodeAddress | undefined>(SLOTS);
-  #masters = new Map<string, NodeAddress>();
-  #replicas: readonly NodeAddress[] = [];
+  #owners: (Address | undefined)[] = new Array<Address | undefined>(SLOTS);
+  #masters = new Map<string, Address>();
+  #replicas: readonly Address[] = [];
   #epoch = -1;
   #oldViews = 0;
   #version = 0;
-  readonly #moved = new Map<number, { readonly to: NodeAddress; readonly until: number }>();
+  readonly #moved = new Map<number, { readonly to: Address; readonly until: number }>();
   /** Those under way, by how many nodes they ask at once. */
   readonly #refreshing = new Map<number, Promise<void>>();
-  #rounds = 0;
+  #refreshes = 0;
   /** The round whose old view was counted. */
-  #countedRound = 0;
-  #telling = false;
+  #countedRefresh = 0;
+  #reporting = false;
   #closed = false;
   #failure: UnavailableError | RefusedError | undefined;
 
@@ -44,7 +44,7 @@ export class ClusterTopology {
     this.#context = context;
   }
 
-  owner(slot: number): NodeAddress | undefined {
+  owner(slot: number): Address | undefined {
     return this.#owners[slot];
   }
 
@@ -53,11 +53,11 @@ export class ClusterTopology {
     return this.#version;
   }
 
-  get masters(): ReadonlyMap<string, NodeAddress> {
+  get masters(): ReadonlyMap<string, Address> {
     return this.#masters;
   }
 
-  get replicas(): readonly NodeAddress[] {
+  get replicas(): readonly Address[] {
     return this.#replicas;
   }
 
@@ -74,8 +74,8 @@ export class ClusterTopology {
   refresh(atOnce = 3): Promise<void> {
     const running = this.#refreshing.get(atOnce);
     if (running !== undefined) return running;
-    this.#rounds += 1;
-    const refreshing = this.#refresh(atOnce, this.#rounds).finally(() => {
+    this.#refreshes += 1;
+    const refreshing = this.#refresh(atOnce, this.#refreshes).finally(() => {
       this.#refreshing.delete(atOnce);
     });
     this.#refreshing.set(atOnce, refreshing);
@@ -83,7 +83,7 @@ export class ClusterTopology {
   }
 
   /** Takes the word of the node that had the slot. */
-  moved(slot: number, to: NodeAddress): void {
+  moved(slot: number, to: Address): void {
     const { clock, seen } = this.#context;
     this.#moved.set(slot, { to, until: clock.monotonic() + MOVED_MS });
     if (this.#owners[slot]?.name === to.name) return;
@@ -92,10 +92,10 @@ export class ClusterTopology {
     this.#masters.set(to.name, to);
     this.#version += 1;
     // Many keys of many slots may be told of at once.
-    if (this.#telling) return;
-    this.#telling = true;
+    if (this.#reporting) return;
+    this.#reporting = true;
     clock.nextTurn(() => {
-      this.#telling = false;
+      this.#reporting = false;
       if (!this.#closed) seen(true);
     });
   }
@@ -133,20 +133,20 @@ export class ClusterTopology {
   #take({ epoch, ranges, replicas }: ClusterView, round: number): void {
     // A node that hung, or was cut off, tells of the past until the others have told it.
     if (epoch !== undefined && epoch < this.#epoch) {
-      if (round !== this.#countedRound) this.#oldViews += 1;
-      this.#countedRound = round;
+      if (round !== this.#countedRefresh) this.#oldViews += 1;
+      this.#countedRefresh = round;
       if (this.#oldViews < OLD_VIEWS) return;
     }
     this.#oldViews = 0;
     this.#epoch = epoch ?? this.#epoch;
     this.#replicas = replicas.map(this.#context.reached);
-    const owners = new Array<NodeAddress | undefined>(SLOTS);
+    const owners = new Array<Address | undefined>(SLOTS);
     for (const { from, to, master } of ranges)
       owners.fill(this.#context.reached(master), from, to + 1);
     this.#settle(owners);
   }
 
-  #settle(owners: (NodeAddress | undefined)[]): void {
+  #settle(owners: (Address | undefined)[]): void {
     const now = this.#context.clock.monotonic();
     for (const [slot, { to, until }] of this.#moved) {
       if (until > now) owners[slot] = to;
@@ -156,7 +156,7 @@ export class ClusterTopology {
     this.#owners = owners;
     this.#masters = new Map();
     let changed = false;
-    let last: NodeAddress | undefined;
+    let last: Address | undefined;
     for (let slot = 0; slot < SLOTS; slot += 1) {
       const owner = owners[slot];
       if (owner !== undefined && owner !== last) this.#masters.set(owner.name, owner);

@@ -1,6 +1,6 @@
 import { isPassing, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
-import { hostOr, nodeAddress, parseAddress, type NodeAddress } from '../client/address.js';
+import { hostOr, createAddress, parseAddress, type Address } from '../client/address.js';
 
 /** What one node says of the whole cluster. */
 export interface ClusterView {
@@ -8,13 +8,13 @@ export interface ClusterView {
   readonly epoch: number | undefined;
   readonly ranges: readonly SlotRange[];
   /** The others, which know the cluster too. */
-  readonly replicas: readonly NodeAddress[];
+  readonly replicas: readonly Address[];
 }
 
 export interface SlotRange {
   readonly from: number;
   readonly to: number;
-  readonly master: NodeAddress;
+  readonly master: Address;
 }
 
 /**
@@ -30,7 +30,7 @@ export async function askForView(link: CommandConnection, from: string): Promise
     link.call((client) => client.call('CLUSTER', 'SLOTS')),
   ]);
   const ranges: SlotRange[] = [];
-  const replicas: NodeAddress[] = [];
+  const replicas: Address[] = [];
   for (const entry of Array.isArray(slots) ? (slots as unknown[][]) : []) {
     const [first, last, master, ...others] = entry;
     const at = addressIn(master, from);
@@ -47,7 +47,7 @@ export async function askForView(link: CommandConnection, from: string): Promise
 export interface SlotMoves {
   readonly open: boolean;
   /** Where those go that leave it. */
-  readonly targets: readonly NodeAddress[];
+  readonly targets: readonly Address[];
 }
 
 const NO_MOVES: SlotMoves = { open: false, targets: [] };
@@ -92,8 +92,8 @@ async function epochSeenBy(link: CommandConnection): Promise<number | undefined>
   }
 }
 
-function addressIn(node: unknown, from: string): NodeAddress | undefined {
+function addressIn(node: unknown, from: string): Address | undefined {
   if (!Array.isArray(node)) return undefined;
   const [host, port] = node as unknown[];
-  return Number(port) > 0 ? nodeAddress(hostOr(host, from), Number(port)) : undefined;
+  return Number(port) > 0 ? createAddress(hostOr(host, from), Number(port)) : undefined;
 }

@@ -1,17 +1,17 @@
 import type { Observation } from '../../backend/backend.js';
 import { ServerTime } from '../../time/server-time.js';
-import { CommandLink, type Commanding } from '../commands/command-channel.js';
+import { CommandChannel, type CommandSession } from '../commands/channel.js';
 import { readFailure } from '../reply-errors.js';
-import { RedisFeed } from '../feed/feed.js';
+import { Feed } from '../feed/feed.js';
 import { toObservation } from '../commands/reader.js';
 import type { RedisSettings } from '../connection-options.js';
 import { scanKeys } from '../commands/scan.js';
-import type { NodeTemplate } from '../client/server-template.js';
+import type { ServerTemplate } from '../client/server-template.js';
 
 /** What the nodes of one client share. */
-export interface RedisNodeContext {
+export interface ServerContext {
   /** Names this process. */
-  readonly process: string;
+  readonly instance: string;
   readonly settings: () => RedisSettings;
   /** A name that no other process, and no other call in this one, uses. */
   readonly newName: () => string;
@@ -20,23 +20,23 @@ export interface RedisNodeContext {
 }
 
 /** What is special about one of them. */
-export interface RedisNodeSpecifics {
+export interface ServerSpecifics {
   /** Whether one command may read any two keys: not in a cluster. */
   readonly readsTogether: boolean;
   /** Names a key of our own on this server; `undefined` where none can be told. */
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   /** Called whenever the feed's link is lost, or could not be opened. */
-  readonly down: () => void;
+  readonly linkLost: () => void;
 }
 
 /** One server: at most two connections, one feed, one view of its clock. */
-export class RedisNode {
-  readonly commands: CommandLink;
-  readonly feed: RedisFeed;
+export class Server {
+  readonly commands: CommandChannel;
+  readonly feed: Feed;
   readonly #time: ServerTime;
   readonly #heartbeatMs: () => number;
 
-  constructor(template: NodeTemplate, context: RedisNodeContext, specifics: RedisNodeSpecifics) {
+  constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
     const { newName, newGeneration, settings } = context;
     const linkOptions = (name: string) => ({
@@ -46,13 +46,13 @@ export class RedisNode {
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
     this.#time = new ServerTime(clock);
-    this.commands = new CommandLink(template, linkOptions('credstream:commands'), newName);
-    this.feed = new RedisFeed({
+    this.commands = new CommandChannel(template, linkOptions('credstream:commands'), newName);
+    this.feed = new Feed({
       template,
-      linkOptions: linkOptions('credstream:feed'),
+      connectionSettings: linkOptions('credstream:feed'),
       commands: this.commands,
       time: this.#time,
-      node: context.process,
+      instance: context.instance,
       newName,
       newGeneration,
       settings,
@@ -61,16 +61,16 @@ export class RedisNode {
   }
 
   /** Looks at a key over whichever connection there is. @throws UnavailableError, RefusedError */
-  async observe(key: string, maxBytes: number): Promise<Observation> {
-    const seen = await this.feed.read(key, maxBytes);
-    return seen ?? this.commanding((one) => this.look(one, key, maxBytes));
+  async read(key: string, maxBytes: number): Promise<Observation> {
+    const seen = await this.feed.tryRead(key, maxBytes);
+    return seen ?? this.withSession((one) => this.readOver(one, key, maxBytes));
   }
 
   /** Looks at a key by these means. @throws UnavailableError, RefusedError */
-  async look({ observer }: Commanding, key: string, maxBytes: number): Promise<Observation> {
+  async readOver({ reader }: CommandSession, key: string, maxBytes: number): Promise<Observation> {
     try {
       const [look] = await Promise.all([
-        observer.look({ key, maxBytes, epochKey: undefined }),
+        reader.read({ key, maxBytes, epochKey: undefined }),
         // Without a feed nothing else asks.
         this.commands.verifyAfter(this.#heartbeatMs()),
       ]);
@@ -85,9 +85,9 @@ export class RedisNode {
    *
    * @throws UnavailableError, RefusedError
    */
-  commanding<R>(use: (commanding: Commanding) => Promise<R>): Promise<R> {
+  withSession<R>(use: (withSession: CommandSession) => Promise<R>): Promise<R> {
     const { current } = this.commands;
-    if (current?.link.open) return use(current);
+    if (current?.connection.open) return use(current);
     return this.commands.get().then(use, (error: unknown) => {
       throw readFailure(error);
     });
@@ -95,7 +95,7 @@ export class RedisNode {
 
   /** The keys with a prefix that this server has. @throws UnavailableError, RefusedError */
   keys(prefix: string): AsyncIterable<readonly string[]> {
-    return scanKeys(prefix, (use) => this.commanding(use));
+    return scanKeys(prefix, (use) => this.withSession(use));
   }
 
   async close(timeoutMs: number): Promise<void> {

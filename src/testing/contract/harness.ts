@@ -1,5 +1,5 @@
-import type { ObservableCredentialStore } from '../../credential/store-contract.js';
-import type { CredentialStoreOptions } from '../../stores/store-options.js';
+import type { ObservableCredentialStore } from '../../credential/contract.js';
+import type { CredentialStoreOptions } from '../../stores/options.js';
 
 /**
  * The process that a store of the contract runs in, or stands for. Two stores on one node may share connections and call their writes their

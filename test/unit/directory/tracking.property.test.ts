@@ -78,7 +78,7 @@ it('tells of every id, in order and once, whatever happens and whoever watches',
       const open = new Map<string, BackedCredentialStore<Token>>();
       const directory = new MemoryCredentialDirectory<Token>({
         prefix: 'app:',
-        in: memory,
+        memory: memory,
         onCallbackError: () => undefined,
       });
       let writes = 0;

@@ -1,12 +1,12 @@
 import {
-  createKeyFeed,
+  createFeedCondition,
   type AttemptHint,
   type Hint,
-  type KeyFeed,
+  type FeedCondition,
   type KeyWatcher,
   type PrefixWatcher,
 } from '../backend/backend.js';
-import { OptionKinds } from '../util/option-sharing.js';
+import { OptionSharing } from '../util/option-sharing.js';
 import { ServerTime } from '../time/server-time.js';
 import type { CredentialMemory, MemoryClient } from './credential-memory.js';
 
@@ -15,11 +15,11 @@ export interface MemoryListener {
   /** The generation in which it came. */
   readonly joinedAt: number;
   /** Whether it writes under this name. */
-  isNode(name: string): boolean;
+  isInstance(name: string): boolean;
 }
 
 interface Watch {
-  readonly watcher: KeyWatcher;
+  readonly subscriber: KeyWatcher;
   readonly listener: MemoryListener;
 }
 
@@ -31,12 +31,12 @@ interface PrefixWatch {
 
 /** What the stores on one {@link CredentialMemory} share: who watches what, the condition of the way there, one view of its clock. */
 export class MemoryFeed implements MemoryClient {
-  readonly kinds: OptionKinds = new OptionKinds();
+  readonly sharing: OptionSharing = new OptionSharing();
   readonly #memory: CredentialMemory;
   readonly #watches = new Map<string, readonly Watch[]>();
   #prefixWatches: readonly PrefixWatch[] = [];
   #time: ServerTime;
-  #condition: KeyFeed;
+  #condition: FeedCondition;
   #lastProofAt: number;
   #stepReported = false;
 
@@ -44,13 +44,13 @@ export class MemoryFeed implements MemoryClient {
     this.#memory = memory;
     this.#time = timeOf(memory);
     this.#lastProofAt = memory.clock.monotonic();
-    this.#condition = createKeyFeed({
+    this.#condition = createFeedCondition({
       link: memory.connected ? 'live' : 'connecting',
       generation: 1,
       gap: 'link',
       notifications: 'keyspace',
       announcing: true,
-      boundMs: 0,
+      maxLagMs: 0,
       error: undefined,
     });
     memory.join(this);
@@ -63,15 +63,16 @@ export class MemoryFeed implements MemoryClient {
 
   watch(key: string, watcher: KeyWatcher, listener: MemoryListener): void {
     this.#startTime();
-    const watch: Watch = { watcher, listener };
+    const watch: Watch = { subscriber: watcher, listener };
     this.#watches.set(key, [...this.#watching(key), watch]);
     this.#memory.clock.nextTurn(() => {
-      if (this.#watching(key).includes(watch)) watcher.feed(this.#conditionFor(listener));
+      if (this.#watching(key).includes(watch))
+        watcher.conditionChanged(this.#conditionFor(listener));
     });
   }
 
   unwatch(key: string, watcher: KeyWatcher): void {
-    const left = this.#watching(key).filter((one) => one.watcher !== watcher);
+    const left = this.#watching(key).filter((one) => one.subscriber !== watcher);
     if (left.length > 0) this.#watches.set(key, left);
     else this.#watches.delete(key);
   }
@@ -81,7 +82,8 @@ export class MemoryFeed implements MemoryClient {
     const watch: PrefixWatch = { prefix, watcher, listener };
     this.#prefixWatches = [...this.#prefixWatches, watch];
     this.#memory.clock.nextTurn(() => {
-      if (this.#prefixWatches.includes(watch)) watcher.feed(this.#conditionFor(listener));
+      if (this.#prefixWatches.includes(watch))
+        watcher.conditionChanged(this.#conditionFor(listener));
     });
   }
 
@@ -117,8 +119,8 @@ export class MemoryFeed implements MemoryClient {
     const { generation } = this.#condition;
     this.#memory.clock.nextTurn(() => {
       if (generation !== this.#condition.generation) return;
-      for (const { watcher, listener } of this.#watching(key)) {
-        watcher.hint(isOwn(hint, listener) ? { ...hint, origin: 'self' } : hint);
+      for (const { subscriber, listener } of this.#watching(key)) {
+        subscriber.hint(isOwn(hint, listener) ? { ...hint, origin: 'self' } : hint);
       }
       for (const { prefix, watcher, listener } of this.#prefixWatches) {
         if (!key.startsWith(prefix)) continue;
@@ -134,11 +136,16 @@ export class MemoryFeed implements MemoryClient {
     this.#begin({ gap, link: connected ? 'live' : 'reconnecting' });
   }
 
-  #begin(next: Pick<KeyFeed, 'gap'> & Partial<KeyFeed>): void {
+  #begin(next: Pick<FeedCondition, 'gap'> & Partial<FeedCondition>): void {
     const { generation } = this.#condition;
-    this.#condition = createKeyFeed({ ...this.#condition, ...next, generation: generation + 1 });
-    for (const { watcher } of [...this.#watches.values()].flat()) watcher.feed(this.#condition);
-    for (const { watcher } of this.#prefixWatches) watcher.feed(this.#condition);
+    this.#condition = createFeedCondition({
+      ...this.#condition,
+      ...next,
+      generation: generation + 1,
+    });
+    for (const { subscriber } of [...this.#watches.values()].flat())
+      subscriber.conditionChanged(this.#condition);
+    for (const { watcher } of this.#prefixWatches) watcher.conditionChanged(this.#condition);
   }
 
   #startTime(): void {
@@ -148,10 +155,10 @@ export class MemoryFeed implements MemoryClient {
   }
 
   /** Who came during a gap and has seen nothing but it was never connected. */
-  #conditionFor({ joinedAt }: MemoryListener): KeyFeed {
+  #conditionFor({ joinedAt }: MemoryListener): FeedCondition {
     const { link, generation } = this.#condition;
     if (link !== 'reconnecting' || joinedAt !== generation) return this.#condition;
-    return createKeyFeed({ ...this.#condition, link: 'connecting' });
+    return createFeedCondition({ ...this.#condition, link: 'connecting' });
   }
 
   #watching(key: string): readonly Watch[] {
@@ -161,7 +168,9 @@ export class MemoryFeed implements MemoryClient {
 
 function isOwn(hint: Hint | AttemptHint, listener: MemoryListener): hint is Hint {
   return (
-    hint.type !== 'attempt' && typeof hint.origin === 'object' && listener.isNode(hint.origin.node)
+    hint.type !== 'attempt' &&
+    typeof hint.origin === 'object' &&
+    listener.isInstance(hint.origin.node)
   );
 }
 

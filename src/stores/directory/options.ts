@@ -1,5 +1,5 @@
-import type { CredentialStoreOptions, ResolvedStoreOptions } from '../store-options.js';
-import { resolveStoreOptions } from '../store-options.js';
+import type { CredentialStoreOptions, ResolvedStoreOptions } from '../options.js';
+import { resolveStoreOptions } from '../options.js';
 import { checkKey, checkNames } from '../../util/option-checks.js';
 
 /**

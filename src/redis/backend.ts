@@ -1,42 +1,42 @@
 import type { AttemptBackend } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
-  CredentialBackend,
+  Backend,
   HintFeed,
   Observation,
   RemoveRequest,
   WriteRequest,
   Written,
 } from '../backend/backend.js';
-import { OptionKinds } from '../util/option-sharing.js';
+import { OptionSharing } from '../util/option-sharing.js';
 import { encodeAnnouncement } from './commands/announcement.js';
-import type { Commanding } from './commands/command-channel.js';
+import type { CommandSession } from './commands/channel.js';
 import { RedisAttempts } from './attempts/attempts.js';
-import { RedisHub } from './client-pool.js';
+import { ClientPool } from './client-pool.js';
 import { announcementChannel } from './keys.js';
 import type { RedisSettings } from './connection-options.js';
 import type { RedisClient } from './client/template.js';
 import type { Publication } from './commands/transaction.js';
 
 /** The access to a Redis for all stores that ask for the same; the connections behind it are shared with the others on the same client. */
-export class RedisBackend implements CredentialBackend {
-  readonly #hub: RedisHub;
+export class RedisBackend implements Backend {
+  readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
-  readonly kinds: OptionKinds = new OptionKinds();
+  readonly sharing: OptionSharing = new OptionSharing();
   #attempts: RedisAttempts | undefined;
 
-  private constructor(hub: RedisHub, settings: RedisSettings) {
-    this.#hub = hub;
+  private constructor(hub: ClientPool, settings: RedisSettings) {
+    this.#pool = hub;
     this.#settings = settings;
   }
 
   /** @throws InvalidOptionError */
-  static join(redis: RedisClient, settings: RedisSettings): CredentialBackend {
-    return RedisHub.join(redis, settings, (hub) => new RedisBackend(hub, settings));
+  static acquire(redis: RedisClient, settings: RedisSettings): Backend {
+    return ClientPool.acquire(redis, settings, (hub) => new RedisBackend(hub, settings));
   }
 
-  get node(): string {
-    return this.#hub.node;
+  get instance(): string {
+    return this.#pool.instance;
   }
 
   get clock(): Clock {
@@ -48,72 +48,81 @@ export class RedisBackend implements CredentialBackend {
   }
 
   get hints(): HintFeed {
-    return this.#hub.nodes.feed;
+    return this.#pool.servers.feed;
   }
 
-  observe(key: string, maxBytes: number): Promise<Observation> {
-    return this.#hub.nodes.observe(key, maxBytes);
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#pool.servers.read(key, maxBytes);
   }
 
   keys(prefix: string): AsyncIterable<readonly string[]> {
-    return this.#hub.nodes.keys(prefix);
+    return this.#pool.servers.keys(prefix);
   }
 
   write(request: WriteRequest): Promise<Written> {
-    return this.#hub.nodes.commanding(request.key, (commanding) => {
+    return this.#pool.servers.withSession(request.key, (commanding) => {
       const publication = this.#publication('saved', request, commanding);
-      return commanding.writing.set(request, publication).then((announced) => {
-        this.#learn(commanding, publication, announced);
+      return commanding.writer.set(request, publication).then((announced) => {
+        this.#setCanAnnounce(commanding, publication, announced);
         const { key, wanted } = request;
         if (wanted === undefined) return { announced };
-        return { announced, replicated: commanding.replicas.reached(commanding.link, key, wanted) };
+        return {
+          announced,
+          replicated: commanding.replicas.acked(commanding.connection, key, wanted),
+        };
       });
     });
   }
 
   async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
-    const { nodes } = this.#hub;
+    const { servers } = this.#pool;
     const { key } = request;
-    const { marked, ...result } = await nodes.commanding(key, async (commanding) => {
+    const { marked, ...result } = await servers.withSession(key, async (commanding) => {
       const publication = this.#publication('cleared', request, commanding);
-      const removal = await commanding.writing.remove(request, publication);
-      this.#learn(commanding, publication, removal.announced);
+      const removal = await commanding.writer.remove(request, publication);
+      this.#setCanAnnounce(commanding, publication, removal.announced);
       return removal;
     });
     if (!marked)
-      await nodes.commanding(key, ({ writing }) => writing.markCleared(key)).catch(() => undefined);
+      await servers
+        .withSession(key, ({ writer }) => writer.storeTombstone(key))
+        .catch(() => undefined);
     return result;
   }
 
   get attempts(): AttemptBackend {
-    return (this.#attempts ??= new RedisAttempts(this.#hub, this.#settings.replyTimeoutMs));
+    return (this.#attempts ??= new RedisAttempts(this.#pool, this.#settings.replyTimeoutMs));
   }
 
   close(timeoutMs: number): Promise<void> {
-    return this.#hub.leave(this.#settings, timeoutMs);
+    return this.#pool.release(this.#settings, timeoutMs);
   }
 
   #publication(
     kind: 'saved' | 'cleared',
     { key, reason }: { readonly key: string; readonly reason: string | undefined },
-    { announcing, refusedAt }: Commanding,
+    { canAnnounce, refusedAt }: CommandSession,
   ): Publication | undefined {
     // It may have been granted since; to ask with every write would make each of them two.
-    if (!announcing && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
+    if (!canAnnounce && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
       return undefined;
-    const { node, template } = this.#hub;
+    const { instance, template } = this.#pool;
     const at = this.clock.now();
     return {
       channel: announcementChannel(template.db, key),
-      message: encodeAnnouncement({ kind, node, at, reason }),
+      message: encodeAnnouncement({ kind, node: instance, at, reason }),
     };
   }
 
-  #learn(commanding: Commanding, tried: Publication | undefined, announced: boolean): void {
+  #setCanAnnounce(
+    commanding: CommandSession,
+    tried: Publication | undefined,
+    announced: boolean,
+  ): void {
     if (tried !== undefined) {
-      commanding.announcing = announced;
+      commanding.canAnnounce = announced;
       if (!announced) commanding.refusedAt = this.clock.monotonic();
     }
-    this.#hub.nodes.learned(commanding.announcing);
+    this.#pool.servers.setCanAnnounce(commanding.canAnnounce);
   }
 }

@@ -18,7 +18,7 @@ import type { CredentialMemory } from './credential-memory.js';
 
 /** How the attempts reach the memory: as all other requests do. */
 export interface MemoryRequests {
-  readonly node: string;
+  readonly instance: string;
   request<R>(execute: () => () => R): Promise<R>;
 }
 
@@ -65,7 +65,7 @@ export class MemoryAttempts implements AttemptBackend {
       this.#memory.drop(clearedKey(key));
       const record = this.#store(key, {
         id,
-        node: this.#requests.node,
+        node: this.#requests.instance,
         number: (old?.number ?? 0) + 1,
         startedAt: now,
         leaseEndsAt: now + leaseMs,
@@ -113,7 +113,7 @@ export class MemoryAttempts implements AttemptBackend {
       this.#memory.put(key, Buffer.from(bytes), end);
       this.#store(key, {
         id,
-        node: this.#requests.node,
+        node: this.#requests.instance,
         number,
         startedAt: old?.startedAt ?? now,
         leaseEndsAt: 0,
@@ -121,13 +121,22 @@ export class MemoryAttempts implements AttemptBackend {
         failures,
         notBefore: now + pauseMs,
       });
-      const origin = { node: this.#requests.node };
+      const origin = { node: this.#requests.instance };
       this.#memory.tell(key, { type: 'written', origin, reason: undefined });
       return 'committed';
     });
   }
 
-  end({ key, id, outcome, number, failures, pauseMs, endsAt, problem }: EndAttempt): Promise<void> {
+  end({
+    key,
+    id,
+    outcome,
+    number,
+    failures,
+    pauseMs,
+    endsAt,
+    oauthError,
+  }: EndAttempt): Promise<void> {
     return this.#at(key, (now, old) => {
       if (old !== undefined && (old.id !== id || old.outcome === 'committed')) return;
       this.#store(key, {
@@ -137,7 +146,7 @@ export class MemoryAttempts implements AttemptBackend {
         outcome,
         notBefore: now + pauseMs,
         endsAt: endsAt === undefined ? undefined : String(endsAt),
-        problem,
+        oauthError,
       });
       this.#memory.tell(key, { type: 'attempt' });
     });
@@ -197,10 +206,10 @@ export class MemoryAttempts implements AttemptBackend {
 
   /** What stands for a record that was lost with all other data. */
   #anew(key: string, id: string, now: number, number: number, failures: number): AttemptRecord {
-    const { node } = this.#requests;
+    const { instance } = this.#requests;
     return {
       id,
-      node,
+      node: instance,
       number,
       startedAt: now,
       leaseEndsAt: 0,

@@ -33,7 +33,7 @@ export interface DeriveContext {
 export interface DeriveOptions<V> {
   /**
    * Ends a value that is not used any longer; called exactly once for each that `create` gave, also too late. What it throws or rejects
-   * goes to `onError`. Default: values are only dropped.
+   * goes to `onCallbackError`. Default: values are only dropped.
    */
   readonly dispose?: ((value: V) => unknown) | undefined;
   /** Whether to watch and build at once. Default `false`: on first use. */
@@ -51,7 +51,7 @@ export interface DeriveOptions<V> {
   /** How long `close()` may take, in milliseconds. Default 5,000. */
   readonly closeTimeoutMs?: number | undefined;
   /** Told what `create` and `dispose` threw or rejected. Default: a process warning without the error's message, which may hold a secret. */
-  readonly onError?: CallbackErrorHandler | undefined;
+  readonly onCallbackError?: CallbackErrorHandler | undefined;
   /** Time; default the machine's. Tests give the virtual one of the store. */
   readonly clock?: Clock | undefined;
   /** Gives numbers from 0 to below 1, for the jitter of pauses; default `Math.random`. */
@@ -65,7 +65,7 @@ export interface ResolvedDeriveOptions<V> {
   readonly createTimeoutMs: number;
   readonly getTimeoutMs: number;
   readonly closeTimeoutMs: number;
-  readonly onError: CallbackErrorHandler;
+  readonly onCallbackError: CallbackErrorHandler;
   readonly clock: Clock;
   readonly random: () => number;
 }
@@ -77,14 +77,15 @@ const NAMES = [
   'createTimeoutMs',
   'getTimeoutMs',
   'closeTimeoutMs',
-  'onError',
+  'onCallbackError',
   'clock',
   'random',
 ];
 
 export function resolveDeriveOptions<V>(options: DeriveOptions<V>): ResolvedDeriveOptions<V> {
   checkNames(options, NAMES);
-  for (const name of ['dispose', 'onError', 'random'] as const) checkFunction(options[name], name);
+  for (const name of ['dispose', 'onCallbackError', 'random'] as const)
+    checkFunction(options[name], name);
   checkBoolean(options.eager, 'eager');
   const {
     dispose,
@@ -103,7 +104,7 @@ export function resolveDeriveOptions<V>(options: DeriveOptions<V>): ResolvedDeri
     createTimeoutMs: checkMs(createTimeoutMs, 'createTimeoutMs'),
     getTimeoutMs: checkMs(getTimeoutMs, 'getTimeoutMs', 1, Infinity),
     closeTimeoutMs: checkMs(closeTimeoutMs, 'closeTimeoutMs'),
-    onError: errorHandler(options.onError),
+    onCallbackError: errorHandler(options.onCallbackError),
     clock: checkClock(clock),
     random,
   };

@@ -1,11 +1,11 @@
-import { BackedCredentialDirectory } from '../stores/directory/directory-base.js';
+import { BackedCredentialDirectory } from '../stores/directory/base.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
-} from '../stores/directory/directory-options.js';
+} from '../stores/directory/options.js';
 import { InvalidOptionError } from '../errors.js';
 import { CredentialMemory } from './credential-memory.js';
-import { MemoryBackend } from './memory-backend.js';
+import { MemoryBackend } from './backend.js';
 
 /**
  * Options of a {@link MemoryCredentialDirectory}.
@@ -14,7 +14,7 @@ import { MemoryBackend } from './memory-backend.js';
  */
 export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectoryOptions<T> {
   /** The memory to keep the credentials in; stores and directories on the same memory share it. Default: a memory of its own. */
-  readonly in?: CredentialMemory | undefined;
+  readonly memory?: CredentialMemory | undefined;
 }
 
 /**
@@ -36,10 +36,10 @@ export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectory
 export class MemoryCredentialDirectory<T> extends BackedCredentialDirectory<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialDirectoryOptions<T>) {
-    const resolved = resolveDirectoryOptions(options, ['in']);
-    const { in: memory = new CredentialMemory() } = options;
+    const resolved = resolveDirectoryOptions(options, ['memory']);
+    const { memory = new CredentialMemory() } = options;
     if (!(memory instanceof CredentialMemory)) {
-      throw new InvalidOptionError('in', 'must be a CredentialMemory');
+      throw new InvalidOptionError('memory', 'must be a CredentialMemory');
     }
     super(resolved, resolved.key, new MemoryBackend(memory));
   }

@@ -1,8 +1,8 @@
 import type { Cluster, Redis } from 'ioredis';
 import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
 import { checkKey } from '../util/option-checks.js';
-import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/store-options.js';
-import { RedisBackend } from './redis-backend.js';
+import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
+import { RedisBackend } from './backend.js';
 import { readTemplate } from './client/template.js';
 import {
   CONNECTION_OPTION_NAMES,
@@ -61,6 +61,6 @@ export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
-    super(ownCredential(resolved, key, RedisBackend.join(redis, settings)));
+    super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings)));
   }
 }

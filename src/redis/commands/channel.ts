@@ -1,50 +1,50 @@
-import { LinkLostError } from '../reply-errors.js';
-import type { CommandConnection, LinkOptions } from '../connection/connection.js';
-import { RedisLink } from '../connection/connection.js';
-import { RedisObserver } from './reader.js';
-import type { NodeTemplate } from '../client/server-template.js';
+import { ConnectionLostError } from '../reply-errors.js';
+import type { CommandConnection, ConnectionSettings } from '../connection/connection.js';
+import { Connection } from '../connection/connection.js';
+import { Reader } from './reader.js';
+import type { ServerTemplate } from '../client/server-template.js';
 import { ReplicaWait } from './replica-wait.js';
-import { RedisWriting } from './writer.js';
+import { Writer } from './writer.js';
 
 /** A link with what is remembered about it. */
-export interface Commanding {
-  readonly link: CommandConnection;
-  readonly observer: RedisObserver;
-  readonly writing: RedisWriting;
+export interface CommandSession {
+  readonly connection: CommandConnection;
+  readonly reader: Reader;
+  readonly writer: Writer;
   readonly replicas: ReplicaWait;
   /** Turns false when Redis refuses this user the announcement channel; tried again after a while, and on every connection. */
-  announcing: boolean;
+  canAnnounce: boolean;
   /** When it was refused last. Monotonic. */
   refusedAt: number;
 }
 
 /** The one connection for commands: opened when first needed, and anew when needed after it was lost. */
-export class CommandLink {
-  readonly #template: NodeTemplate;
-  readonly #options: LinkOptions;
+export class CommandChannel {
+  readonly #template: ServerTemplate;
+  readonly #options: ConnectionSettings;
   readonly #newName: () => string;
   readonly #replicas: ReplicaWait;
-  #opening: Promise<Commanding> | undefined;
-  #current: (Commanding & { readonly link: RedisLink }) | undefined;
-  #link: RedisLink | undefined;
+  #opening: Promise<CommandSession> | undefined;
+  #current: (CommandSession & { readonly connection: Connection }) | undefined;
+  #connection: Connection | undefined;
   readonly #closing = new AbortController();
 
   /** @param newName - gives a name that nobody else uses */
-  constructor(template: NodeTemplate, options: LinkOptions, newName: () => string) {
+  constructor(template: ServerTemplate, options: ConnectionSettings, newName: () => string) {
     this.#template = template;
     this.#options = options;
     this.#newName = newName;
     this.#replicas = new ReplicaWait(template, options, newName);
   }
 
-  get current(): Commanding | undefined {
+  get current(): CommandSession | undefined {
     return this.#current;
   }
 
   /** @throws LinkLostError, or ioredis's own error when Redis refused the login */
-  get(): Promise<Commanding> {
-    if (this.#closing.signal.aborted) return Promise.reject(new LinkLostError(false));
-    if (this.#current?.link.open) return Promise.resolve(this.#current);
+  get(): Promise<CommandSession> {
+    if (this.#closing.signal.aborted) return Promise.reject(new ConnectionLostError(false));
+    if (this.#current?.connection.open) return Promise.resolve(this.#current);
     this.#opening ??= this.#open().finally(() => {
       this.#opening = undefined;
     });
@@ -52,38 +52,38 @@ export class CommandLink {
   }
 
   /** Makes sure that the other side is a master still. @throws as {@link get}, and NotMasterError */
-  async verify(): Promise<Commanding> {
+  async verify(): Promise<CommandSession> {
     const commanding = await this.get();
-    await this.#link?.verify();
+    await this.#connection?.verify();
     return commanding;
   }
 
   /** As {@link verify}, if there is a link and that was not done within `everyMs`. */
   verifyAfter(everyMs: number): Promise<void> {
-    return this.#link?.open ? this.#link.verifyAfter(everyMs) : Promise.resolve();
+    return this.#connection?.open ? this.#connection.verifyAfter(everyMs) : Promise.resolve();
   }
 
   async close(timeoutMs: number): Promise<void> {
     this.#closing.abort();
     this.#replicas.close();
-    await this.#current?.link.close(timeoutMs);
+    await this.#current?.connection.close(timeoutMs);
   }
 
-  async #open(): Promise<Commanding> {
+  async #open(): Promise<CommandSession> {
     const { signal } = this.#closing;
-    const link = await RedisLink.open(this.#template, this.#options, signal);
+    const link = await Connection.open(this.#template, this.#options, signal);
     // Closed in the very moment in which it was handed over; nobody else would close it any more.
     if (signal.aborted) {
       link.kill();
-      throw new LinkLostError(false);
+      throw new ConnectionLostError(false);
     }
-    this.#link = link;
+    this.#connection = link;
     this.#current = {
-      link,
-      observer: new RedisObserver(link, this.#options.clock),
-      writing: new RedisWriting(link, this.#newName),
+      connection: link,
+      reader: new Reader(link, this.#options.clock),
+      writer: new Writer(link, this.#newName),
       replicas: this.#replicas,
-      announcing: true,
+      canAnnounce: true,
       refusedAt: -Infinity,
     };
     return this.#current;

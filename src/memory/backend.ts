@@ -2,38 +2,38 @@ import { randomUUID } from 'node:crypto';
 import type { AttemptBackend } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
-  CredentialBackend,
+  Backend,
   Expected,
   HintFeed,
   KeyWatcher,
   Observation,
   PrefixWatcher,
   RemoveRequest,
-  ReplicasReached,
+  ReplicaAck,
   WriteRequest,
   Written,
 } from '../backend/backend.js';
 import { digest } from '../credential/encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
-import type { OptionKinds } from '../util/option-sharing.js';
-import { markCleared, MemoryAttempts } from './memory-attempts.js';
+import type { OptionSharing } from '../util/option-sharing.js';
+import { markCleared, MemoryAttempts } from './attempts.js';
 import type { CredentialMemory } from './credential-memory.js';
-import { MemoryFeed, type MemoryListener } from './memory-feed.js';
+import { MemoryFeed, type MemoryListener } from './feed.js';
 
 /** Keys in one answer. */
 const PAGE = 1_000;
-const NO_REPLICAS: ReplicasReached = { replicas: 0, replicasError: undefined };
+const NO_REPLICAS: ReplicaAck = { replicas: 0, replicasError: undefined };
 
 /**
  * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, so does its
  * answer, bytes are copied both ways, and hints travel apart from the data.
  */
-export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListener {
+export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   readonly joinedAt: number;
   readonly #memory: CredentialMemory;
   readonly #feed: MemoryFeed;
   /** Made by the first write: most stores only watch. */
-  #node: string | undefined;
+  #instance: string | undefined;
   #attempts: MemoryAttempts | undefined;
   #closed = false;
 
@@ -43,8 +43,8 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
     this.joinedAt = this.#feed.generation;
   }
 
-  get node(): string {
-    return (this.#node ??= randomUUID());
+  get instance(): string {
+    return (this.#instance ??= randomUUID());
   }
 
   get clock(): Clock {
@@ -55,27 +55,27 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
     return this.#memory.random;
   }
 
-  get kinds(): OptionKinds {
-    return this.#feed.kinds;
+  get sharing(): OptionSharing {
+    return this.#feed.sharing;
   }
 
   get hints(): HintFeed {
     return this;
   }
 
-  isNode(name: string): boolean {
-    return this.#node === name;
+  isInstance(name: string): boolean {
+    return this.#instance === name;
   }
 
-  observe(key: string, maxBytes: number): Promise<Observation> {
+  read(key: string, maxBytes: number): Promise<Observation> {
     const sentAt = this.clock.monotonic();
-    return this.#request(() => this.#look(key, maxBytes, sentAt), disconnected());
+    return this.#request(() => this.#read(key, maxBytes, sentAt), disconnected());
   }
 
-  observeMany(keys: readonly string[], maxBytes: number): Promise<readonly Observation[]> {
+  readMany(keys: readonly string[], maxBytes: number): Promise<readonly Observation[]> {
     const sentAt = this.clock.monotonic();
     return this.#request(() => {
-      const answers = keys.map((key) => this.#look(key, maxBytes, sentAt));
+      const answers = keys.map((key) => this.#read(key, maxBytes, sentAt));
       return () => answers.map((answer) => answer());
     }, disconnected());
   }
@@ -101,7 +101,7 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
       const expiresAt =
         ttl === 'keep' ? before?.expiresAt : ttl === 'none' ? undefined : this.#memory.now() + ttl;
       this.#memory.put(key, Buffer.from(bytes), expiresAt);
-      this.#memory.tell(key, { type: 'written', origin: { node: this.node }, reason });
+      this.#memory.tell(key, { type: 'written', origin: { node: this.instance }, reason });
       return () => ({
         announced: true,
         ...(wanted && { replicated: Promise.resolve(NO_REPLICAS) }),
@@ -122,7 +122,7 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
         this.#memory.tell(key, {
           type: 'removed',
           as: 'cleared',
-          origin: { node: this.node },
+          origin: { node: this.instance },
           reason,
         });
       }
@@ -132,7 +132,7 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
 
   get attempts(): AttemptBackend {
     return (this.#attempts ??= new MemoryAttempts(this.#memory, {
-      node: this.node,
+      instance: this.instance,
       request: (execute) => this.#request(execute),
     }));
   }
@@ -153,7 +153,7 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
     this.#feed.unwatchPrefix(prefix, watcher);
   }
 
-  vouchedAt(): number {
+  confirmedAt(): number {
     return this.#feed.vouchedAt();
   }
 
@@ -167,7 +167,7 @@ export class MemoryBackend implements CredentialBackend, HintFeed, MemoryListene
   }
 
   /** What is there now, as an answer that arrives later. */
-  #look(key: string, maxBytes: number, sentAt: number): () => Observation {
+  #read(key: string, maxBytes: number, sentAt: number): () => Observation {
     const entry = this.#memory.peek(key);
     const serverNow = this.#memory.now();
     const tooLarge = entry !== undefined && entry.bytes.length > maxBytes;

@@ -1,11 +1,11 @@
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { StoreParts } from '../stores/store-internals.js';
+import type { StoreInternals } from '../stores/store-internals.js';
 import type { Pauses } from './pauses.js';
-import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
-import type { ReauthenticationCause, ReauthenticationCounts } from './reauthentication-state.js';
+import type { ResolvedReauthenticatorOptions } from './options.js';
+import type { ReauthenticationCause, ReauthenticationCounts } from './state.js';
 
 /** Why there should be new credentials, and instead of which. */
-export interface Need<T> {
+export interface RenewalReason<T> {
   readonly cause: ReauthenticationCause;
   readonly snapshot: CredentialSnapshot<T> | undefined;
   /** What was given to `reject`. */
@@ -13,7 +13,7 @@ export interface Need<T> {
 }
 
 /** The stored bytes that an attempt starts from. */
-export interface Found<T> {
+export interface Basis<T> {
   readonly expected: { readonly digest: string } | 'absent';
   readonly previous: T | undefined;
   readonly end: number | undefined;
@@ -24,7 +24,7 @@ export type Counter = { -readonly [Name in keyof ReauthenticationCounts]: number
 
 /** What all attempts of one reauthenticator share. */
 export interface AttemptContext<T> {
-  readonly parts: StoreParts<T>;
+  readonly internals: StoreInternals<T>;
   readonly options: ResolvedReauthenticatorOptions<T>;
   readonly counts: Counter;
   /** End when nobody waits any longer. */
@@ -36,7 +36,7 @@ export interface AttemptContext<T> {
 }
 
 /** When the lease was asked for, by the monotonic clock, and which of the credentials seen so far were the last. */
-export interface Asked {
-  readonly version: number;
+export interface LeaseRequest {
+  readonly generation: number;
   readonly at: number;
 }

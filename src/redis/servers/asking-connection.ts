@@ -1,29 +1,29 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../time/clock.js';
-import type { Commanding } from '../commands/command-channel.js';
+import type { CommandSession } from '../commands/channel.js';
 import { readFailure, RedirectedError, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
-import { RedisObserver } from '../commands/reader.js';
-import { RedisWriting } from '../commands/writer.js';
+import { Reader } from '../commands/reader.js';
+import { Writer } from '../commands/writer.js';
 
 /** A connection to the node that a slot is moving to, which serves keys of it only when asked for them in this way. */
-class AskingLink implements CommandConnection {
-  readonly asks = true;
-  readonly #link: CommandConnection;
+class AskingConnection implements CommandConnection {
+  readonly oneCommandOnly = true;
+  readonly #connection: CommandConnection;
   /** Why Redis would not be asked in this way. */
   refusal: Error | undefined;
 
   constructor(link: CommandConnection) {
-    this.#link = link;
+    this.#connection = link;
   }
 
   get open(): boolean {
-    return this.#link.open;
+    return this.#connection.open;
   }
 
   /** @param send - sends one command, or a transaction: that is how far the asking reaches */
   call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
-    return this.#link.call((client) => {
+    return this.#connection.call((client) => {
       client.call('ASKING').catch((error: unknown) => {
         if (replyWord(error) !== undefined) this.refusal = error as Error;
       });
@@ -32,7 +32,7 @@ class AskingLink implements CommandConnection {
   }
 
   kill(): void {
-    this.#link.kill();
+    this.#connection.kill();
   }
 }
 
@@ -42,20 +42,20 @@ class AskingLink implements CommandConnection {
  * @throws RefusedError where asking is not allowed, or what `use` throws
  */
 export async function asking<R>(
-  commanding: Commanding,
+  commanding: CommandSession,
   clock: Clock,
   stageName: () => string,
-  use: (commanding: Commanding) => Promise<R>,
+  use: (commanding: CommandSession) => Promise<R>,
 ): Promise<R> {
-  const link = new AskingLink(commanding.link);
+  const link = new AskingConnection(commanding.connection);
   try {
     return await use({
       ...commanding,
-      get announcing() {
-        return commanding.announcing;
+      get canAnnounce() {
+        return commanding.canAnnounce;
       },
-      set announcing(announcing) {
-        commanding.announcing = announcing;
+      set canAnnounce(announcing) {
+        commanding.canAnnounce = announcing;
       },
       get refusedAt() {
         return commanding.refusedAt;
@@ -63,9 +63,9 @@ export async function asking<R>(
       set refusedAt(refusedAt) {
         commanding.refusedAt = refusedAt;
       },
-      link,
-      observer: new RedisObserver(link, clock),
-      writing: new RedisWriting(link, stageName),
+      connection: link,
+      reader: new Reader(link, clock),
+      writer: new Writer(link, stageName),
     });
   } catch (error) {
     // Who was not asked in this way sends back to where it came from.

@@ -1,26 +1,26 @@
 import type { Clock } from '../../time/clock.js';
 import type { Observation } from '../../backend/backend.js';
 import { UnavailableError } from '../../errors.js';
-import { after, withDeadline } from '../../time/timers.js';
-import type { Commanding } from '../commands/command-channel.js';
+import { setLongTimeout, withDeadline } from '../../time/timers.js';
+import type { CommandSession } from '../commands/channel.js';
 import { readFailure, RedirectedError } from '../reply-errors.js';
 import { ownKey, slotOf } from '../keys.js';
-import { RedisNode, type RedisNodeContext } from './server.js';
+import { Server, type ServerContext } from './server.js';
 import type { CommandConnection } from '../connection/connection.js';
-import type { RedisNodes } from './topology.js';
-import { asking } from './asking-link.js';
+import type { Servers } from './servers.js';
+import { asking } from './asking-connection.js';
 import { clusterKeys } from './cluster-keys.js';
 import { ClusterFeed } from './cluster-feed.js';
 import type { ClusterTemplate } from '../client/cluster-template.js';
 import { ClusterTopology } from './cluster-topology.js';
 import { askForMoves, askForView } from './cluster-view.js';
-import { NodeRegistry } from './node-registry.js';
-import { parseAddress, type NodeAddress } from '../client/address.js';
+import { ServerRegistry } from './cluster-registry.js';
+import { parseAddress, type Address } from '../client/address.js';
 
 /** Where to go with a command. */
 interface Target {
-  readonly node: RedisNode;
-  readonly address: NodeAddress;
+  readonly server: Server;
+  readonly address: Address;
   /** The slot is on its way there. */
   readonly asking: boolean;
 }
@@ -35,17 +35,17 @@ const LATER_MS = { least: 10, spread: 40, most: 4 };
 const TAGS_TRIED = 1_000;
 
 /** The masters of a cluster: which of them has a key, and how to get there when that has changed. */
-export class ClusterNodes implements RedisNodes {
+export class ClusterServers implements Servers {
   readonly feed: ClusterFeed;
   readonly #template: ClusterTemplate;
-  readonly #context: RedisNodeContext;
+  readonly #context: ServerContext;
   readonly #clock: Clock;
   readonly #topology: ClusterTopology;
-  readonly #nodes: NodeRegistry;
+  readonly #servers: ServerRegistry;
   readonly #pauses = new Set<() => void>();
   #closed = false;
 
-  constructor(template: ClusterTemplate, context: RedisNodeContext) {
+  constructor(template: ClusterTemplate, context: ServerContext) {
     this.#template = template;
     this.#context = context;
     this.#clock = context.settings().clock;
@@ -62,17 +62,17 @@ export class ClusterNodes implements RedisNodes {
       reached: (address) => template.reached(address),
       seen: (changed) => {
         if (changed) this.feed.rerouted();
-        this.#nodes.retire();
+        this.#servers.retire();
       },
     });
-    this.#nodes = new NodeRegistry(
+    this.#servers = new ServerRegistry(
       this.#clock,
       (name) => this.#topology.masters.has(name),
       (address) =>
-        new RedisNode(template.node(address), context, {
+        new Server(template.server(address), context, {
           readsTogether: false,
           ownKey: (kind) => this.#ownKey(kind, address.name),
-          down: () => void this.#topology.refresh(),
+          linkLost: () => void this.#topology.refresh(),
         }),
     );
     this.feed = new ClusterFeed({
@@ -80,27 +80,27 @@ export class ClusterNodes implements RedisNodes {
       settings: context.settings,
       newGeneration: context.newGeneration,
       topology: this.#topology,
-      nodeOf: (slot) => this.#owner(slot)?.node,
+      serverOf: (slot) => this.#owner(slot)?.server,
       masters: () => this.#masters(),
-      elsewhere: (key, maxBytes, error) =>
+      redirected: (key, maxBytes, error) =>
         this.#elsewhere(
           slotOf(key),
           error,
-          (target) => this.#look(target, key, maxBytes),
+          (target) => this.#readAt(target, key, maxBytes),
           this.#owner(slotOf(key)),
         ),
     });
   }
 
-  commanding<R>(key: string, use: (commanding: Commanding) => Promise<R>): Promise<R> {
+  withSession<R>(key: string, use: (commanding: CommandSession) => Promise<R>): Promise<R> {
     return this.#at(slotOf(key), (target) =>
-      target.node.commanding((one) => (target.asking ? this.#asking(one, use) : use(one))),
+      target.server.withSession((one) => (target.asking ? this.#askingAt(one, use) : use(one))),
     );
   }
 
-  observe(key: string, maxBytes: number): Promise<Observation> {
+  read(key: string, maxBytes: number): Promise<Observation> {
     return this.#at(slotOf(key), (target) =>
-      target.asking ? this.#look(target, key, maxBytes) : target.node.observe(key, maxBytes),
+      target.asking ? this.#readAt(target, key, maxBytes) : target.server.read(key, maxBytes),
     );
   }
 
@@ -111,9 +111,9 @@ export class ClusterNodes implements RedisNodes {
         if (this.#topology.masters.size === 0) throw this.#topology.failure;
         return this.#topology.masters;
       },
-      node: (address) => {
-        this.#nodes.spare(address);
-        return this.#nodes.get(address);
+      server: (address) => {
+        this.#servers.keepAlive(address);
+        return this.#servers.get(address);
       },
       reached: (address) => this.#template.reached(address),
       moves: (address) => this.#ask(address, askForMoves),
@@ -122,13 +122,13 @@ export class ClusterNodes implements RedisNodes {
     });
   }
 
-  learned(announcing: boolean): void {
-    for (const { feed } of this.#nodes.all()) feed.learned(announcing);
+  setCanAnnounce(announcing: boolean): void {
+    for (const { feed } of this.#servers.all()) feed.setCanAnnounce(announcing);
   }
 
-  retime(): void {
-    this.feed.retime();
-    for (const { feed } of this.#nodes.all()) feed.retime();
+  applySettings(): void {
+    this.feed.applySettings();
+    for (const { feed } of this.#servers.all()) feed.applySettings();
   }
 
   async close(timeoutMs: number): Promise<void> {
@@ -136,7 +136,7 @@ export class ClusterNodes implements RedisNodes {
     this.feed.close();
     this.#topology.close();
     for (const end of this.#pauses) end();
-    await this.#nodes.close(timeoutMs);
+    await this.#servers.close(timeoutMs);
   }
 
   /** At once where the master of the slot is known. */
@@ -189,7 +189,7 @@ export class ClusterNodes implements RedisNodes {
     }
     const address = this.#addressIn(error, tried);
     if (address !== undefined && error.kind === 'ask') {
-      this.#nodes.spare(address);
+      this.#servers.keepAlive(address);
       return this.#target(address, true);
     }
     if (address !== undefined) {
@@ -203,7 +203,7 @@ export class ClusterNodes implements RedisNodes {
     return this.#located(slot);
   }
 
-  #addressIn({ address }: RedirectedError, tried: Target | undefined): NodeAddress | undefined {
+  #addressIn({ address }: RedirectedError, tried: Target | undefined): Address | undefined {
     const from = tried?.address.host ?? '';
     const named = address === undefined ? undefined : parseAddress(address, from);
     return named?.host ? this.#template.reached(named) : undefined;
@@ -217,8 +217,8 @@ export class ClusterNodes implements RedisNodes {
     return owner;
   }
 
-  #masters(): RedisNode[] {
-    return [...this.#topology.masters.values()].map((address) => this.#nodes.get(address));
+  #masters(): Server[] {
+    return [...this.#topology.masters.values()].map((address) => this.#servers.get(address));
   }
 
   #owner(slot: number): Target | undefined {
@@ -226,16 +226,19 @@ export class ClusterNodes implements RedisNodes {
     return address && this.#target(address);
   }
 
-  #target(address: NodeAddress, asks = false): Target {
-    return { node: this.#nodes.get(address), address, asking: asks };
+  #target(address: Address, asks = false): Target {
+    return { server: this.#servers.get(address), address, asking: asks };
   }
 
-  #look({ node, asking: asks }: Target, key: string, maxBytes: number): Promise<Observation> {
-    const look = (one: Commanding): Promise<Observation> => node.look(one, key, maxBytes);
-    return node.commanding((one) => (asks ? this.#asking(one, look) : look(one)));
+  #readAt({ server, asking: asks }: Target, key: string, maxBytes: number): Promise<Observation> {
+    const look = (one: CommandSession): Promise<Observation> => server.readOver(one, key, maxBytes);
+    return server.withSession((one) => (asks ? this.#askingAt(one, look) : look(one)));
   }
 
-  #asking<R>(commanding: Commanding, use: (commanding: Commanding) => Promise<R>): Promise<R> {
+  #askingAt<R>(
+    commanding: CommandSession,
+    use: (commanding: CommandSession) => Promise<R>,
+  ): Promise<R> {
     return asking(commanding, this.#clock, this.#context.newName, use);
   }
 
@@ -244,28 +247,28 @@ export class ClusterNodes implements RedisNodes {
     for (let number = 0; number < TAGS_TRIED; number += 1) {
       const tag = String(number);
       if (this.#topology.owner(slotOf(tag))?.name === name)
-        return ownKey(kind, this.#context.process, tag);
+        return ownKey(kind, this.#context.instance, tag);
     }
     return undefined;
   }
 
   async #ask<R>(
-    address: NodeAddress,
+    address: Address,
     ask: (link: CommandConnection, from: string) => Promise<R>,
   ): Promise<R> {
     try {
-      const { link } = await this.#nodes.get(address).commands.get();
-      return await ask(link, address.host);
+      const { connection } = await this.#servers.get(address).commands.get();
+      return await ask(connection, address.host);
     } catch (error) {
       throw readFailure(error);
     }
   }
 
   /** Those that are connected to first, in any order, so that one which is wrong is not the only one that is asked. */
-  #candidates(): readonly NodeAddress[] {
+  #candidates(): readonly Address[] {
     const { masters, replicas } = this.#topology;
     const { random } = this.#context.settings();
-    const isOpen = ({ name }: NodeAddress): boolean => this.#nodes.isOpen(name);
+    const isOpen = ({ name }: Address): boolean => this.#servers.isOpen(name);
     const known = [...masters.values()]
       .map((address) => ({ address, rank: random() + (isOpen(address) ? 0 : 1) }))
       .sort((a, b) => a.rank - b.rank)
@@ -293,7 +296,11 @@ export class ClusterNodes implements RedisNodes {
         this.#pauses.delete(end);
         resolve();
       };
-      const cancel = after(this.#clock, ms * Math.min(timesBefore + 1, LATER_MS.most), end);
+      const cancel = setLongTimeout(
+        this.#clock,
+        ms * Math.min(timesBefore + 1, LATER_MS.most),
+        end,
+      );
       this.#pauses.add(end);
     });
   }

@@ -1,11 +1,11 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialDirectory } from '../stores/directory/directory-base.js';
+import { BackedCredentialDirectory } from '../stores/directory/base.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
-} from '../stores/directory/directory-options.js';
+} from '../stores/directory/options.js';
 import { checkKey } from '../util/option-checks.js';
-import { RedisBackend } from './redis-backend.js';
+import { RedisBackend } from './backend.js';
 import {
   CONNECTION_OPTION_NAMES,
   resolveSettings,
@@ -63,6 +63,6 @@ export class RedisCredentialDirectory<T> extends BackedCredentialDirectory<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');
-    super(resolved, keyPrefix, RedisBackend.join(redis, settings));
+    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings));
   }
 }

@@ -1,12 +1,12 @@
 import type { Clock } from '../time/clock.js';
-import { after } from '../time/timers.js';
+import { setLongTimeout } from '../time/timers.js';
 
 /** How far nodes that were told the same instant come apart: a share of the wait, up to so much. */
-const SPREAD = 0.1;
-const MOST_SPREAD_MS = 500;
+const JITTER = 0.1;
+const MAX_JITTER_MS = 500;
 
 /** The time in which a node need not ask for the lease, because it was told when to ask again. */
-export class Respite {
+export class Cooldown {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #over: () => void;
@@ -25,8 +25,8 @@ export class Respite {
 
   begin(ms: number): void {
     this.end();
-    const spread = Math.min(ms * SPREAD, MOST_SPREAD_MS) * this.#random();
-    this.#cancel = after(this.#clock, ms + spread, () => {
+    const spread = Math.min(ms * JITTER, MAX_JITTER_MS) * this.#random();
+    this.#cancel = setLongTimeout(this.#clock, ms + spread, () => {
       this.#cancel = undefined;
       this.#over();
     });

@@ -3,13 +3,13 @@ import { pauseAfter } from '../time/back-off.js';
 import { callSafely } from '../util/callbacks.js';
 import { digestOf } from '../credential/snapshot.js';
 import { digest } from '../credential/encoding.js';
-import { earlier } from '../watching/decode-observation.js';
+import { minDefined } from '../watching/decode-observation.js';
 import { isThenable, withDeadline } from '../time/timers.js';
-import { AGAIN, commit, type AfterCommit } from './commit.js';
+import { COMMIT_BACK_OFF, commit, type AfterCommit } from './commit.js';
 import { fatalCode } from './fatal-errors.js';
 import { Lease } from './lease.js';
-import type { AttemptContext, Found, Need } from './need.js';
-import type { AuthenticateRequest, DiscardReason } from './reauthentication-options.js';
+import type { AttemptContext, Basis, RenewalReason } from './attempt-context.js';
+import type { AuthenticateRequest, DiscardReason } from './options.js';
 
 /** `authenticate` did not answer: in time, or before everybody stopped waiting. */
 class Unanswered extends Error {}
@@ -17,9 +17,9 @@ class Unanswered extends Error {}
 const END_TRIES = 3;
 
 /** One attempt of this node, from the lease that it holds to the outcome that all others hear of. */
-export class AttemptRun<T> {
+export class Attempt<T> {
   readonly #context: AttemptContext<T>;
-  readonly #need: Need<T>;
+  readonly #reason: RenewalReason<T>;
   readonly #record: AttemptRecord;
   readonly #abort = new AbortController();
   readonly #lease: Lease;
@@ -28,11 +28,16 @@ export class AttemptRun<T> {
   #giveUp: (error: Error) => void = () => undefined;
 
   /** @param askedAt - when the lease was asked for, by the monotonic clock */
-  constructor(context: AttemptContext<T>, need: Need<T>, record: AttemptRecord, askedAt: number) {
+  constructor(
+    context: AttemptContext<T>,
+    need: RenewalReason<T>,
+    record: AttemptRecord,
+    askedAt: number,
+  ) {
     this.#context = context;
-    this.#need = need;
+    this.#reason = need;
     this.#record = record;
-    const { backend, key } = context.parts;
+    const { backend, key } = context.internals;
     this.#startedAt = backend.clock.monotonic();
     const { leaseMs } = context.options;
     const { id, number, failures, blank = false } = record;
@@ -65,7 +70,7 @@ export class AttemptRun<T> {
     } finally {
       this.#lease.drop();
     }
-    if (!this.#context.pauses.ended) await this.#context.parts.live.refreshed();
+    if (!this.#context.pauses.ended) await this.#context.internals.live.refreshed();
   }
 
   /** Stops waiting for what does not come, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
@@ -76,17 +81,17 @@ export class AttemptRun<T> {
   }
 
   /** What to start from, if there is still something to do, and it is still this node that does it. */
-  async #prepare(): Promise<Found<T> | undefined> {
-    const found = await this.#find();
+  async #prepare(): Promise<Basis<T> | undefined> {
+    const found = await this.#readBasis();
     // Another node may be spending the same refresh token by now, if this one was paused.
     return found !== undefined && (await this.#lease.holds()) ? found : undefined;
   }
 
   /** What is stored, if it is still what new credentials are needed instead of. */
-  async #find(): Promise<Found<T> | undefined> {
-    const { backend, key, options, encoding } = this.#context.parts;
-    const { snapshot, cause } = this.#need;
-    const { content, expiresAt: ttlEnd } = await backend.observe(key, options.maxBytes);
+  async #readBasis(): Promise<Basis<T> | undefined> {
+    const { backend, key, options, encoding } = this.#context.internals;
+    const { snapshot, cause } = this.#reason;
+    const { content, expiresAt: ttlEnd } = await backend.read(key, options.maxBytes);
     if (content.type === 'absent')
       return snapshot === undefined
         ? { expected: 'absent', previous: undefined, end: undefined, ttlEnd: undefined }
@@ -97,14 +102,14 @@ export class AttemptRun<T> {
     const decoded = await encoding.decodeHeld(content);
     // What could be read before, as by a key that is missing since; another node may still.
     if (decoded.type === 'unreadable') throw decoded.error;
-    const end = earlier(decoded.logicalEnd, ttlEnd);
+    const end = minDefined(decoded.logicalEnd, ttlEnd);
     const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
     if (cause !== 'rejected' && moved) return undefined;
     return { expected: { digest: name }, previous: decoded.credentials, end, ttlEnd };
   }
 
-  async #authenticate(found: Found<T>): Promise<void> {
-    const { options, counts, parts } = this.#context;
+  async #authenticate(found: Basis<T>): Promise<void> {
+    const { options, counts, internals } = this.#context;
     counts.calls += 1;
     if (this.#record.inDoubt) counts.takeovers += 1;
     const call = new Promise<T>((resolve) => {
@@ -116,7 +121,7 @@ export class AttemptRun<T> {
     let credentials: T;
     try {
       credentials = await withDeadline(
-        parts.backend.clock,
+        internals.backend.clock,
         Promise.race([call, this.#abandoned]),
         options.attemptTimeoutMs,
         () => new Unanswered(),
@@ -130,7 +135,7 @@ export class AttemptRun<T> {
       call
         .then((late) => this.#settle(late, found))
         .then(
-          () => parts.live.refreshed(),
+          () => internals.live.refreshed(),
           () => undefined,
         );
       await this.#unanswered();
@@ -142,17 +147,17 @@ export class AttemptRun<T> {
     else if (outcome !== 'committed') await this.#end({ outcome: 'discarded' });
   }
 
-  #request({ previous }: Found<T>): AuthenticateRequest<T> {
+  #request({ previous }: Basis<T>): AuthenticateRequest<T> {
     const { number: attempt, inDoubt = false } = this.#record;
     const base = { attempt, signal: this.#abort.signal, inDoubt };
-    const { cause, reason } = this.#need;
+    const { cause, reason } = this.#reason;
     return cause === 'absent' || cause === 'cleared'
       ? { ...base, cause, previous: undefined, reason: undefined }
       : { ...base, cause, previous: previous as T, reason };
   }
 
   /** Stores new credentials, or hands over those that cannot be. */
-  async #settle(credentials: T, found: Found<T>) {
+  async #settle(credentials: T, found: Basis<T>) {
     const { counts } = this.#context;
     const outcome = await commit(this.#context, this.#record, found, credentials, (over) =>
       this.#afterCommit(over),
@@ -169,19 +174,19 @@ export class AttemptRun<T> {
     await this.#end({ outcome: 'unanswered', ...this.#failure() });
   }
 
-  async #failed(error: unknown, { end }: Found<T>): Promise<void> {
+  async #failed(error: unknown, { end }: Basis<T>): Promise<void> {
     const { options, counts } = this.#context;
     const fatal = this.#isFatal(error);
     counts[fatal ? 'fatal' : 'failed'] += 1;
     this.#tell('onFailure', options.onFailure, [error, fatal]);
     const outcome = fatal ? 'fatal' : 'failed';
-    await this.#end({ outcome, endsAt: end, problem: fatalCode(error), ...this.#failure() });
+    await this.#end({ outcome, endsAt: end, oauthError: fatalCode(error), ...this.#failure() });
   }
 
   #isFatal(error: unknown): boolean {
-    const { options, parts } = this.#context;
+    const { options, internals } = this.#context;
     const failed = (failure: unknown): void => {
-      parts.options.onCallbackError(failure, 'isFatal');
+      internals.options.onCallbackError(failure, 'isFatal');
     };
     try {
       const fatal: unknown = options.isFatal(error);
@@ -201,13 +206,13 @@ export class AttemptRun<T> {
 
   #failure(): AfterCommit {
     const failures = this.#record.failures + 1;
-    const { backend } = this.#context.parts;
+    const { backend } = this.#context.internals;
     const pauseMs = pauseAfter(failures, this.#context.options.backOff, backend.random);
     return { failures, pauseMs: Math.max(pauseMs, this.#restOfInterval()) };
   }
 
   #restOfInterval(): number {
-    const { clock } = this.#context.parts.backend;
+    const { clock } = this.#context.internals.backend;
     const { minIntervalMs } = this.#context.options;
     return Math.max(0, this.#startedAt + minIntervalMs - clock.monotonic());
   }
@@ -215,18 +220,18 @@ export class AttemptRun<T> {
   async #end(
     end: Pick<EndAttempt, 'outcome'> & Partial<Omit<EndAttempt, 'outcome'>>,
   ): Promise<void> {
-    const { backend, key } = this.#context.parts;
+    const { backend, key } = this.#context.internals;
     const { id, number, failures } = this.#record;
     this.#lease.drop();
     const pauseMs = this.#restOfInterval();
-    const common = { key, id, number, failures, pauseMs, endsAt: undefined, problem: undefined };
+    const common = { key, id, number, failures, pauseMs, endsAt: undefined, oauthError: undefined };
     for (let tries = 1; !this.#context.pauses.ended; tries += 1) {
       try {
         await backend.attempts.end({ ...common, ...end });
         return;
       } catch (error) {
         if (tries === END_TRIES) throw error;
-        await this.#context.pauses.pause(pauseAfter(tries, AGAIN, backend.random));
+        await this.#context.pauses.pause(pauseAfter(tries, COMMIT_BACK_OFF, backend.random));
       }
     }
   }
@@ -244,7 +249,7 @@ export class AttemptRun<T> {
   ): void {
     if (listener === undefined) return;
     callSafely(listener, args, (error) => {
-      this.#context.parts.options.onCallbackError(error, where);
+      this.#context.internals.options.onCallbackError(error, where);
     });
   }
 }

@@ -8,7 +8,7 @@ import type {
   ReadyOptions,
   SaveOptions,
   SaveReceipt,
-} from '../../credential/store-contract.js';
+} from '../../credential/contract.js';
 import type { StoreStatus } from '../../credential/status.js';
 
 /**

@@ -40,7 +40,7 @@ export interface ReadyDerivedState {
 }
 
 /**
- * `create` failed, and will be called again. What it threw is not shown here, because it may quote the credential: `onError` gets it.
+ * `create` failed, and will be called again. What it threw is not shown here, because it may quote the credential: `onCallbackError` gets it.
  *
  * @public
  */

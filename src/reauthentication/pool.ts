@@ -1,18 +1,18 @@
-import type { BackedCredentialDirectory } from '../stores/directory/directory-base.js';
-import { directoryPartsOf } from '../stores/directory/directory-base.js';
+import type { BackedCredentialDirectory } from '../stores/directory/base.js';
+import { directoryInternalsOf } from '../stores/directory/base.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
-import { checkCount, checkMs, kindOf } from '../util/option-checks.js';
-import { Slots } from '../util/semaphore.js';
+import { checkCount, checkMs, describeType } from '../util/option-checks.js';
+import { Semaphore } from '../util/semaphore.js';
 import type {
   AuthenticateRequest,
   CredentialsOptions,
   ReauthenticatorOptions,
   UseContext,
   UseOptions,
-} from './reauthentication-options.js';
-import { resolveReauthenticatorOptions } from './reauthentication-options.js';
+} from './options.js';
+import { resolveReauthenticatorOptions } from './options.js';
 import { Reauthenticator } from './reauthenticator.js';
 import { takeTurns } from './turns.js';
 
@@ -74,21 +74,21 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
 
   /** @throws InvalidOptionError */
   constructor(directory: BackedCredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
-    const parts = directoryPartsOf(directory);
+    const parts = directoryInternalsOf(directory);
     if (parts === undefined)
       throw new InvalidOptionError('directory', 'must be a credential directory of this package');
     const { concurrency = 16, idleMs = 600_000, authenticate, ...each } = options;
     if (typeof authenticate !== 'function')
       throw new InvalidOptionError(
         'authenticate',
-        `must be a function, not ${kindOf(authenticate)}`,
+        `must be a function, not ${describeType(authenticate)}`,
       );
     // Whatever is wrong shows now, and not with the first credential.
     resolveReauthenticatorOptions<T>({
       ...each,
       authenticate: (request) => authenticate(request, ''),
     });
-    const turns = new Slots(checkCount(concurrency, 'concurrency', 1_000));
+    const turns = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
     const forMs = checkMs(idleMs, 'idleMs', 1_000, Infinity);
     this.#pool = new KeyedPool(
       parts.clock,

@@ -1,10 +1,10 @@
 import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkFunction, checkMs, checkNames, kindOf } from '../util/option-checks.js';
+import { checkFunction, checkMs, checkNames, describeType } from '../util/option-checks.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { Slots } from '../util/semaphore.js';
+import type { Semaphore } from '../util/semaphore.js';
 import { fatalCode } from './fatal-errors.js';
-import type { ReauthenticationCause } from './reauthentication-state.js';
+import type { ReauthenticationCause } from './state.js';
 import { turnsOf } from './turns.js';
 
 /**
@@ -154,7 +154,7 @@ export interface UseOptions extends CredentialsOptions {
 export interface ResolvedReauthenticatorOptions<T> {
   readonly authenticate: (request: AuthenticateRequest<T>) => T | PromiseLike<T>;
   /** Bounds how many credentials are re-authenticated at the same time. */
-  readonly turns: Slots | undefined;
+  readonly turns: Semaphore | undefined;
   readonly lead: { readonly ms: number } | { readonly fraction: number };
   readonly jitter: number;
   readonly leaseMs: number;
@@ -196,7 +196,7 @@ export function resolveReauthenticatorOptions<T>(
 ): ResolvedReauthenticatorOptions<T> {
   checkNames(options, NAMES);
   if (typeof options.authenticate !== 'function') {
-    const kind = kindOf(options.authenticate);
+    const kind = describeType(options.authenticate);
     throw new InvalidOptionError('authenticate', `must be a function, not ${kind}`);
   }
   for (const name of ['isFatal', 'onDiscarded', 'onFailure'] as const) {

@@ -59,7 +59,7 @@ export interface SaveOptions<T = unknown> {
    */
   readonly replicas?: number | undefined;
   /** How long to wait for `replicas`, in milliseconds from 1 to 60,000. Default 1,000. */
-  readonly timeoutMs?: number | undefined;
+  readonly replicaTimeoutMs?: number | undefined;
   /** Stops waiting. A write that has been sent may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -91,7 +91,7 @@ export interface UpdateOptions {
   /** As in {@link SaveOptions}. */
   readonly replicas?: number | undefined;
   /** How long to wait for `replicas` once it is written, as in {@link SaveOptions}. */
-  readonly timeoutMs?: number | undefined;
+  readonly replicaTimeoutMs?: number | undefined;
   /** Stops waiting and trying. */
   readonly signal?: AbortSignal | undefined;
   /** How often to start over when somebody else wrote in between, from 1; default 10. */

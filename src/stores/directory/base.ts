@@ -4,7 +4,7 @@ import { ChangeIterator } from '../change-iterator.js';
 import { closeOnce } from '../../util/close-once.js';
 import { changeStream, statusStream } from '../streams.js';
 import type { Clock } from '../../time/clock.js';
-import type { CredentialBackend } from '../../backend/backend.js';
+import type { Backend } from '../../backend/backend.js';
 import type { CredentialChange } from '../../credential/change.js';
 import type { CredentialSnapshot } from '../../credential/snapshot.js';
 import type {
@@ -12,13 +12,13 @@ import type {
   ReadyOptions,
   SaveOptions,
   SaveReceipt,
-} from '../../credential/store-contract.js';
+} from '../../credential/contract.js';
 import { Encoding } from '../../credential/encoding.js';
 import { ClosedError, TimeoutError } from '../../errors.js';
 import { checkId, isKey } from '../../util/option-checks.js';
 import { becomeReady } from '../readiness.js';
 import { StoreEvents } from '../store-events.js';
-import type { ResolvedStoreOptions } from '../store-options.js';
+import type { ResolvedStoreOptions } from '../options.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { StoreStatus } from '../../credential/status.js';
 import { withDeadline } from '../../time/timers.js';
@@ -28,28 +28,28 @@ import type {
   ClearAllReceipt,
   CredentialDirectory,
   DirectoryEvents,
-} from './directory-contract.js';
+} from './contract.js';
 import { CredentialRegistry } from './open-credentials.js';
-import { DirectoryBackend } from '../../watching/many/prefix-backend.js';
-import { DirectoryFeed } from '../../watching/many/prefix-feed.js';
+import { PrefixBackend } from '../../watching/many/prefix-backend.js';
+import { PrefixFeed } from '../../watching/many/prefix-feed.js';
 import { DirectoryStore } from './store-handle.js';
 import { listIds } from './clear-all.js';
-import { LookBatches } from '../../watching/many/read-batcher.js';
-import { PacedClock } from '../../watching/many/time-sliced-clock.js';
+import { ReadBatcher } from '../../watching/many/read-batcher.js';
+import { TimeSlicedClock } from '../../watching/many/time-sliced-clock.js';
 import { Tracking } from '../../watching/many/key-index.js';
 
 /** What is built on a directory needs more of it than its public face. */
-export interface DirectoryParts {
+export interface DirectoryInternals {
   readonly clock: Clock;
   /** Has `close` called, and waited for, before the directory closes; returns what takes that back. */
   closeFirst(close: () => Promise<void>): () => void;
 }
 
-let partsIn: (directory: object) => DirectoryParts | undefined;
+let internalsIn: (directory: object) => DirectoryInternals | undefined;
 
 /** What is inside a directory; `undefined` when it was not made by this package. */
-export function directoryPartsOf(directory: unknown): DirectoryParts | undefined {
-  return typeof directory === 'object' && directory !== null ? partsIn(directory) : undefined;
+export function directoryInternalsOf(directory: unknown): DirectoryInternals | undefined {
+  return typeof directory === 'object' && directory !== null ? internalsIn(directory) : undefined;
 }
 
 /**
@@ -59,12 +59,12 @@ export function directoryPartsOf(directory: unknown): DirectoryParts | undefined
  */
 export abstract class BackedCredentialDirectory<T> implements CredentialDirectory<T> {
   static {
-    partsIn = (directory) => (#registry in directory ? directory.#parts() : undefined);
+    internalsIn = (directory) => (#registry in directory ? directory.#internals() : undefined);
   }
 
   readonly prefix: string;
   readonly #keyPrefix: string;
-  readonly #backend: CredentialBackend;
+  readonly #backend: Backend;
   readonly #options: SharedStoreOptions<T>;
   readonly #encoding: Encoding<T>;
   readonly #registry: CredentialRegistry<T>;
@@ -79,21 +79,21 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
   protected constructor(
     { key: prefix, shared, expiresAt }: ResolvedStoreOptions<T>,
     keyPrefix: string,
-    backend: CredentialBackend,
+    backend: Backend,
   ) {
     this.prefix = prefix;
     this.#keyPrefix = keyPrefix;
     this.#backend = backend;
-    const options = backend.kinds.share(shared, 'onCallbackError');
+    const options = backend.sharing.intern(shared, 'onCallbackError');
     this.#options = options;
-    const paced = new PacedClock(backend.clock);
+    const paced = new TimeSlicedClock(backend.clock);
     const encoding = new Encoding(options, expiresAt, paced);
     this.#encoding = encoding;
-    const looks = new LookBatches(backend.hints, backend.clock, options.maxBytes);
-    const feed = new DirectoryFeed(keyPrefix, backend.hints, backend.clock, looks);
+    const looks = new ReadBatcher(backend.hints, backend.clock, options.maxBytes);
+    const feed = new PrefixFeed(keyPrefix, backend.hints, backend.clock, looks);
     const registry = new CredentialRegistry<T>(
       {
-        backend: new DirectoryBackend(backend, feed, paced),
+        backend: new PrefixBackend(backend, feed, paced),
         options,
         encoding,
         told: (watched, fact) => {
@@ -231,7 +231,7 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
     await this.#backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
   }
 
-  #parts(): DirectoryParts {
+  #internals(): DirectoryInternals {
     return {
       clock: this.#backend.clock,
       closeFirst: (close) => {

@@ -1,8 +1,8 @@
 import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
 import { InvalidOptionError } from '../errors.js';
-import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/store-options.js';
+import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
 import { CredentialMemory } from './credential-memory.js';
-import { MemoryBackend } from './memory-backend.js';
+import { MemoryBackend } from './backend.js';
 
 /**
  * Options of a {@link MemoryCredentialStore}.
@@ -11,7 +11,7 @@ import { MemoryBackend } from './memory-backend.js';
  */
 export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<T> {
   /** The memory to keep the credential in; stores on the same memory and key share it. Default: a memory of its own. */
-  readonly in?: CredentialMemory | undefined;
+  readonly memory?: CredentialMemory | undefined;
 }
 
 /**
@@ -34,10 +34,10 @@ export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<
 export class MemoryCredentialStore<T> extends BackedCredentialStore<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialStoreOptions<T>) {
-    const resolved = resolveStoreOptions(options, ['in']);
-    const { in: memory = new CredentialMemory() } = options;
+    const resolved = resolveStoreOptions(options, ['memory']);
+    const { memory = new CredentialMemory() } = options;
     if (!(memory instanceof CredentialMemory)) {
-      throw new InvalidOptionError('in', 'must be a CredentialMemory');
+      throw new InvalidOptionError('memory', 'must be a CredentialMemory');
     }
     super(ownCredential(resolved, resolved.key, new MemoryBackend(memory)));
   }

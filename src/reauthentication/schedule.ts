@@ -1,13 +1,13 @@
 import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import type { Deadline } from '../time/deadlines.js';
-import type { WatchedCredential } from '../watching/watched.js';
-import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
+import type { WatchedEntry } from '../watching/watched.js';
+import type { ResolvedReauthenticatorOptions } from './options.js';
 
 type LeadOptions = Pick<ResolvedReauthenticatorOptions<unknown>, 'lead' | 'jitter'>;
 
 /** Knows when a credential is to be replaced: a while before its end, but never before half of the time that it had when it was first seen. */
-export class Lead<T> {
-  readonly #live: WatchedCredential<T>;
+export class RenewalSchedule<T> {
+  readonly #live: WatchedEntry<T>;
   readonly #options: LeadOptions;
   readonly #random: () => number;
   readonly #due: () => void;
@@ -19,12 +19,7 @@ export class Lead<T> {
   #isDue = false;
 
   /** @param due - called when the credential followed last is due */
-  constructor(
-    live: WatchedCredential<T>,
-    options: LeadOptions,
-    random: () => number,
-    due: () => void,
-  ) {
+  constructor(live: WatchedEntry<T>, options: LeadOptions, random: () => number, due: () => void) {
     this.#live = live;
     this.#options = options;
     this.#random = random;

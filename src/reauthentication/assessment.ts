@@ -1,12 +1,12 @@
 import type { AttemptRecord } from '../backend/attempts.js';
 import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
-import { bytesGone, heldBy, type CredentialState } from '../credential/state.js';
+import { bytesGone, snapshotOf, type CredentialState } from '../credential/state.js';
 import type { CredentialChange } from '../credential/change.js';
 import { ReauthenticationError } from '../errors.js';
-import type { StoreParts } from '../stores/store-internals.js';
-import type { Demand } from './demands.js';
-import type { Need } from './need.js';
-import type { ResolvedReauthenticatorOptions } from './reauthentication-options.js';
+import type { StoreInternals } from '../stores/store-internals.js';
+import type { Waiter } from './waiters.js';
+import type { RenewalReason } from './attempt-context.js';
+import type { ResolvedReauthenticatorOptions } from './options.js';
 
 /** What a snapshot's signal aborts with when the credentials were rejected. */
 interface Rejection {
@@ -16,11 +16,11 @@ interface Rejection {
 }
 
 /** How the one credential stands: what is known of it beyond its state, and what follows for those who want it. */
-export class Standing<T> {
-  readonly #parts: StoreParts<T>;
+export class CredentialAssessment<T> {
+  readonly #internals: StoreInternals<T>;
   readonly #stays: boolean;
   /** Counts the credentials that were seen. */
-  #version = 0;
+  #generation = 0;
   /** Names the bytes that were seen last. */
   #digest: string | undefined;
   #fatal: AttemptRecord | undefined;
@@ -32,15 +32,15 @@ export class Standing<T> {
   #wasEvicted = false;
 
   constructor(
-    parts: StoreParts<T>,
+    parts: StoreInternals<T>,
     { whenCleared }: Pick<ResolvedReauthenticatorOptions<T>, 'whenCleared'>,
   ) {
-    this.#parts = parts;
+    this.#internals = parts;
     this.#stays = whenCleared === 'stay';
   }
 
   get state(): CredentialState<T> {
-    return this.#parts.live.state;
+    return this.#internals.live.state;
   }
 
   get present(): CredentialSnapshot<T> | undefined {
@@ -54,8 +54,8 @@ export class Standing<T> {
   }
 
   /** Changes when new credentials are seen: what was asked about those before is of no use then. */
-  get version(): number {
-    return this.#version;
+  get generation(): number {
+    return this.#generation;
   }
 
   get wasEvicted(): boolean {
@@ -87,11 +87,11 @@ export class Standing<T> {
   /** Takes in what is stored now; says which attempt's failure, if any, and which clear are over because of it. */
   replaced(): { readonly id: string } | undefined {
     const { state } = this;
-    const held = state.type === 'withheld' ? undefined : heldBy(state);
+    const held = state.type === 'withheld' ? undefined : snapshotOf(state);
     const digest = held && digestOf(held);
     if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
     this.#digest = digest;
-    this.#version += 1;
+    this.#generation += 1;
     const over = { id: this.#fatal?.id ?? '' };
     const isOver = this.#fatal !== undefined || this.#isCleared;
     this.#fatal = undefined;
@@ -102,7 +102,7 @@ export class Standing<T> {
 
   /** Valid credentials from memory, if they stay valid for so long. */
   valid(minValidityMs: number): CredentialSnapshot<T> | undefined {
-    const { live } = this.#parts;
+    const { live } = this.#internals;
     const { current } = live;
     if (current === undefined || this.#isRejected(current)) return undefined;
     const end = current.expiresAt;
@@ -116,13 +116,13 @@ export class Standing<T> {
     if (held === undefined || digestOf(held) !== digest) return false;
     if (this.#rejected?.digest === digest) return true;
     this.#rejected = { digest, reason };
-    const rejection: Rejection = { type: 'rejected', id: this.#parts.id, reason };
+    const rejection: Rejection = { type: 'rejected', id: this.#internals.id, reason };
     withdrawalOf(held)?.withdraw(rejection);
     return true;
   }
 
   /** Gives a demand what can be said by now, if anything. */
-  answer(demand: Demand<T>): void {
+  answer(demand: Waiter<T>): void {
     const { state } = this;
     const good = this.valid(demand.minValidityMs);
     if (good !== undefined) demand.resolve(good);
@@ -132,10 +132,10 @@ export class Standing<T> {
         new ReauthenticationError('short-lived', 'the new credentials end before minValidityMs'),
       );
     } else if (this.#fatal !== undefined) {
-      const { problem } = this.#fatal;
-      const why = problem === undefined ? '' : ` (${problem})`;
+      const { oauthError } = this.#fatal;
+      const why = oauthError === undefined ? '' : ` (${oauthError})`;
       demand.reject(
-        new ReauthenticationError('fatal', `re-authentication failed for good${why}`, problem),
+        new ReauthenticationError('fatal', `re-authentication failed for good${why}`, oauthError),
       );
     } else if (this.#isClearedForGood(state)) {
       demand.reject(new ReauthenticationError('cleared', 'the credentials were cleared'));
@@ -148,10 +148,10 @@ export class Standing<T> {
    * @param demanded - somebody waits
    * @param isDue - the end of these comes near
    */
-  need(
+  reasonToRenew(
     demanded: boolean,
     isDue: (snapshot: CredentialSnapshot<T>) => boolean,
-  ): Need<T> | undefined {
+  ): RenewalReason<T> | undefined {
     const { state } = this;
     if (this.#isAbsent(state)) {
       if (!demanded || this.#isClearedForGood(state)) return undefined;
@@ -170,7 +170,7 @@ export class Standing<T> {
   }
 
   /** Credentials that came after the demand will not be replaced because of it. */
-  #isNewer(demand: Demand<T>): boolean {
+  #isNewer(demand: Waiter<T>): boolean {
     const { present } = this;
     if (present === undefined || this.#isRejected(present)) return false;
     return demand.startedWith !== undefined && demand.startedWith !== (digestOf(present) ?? null);
@@ -182,7 +182,7 @@ export class Standing<T> {
 
   /** Bytes that the TTL took after their end are gone like any other. */
   #isAbsent(state: CredentialState<T>): boolean {
-    return state.type === 'absent' || bytesGone(this.#parts.live.known);
+    return state.type === 'absent' || bytesGone(this.#internals.live.known);
   }
 
   #isRejected(snapshot: CredentialSnapshot<T>): boolean {

@@ -40,7 +40,7 @@ export interface ReauthenticationWaiting {
   /** Tells the states apart. */
   readonly type: 'waiting';
   /** The node that holds the lease. */
-  readonly holder: string;
+  readonly instance: string;
   /** Its attempt; counts all attempts at this credential. */
   readonly attempt: number;
   /** When the lease ends, unless it is renewed. */
@@ -94,9 +94,9 @@ export interface ReauthenticationFailed {
   /** The attempt that failed. */
   readonly attempt: number;
   /** The node that made it. */
-  readonly node: string;
+  readonly instance: string;
   /** OAuth's error code, such as `invalid_grant`, if it was one. */
-  readonly problem: string | undefined;
+  readonly oauthError: string | undefined;
 }
 
 /**
