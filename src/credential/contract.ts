@@ -12,7 +12,7 @@ import type { StoreStatus } from './status.js';
  */
 export interface CredentialStore<T> {
   /**
-   * Reads what is stored now. Does not judge whether it is still valid.
+   * Reads the stored credentials from Redis, without judging whether they are still valid.
    *
    * @returns the credentials, a private copy; `undefined` when nothing is stored or when the bytes cannot be decoded
    * @throws UnavailableError, RefusedError, ClosedError
@@ -20,17 +20,19 @@ export interface CredentialStore<T> {
   load(): Promise<T | undefined>;
 
   /**
-   * Stores credentials, over whatever was stored.
+   * Stores credentials, over any stored ones.
    *
-   * @throws EncodeError, InvalidOptionError, ConflictError, UnreadableError (the key holds another Redis type), UnavailableError, RefusedError, OutcomeUnknownError, ClosedError
+   * @throws EncodeError, InvalidOptionError, ConflictError, UnreadableError (the key holds another Redis type), UnavailableError,
+   *   RefusedError, OutcomeUnknownError, ClosedError
    */
   save(credentials: T, options?: SaveOptions<T>): Promise<SaveReceipt>;
 
   /**
-   * Removes what is stored. Removing nothing is fine.
+   * Removes the stored credentials; succeeds also when nothing is stored.
    *
    * @returns whether something was removed
-   * @throws InvalidOptionError, ConflictError, UnreadableError (the key holds another Redis type), UnavailableError, RefusedError, OutcomeUnknownError, ClosedError
+   * @throws InvalidOptionError, ConflictError, UnreadableError (the key holds another Redis type), UnavailableError, RefusedError,
+   *   OutcomeUnknownError, ClosedError
    */
   clear(options?: ClearOptions<T>): Promise<boolean>;
 }
@@ -42,25 +44,25 @@ export interface CredentialStore<T> {
  */
 export interface SaveOptions<T = unknown> {
   /**
-   * How long Redis keeps the bytes: seconds (whole, from 1), `'keep'` for the time left to what is replaced, `'none'` for no
-   * end. Default: the store's `ttlSeconds` option, without that `'none'`.
+   * How long Redis keeps the bytes: seconds (whole, from 1), `'keep'` for the time left to the replaced bytes, `'none'` for no end.
+   * Default: the store's `ttlSeconds` option, without that option `'none'`.
    */
   readonly ttlSeconds?: number | 'keep' | 'none' | undefined;
   /**
-   * Saves only if exactly the bytes behind this snapshot are still stored (compare-and-set), or with `'absent'` only if nothing
-   * is; otherwise rejects with a `ConflictError`. Default: saves over anything.
+   * Saves only if exactly the bytes behind this snapshot are still stored (compare-and-set), or with `'absent'` only if nothing is;
+   * otherwise rejects with a `ConflictError`. Default: saves unconditionally.
    */
   readonly onlyIf?: CredentialSnapshot<T> | 'absent' | undefined;
-  /** Told to other processes in their `saved` change; at most 256 characters, not secret. */
+  /** Carried to other processes in their `saved` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
   /**
-   * Resolves only when so many replicas have the write, or after `timeoutMs`; a whole number from 1 to 1,000. The receipt tells the
-   * number reached. Too few are no error, because the write has happened. Default: waits for none.
+   * Resolves only when so many replicas have the write, or after `replicaTimeoutMs`; a whole number from 1 to 1,000. The receipt carries
+   * the number that acknowledged. Too few are no error, because the write has happened. Default: waits for none.
    */
   readonly replicas?: number | undefined;
   /** How long to wait for `replicas`, in milliseconds from 1 to 60,000. Default 1,000. */
   readonly replicaTimeoutMs?: number | undefined;
-  /** Stops waiting. A write that has been sent may still happen. */
+  /** Stops the wait. A write that has been sent may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -70,11 +72,11 @@ export interface SaveOptions<T = unknown> {
  * @public
  */
 export interface ClearOptions<T = unknown> {
-  /** Told to other processes in their `cleared` change; at most 256 characters, not secret. */
+  /** Carried to other processes in their `cleared` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
   /** Clears only if exactly the bytes behind this snapshot are still stored; otherwise rejects with a `ConflictError`. */
   readonly onlyIf?: CredentialSnapshot<T> | undefined;
-  /** Stops waiting. A removal that has been sent may still happen. */
+  /** Stops the wait. A removal that has been sent may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -90,31 +92,31 @@ export interface UpdateOptions {
   readonly reason?: string | undefined;
   /** As in {@link SaveOptions}. */
   readonly replicas?: number | undefined;
-  /** How long to wait for `replicas` once it is written, as in {@link SaveOptions}. */
+  /** How long to wait for `replicas` once the write has happened, as in {@link SaveOptions}. */
   readonly replicaTimeoutMs?: number | undefined;
-  /** Stops waiting and trying. */
+  /** Stops the wait and the attempts. */
   readonly signal?: AbortSignal | undefined;
-  /** How often to start over when somebody else wrote in between, from 1; default 10. */
+  /** The number of attempts, from 1, when other writers write in between; default 10. */
   readonly maxAttempts?: number | undefined;
 }
 
 /**
- * How far a write got beyond the Redis that answered it.
+ * How far a write got beyond the Redis server that replied.
  *
  * @public
  */
 export interface ReplicationReceipt {
-  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  /** The number of replicas known to have the write; there may be more. Only if `replicas` was given. */
   readonly replicas?: number | undefined;
   /**
-   * Why Redis did not tell how many: refused, cut off, or no answer within `timeoutMs`. Then `replicas` is what was known by then, mostly
-   * 0. `undefined` when Redis told, also if that were too few.
+   * Why Redis did not give the number: refused, link lost, or no reply within `replicaTimeoutMs`. Then `replicas` is the number known by
+   * then, mostly 0. `undefined` when Redis gave a number, even one that is too low.
    */
   readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
 
 /**
- * What became of a `save`.
+ * The result of a `save`.
  *
  * @public
  */
@@ -124,7 +126,7 @@ export interface SaveReceipt extends ReplicationReceipt {
 }
 
 /**
- * What became of an `update`. Its `credentials` can be read by name, but are left out of `console.log`, `util.inspect`, `JSON.stringify` and
+ * The result of an `update`. Its `credentials` can be read by name, but are left out of `console.log`, `util.inspect`, `JSON.stringify` and
  * spreading.
  *
  * @public
@@ -132,7 +134,7 @@ export interface SaveReceipt extends ReplicationReceipt {
 export interface UpdateReceipt<T> extends ReplicationReceipt {
   /** Whether something was written; `false` when the function returned `undefined`. */
   readonly written: boolean;
-  /** What is stored now: the new credentials, or without a write those that were found. */
+  /** The stored credentials: the new ones, or without a write the ones that were found. */
   readonly credentials: T | undefined;
   /** How many times the function was called. */
   readonly attempts: number;
@@ -144,7 +146,7 @@ export interface UpdateReceipt<T> extends ReplicationReceipt {
  * @public
  */
 export interface ReadyOptions {
-  /** Stops waiting; the store goes on watching. */
+  /** Stops the wait; the store goes on watching. */
   readonly signal?: AbortSignal | undefined;
   /** How long to wait, in milliseconds; default the store's `readyTimeoutMs`. `Infinity`: without end. */
   readonly timeoutMs?: number | undefined;
@@ -164,15 +166,15 @@ export type CredentialEvents<T> = {
   readonly change: (change: CredentialChange<T>) => unknown;
   /** Every new state. */
   readonly state: (state: CredentialState<T>) => unknown;
-  /** Every new status; listening to it starts no watch. */
+  /** Every new status; a listener of it starts no watch. */
   readonly status: (status: StoreStatus) => unknown;
 };
 
 /**
- * A credential store that tells what happens to its credential, whoever caused it.
+ * A credential store that reports every change of its credential, no matter which process or client made it.
  *
- * Watching starts with the first `ready()`, listener, iteration or subscription, and ends when the last of them is gone; `ready()`
- * holds on until `close()`. `status$`, `current` and listening to `'status'` start nothing.
+ * Watching starts with the first `ready()`, listener, iteration or subscription, and ends when the last of them is gone; `ready()` keeps
+ * the watch until `close()`. `status$`, `current` and a listener of `'status'` start no watch.
  *
  * @example
  * ```ts
@@ -188,11 +190,11 @@ export type CredentialEvents<T> = {
  * @public
  */
 export interface ObservableCredentialStore<T> extends CredentialStore<T>, AsyncDisposable {
-  /** What names the credential in changes and snapshots. */
+  /** The id of the credential in changes and snapshots. */
   readonly id: string;
 
   /**
-   * Reads what is stored now, with its end and what `onlyIf` needs. Starts no watch and does not judge validity.
+   * Reads the stored credential from Redis, with its end and all that `onlyIf` needs. Starts no watch and does not judge validity.
    *
    * @returns `undefined` when nothing is stored or when the bytes cannot be decoded
    * @throws UnavailableError, RefusedError, ClosedError
@@ -200,10 +202,10 @@ export interface ObservableCredentialStore<T> extends CredentialStore<T>, AsyncD
   read(): Promise<CredentialSnapshot<T> | undefined>;
 
   /**
-   * Reads, lets `fn` say what to store instead, and writes it only if nobody wrote in between; else starts over.
+   * Reads the credentials, passes them to `fn`, and stores its result only if no other writer wrote in between; else starts over.
    *
-   * @param fn - gets a private copy of what is stored; returns the new credentials, or `undefined` to leave everything as it is
-   * @throws UnreadableError when what is stored cannot be decoded, ConflictError after `maxAttempts`, what `fn` throws, and what `save` throws
+   * @param fn - gets a private copy of the stored credentials; returns the new credentials, or `undefined` to leave everything as it is
+   * @throws UnreadableError when the bytes cannot be decoded, ConflictError after `maxAttempts`, the errors of `fn`, and those of `save`
    */
   update(
     fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
@@ -217,8 +219,8 @@ export interface ObservableCredentialStore<T> extends CredentialStore<T>, AsyncD
   readonly changes$: Observable<CredentialChange<T>>;
 
   /**
-   * The valid credentials, `undefined` while there are none. Silent until the first observation and while withheld; then the value at
-   * once, then every new one. Never errors, completes on `close()`.
+   * The valid credentials, `undefined` while there are none. Silent until the first observation and while withheld; then the value at once,
+   * then every new one. Never errors, completes on `close()`.
    */
   readonly credentials$: Observable<T | undefined>;
 
@@ -229,15 +231,15 @@ export interface ObservableCredentialStore<T> extends CredentialStore<T>, AsyncD
   readonly status$: Observable<StoreStatus>;
 
   /**
-   * Emits each credential once, `leadMs` milliseconds before its end, or at once when less is left. Again after its end moved later; never
-   * for one that has expired. Cold. Never errors, completes on `close()`.
+   * Emits each credential once, `leadMs` milliseconds before its end, or at once when less is left. Emits again after its end moved later;
+   * never emits one that has expired. Cold. Never errors, completes on `close()`.
    *
    * @param leadMs - from 0 to 2^31-1
    */
   expiring$(leadMs: number): Observable<CredentialSnapshot<T>>;
 
   /**
-   * The credential from memory: no promise, no input or output, never past its end. `undefined` while nothing is watched, and when it is
+   * The credential from memory: no promise, no I/O, never past its end. `undefined` while nothing is watched, and when the credential is
    * absent, expired, unreadable or withheld.
    */
   readonly current: CredentialSnapshot<T> | undefined;
@@ -251,13 +253,14 @@ export interface ObservableCredentialStore<T> extends CredentialStore<T>, AsyncD
   /**
    * Starts watching, resolves when live, and keeps watching until `close()`.
    *
-   * @throws TimeoutError when that takes longer than `timeoutMs` (its `cause` says why, the store keeps trying), ClosedError, the
-   * signal's reason
+   * @throws TimeoutError when the store is not live within `timeoutMs` (its `cause` says why, the store keeps trying), ClosedError, the
+   *   signal's reason
    */
   ready(options?: ReadyOptions): Promise<void>;
 
   /**
-   * Calls `listener` on every event of a type, and keeps watching until `off`. What it throws or rejects goes to `onCallbackError`.
+   * Calls `listener` on every event of a type, and keeps watching until `off`. An error that the listener throws or rejects with goes to
+   * `onCallbackError`.
    *
    * @returns this store
    */
@@ -269,7 +272,7 @@ export interface ObservableCredentialStore<T> extends CredentialStore<T>, AsyncD
     listener: CredentialEvents<T>[Type],
   ): this;
 
-  /** Takes a listener back; does nothing for one that is not there. */
+  /** Removes a listener; does nothing for an unknown one. */
   off<Type extends keyof CredentialEvents<T>>(
     type: Type,
     listener: CredentialEvents<T>[Type],
@@ -282,8 +285,8 @@ export interface ObservableCredentialStore<T> extends CredentialStore<T>, AsyncD
   [Symbol.asyncIterator](): AsyncIterableIterator<CredentialChange<T>>;
 
   /**
-   * Ends every stream, lets writes under way finish within `closeTimeoutMs`, and lets go of every connection and timer. The caller's
-   * client stays open. Idempotent, never rejects.
+   * Ends every stream, lets writes under way finish within `closeTimeoutMs`, and releases every connection and timer. The caller's client
+   * stays open. Idempotent, never rejects.
    */
   close(): Promise<void>;
 }
