@@ -28,14 +28,14 @@ export class RedisBackend implements Backend {
   readonly sharing: OptionSharing = new OptionSharing();
   #attempts: RedisAttempts | undefined;
 
-  private constructor(hub: ClientPool, settings: RedisSettings) {
-    this.#pool = hub;
+  private constructor(pool: ClientPool, settings: RedisSettings) {
+    this.#pool = pool;
     this.#settings = settings;
   }
 
   /** @throws InvalidOptionError */
   static acquire(redis: RedisClient, settings: RedisSettings): Backend {
-    return ClientPool.acquire(redis, settings, (hub) => new RedisBackend(hub, settings));
+    return ClientPool.acquire(redis, settings, (pool) => new RedisBackend(pool, settings));
   }
 
   get instance(): string {
@@ -63,15 +63,15 @@ export class RedisBackend implements Backend {
   }
 
   write(request: WriteRequest): Promise<Written> {
-    return this.#pool.servers.withSession(request.key, (commanding) => {
-      const publication = this.#publication('saved', request, commanding);
-      return commanding.writer.set(request, publication).then((announced) => {
-        this.#setCanAnnounce(commanding, publication, announced);
+    return this.#pool.servers.withSession(request.key, (session) => {
+      const publication = this.#publication('saved', request, session);
+      return session.writer.set(request, publication).then((announced) => {
+        this.#setCanAnnounce(session, publication, announced);
         const { key, wanted } = request;
         if (wanted === undefined) return { announced };
         return {
           announced,
-          replicated: commanding.replicas.acked(commanding.connection, key, wanted),
+          replicated: session.replicas.acked(session.connection, key, wanted),
         };
       });
     });
@@ -80,10 +80,10 @@ export class RedisBackend implements Backend {
   async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
     const { servers } = this.#pool;
     const { key } = request;
-    const { marked, ...result } = await servers.withSession(key, async (commanding) => {
-      const publication = this.#publication('cleared', request, commanding);
-      const removal = await commanding.writer.remove(request, publication);
-      this.#setCanAnnounce(commanding, publication, removal.announced);
+    const { hasTombstone: marked, ...result } = await servers.withSession(key, async (session) => {
+      const publication = this.#publication('cleared', request, session);
+      const removal = await session.writer.remove(request, publication);
+      this.#setCanAnnounce(session, publication, removal.announced);
       return removal;
     });
     if (!marked)
@@ -118,14 +118,14 @@ export class RedisBackend implements Backend {
   }
 
   #setCanAnnounce(
-    commanding: CommandSession,
+    session: CommandSession,
     tried: Publication | undefined,
     announced: boolean,
   ): void {
     if (tried !== undefined) {
-      commanding.canAnnounce = announced;
-      if (!announced) commanding.refusedAt = this.clock.monotonic();
+      session.canAnnounce = announced;
+      if (!announced) session.refusedAt = this.clock.monotonic();
     }
-    this.#pool.servers.setCanAnnounce(commanding.canAnnounce);
+    this.#pool.servers.setCanAnnounce(session.canAnnounce);
   }
 }

@@ -56,21 +56,21 @@ export class ClientPool {
   static acquire(
     redis: RedisClient,
     settings: RedisSettings,
-    connect: (hub: ClientPool) => Backend,
+    connect: (pool: ClientPool) => Backend,
   ): Backend {
     const template = readTemplate(redis);
-    let hub = pools.get(redis);
-    if (hub === undefined) {
-      hub = new ClientPool(template, settings);
-      pools.set(redis, hub);
+    let pool = pools.get(redis);
+    if (pool === undefined) {
+      pool = new ClientPool(template, settings);
+      pools.set(redis, pool);
     }
-    if (hub.clock !== settings.clock) {
+    if (pool.clock !== settings.clock) {
       throw new InvalidOptionError(
         'clock',
         'must be the one that the other stores on this client use',
       );
     }
-    return hub.#join(settings, connect);
+    return pool.#join(settings, connect);
   }
 
   /** A name that is unique among all processes, and among all calls in this process. */
@@ -87,7 +87,7 @@ export class ClientPool {
   }
 
   /** Returns the one backend that all stores with equal settings share. */
-  #join(settings: RedisSettings, connect: (hub: ClientPool) => Backend): Backend {
+  #join(settings: RedisSettings, connect: (pool: ClientPool) => Backend): Backend {
     const name = settingsKey(settings);
     const same = this.#users.get(name);
     if (same !== undefined) {

@@ -11,11 +11,10 @@ import { storingCases } from './contract/storing-cases.js';
 import { watchingCases } from './contract/watching-cases.js';
 
 /**
- * What every `ObservableCredentialStore` promises, as cases for any test runner. The stores of this package pass them; an implementation of
- * your own that passes them can take their place.
+ * The promises of every `ObservableCredentialStore`, as cases for any test runner. The stores of this package pass them; an implementation
+ * of your own that passes them can take their place.
  *
- * @remarks
- * The cases use `node:assert` and no runner. They may run in any order and side by side.
+ * @remarks The cases use `node:assert` and no runner. They may run in any order and side by side.
  *
  * @example
  * ```ts

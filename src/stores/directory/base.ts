@@ -87,7 +87,7 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
     const options = backend.sharing.intern(shared, 'onCallbackError');
     this.#options = options;
     const paced = new TimeSlicedClock(backend.clock);
-    const encoding = new Encoding(options, expiresAt, paced);
+    const encoding = new Encoding(options, expiresAt, paced, `${prefix}*`);
     this.#encoding = encoding;
     const looks = new ReadBatcher(backend.hints, backend.clock, options.maxBytes);
     const feed = new PrefixFeed(keyPrefix, backend.hints, backend.clock, looks);
@@ -224,7 +224,8 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
     const startedAt = clock.monotonic();
     this.#tracking.close();
     this.#registry.close();
-    const late = (): Error => new TimeoutError('close', closeTimeoutMs);
+    const late = (): Error =>
+      new TimeoutError('close(): writes are still under way', closeTimeoutMs);
     await withDeadline(clock, this.#registry.idle(), closeTimeoutMs, late).catch(() => undefined);
     this.#encoding.close();
     this.#registry.closeWriters();
