@@ -24,7 +24,7 @@ import { minDefined } from '../watching/decode-observation.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
 import { effectiveTtl } from './effective-ttl.js';
 import type { ServerTime } from '../time/server-time.js';
-import { RedactedReceipt } from './update-receipt.js';
+import { RedactedReceipt } from './redacted-receipt.js';
 import { setLongTimeout, abortable } from '../time/timers.js';
 import type { WatchedEntry } from '../watching/watched.js';
 import { WriteQueue } from './write-queue.js';
