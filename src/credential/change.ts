@@ -29,7 +29,7 @@ export interface OtherNode {
 }
 
 /**
- * What all changes have in common.
+ * The fields that all changes share.
  *
  * @public
  */

@@ -19,12 +19,12 @@ export interface CredentialCodec<T> {
  * @public
  */
 export interface CredentialSchema<T> {
-  /** Where the Standard Schema interface keeps everything. */
+  /** The property where the Standard Schema interface keeps everything. */
   readonly '~standard': CredentialSchemaProps<T>;
 }
 
 /**
- * What a schema offers under `~standard`.
+ * The properties under `~standard`.
  *
  * @public
  */
@@ -47,14 +47,14 @@ export interface CredentialSchemaProps<T> {
  * @public
  */
 export interface CredentialSchemaTypes<T> {
-  /** What it takes. */
+  /** The type of the value to check. */
   readonly input: unknown;
-  /** What it makes of it. */
+  /** The type of the checked value. */
   readonly output: T;
 }
 
 /**
- * What a schema says of a value: the output, or why not.
+ * The result of a check: the output, or the issues.
  *
  * @public
  */
@@ -66,9 +66,9 @@ export type CredentialSchemaResult<T> = CredentialSchemaSuccess<T> | CredentialS
  * @public
  */
 export interface CredentialSchemaSuccess<T> {
-  /** What the schema made of it. */
+  /** The checked value. */
   readonly value: T;
-  /** Not there: that is how success is told. */
+  /** Absent, which marks a success. */
   readonly issues?: undefined;
 }
 
@@ -78,7 +78,7 @@ export interface CredentialSchemaSuccess<T> {
  * @public
  */
 export interface CredentialSchemaFailure {
-  /** What is wrong. Only their number is ever used, because they may quote the value. */
+  /** The issues. Only their number is ever used, because they may quote the value. */
   readonly issues: readonly unknown[];
 }
 
