@@ -124,7 +124,7 @@ describe('an end of its own', () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { changes } = await watch(server, { expiresAt });
-    const end = Math.ceil(await serverNow(admin)) + 100;
+    const end = Math.ceil(await serverNow(admin)) + 1_000;
     await admin.set(KEY, `v1@${end}`);
     await changes.next(({ type }) => type === 'expired');
     await admin.del(KEY);
