@@ -89,7 +89,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
     if (parts === undefined)
       throw new InvalidOptionError('store', 'must be a credential store of this package');
     this.#options = resolveReauthenticatorOptions(options);
-    const shortest = parts.backend.attempts.replyTimeoutMs() * 1.5;
+    const shortest = parts.backend.replyTimeoutMs * 1.5;
     if (this.#options.leaseMs < shortest)
       throw new InvalidOptionError(
         'leaseMs',
