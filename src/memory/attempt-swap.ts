@@ -24,7 +24,7 @@ export function swapAttempt(
   instance: string,
 ): AttemptView | 'swapped' {
   const view = viewOf(memory, key);
-  if (change === undefined || change.version !== view.version) return view;
+  if (change?.version !== view.version) return view;
   if (change.write !== undefined && isOther(memory, key, change.write))
     return { ...view, conflict: true };
   const { record, dropTombstone = false, write, announce } = change;
