@@ -7,7 +7,7 @@ import { type Document, type Fence, fencesOfComments, readMarkdown } from './mar
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** Written by tools, which check them themselves. */
-const GENERATED = ['docs/api', 'docs/api-report'];
+const GENERATED = ['docs/reference/api', 'docs/inside/api-report'];
 
 /** The documents that people wrote: those at the top, and those below `docs`. */
 export async function readDocuments(): Promise<readonly Document[]> {

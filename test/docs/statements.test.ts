@@ -68,14 +68,14 @@ function storeOptions(): Record<string, unknown> {
   return { ...own, ...rest };
 }
 
-describe('docs/important-defaults.md', () => {
+describe('docs/reference/defaults.md', () => {
   const headings = [
     'Options of every store',
     'Options of stores on Redis',
     'Options of a Reauthenticator',
   ];
   const rows = headings.flatMap((heading) =>
-    tableRows(document('docs/important-defaults.md'), heading),
+    tableRows(document('docs/reference/defaults.md'), heading),
   );
   const documented = new Map(rows.map(([name = '', value = '']) => [unquoted(name), value]));
 
@@ -109,7 +109,7 @@ describe('docs/important-defaults.md', () => {
     ['Options of derive', resolveDeriveOptions({})],
     ['Options of invalidate', resolveInvalidateOptions({})],
   ])('prints below "%s" the options and defaults that the code has', (heading, resolved) => {
-    const table = tableRows(document('docs/important-defaults.md'), heading);
+    const table = tableRows(document('docs/reference/defaults.md'), heading);
     expect(table.map(([name = '']) => unquoted(name)).sort()).toEqual(Object.keys(resolved).sort());
     const values = new Map<string, unknown>(Object.entries(resolved));
     for (const [name = '', value = ''] of table) {
@@ -119,7 +119,7 @@ describe('docs/important-defaults.md', () => {
   });
 
   test('says how many changes an iterator holds', () => {
-    const text = document('docs/important-defaults.md').prose.join(' ');
+    const text = document('docs/reference/defaults.md').prose.join(' ');
     expect(text).toContain(`${ITERATOR_BUFFER.toLocaleString('en-US')} changes`);
   });
 });
