@@ -52,7 +52,7 @@ export const storingCases: readonly Scene[] = [
 
   scene('a write that waits for replicas tells how many were reached', async (stage) => {
     const store = stage.store();
-    const waiting = { replicas: 1, timeoutMs: 1 };
+    const waiting = { replicas: 1, replicaTimeoutMs: 1 };
     const saved = await store.save({ token: 'one' }, waiting);
     assert.equal(typeof saved.replicas, 'number');
     const updated = await store.update(() => ({ token: 'two' }), waiting);
