@@ -3,16 +3,16 @@ import type { CredentialSnapshot } from './snapshot.js';
 import type { UnreadableError } from '../errors.js';
 
 /**
- * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this
- * process concluded alone, cut off from Redis.
+ * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this process concluded
+ * alone, while the link was lost.
  *
  * @public
  */
 export type ChangeSource = 'live' | 'resync' | 'local';
 
 /**
- * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's process · `{ node }`: another
- * process that uses credstream · `out-of-band`: any other client of Redis · `unknown`: nobody said, or Redis itself did.
+ * The author of a change, as far as hints tell; a label, not a proof. `self`: this store's process · `{ node }`: another process that uses
+ * credstream · `out-of-band`: any other client of Redis · `unknown`: no hint named an author, or Redis itself made the change.
  *
  * @public
  */
@@ -34,13 +34,13 @@ export interface OtherNode {
  * @public
  */
 export interface CredentialChangeBase<T> {
-  /** What names the credential. */
+  /** The id of the credential. */
   readonly id: string;
-  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
   readonly at: number;
-  /** How it was noticed. */
+  /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** Who made it, as far as hints tell. */
+  /** The author of the change, as far as hints tell. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -52,15 +52,15 @@ export interface CredentialChangeBase<T> {
  * @public
  */
 export interface SavedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'saved';
   /** The new credential; hidden from inspection and serialization. */
   readonly credentials: T;
   /** The new credential with its end and its signal. */
   readonly snapshot: CredentialSnapshot<T>;
-  /** When it ends, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
+  /** The end of the new credential, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
   readonly expiresAt: number | undefined;
-  /** The `reason` that the writer gave, if it said one. */
+  /** The `reason` that the writer gave; `undefined` for none. */
   readonly reason: string | undefined;
 }
 
@@ -70,7 +70,7 @@ export interface SavedChange<T> extends CredentialChangeBase<T> {
  * @public
  */
 export interface RenewedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'renewed';
   /** The credential; hidden from inspection and serialization. */
   readonly credentials: T;
@@ -81,12 +81,12 @@ export interface RenewedChange<T> extends CredentialChangeBase<T> {
 }
 
 /**
- * The credential reached its end. Comes once per credential.
+ * The credential reached its end. Emitted once per credential.
  *
  * @public
  */
 export interface ExpiredChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'expired';
   /** The end that passed, in epoch milliseconds of the Redis server's clock; `undefined` when it was never known. */
   readonly expiresAt: number | undefined;
@@ -98,9 +98,9 @@ export interface ExpiredChange<T> extends CredentialChangeBase<T> {
  * @public
  */
 export interface ClearedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'cleared';
-  /** The `reason` given to `clear()`, if it said one. */
+  /** The `reason` given to `clear()`; `undefined` for none. */
   readonly reason: string | undefined;
 }
 
@@ -110,24 +110,24 @@ export interface ClearedChange<T> extends CredentialChangeBase<T> {
  * @public
  */
 export interface EvictedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'evicted';
 }
 
 /**
- * What is stored now is not a credential that this store can read.
+ * The key now holds something that is not a credential which this store can read.
  *
  * @public
  */
 export interface UnreadableChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'unreadable';
-  /** Why it cannot be read. */
+  /** The reason why the bytes cannot be read. */
   readonly error: UnreadableError;
 }
 
 /**
- * Something that happened to a credential; `type` tells which.
+ * One change of a credential; `type` discriminates.
  *
  * @public
  */
@@ -156,7 +156,7 @@ class RedactedChange<T> {
     Object.assign(this, fields);
   }
 
-  /** On the prototype, so that neither inspection nor serialization nor a spread finds it. */
+  /** A getter on the prototype is found neither by inspection nor by serialization nor by a spread. */
   get credentials(): T | undefined {
     return this.snapshot?.credentials;
   }
@@ -166,13 +166,13 @@ class RedactedChange<T> {
   }
 }
 
-/** Makes a change whose credentials are hidden from inspection and serialization. */
+/** Creates a change whose credentials are hidden from inspection and serialization. */
 export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
-  // The getter supplies what the union asks for beyond the fields.
+  // The getter supplies the field that the union requires beyond `fields`.
   return new RedactedChange<T>(fields) as unknown as CredentialChange<T>;
 }
 
-/** Whether a change takes the previous credential out of use; whether a newer one in its place does is up to the caller. */
+/** Whether a change withdraws the previous credential; the caller decides whether a newer credential in its place does. */
 export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
   return change.type === 'saved' ? onSaved : change.type !== 'renewed';
 }

@@ -21,20 +21,20 @@ import { storeTombstone, swapAttempt } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed, type MemoryListener } from './feed.js';
 
-/** Keys in one answer. */
+/** Keys per page. */
 const PAGE = 1_000;
 const NO_REPLICAS: ReplicaAck = { replicas: 0, replicasError: undefined };
 
 /**
- * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, so does its
- * answer, bytes are copied both ways, and hints travel apart from the data.
+ * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, its reply takes
+ * another, bytes are copied both ways, and hints travel apart from the data.
  */
 export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   readonly joinedAt: number;
   readonly replyTimeoutMs = 0;
   readonly #memory: CredentialMemory;
   readonly #feed: MemoryFeed;
-  /** Made by the first write: most stores only watch. */
+  /** Created by the first write, because most stores only watch. */
   #instance: string | undefined;
   #attempts: AttemptVerbs | undefined;
   #closed = false;
@@ -173,7 +173,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return Promise.resolve();
   }
 
-  /** What is there now, as an answer that arrives later. */
+  /** Captures the content of a key now, as a reply that arrives later. */
   #read(key: string, maxBytes: number, sentAt: number): () => Observation {
     const entry = this.#memory.peek(key);
     const serverNow = this.#memory.now();

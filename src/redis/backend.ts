@@ -19,7 +19,10 @@ import type { RedisSettings } from './connection-options.js';
 import type { RedisClient } from './client/template.js';
 import type { Publication } from './commands/transaction.js';
 
-/** The access to a Redis for all stores that ask for the same; the connections behind it are shared with the others on the same client. */
+/**
+ * The access to Redis that all stores with equal settings share; the connections behind it are shared with the other stores on the same
+ * client.
+ */
 export class RedisBackend implements Backend {
   readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
@@ -117,7 +120,7 @@ export class RedisBackend implements Backend {
     { key, reason }: { readonly key: string; readonly reason: string | undefined },
     { canAnnounce, refusedAt }: CommandSession,
   ): Publication | undefined {
-    // It may have been granted since; to ask with every write would make each of them two.
+    // The permission may have been granted since, but an attempt with every write would double the commands of each.
     if (!canAnnounce && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
       return undefined;
     const { instance, template } = this.#pool;

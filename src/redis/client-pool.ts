@@ -9,23 +9,23 @@ import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
 import { SingleServer } from './servers/single-server.js';
 
-/** All stores on one client of the caller share one hub. */
+/** All stores on one client of the caller share one pool. */
 const pools = new WeakMap<RedisClient, ClientPool>();
 
-/** Stores that ask for the same. */
+/** The stores with equal settings. */
 interface Users {
   readonly settings: RedisSettings;
   readonly backend: Backend;
   count: number;
 }
 
-/** What the stores on one client share: the connections, the feed. Lives as long as any of them. */
+/** The connections and the feed that the stores on one client share. A pool lives as long as any of its stores. */
 export class ClientPool {
   readonly instance: string = randomUUID();
   readonly template: RedisTemplate;
   readonly clock: Clock;
   readonly servers: Servers;
-  /** The stores, by what they ask for: thousands may ask for the same. */
+  /** The stores by their settings: thousands may have equal ones. */
   readonly #users = new Map<string, Users>();
   #settings: RedisSettings;
   #names = 0;
@@ -48,9 +48,9 @@ export class ClientPool {
   }
 
   /**
-   * Joins the hub of a client, or makes one.
+   * Joins the pool of a client, or creates it.
    *
-   * @param connect - makes what the stores with these settings reach Redis by
+   * @param connect - creates the backend of the stores with these settings
    * @throws InvalidOptionError
    */
   static acquire(
@@ -73,20 +73,20 @@ export class ClientPool {
     return hub.#join(settings, connect);
   }
 
-  /** A name that no other process, and no other call in this one, uses. */
+  /** A name that is unique among all processes, and among all calls in this process. */
   newName(): string {
     this.#names += 1;
     return `${this.instance}:${String(this.#names)}`;
   }
 
-  /** The last to leave closes the connections, within `timeoutMs`. */
+  /** Closes the connections, within `timeoutMs`, when the last store has left. */
   async release(settings: RedisSettings, timeoutMs: number): Promise<void> {
     if (this.#leave(settings) > 0) return;
     pools.delete(this.template.client);
     await this.servers.close(timeoutMs);
   }
 
-  /** Gives the one object that all who ask for the same share. */
+  /** Returns the one backend that all stores with equal settings share. */
   #join(settings: RedisSettings, connect: (hub: ClientPool) => Backend): Backend {
     const name = settingsKey(settings);
     const same = this.#users.get(name);
@@ -100,7 +100,7 @@ export class ClientPool {
     return backend;
   }
 
-  /** Says how many kinds of users are left. */
+  /** Returns the number of distinct settings still in use. */
   #leave(settings: RedisSettings): number {
     const name = settingsKey(settings);
     const same = this.#users.get(name);

@@ -1,6 +1,9 @@
 import type { AttemptHint, Hint } from '../../backend/backend.js';
 
-/** What a write tells beside the keyspace notification: kind, node, time, reason. Never the value, nor anything derived from it. */
+/**
+ * The message that a write publishes beside the keyspace notification: kind, instance, time, reason. Never the value, nor anything derived
+ * from it.
+ */
 export interface Announcement {
   /** `attempt`: a re-authentication has ended without a write. */
   readonly kind: 'saved' | 'cleared' | 'attempt';
@@ -9,14 +12,14 @@ export interface Announcement {
   readonly reason: string | undefined;
 }
 
-/** Ours have a few hundred characters; anything longer was not sent by us. */
+/** Announcements of this package have a few hundred characters; a longer message is foreign. */
 const MAX_LENGTH = 4_096;
 
 export function encodeAnnouncement({ kind, node, at, reason }: Announcement): string {
   return JSON.stringify({ kind, node, at: Math.floor(at), reason });
 }
 
-/** Reads a message that anybody may have sent: as a hint, with whatever labels it can give. */
+/** Parses a message that any client may have sent: always a hint, with the labels that the message carries. */
 export function hintFrom(message: string, self: string): Hint | AttemptHint {
   const { kind, node, reason } = parse(message);
   const origin =
@@ -46,7 +49,7 @@ const REMOVALS: ReadonlyMap<string, 'expired' | 'evicted' | 'cleared'> = new Map
   ['move_from', 'cleared'],
 ]);
 
-/** Reads the event name of a keyspace notification; names we do not know mean that something changed. */
+/** Translates the event name of a keyspace notification; an unknown name means that something changed. */
 export function hintFromEvent(event: string): Hint {
   const as = REMOVALS.get(event);
   if (as === undefined) return { type: 'written', origin: 'out-of-band', reason: undefined };
