@@ -96,8 +96,8 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
         backend: new PrefixBackend(backend, feed, paced),
         options,
         encoding,
-        told: (watched, fact) => {
-          this.#tracking.told(watched, fact);
+        told: (watched, event) => {
+          this.#tracking.told(watched, event);
         },
       },
       (id) => keyPrefix + id,
