@@ -234,13 +234,12 @@ describe('state$ and changes$', () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const events = new StoreEvents(live, () => undefined);
     const seen: string[] = [];
-    stateStream(live)
-      .pipe(skip(1), take(1))
-      .subscribe(() => {
-        changeStream(live).subscribe(({ type }) => seen.push(`changes$ ${type}`));
-        events.add('saved', () => seen.push("on('saved')"), false);
-        events.add('state', () => seen.push("on('state')"), false);
-      });
+    const come = (): void => {
+      changeStream(live).subscribe(({ type }) => seen.push(`changes$ ${type}`));
+      events.add('saved', () => seen.push("on('saved')"), false);
+      events.add('state', () => seen.push("on('state')"), false);
+    };
+    stateStream(live).pipe(skip(1), take(1)).subscribe(come);
     backend.put('two');
     backend.hint();
     await clock.settle();
