@@ -181,8 +181,10 @@ export interface RemoveRequest {
 export interface Backend {
   /** What the stores on this backend share of their options. */
   readonly sharing: OptionSharing;
-  /** Names this process in announcements. */
+  /** The random id of this instance, in announcements and records of attempts. */
   readonly instance: string;
+  /** The label of this instance for people. */
+  readonly name: string;
   readonly clock: Clock;
   readonly random: () => number;
   readonly hints: HintFeed;

@@ -53,7 +53,7 @@ export interface SaveOptions<T = unknown> {
   /** Told to other processes in their `saved` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
   /**
-   * Resolves only when so many replicas have the write, or after `timeoutMs`; a whole number from 1 to 1,000. The receipt tells the
+   * Resolves only when so many replicas have the write, or after `replicaTimeoutMs`; a whole number from 1 to 1,000. The receipt tells the
    * number reached. Too few are no error, because the write has happened. Default: waits for none.
    */
   readonly replicas?: number | undefined;
@@ -98,28 +98,20 @@ export interface UpdateOptions {
 }
 
 /**
- * How far a write got beyond the Redis that answered it.
- *
- * @public
- */
-export interface ReplicationReceipt {
-  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
-  readonly replicas?: number | undefined;
-  /**
-   * Why Redis did not tell how many: refused, cut off, or no answer within `timeoutMs`. Then `replicas` is what was known by then, mostly
-   * 0. `undefined` when Redis told, also if that were too few.
-   */
-  readonly replicasError?: RefusedError | UnavailableError | undefined;
-}
-
-/**
  * What became of a `save`.
  *
  * @public
  */
-export interface SaveReceipt extends ReplicationReceipt {
+export interface SaveReceipt {
   /** Whether the write was announced to other processes; `false` when Redis refuses this process the channel. */
   readonly announced: boolean;
+  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  readonly replicas?: number | undefined;
+  /**
+   * Why Redis did not tell how many: refused, cut off, or no answer within `replicaTimeoutMs`. Then `replicas` is what was known by then, mostly
+   * 0. `undefined` when Redis told, also if that were too few.
+   */
+  readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
 
 /**
@@ -128,13 +120,20 @@ export interface SaveReceipt extends ReplicationReceipt {
  *
  * @public
  */
-export interface UpdateReceipt<T> extends ReplicationReceipt {
+export interface UpdateReceipt<T> {
   /** Whether something was written; `false` when the function returned `undefined`. */
   readonly written: boolean;
   /** What is stored now: the new credentials, or without a write those that were found. */
   readonly credentials: T | undefined;
   /** How many times the function was called. */
   readonly attempts: number;
+  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  readonly replicas?: number | undefined;
+  /**
+   * Why Redis did not tell how many: refused, cut off, or no answer within `replicaTimeoutMs`. Then `replicas` is what was known by then, mostly
+   * 0. `undefined` when Redis told, also if that were too few.
+   */
+  readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
 
 /**

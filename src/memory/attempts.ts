@@ -19,6 +19,7 @@ import type { CredentialMemory } from './credential-memory.js';
 /** How the attempts reach the memory: as all other requests do. */
 export interface MemoryRequests {
   readonly instance: string;
+  readonly name: string;
   request<R>(execute: () => () => R): Promise<R>;
 }
 
@@ -121,7 +122,8 @@ export class MemoryAttempts implements AttemptBackend {
         failures,
         notBefore: now + pauseMs,
       });
-      const origin = { node: this.#requests.instance };
+      const { instance, name } = this.#requests;
+      const origin = { instance, name };
       this.#memory.tell(key, { type: 'written', origin, reason: undefined });
       return 'committed';
     });

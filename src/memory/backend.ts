@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptBackend } from '../backend/attempts.js';
+import type { ChangeOrigin } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
 import type {
   Backend,
@@ -29,6 +30,7 @@ const NO_REPLICAS: ReplicaAck = { replicas: 0, replicasError: undefined };
  * answer, bytes are copied both ways, and hints travel apart from the data.
  */
 export class MemoryBackend implements Backend, HintFeed, MemoryListener {
+  readonly name: string;
   readonly joinedAt: number;
   readonly #memory: CredentialMemory;
   readonly #feed: MemoryFeed;
@@ -37,8 +39,9 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   #attempts: MemoryAttempts | undefined;
   #closed = false;
 
-  constructor(memory: CredentialMemory) {
+  constructor(memory: CredentialMemory, name: string) {
     this.#memory = memory;
+    this.name = name;
     this.#feed = memory.connection((one) => new MemoryFeed(one));
     this.joinedAt = this.#feed.generation;
   }
@@ -63,8 +66,8 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return this;
   }
 
-  isInstance(name: string): boolean {
-    return this.#instance === name;
+  isInstance(id: string): boolean {
+    return this.#instance === id;
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {
@@ -101,7 +104,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
       const expiresAt =
         ttl === 'keep' ? before?.expiresAt : ttl === 'none' ? undefined : this.#memory.now() + ttl;
       this.#memory.put(key, Buffer.from(bytes), expiresAt);
-      this.#memory.tell(key, { type: 'written', origin: { node: this.instance }, reason });
+      this.#memory.tell(key, { type: 'written', origin: this.#origin, reason });
       return () => ({
         announced: true,
         ...(wanted && { replicated: Promise.resolve(NO_REPLICAS) }),
@@ -122,7 +125,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
         this.#memory.tell(key, {
           type: 'removed',
           as: 'cleared',
-          origin: { node: this.instance },
+          origin: this.#origin,
           reason,
         });
       }
@@ -133,6 +136,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   get attempts(): AttemptBackend {
     return (this.#attempts ??= new MemoryAttempts(this.#memory, {
       instance: this.instance,
+      name: this.name,
       request: (execute) => this.#request(execute),
     }));
   }
@@ -164,6 +168,11 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   close(): Promise<void> {
     this.#closed = true;
     return Promise.resolve();
+  }
+
+  get #origin(): ChangeOrigin {
+    const { instance, name } = this;
+    return { instance, name };
   }
 
   /** What is there now, as an answer that arrives later. */

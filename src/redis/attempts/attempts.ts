@@ -34,10 +34,12 @@ const NOTHING = '-'.repeat(40);
 export class RedisAttempts implements AttemptBackend {
   readonly #pool: ClientPool;
   readonly #replyTimeoutMs: number;
+  readonly #name: string;
 
-  constructor(hub: ClientPool, replyTimeoutMs: number) {
+  constructor(hub: ClientPool, replyTimeoutMs: number, name: string) {
     this.#pool = hub;
     this.#replyTimeoutMs = replyTimeoutMs;
+    this.#name = name;
   }
 
   replyTimeoutMs(): number {
@@ -115,7 +117,7 @@ export class RedisAttempts implements AttemptBackend {
     const { instance, template, clock } = this.#pool;
     return [
       announcementChannel(template.db, key),
-      encodeAnnouncement({ kind, node: instance, at: clock.now(), reason: undefined }),
+      encodeAnnouncement({ kind, instance, name: this.#name, at: clock.now(), reason: undefined }),
     ];
   }
 
