@@ -48,7 +48,8 @@ export default defineConfig({
     maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     projects: [
-      project('alone', { include: ALONE, isolate: true }),
+      // Their concurrent tests start several processes each.
+      project('alone', { include: ALONE, isolate: true, maxConcurrency: 3 }),
       project('shared', {
         include: ['test/**/*.test.ts'],
         exclude: [...ALONE, 'test/bench/**', '**/node_modules/**'],

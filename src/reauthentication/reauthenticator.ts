@@ -87,7 +87,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
   constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>) {
     const parts = internalsOf(store);
     this.#options = resolveReauthenticatorOptions(options);
-    const shortest = parts.backend.attempts.replyTimeoutMs() * 1.5;
+    const shortest = parts.backend.replyTimeoutMs * 1.5;
     if (this.#options.leaseMs < shortest)
       throw new InvalidOptionError(
         'leaseMs',

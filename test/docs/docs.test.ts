@@ -60,11 +60,7 @@ describe('the documents', () => {
     ['docs/reference/errors.md', 'Reasons of an UnreadableError', 'UnreadableReason'],
     ['docs/reference/errors.md', 'Reasons of a ReauthenticationError', 'ReauthenticationFailure'],
     ['docs/guides/re-authentication.md', 'When it happens', 'ReauthenticationCause'],
-    [
-      'docs/guides/re-authentication.md',
-      'What becomes of a result that cannot be stored',
-      'DiscardReason',
-    ],
+    ['docs/guides/re-authentication.md', 'Discarded results', 'DiscardReason'],
     ['docs/reference/semantics.md', 'Changes', 'CredentialChangeType'],
     ['docs/reference/semantics.md', 'Notification modes', 'NotificationMode'],
   ])('%s lists below "%s" what %s holds, and nothing else', (file, heading, union) => {
