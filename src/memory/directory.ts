@@ -41,6 +41,6 @@ export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
     if (!(memory instanceof CredentialMemory)) {
       throw new InvalidOptionError('memory', 'must be a CredentialMemory');
     }
-    super(resolved, resolved.key, new MemoryBackend(memory));
+    super(resolved, resolved.key, new MemoryBackend(memory, resolved.name));
   }
 }

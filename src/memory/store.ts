@@ -39,6 +39,6 @@ export class MemoryCredentialStore<T> extends ObservableCredentialStore<T> {
     if (!(memory instanceof CredentialMemory)) {
       throw new InvalidOptionError('memory', 'must be a CredentialMemory');
     }
-    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory)));
+    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory, resolved.name)));
   }
 }

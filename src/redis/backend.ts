@@ -26,17 +26,20 @@ import type { Publication } from './commands/transaction.js';
 export class RedisBackend implements Backend {
   readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
+  readonly name: string;
   readonly sharing: OptionSharing = new OptionSharing();
   readonly attempts: AttemptVerbs = new AttemptVerbs(this);
 
-  private constructor(hub: ClientPool, settings: RedisSettings) {
+  private constructor(hub: ClientPool, settings: RedisSettings, name: string) {
     this.#pool = hub;
     this.#settings = settings;
+    this.name = name;
   }
 
   /** @throws InvalidOptionError */
-  static acquire(redis: RedisClient, settings: RedisSettings): Backend {
-    return ClientPool.acquire(redis, settings, (hub) => new RedisBackend(hub, settings));
+  static acquire(redis: RedisClient, settings: RedisSettings, name: string): Backend {
+    const connect = (hub: ClientPool): Backend => new RedisBackend(hub, settings, name);
+    return ClientPool.acquire(redis, settings, name, connect);
   }
 
   get instance(): string {
@@ -112,7 +115,7 @@ export class RedisBackend implements Backend {
   }
 
   close(timeoutMs: number): Promise<void> {
-    return this.#pool.release(this.#settings, timeoutMs);
+    return this.#pool.release(this.#settings, this.name, timeoutMs);
   }
 
   #publication(
@@ -127,7 +130,7 @@ export class RedisBackend implements Backend {
     const at = this.clock.now();
     return {
       channel: announcementChannel(template.db, key),
-      message: encodeAnnouncement({ kind, node: instance, at, reason }),
+      message: encodeAnnouncement({ kind, instance, name: this.name, at, reason }),
     };
   }
 

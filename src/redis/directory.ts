@@ -63,6 +63,6 @@ export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');
-    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings));
+    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings, resolved.name));
   }
 }

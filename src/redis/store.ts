@@ -61,6 +61,6 @@ export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
-    super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings)));
+    super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings, resolved.name)));
   }
 }

@@ -71,7 +71,10 @@ describe('notifications switched off at run time', () => {
     await one.store.save('v1', { reason: 'login' });
     const change = await other.changes.next();
     expect(change).toMatchObject({ type: 'saved', source: 'live', reason: 'login' });
-    expect(change.origin).toEqual({ node: expect.any(String) as unknown });
+    expect(change.origin).toEqual({
+      instance: expect.any(String) as unknown,
+      name: expect.any(String) as unknown,
+    });
     await other.store.clear({ reason: 'logout' });
     await one.changes.next(saved('v1'));
     expect(await one.changes.next()).toMatchObject({ type: 'cleared', reason: 'logout' });

@@ -27,7 +27,8 @@ type Value = 'token' | 'garbage' | 'none';
 
 /** A server whose every message takes as long as the scheduler likes, so that all orders are tried. */
 class ShuffledBackend implements Backend {
-  readonly instance = 'node';
+  readonly instance = 'instance';
+  readonly name = 'pod';
   readonly random = (): number => 0.5;
   readonly clock: Clock;
   /** All states that the key was in; the last one is how it is now. */
