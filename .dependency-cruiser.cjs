@@ -23,9 +23,8 @@ const REDIS_FLOORS = [
   ['feed'],
   ['servers'],
   ['client-pool.ts'],
-  ['attempts'],
-  ['redis-backend.ts'],
-  ['redis-credential-store.ts', 'redis-credential-directory.ts'],
+  ['backend.ts'],
+  ['store.ts', 'directory.ts'],
 ];
 
 const isFile = (room) => room.endsWith('.ts');

@@ -1,12 +1,7 @@
-export type {
-  CacheWithDel,
-  CacheWithDelete,
-  ClearableCache,
-  KeyedCache,
-} from './derived/cache-target.js';
+export type { ClearableCache, KeyedCache } from './derived/cache-target.js';
 export { derive } from './derived/derive.js';
 export { deriveEach, type DeriveEachOptions, type DerivedPool } from './derived/derive-each.js';
-export type { DeriveContext, DeriveOptions } from './derived/derive-options.js';
+export type { DeriveContext, DeriveOptions } from './derived/options.js';
 export type { Derived, DerivedWaitOptions } from './derived/derived.js';
 export type {
   BuildingDerivedState,
@@ -15,32 +10,21 @@ export type {
   FailedDerivedState,
   IdleDerivedState,
   ReadyDerivedState,
-} from './derived/derived-state.js';
+} from './derived/state.js';
 export { invalidate } from './derived/invalidate.js';
 export type { InvalidateOptions } from './derived/invalidate-options.js';
 export type { Invalidation } from './derived/invalidation.js';
-export type { BackedCredentialStore } from './stores/store-base.js';
+export type { ObservableCredentialStore } from './stores/store-base.js';
 export { systemClock, type Clock } from './time/clock.js';
-export {
-  jsonCodec,
-  type CredentialCodec,
-  type CredentialSchema,
-  type CredentialSchemaFailure,
-  type CredentialSchemaProps,
-  type CredentialSchemaResult,
-  type CredentialSchemaSuccess,
-  type CredentialSchemaTypes,
-} from './credential/codec.js';
+export { jsonCodec, type CredentialCodec, type StandardSchema } from './credential/codec.js';
 export type {
   ChangeOrigin,
   ChangeSource,
   ClearedChange,
   CredentialChange,
-  CredentialChangeBase,
   CredentialChangeType,
   EvictedChange,
   ExpiredChange,
-  OtherNode,
   RenewedChange,
   SavedChange,
   UnreadableChange,
@@ -59,24 +43,21 @@ export type {
   ClearOptions,
   CredentialEvents,
   CredentialStore,
-  ObservableCredentialStore,
   ReadyOptions,
   SaveOptions,
-  ReplicationReceipt,
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,
-} from './credential/store-contract.js';
-export type { BackedCredentialDirectory } from './stores/directory/directory-base.js';
+} from './credential/contract.js';
+export type { CredentialDirectory } from './stores/directory/base.js';
 export type {
   ClearAllFailure,
   ClearAllOptions,
   ClearAllProgress,
   ClearAllReceipt,
-  CredentialDirectory,
   DirectoryEvents,
-} from './stores/directory/directory-contract.js';
-export type { CredentialDirectoryOptions } from './stores/directory/directory-options.js';
+} from './stores/directory/contract.js';
+export type { CredentialDirectoryOptions } from './stores/directory/options.js';
 export {
   ClosedError,
   ConflictError,
@@ -100,20 +81,16 @@ export { CredentialMemory, type CredentialMemoryOptions } from './memory/credent
 export {
   MemoryCredentialDirectory,
   type MemoryCredentialDirectoryOptions,
-} from './memory/memory-credential-directory.js';
-export {
-  MemoryCredentialStore,
-  type MemoryCredentialStoreOptions,
-} from './memory/memory-credential-store.js';
+} from './memory/directory.js';
+export { MemoryCredentialStore, type MemoryCredentialStoreOptions } from './memory/store.js';
 export type {
   AuthenticateRequest,
-  AuthenticateRequestBase,
   CredentialsOptions,
   DiscardReason,
   ReauthenticatorOptions,
   UseContext,
   UseOptions,
-} from './reauthentication/reauthentication-options.js';
+} from './reauthentication/options.js';
 export type {
   ReauthenticationAuthenticating,
   ReauthenticationBackingOff,
@@ -124,21 +101,15 @@ export type {
   ReauthenticationIdle,
   ReauthenticationState,
   ReauthenticationWaiting,
-} from './reauthentication/reauthentication-state.js';
-export {
-  ReauthenticatorPool,
-  type ReauthenticatorPoolOptions,
-} from './reauthentication/reauthenticator-pool.js';
+} from './reauthentication/state.js';
+export { ReauthenticatorPool, type ReauthenticatorPoolOptions } from './reauthentication/pool.js';
 export { Reauthenticator } from './reauthentication/reauthenticator.js';
 export {
   RedisCredentialDirectory,
   type RedisCredentialDirectoryOptions,
-} from './redis/redis-credential-directory.js';
-export {
-  RedisCredentialStore,
-  type RedisCredentialStoreOptions,
-} from './redis/redis-credential-store.js';
+} from './redis/directory.js';
+export { RedisCredentialStore, type RedisCredentialStoreOptions } from './redis/store.js';
 export type { RedisConnectionOptions } from './redis/connection-options.js';
-export type { CredentialStoreOptions } from './stores/store-options.js';
+export type { CredentialStoreOptions } from './stores/options.js';
 export type { CallbackErrorHandler } from './util/callbacks.js';
 export type { LinkStatus, NotificationMode, StoreStatus } from './credential/status.js';

@@ -1,10 +1,11 @@
+import type { AttemptVerbs } from './attempt-verbs.js';
 import type { AttemptBackend } from './attempts.js';
 import type { Content } from '../credential/content.js';
 import type { ChangeOrigin } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
-import type { TimeToLive } from './time-to-live.js';
-import type { OptionKinds } from '../util/option-sharing.js';
+import type { Ttl } from './ttl.js';
+import type { OptionSharing } from '../util/option-sharing.js';
 import type { LinkStatus, NotificationMode, StoreStatus } from '../credential/status.js';
 import type { ServerTime } from '../time/server-time.js';
 
@@ -43,7 +44,7 @@ export interface AttemptHint {
 }
 
 /** The condition of the feed of one key. A value; replaced as a whole. */
-export interface KeyFeed {
+export interface FeedCondition {
   readonly link: Exclude<LinkStatus, 'idle'>;
   /** Changes whenever hints may have been missed: everything known must be observed anew. */
   readonly generation: number;
@@ -53,7 +54,7 @@ export interface KeyFeed {
   /** Whether this process may announce its writes. */
   readonly announcing: boolean;
   /** Within how many milliseconds a change is seen while the link is live, whatever is lost. */
-  readonly boundMs: number;
+  readonly maxLagMs: number;
   /** Why the link is not live. */
   readonly error: Error | undefined;
   /** The status of a store that is up to date with this feed; one object for all of them. */
@@ -62,22 +63,24 @@ export interface KeyFeed {
   readonly unseen: StoreStatus;
 }
 
-export function createKeyFeed(condition: Omit<KeyFeed, 'fresh' | 'unseen'>): KeyFeed {
-  const { link, notifications, announcing, boundMs, error } = condition;
+export function createFeedCondition(
+  condition: Omit<FeedCondition, 'fresh' | 'unseen'>,
+): FeedCondition {
+  const { link, notifications, announcing, maxLagMs, error } = condition;
   const fresh: StoreStatus = {
     link,
     freshness: 'fresh',
     staleSince: undefined,
     notifications,
     announcing,
-    boundMs: link === 'live' ? boundMs : undefined,
+    maxLagMs: link === 'live' ? maxLagMs : undefined,
     error,
   };
   const unseen: StoreStatus = {
     ...fresh,
     link: link === 'live' ? 'connecting' : link,
     freshness: 'unknown',
-    boundMs: undefined,
+    maxLagMs: undefined,
   };
   return { ...condition, fresh, unseen };
 }
@@ -85,7 +88,7 @@ export function createKeyFeed(condition: Omit<KeyFeed, 'fresh' | 'unseen'>): Key
 /** The watching side of one key. Must not throw. */
 export interface KeyWatcher {
   hint(hint: Hint | AttemptHint): void;
-  feed(feed: KeyFeed): void;
+  conditionChanged(conditionChanged: FeedCondition): void;
   /** Asks for an observation soon. `false`: one cannot be issued now (busy). */
   poll(): boolean;
 }
@@ -101,7 +104,7 @@ export interface PrefixWatcher {
    *
    * @param at - that of each key, where they may be in several
    */
-  feed(feed: KeyFeed, at?: (key: string) => KeyFeed): void;
+  conditionChanged(conditionChanged: FeedCondition, at?: (key: string) => FeedCondition): void;
   /**
    * Asks for an observation of one key soon, another one each time. `false`: none can be issued now · `elsewhere`: perhaps over another link
    * than that of the feed which asks.
@@ -120,17 +123,17 @@ export interface HintFeed {
   watchPrefix(prefix: string, watcher: PrefixWatcher): void;
   unwatchPrefix(prefix: string, watcher: PrefixWatcher): void;
   /** Looks at a watched key over the link whose hints are being received. Rejects when there is none. */
-  observe(key: string, maxBytes: number): Promise<Observation>;
+  read(key: string, maxBytes: number): Promise<Observation>;
   /**
    * Looks at many watched keys in one go, where the backend can. An observation for each, in the order of the keys; `undefined` for one that must
    * be looked at alone (it was too large for a common answer, or a common answer was refused).
    */
-  observeMany?(
+  readMany?(
     keys: readonly string[],
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]>;
   /** The monotonic instant up to which all hints about a key are known to have arrived. */
-  vouchedAt(key: string): number;
+  confirmedAt(key: string): number;
   /** Tells that this machine's clocks came apart; starts a new generation. */
   reportClockStep(): void;
 }
@@ -147,7 +150,7 @@ export interface ReplicasWanted {
 }
 
 /** How many replicas are known to have a write, and why no more is known. */
-export interface ReplicasReached {
+export interface ReplicaAck {
   readonly replicas: number;
   readonly replicasError: RefusedError | UnavailableError | undefined;
 }
@@ -155,13 +158,13 @@ export interface ReplicasReached {
 export interface Written {
   readonly announced: boolean;
   /** If replicas were wanted. Apart from the write's own answer, so that later writes need not wait for it. Never rejects. */
-  readonly replicated?: Promise<ReplicasReached>;
+  readonly replicated?: Promise<ReplicaAck>;
 }
 
 export interface WriteRequest {
   readonly key: string;
   readonly bytes: Buffer;
-  readonly ttl: TimeToLive;
+  readonly ttl: Ttl;
   readonly expected: Expected;
   /** What is stored was seen to be a string larger than `maxBytes`: not to be fetched, and surely no other type. */
   readonly overLarge: boolean;
@@ -176,16 +179,18 @@ export interface RemoveRequest {
 }
 
 /** The place where credentials are kept, for any number of stores. Every promise settles within the backend's own deadlines. */
-export interface CredentialBackend {
+export interface Backend extends AttemptBackend {
   /** What the stores on this backend share of their options. */
-  readonly kinds: OptionKinds;
-  /** Names this process in announcements. */
-  readonly node: string;
+  readonly sharing: OptionSharing;
+  /** The label of this instance for people. */
+  readonly name: string;
+  /** How long an answer may take at most, in milliseconds. */
+  readonly replyTimeoutMs: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly hints: HintFeed;
   /** Looks at a key that need not be watched; starts no watch. */
-  observe(key: string, maxBytes: number): Promise<Observation>;
+  read(key: string, maxBytes: number): Promise<Observation>;
   /**
    * The keys that begin with `prefix` and may hold bytes, page by page, at the reader's pace. Gives every key that is there all the while, perhaps
    * more than once; of those that come or go meanwhile some.
@@ -207,8 +212,8 @@ export interface CredentialBackend {
   remove(
     request: RemoveRequest,
   ): Promise<{ readonly removed: boolean; readonly announced: boolean }>;
-  /** The right to do something about a credential once for all nodes. */
-  readonly attempts: AttemptBackend;
+  /** The right to do something about a credential once for all instances, by {@link swap}. */
+  readonly attempts: AttemptVerbs;
   /** One store needs it no longer: the last to say so lets go of all resources. Never rejects, and settles within `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }

@@ -1,11 +1,11 @@
-import { after } from '../time/timers.js';
-import type { ResolvedDeriveOptions } from './derive-options.js';
-import type { Lifetime } from './lifetime.js';
+import { setLongTimeout } from '../time/timers.js';
+import type { ResolvedDeriveOptions } from './options.js';
+import type { ValueSignal } from './lifetime.js';
 
 /** One value that `create` gave, from then until it was disposed of, which happens exactly once. */
 export class BuiltValue<V> {
   readonly value: V;
-  readonly #lifetime: Lifetime;
+  readonly #lifetime: ValueSignal;
   readonly #options: ResolvedDeriveOptions<V>;
   readonly #disposed: Promise<void>;
   #resolveDisposed: () => void = () => undefined;
@@ -16,7 +16,7 @@ export class BuiltValue<V> {
   #ended = false;
   #cancelGrace: () => void = () => undefined;
 
-  constructor(value: V, lifetime: Lifetime, options: ResolvedDeriveOptions<V>) {
+  constructor(value: V, lifetime: ValueSignal, options: ResolvedDeriveOptions<V>) {
     this.value = value;
     this.#lifetime = lifetime;
     this.#options = options;
@@ -30,13 +30,13 @@ export class BuiltValue<V> {
     return this.#disposed;
   }
 
-  lend(): V {
+  handOut(): V {
     this.#lent = true;
     return this.value;
   }
 
   /** Keeps it until the returned function is called, once. */
-  hold(): () => void {
+  keep(): () => void {
     this.#uses += 1;
     return () => {
       this.#uses -= 1;
@@ -53,7 +53,7 @@ export class BuiltValue<V> {
     const { clock, graceMs } = this.#options;
     if (graceMs === 0) this.end();
     else {
-      this.#cancelGrace = after(clock, graceMs, () => {
+      this.#cancelGrace = setLongTimeout(clock, graceMs, () => {
         this.end();
       });
     }
@@ -73,12 +73,12 @@ export class BuiltValue<V> {
     this.#ended = true;
     this.#cancelGrace();
     this.#lifetime.end();
-    const { dispose, onError } = this.#options;
+    const { dispose, onCallbackError } = this.#options;
     void new Promise((resolve) => {
       resolve(dispose?.(this.value));
     })
       .catch((error: unknown) => {
-        onError(error, 'dispose of a derived value');
+        onCallbackError(error, 'dispose of a derived value');
       })
       .finally(this.#resolveDisposed);
   }

@@ -1,13 +1,10 @@
-import {
-  directoryPartsOf,
-  type BackedCredentialDirectory,
-} from '../stores/directory/directory-base.js';
+import { directoryInternalsOf, type CredentialDirectory } from '../stores/directory/base.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
-import { checkCount, checkMs, kindOf } from '../util/option-checks.js';
-import { Slots } from '../util/semaphore.js';
+import { checkCount, checkMs, describeType } from '../util/option-checks.js';
+import { Semaphore } from '../util/semaphore.js';
 import { derive } from './derive.js';
-import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './derive-options.js';
+import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './options.js';
 import type { Derived, DerivedWaitOptions } from './derived.js';
 
 /**
@@ -72,25 +69,23 @@ export interface DerivedPool<V> extends AsyncDisposable {
  * @public
  */
 export function deriveEach<T, V>(
-  directory: BackedCredentialDirectory<T>,
+  directory: CredentialDirectory<T>,
   create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
   options: DeriveEachOptions<NoInfer<V>> = {},
 ): DerivedPool<V> {
-  const parts = directoryPartsOf(directory);
-  if (parts === undefined)
-    throw new InvalidOptionError('directory', 'must be a credential directory of this package');
+  const parts = directoryInternalsOf(directory);
   if (typeof create !== 'function')
-    throw new InvalidOptionError('create', `must be a function, not ${kindOf(create)}`);
+    throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
   const { concurrency = 16, idleMs = 600_000, ...each } = options;
   // Whatever is wrong shows now, and not with the first credential.
   resolveDeriveOptions<V>(each);
-  const slots = new Slots(checkCount(concurrency, 'concurrency', 1_000));
+  const slots = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
   const inTurn = async (credentials: T, context: DeriveContext): Promise<V> => {
     const { signal } = context;
-    await slots.take();
+    await slots.acquire();
     let taken = true;
     const give = (): void => {
-      if (taken) slots.give();
+      if (taken) slots.release();
       taken = false;
     };
     try {

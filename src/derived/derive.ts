@@ -1,8 +1,8 @@
-import type { ObservableCredentialStore } from '../credential/store-contract.js';
+import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { InvalidOptionError } from '../errors.js';
-import { kindOf } from '../util/option-checks.js';
+import { describeType } from '../util/option-checks.js';
 import { checkStore } from './check-store.js';
-import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './derive-options.js';
+import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './options.js';
 import type { Derived } from './derived.js';
 import { DerivedValue } from './derived-value.js';
 
@@ -36,7 +36,7 @@ export function derive<T, V>(
 ): Derived<V> {
   checkStore(store);
   if (typeof create !== 'function') {
-    throw new InvalidOptionError('create', `must be a function, not ${kindOf(create)}`);
+    throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
   }
   return new DerivedValue<T, V>(store, create, resolveDeriveOptions<V>(options));
 }

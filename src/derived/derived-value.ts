@@ -3,16 +3,16 @@ import { map, Observable, Subscription } from 'rxjs';
 import { withdraws } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
-import type { ObservableCredentialStore } from '../credential/store-contract.js';
+import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
-import { checkMs, checkNames, checkSignal, kindOf } from '../util/option-checks.js';
-import { after, unlessAborted, withDeadline } from '../time/timers.js';
+import { OrderedSubject } from '../util/ordered-subject.js';
+import { checkMs, checkNames, checkSignal, describeType } from '../util/option-checks.js';
+import { setLongTimeout, abortable, withDeadline } from '../time/timers.js';
 import type { BuiltValue } from './built-value.js';
-import type { DeriveContext, ResolvedDeriveOptions } from './derive-options.js';
+import type { DeriveContext, ResolvedDeriveOptions } from './options.js';
 import type { Derived, DerivedWaitOptions } from './derived.js';
-import { sameDerivedState, type DerivedState } from './derived-state.js';
+import { sameDerivedState, type DerivedState } from './state.js';
 import { Rotation } from './rotation.js';
-import { ToldValue } from './told-value.js';
 
 /** How soon to look again at a store that shows a credential but does not give it out: it says nothing when its doubt is over. */
 const DOUBT_MS = 1_000;
@@ -24,8 +24,10 @@ export class DerivedValue<T, V> implements Derived<V> {
   readonly #store: ObservableCredentialStore<T>;
   readonly #options: ResolvedDeriveOptions<V>;
   readonly #rotation: Rotation<T, V>;
-  readonly #values = new ToldValue<BuiltValue<V> | undefined>(undefined);
-  readonly #states = new ToldValue<DerivedState>({ type: 'idle', waitingFor: 'use' });
+  readonly #values = new OrderedSubject<BuiltValue<V> | undefined>({ value: undefined });
+  readonly #states = new OrderedSubject<DerivedState>({
+    value: { type: 'idle', waitingFor: 'use' },
+  });
   readonly #waiters = new Set<() => void>();
   /** What was built and is not disposed of. */
   readonly #undisposed = new Set<BuiltValue<V>>();
@@ -65,11 +67,14 @@ export class DerivedValue<T, V> implements Derived<V> {
     });
     this.value$ = new Observable((subscriber) => {
       this.#begin();
-      return this.#values.stream$.pipe(map((built) => built?.lend())).subscribe(subscriber);
+      return this.#values
+        .asObservable()
+        .pipe(map((built) => built?.handOut()))
+        .subscribe(subscriber);
     });
     this.state$ = new Observable((subscriber) => {
       this.#watch();
-      return this.#states.stream$.subscribe(subscriber);
+      this.#states.subscribe(subscriber);
     });
     if (options.eager) {
       this.#used = true;
@@ -81,7 +86,7 @@ export class DerivedValue<T, V> implements Derived<V> {
   }
 
   get current(): V | undefined {
-    return this.#served()?.lend();
+    return this.#served()?.handOut();
   }
 
   get state(): DerivedState {
@@ -90,16 +95,16 @@ export class DerivedValue<T, V> implements Derived<V> {
   }
 
   async get(options: DerivedWaitOptions = {}): Promise<V> {
-    return (await this.#obtain(options, (built) => ({ value: built.lend() }))).value;
+    return (await this.#obtain(options, (built) => ({ value: built.handOut() }))).value;
   }
 
   async use<R>(fn: (value: V) => R | PromiseLike<R>, options: DerivedWaitOptions = {}): Promise<R> {
     if (typeof fn !== 'function') {
-      throw new InvalidOptionError('fn', `must be a function, not ${kindOf(fn)}`);
+      throw new InvalidOptionError('fn', `must be a function, not ${describeType(fn)}`);
     }
     const { value, release } = await this.#obtain(options, (built) => ({
       value: built.value,
-      release: built.hold(),
+      release: built.keep(),
     }));
     try {
       return await fn(value);
@@ -147,7 +152,7 @@ export class DerivedValue<T, V> implements Derived<V> {
       this.#waiters.add(wake);
       const leftMs = Math.max(0, timeoutMs - (clock.monotonic() - startedAt));
       try {
-        await unlessAborted(withDeadline(clock, woken, leftMs, late), signal);
+        await abortable(withDeadline(clock, woken, leftMs, late), signal);
       } finally {
         this.#waiters.delete(wake);
         // Lets the deadline go when it was the signal that ended the wait.
@@ -244,12 +249,12 @@ export class DerivedValue<T, V> implements Derived<V> {
     const served = this.#served();
     if (served !== this.#toldValue) {
       this.#toldValue = served;
-      this.#values.tell(served);
+      this.#values.emit(served);
     }
     const state = this.state;
     if (state !== this.#toldState) {
       this.#toldState = state;
-      this.#states.tell(state);
+      this.#states.emit(state);
     }
     if (this.#served() !== undefined) for (const wake of this.#waiters) wake();
   }
@@ -273,7 +278,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     this.#cancelTimer();
     const doubt = this.#used && this.#present && this.#store.current === undefined;
     const delayMs = Math.min(this.#rotation.previousEndsInMs, doubt ? DOUBT_MS : Infinity);
-    this.#cancelTimer = after(this.#options.clock, delayMs, () => {
+    this.#cancelTimer = setLongTimeout(this.#options.clock, delayMs, () => {
       this.#review();
     });
   }
@@ -282,9 +287,9 @@ export class DerivedValue<T, V> implements Derived<V> {
     this.#subscription?.unsubscribe();
     this.#withdrawal?.removeEventListener('abort', this.#withdrawn);
     this.#cancelTimer();
-    if (this.#toldValue !== undefined) this.#values.tell(undefined);
+    if (this.#toldValue !== undefined) this.#values.emit(undefined);
     this.#values.complete();
-    this.#states.tell({ type: 'closed' });
+    this.#states.emit({ type: 'closed' });
     this.#states.complete();
     for (const wake of this.#waiters) wake();
     for (const built of this.#undisposed) built.finish();

@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import type { DerivedState } from './derived-state.js';
+import type { DerivedState } from './state.js';
 
 /**
  * Options of `get` and `use`.

@@ -17,7 +17,7 @@ import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 export interface InvalidateOptions {
   /**
    * The entries that depend on the credential: one key, several, or a function that says which there are now. What the function throws
-   * goes to `onError`, and it is called again. Default: the `id` of the store.
+   * goes to `onCallbackError`, and it is called again. Default: the `id` of the store.
    */
   readonly keys?: string | readonly string[] | ((id: string) => Iterable<string>) | undefined;
   /** Whether to empty the whole cache, instead of `keys`. Default `false`. */
@@ -27,7 +27,7 @@ export interface InvalidateOptions {
   /** How long one removal may take, in milliseconds; then it counts as failed and is tried again. Default 10,000. */
   readonly removalTimeoutMs?: number | undefined;
   /** Told what the cache and `keys` threw or rejected. Default: a process warning without the error's message. */
-  readonly onError?: CallbackErrorHandler | undefined;
+  readonly onCallbackError?: CallbackErrorHandler | undefined;
   /** Time; default the machine's. Tests give the virtual one of the store. */
   readonly clock?: Clock | undefined;
   /** Gives numbers from 0 to below 1, for the jitter of pauses; default `Math.random`. */
@@ -40,18 +40,26 @@ export interface ResolvedInvalidateOptions {
   readonly clearAll: boolean;
   readonly onRenewed: boolean;
   readonly removalTimeoutMs: number;
-  readonly onError: CallbackErrorHandler;
+  readonly onCallbackError: CallbackErrorHandler;
   readonly clock: Clock;
   readonly random: () => number;
 }
 
-const NAMES = ['keys', 'clearAll', 'onRenewed', 'removalTimeoutMs', 'onError', 'clock', 'random'];
+const NAMES = [
+  'keys',
+  'clearAll',
+  'onRenewed',
+  'removalTimeoutMs',
+  'onCallbackError',
+  'clock',
+  'random',
+];
 
 export function resolveInvalidateOptions(options: InvalidateOptions): ResolvedInvalidateOptions {
   checkNames(options, NAMES);
   checkBoolean(options.clearAll, 'clearAll');
   checkBoolean(options.onRenewed, 'onRenewed');
-  checkFunction(options.onError, 'onError');
+  checkFunction(options.onCallbackError, 'onCallbackError');
   checkFunction(options.random, 'random');
   const {
     clearAll = false,
@@ -71,7 +79,7 @@ export function resolveInvalidateOptions(options: InvalidateOptions): ResolvedIn
     clearAll,
     onRenewed,
     removalTimeoutMs: checkMs(removalTimeoutMs, 'removalTimeoutMs'),
-    onError: errorHandler(options.onError),
+    onCallbackError: errorHandler(options.onCallbackError),
     clock: checkClock(clock),
     random,
   };

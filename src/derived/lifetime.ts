@@ -4,7 +4,7 @@ import { setMaxListeners } from 'node:events';
  * The signal of one value: follows the withdrawal of its credential, and ends when the value does. Not `AbortSignal.any`: a
  * withdrawal signal outlives many rotations, and would collect a follower of each.
  */
-export class Lifetime {
+export class ValueSignal {
   readonly #controller = new AbortController();
   readonly #withdrawal: AbortSignal;
   readonly #withdrawn = (): void => {

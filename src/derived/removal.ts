@@ -1,10 +1,13 @@
 import { pauseAfter } from '../time/back-off.js';
 import { TimeoutError } from '../errors.js';
-import { after, isThenable } from '../time/timers.js';
+import { setLongTimeout, isThenable } from '../time/timers.js';
 import type { ResolvedInvalidateOptions } from './invalidate-options.js';
-import { RETRIES } from './retries.js';
+import { RETRY_BACK_OFF } from './retries.js';
 
-type Terms = Pick<ResolvedInvalidateOptions, 'clock' | 'random' | 'removalTimeoutMs' | 'onError'>;
+type Terms = Pick<
+  ResolvedInvalidateOptions,
+  'clock' | 'random' | 'removalTimeoutMs' | 'onCallbackError'
+>;
 
 /** One removal that is repeated as often as it is asked for, one at a time, and until it succeeds. */
 export class Removal {
@@ -64,7 +67,7 @@ export class Removal {
       );
       // The cache may have come back to us, and closed us.
       if (run !== this.#running) return;
-      this.#cancelTimer = after(clock, removalTimeoutMs, () => {
+      this.#cancelTimer = setLongTimeout(clock, removalTimeoutMs, () => {
         this.#fail(run, new TimeoutError('a removal from a cache', removalTimeoutMs));
       });
     } catch (error) {
@@ -86,10 +89,14 @@ export class Removal {
     this.#running = undefined;
     this.#cancelTimer();
     this.#failures += 1;
-    const { clock, random, onError } = this.#terms;
-    this.#cancelTimer = after(clock, pauseAfter(this.#failures, RETRIES, random), () => {
-      this.#run();
-    });
-    onError(error, this.#where);
+    const { clock, random, onCallbackError } = this.#terms;
+    this.#cancelTimer = setLongTimeout(
+      clock,
+      pauseAfter(this.#failures, RETRY_BACK_OFF, random),
+      () => {
+        this.#run();
+      },
+    );
+    onCallbackError(error, this.#where);
   }
 }

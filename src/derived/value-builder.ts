@@ -1,12 +1,12 @@
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { pauseAfter } from '../time/back-off.js';
 import { TimeoutError } from '../errors.js';
-import { after } from '../time/timers.js';
+import { setLongTimeout } from '../time/timers.js';
 import { BuiltValue } from './built-value.js';
-import type { DeriveContext, ResolvedDeriveOptions } from './derive-options.js';
-import type { FailedDerivedState } from './derived-state.js';
-import { Lifetime } from './lifetime.js';
-import { RETRIES } from './retries.js';
+import type { DeriveContext, ResolvedDeriveOptions } from './options.js';
+import type { FailedDerivedState } from './state.js';
+import { ValueSignal } from './lifetime.js';
+import { RETRY_BACK_OFF } from './retries.js';
 
 /** How far the building from one credential is. `pending`: `create` is to be called as soon as that is allowed. */
 export type BuildProgress =
@@ -26,13 +26,13 @@ export interface BuildOwner<T, V> {
 
 /** One call of `create`. */
 class Attempt {
-  readonly lifetime: Lifetime;
+  readonly lifetime: ValueSignal;
   readonly settled: Promise<void>;
   settle: () => void = () => undefined;
   cancelDeadline: () => void = () => undefined;
 
   constructor(withdrawal: AbortSignal) {
-    this.lifetime = new Lifetime(withdrawal);
+    this.lifetime = new ValueSignal(withdrawal);
     this.settled = new Promise((resolve) => {
       this.settle = resolve;
     });
@@ -80,7 +80,7 @@ export class ValueBuilder<T, V> {
     // All set before the call, because `create` may come back to us.
     this.#progress = { type: 'building', attempt: this.#failures + 1 };
     this.#attempt = attempt;
-    attempt.cancelDeadline = after(clock, createTimeoutMs, () => {
+    attempt.cancelDeadline = setLongTimeout(clock, createTimeoutMs, () => {
       // After a blocked event loop the answer may be in already, just not read.
       clock.nextTurn(() => {
         this.#fail(attempt, 'timeout', new TimeoutError('building a value', createTimeoutMs));
@@ -129,17 +129,17 @@ export class ValueBuilder<T, V> {
     if (attempt !== this.#attempt) return;
     this.#endAttempt();
     attempt.lifetime.end(reason === 'timeout' ? error : undefined);
-    const { clock, random, onError } = this.#owner.options;
+    const { clock, random, onCallbackError } = this.#owner.options;
     this.#failures += 1;
-    const delayMs = pauseAfter(this.#failures, RETRIES, random);
+    const delayMs = pauseAfter(this.#failures, RETRY_BACK_OFF, random);
     const nextAt = Math.round(clock.now() + delayMs);
     this.#progress = { type: 'failed', reason, failures: this.#failures, nextAt };
-    this.#cancelRetry = after(clock, delayMs, () => {
+    this.#cancelRetry = setLongTimeout(clock, delayMs, () => {
       this.#progress = { type: 'pending' };
       this.#owner.progressed();
     });
     this.#owner.progressed();
-    onError(error, 'create of a derived value');
+    onCallbackError(error, 'create of a derived value');
   }
 
   #endAttempt(): void {

@@ -2,12 +2,12 @@ import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../backend/att
 import { pauseAfter } from '../time/back-off.js';
 import { digest } from '../credential/encoding.js';
 import { OutcomeUnknownError } from '../errors.js';
-import { timeToLive } from '../writing/effective-ttl.js';
-import type { AttemptContext, Found } from './need.js';
-import type { DiscardReason } from './reauthentication-options.js';
+import { effectiveTtl } from '../writing/effective-ttl.js';
+import type { AttemptContext, Basis } from './attempt-context.js';
+import type { DiscardReason } from './options.js';
 
 /** Between tries of saying what Redis has to know. */
-export const AGAIN = { initialMs: 100, maxMs: 5_000 };
+export const COMMIT_BACK_OFF = { initialMs: 100, maxMs: 5_000 };
 
 type Prepared = Pick<CommitAttempt, 'bytes' | 'ttl'> & {
   /** It has ended already. */
@@ -23,14 +23,14 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  * @param after - told whether the new credentials have ended already
  */
 export async function commit<T>(
-  { parts, pauses, wasEvicted, troubled }: AttemptContext<T>,
-  { id, number, startedAt, blank = false }: AttemptRecord,
-  { expected, ttlEnd }: Found<T>,
+  { internals, pauses, wasEvicted, troubled }: AttemptContext<T>,
+  { id, number, startedAt, startedFromNothing = false }: AttemptRecord,
+  { expected, ttlEnd }: Basis<T>,
   credentials: T,
   after: (over: boolean) => AfterCommit,
 ): Promise<Exclude<CommitOutcome, DiscardReason> | 'unchanged' | DiscardReason> {
-  const { backend, key, live } = parts;
-  const prepared = await prepare({ parts }, credentials).catch(() => undefined);
+  const { backend, key, live } = internals;
+  const prepared = await prepare({ internals }, credentials).catch(() => undefined);
   if (prepared === undefined) return 'unusable';
   const { bytes, ttl, over } = prepared;
   if (expected !== 'absent' && digest(bytes) === expected.digest) return 'unchanged';
@@ -47,7 +47,7 @@ export async function commit<T>(
         expectedTtlEnd: ttlEnd,
         evicted: wasEvicted(),
         startedAt,
-        blank,
+        startedFromNothing,
         ...after(over),
       });
       if (outcome === 'committed')
@@ -56,7 +56,7 @@ export async function commit<T>(
     } catch (error) {
       inDoubt ||= error instanceof OutcomeUnknownError;
       troubled(number, error);
-      await pauses.pause(pauseAfter(tries, AGAIN, backend.random));
+      await pauses.pause(pauseAfter(tries, COMMIT_BACK_OFF, backend.random));
     }
   }
   return inDoubt ? 'unknown' : 'closed';
@@ -64,15 +64,15 @@ export async function commit<T>(
 
 /** @throws EncodeError, InvalidOptionError, ClosedError; `undefined` for what could not be read back */
 async function prepare<T>(
-  { parts }: Pick<AttemptContext<T>, 'parts'>,
+  { internals }: Pick<AttemptContext<T>, 'internals'>,
   credentials: T,
 ): Promise<Prepared | undefined> {
-  const { encoding, live, options } = parts;
+  const { encoding, live, options } = internals;
   const { bytes, logicalEnd } = await encoding.encode(credentials);
   // Nobody may lose a good credential to one that nobody can read.
   const again = await encoding.decode({ type: 'bytes', bytes });
   if (again.type === 'unreadable') return undefined;
   const now = live.serverNow();
-  const ttl = timeToLive(credentials, undefined, logicalEnd, options, () => now);
+  const ttl = effectiveTtl(credentials, undefined, logicalEnd, options, () => now);
   return { bytes, ttl, over: logicalEnd !== undefined && logicalEnd <= now };
 }

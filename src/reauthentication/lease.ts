@@ -1,10 +1,10 @@
 import type { RenewAttempt, RenewOutcome } from '../backend/attempts.js';
-import type { CredentialBackend } from '../backend/backend.js';
-import { after } from '../time/timers.js';
+import type { Backend } from '../backend/backend.js';
+import { setLongTimeout } from '../time/timers.js';
 
 /** Keeps the lease of one attempt while it runs, and tells when another node has started. */
 export class Lease {
-  readonly #backend: CredentialBackend;
+  readonly #backend: Backend;
   readonly #request: RenewAttempt;
   readonly #superseded: () => void;
   #cancelTimer: (() => void) | undefined;
@@ -12,12 +12,7 @@ export class Lease {
   /** By the monotonic clock; counted from when it was asked for, because the answer may have taken long. */
   #heldUntil: number;
 
-  constructor(
-    backend: CredentialBackend,
-    request: RenewAttempt,
-    askedAt: number,
-    superseded: () => void,
-  ) {
+  constructor(backend: Backend, request: RenewAttempt, askedAt: number, superseded: () => void) {
     this.#backend = backend;
     this.#request = request;
     this.#superseded = superseded;
@@ -25,7 +20,7 @@ export class Lease {
   }
 
   keep(): void {
-    this.#cancelTimer = after(this.#backend.clock, this.#request.leaseMs / 3, () => {
+    this.#cancelTimer = setLongTimeout(this.#backend.clock, this.#request.leaseMs / 3, () => {
       void this.#renew();
     });
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../time/clock.js';
-import { after } from '../time/timers.js';
+import { setLongTimeout } from '../time/timers.js';
 
 /** Waits that can all be ended at once, for good. */
 export class Pauses {
@@ -24,7 +24,7 @@ export class Pauses {
         this.#under.delete(end);
         resolve();
       };
-      const cancel = after(this.#clock, ms, end);
+      const cancel = setLongTimeout(this.#clock, ms, end);
       this.#under.add(end);
     });
   }

@@ -1,6 +1,6 @@
 import { closeOnce } from '../util/close-once.js';
 import type { Observable } from 'rxjs';
-import { partsOf, type BackedCredentialStore } from '../stores/store-base.js';
+import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
 import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
 import {
@@ -12,7 +12,7 @@ import {
 } from '../util/option-checks.js';
 import { Coordinator } from './coordinator.js';
 import { readAt } from './fatal-errors.js';
-import type { Counter } from './need.js';
+import type { Counter } from './attempt-context.js';
 import {
   resolveReauthenticatorOptions,
   type CredentialsOptions,
@@ -20,8 +20,8 @@ import {
   type ResolvedReauthenticatorOptions,
   type UseContext,
   type UseOptions,
-} from './reauthentication-options.js';
-import type { ReauthenticationCounts, ReauthenticationState } from './reauthentication-state.js';
+} from './options.js';
+import type { ReauthenticationCounts, ReauthenticationState } from './state.js';
 
 /**
  * Keeps a credential valid: when it is about to end, has ended, or was rejected, one node of the whole cluster calls `authenticate`, and all
@@ -84,12 +84,10 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * @param store - a store of this package; it may be shared with others
    * @throws InvalidOptionError, ClosedError
    */
-  constructor(store: BackedCredentialStore<T>, options: ReauthenticatorOptions<T>) {
-    const parts = partsOf(store);
-    if (parts === undefined)
-      throw new InvalidOptionError('store', 'must be a credential store of this package');
+  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>) {
+    const parts = internalsOf(store);
     this.#options = resolveReauthenticatorOptions(options);
-    const shortest = parts.backend.attempts.replyTimeoutMs() * 1.5;
+    const shortest = parts.backend.replyTimeoutMs * 1.5;
     if (this.#options.leaseMs < shortest)
       throw new InvalidOptionError(
         'leaseMs',
@@ -143,7 +141,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
     if (this.#closing !== undefined) throw new ClosedError();
     signal?.throwIfAborted();
     const good = this.#coordinator.valid(minValidityMs);
-    return good ?? this.#coordinator.demand(minValidityMs, timeoutMs, signal);
+    return good ?? this.#coordinator.wait(minValidityMs, timeoutMs, signal);
   }
 
   /**

@@ -1,7 +1,7 @@
 import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 
 /** What a state may show of an error: only what says itself that it quotes nothing. */
-export function visible(
+export function showableError(
   error: unknown,
 ): UnavailableError | RefusedError | OutcomeUnknownError | undefined {
   const known =

@@ -1,31 +1,31 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../time/clock.js';
-import type { CredentialBackend } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
 import { InvalidOptionError } from '../errors.js';
-import { ClusterNodes } from './servers/cluster-nodes.js';
-import type { RedisNodeContext } from './servers/server.js';
-import type { RedisNodes } from './servers/topology.js';
+import { ClusterServers } from './servers/cluster-servers.js';
+import type { ServerContext } from './servers/server.js';
+import type { Servers } from './servers/servers.js';
 import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
-import { SingleNode } from './servers/single-server.js';
+import { SingleServer } from './servers/single-server.js';
 
-/** All stores on one client of the caller share one hub. */
-const hubs = new WeakMap<RedisClient, RedisHub>();
+/** All stores on one client of the caller share one pool. */
+const pools = new WeakMap<RedisClient, ClientPool>();
 
-/** Stores that ask for the same. */
+/** The stores with equal settings. */
 interface Users {
   readonly settings: RedisSettings;
-  readonly backend: CredentialBackend;
+  readonly backend: Backend;
   count: number;
 }
 
-/** What the stores on one client share: the connections, the feed. Lives as long as any of them. */
-export class RedisHub {
-  readonly node: string = randomUUID();
+/** The connections and the feed that the stores on one client share. A pool lives as long as any of its stores. */
+export class ClientPool {
+  readonly instance: string = randomUUID();
   readonly template: RedisTemplate;
   readonly clock: Clock;
-  readonly nodes: RedisNodes;
-  /** The stores, by what they ask for: thousands may ask for the same. */
+  readonly servers: Servers;
+  /** The stores by their settings: thousands may have equal ones. */
   readonly #users = new Map<string, Users>();
   #settings: RedisSettings;
   #names = 0;
@@ -35,34 +35,36 @@ export class RedisHub {
     this.template = template;
     this.clock = settings.clock;
     this.#settings = settings;
-    const context: RedisNodeContext = {
-      process: this.node,
+    const context: ServerContext = {
+      instance: this.instance,
       settings: () => this.#settings,
       newName: () => this.newName(),
       newGeneration: () => (this.#generations += 1),
     };
-    this.nodes =
+    this.servers =
       template.type === 'cluster'
-        ? new ClusterNodes(template, context)
-        : new SingleNode(template, context);
+        ? new ClusterServers(template, context)
+        : new SingleServer(template, context);
   }
 
   /**
-   * Joins the hub of a client, or makes one.
+   * Joins the pool of a client, or creates it.
    *
-   * @param connect - makes what the stores with these settings reach Redis by
+   * @param name - the label of the stores for people
+   * @param connect - makes what the stores with these settings and this name reach Redis by
    * @throws InvalidOptionError
    */
-  static join(
+  static acquire(
     redis: RedisClient,
     settings: RedisSettings,
-    connect: (hub: RedisHub) => CredentialBackend,
-  ): CredentialBackend {
+    name: string,
+    connect: (hub: ClientPool) => Backend,
+  ): Backend {
     const template = readTemplate(redis);
-    let hub = hubs.get(redis);
+    let hub = pools.get(redis);
     if (hub === undefined) {
-      hub = new RedisHub(template, settings);
-      hubs.set(redis, hub);
+      hub = new ClientPool(template, settings);
+      pools.set(redis, hub);
     }
     if (hub.clock !== settings.clock) {
       throw new InvalidOptionError(
@@ -70,67 +72,58 @@ export class RedisHub {
         'must be the one that the other stores on this client use',
       );
     }
-    return hub.#enter(settings, connect);
+    return hub.#join(settings, name, connect);
   }
 
-  /** A name that no other process, and no other call in this one, uses. */
+  /** A name that is unique among all processes, and among all calls in this process. */
   newName(): string {
     this.#names += 1;
-    return `${this.node}:${String(this.#names)}`;
+    return `${this.instance}:${String(this.#names)}`;
   }
 
   /** The last to leave closes the connections, within `timeoutMs`. */
-  async leave(settings: RedisSettings, timeoutMs: number): Promise<void> {
-    if (this.#exit(settings) > 0) return;
-    hubs.delete(this.template.client);
-    await this.nodes.close(timeoutMs);
+  async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
+    if (this.#leave(usersKey(settings, name)) > 0) return;
+    pools.delete(this.template.client);
+    await this.servers.close(timeoutMs);
   }
 
   /** Gives the one object that all who ask for the same share. */
-  #enter(
-    settings: RedisSettings,
-    connect: (hub: RedisHub) => CredentialBackend,
-  ): CredentialBackend {
-    const name = nameOf(settings);
-    const same = this.#users.get(name);
+  #join(settings: RedisSettings, name: string, connect: (hub: ClientPool) => Backend): Backend {
+    const key = usersKey(settings, name);
+    const same = this.#users.get(key);
     if (same !== undefined) {
       same.count += 1;
       return same.backend;
     }
     const backend = connect(this);
-    this.#users.set(name, { settings, backend, count: 1 });
-    this.#retime();
+    this.#users.set(key, { settings, backend, count: 1 });
+    this.#applySettings();
     return backend;
   }
 
   /** Says how many kinds of users are left. */
-  #exit(settings: RedisSettings): number {
-    const name = nameOf(settings);
-    const same = this.#users.get(name);
+  #leave(key: string): number {
+    const same = this.#users.get(key);
     if (same !== undefined) {
       same.count -= 1;
       if (same.count === 0) {
-        this.#users.delete(name);
-        this.#retime();
+        this.#users.delete(key);
+        this.#applySettings();
       }
     }
     return this.#users.size;
   }
 
-  #retime(): void {
+  #applySettings(): void {
     const [first, ...more] = [...this.#users.values()].map(({ settings }) => settings);
     if (first === undefined) return;
     this.#settings = mergeSettings([first, ...more]);
-    this.nodes.retime();
+    this.servers.applySettings();
   }
 }
 
-function nameOf({
-  heartbeatMs,
-  replyTimeoutMs,
-  pollMs,
-  probeMs,
-  configureNotifications,
-}: RedisSettings): string {
-  return [heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications].join(' ');
+function usersKey(settings: RedisSettings, name: string): string {
+  const { heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications } = settings;
+  return [heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications, name].join(' ');
 }

@@ -1,12 +1,12 @@
 import { statusStream } from './streams.js';
 import type { Clock } from '../time/clock.js';
-import type { ReadyOptions } from '../credential/store-contract.js';
+import type { ReadyOptions } from '../credential/contract.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { checkMs, checkNames, checkSignal } from '../util/option-checks.js';
-import { after } from '../time/timers.js';
-import type { LiveWaiter, Telling } from '../watching/watched.js';
+import { setLongTimeout } from '../time/timers.js';
+import type { EventSource, LiveWaiter } from '../watching/event-source.js';
 
-type Pinnable<T> = Telling<T> & { pin(): void };
+type Pinnable<T> = EventSource<T> & { keepAlive(): void };
 
 /** Starts watching for good, and resolves when that is live. */
 export function becomeReady<T>(
@@ -23,7 +23,7 @@ export function becomeReady<T>(
     checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
     if (live.closed) throw new ClosedError();
     signal?.throwIfAborted();
-    live.pin();
+    live.keepAlive();
     // Whoever is live already need not wait, and mostly is: all stores of one credential become so together.
     if (live.status.link === 'live') resolve();
     else wait(new Wait(live, resolve, reject), live, { signal, timeoutMs, clock });
@@ -48,14 +48,14 @@ function wait<T>(
 
 /** One call that waits for a credential to become live. */
 class Wait implements LiveWaiter {
-  readonly of: Telling<unknown>;
+  readonly of: EventSource<unknown>;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #over = false;
   /** Lets go of what it waits by, one after the other; mostly there is at most one. */
   #ending: (() => void) | undefined;
 
-  constructor(of: Telling<unknown>, resolve: () => void, reject: (error: unknown) => void) {
+  constructor(of: EventSource<unknown>, resolve: () => void, reject: (error: unknown) => void) {
     this.of = of;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -65,14 +65,14 @@ class Wait implements LiveWaiter {
     return this.#over;
   }
 
-  told(isLive: boolean): void {
+  settle(isLive: boolean): void {
     if (isLive) this.#resolve();
     else this.#reject(new ClosedError());
     this.#end();
   }
 
   limit(clock: Clock, timeoutMs: number): void {
-    const cancel = after(clock, timeoutMs, () => {
+    const cancel = setLongTimeout(clock, timeoutMs, () => {
       // After a blocked event loop the answer may be in already, just not read: timers run before input.
       clock.nextTurn(() => {
         this.#fail(new TimeoutError('becoming live', timeoutMs, this.of.status.error));
@@ -120,13 +120,13 @@ class Wait implements LiveWaiter {
   }
 }
 
-function whenLive<T>(live: Telling<T>, waiter: LiveWaiter): () => void {
+function whenLive<T>(live: EventSource<T>, waiter: LiveWaiter): () => void {
   const subscription = statusStream(live).subscribe({
     next: (status) => {
-      if (status.link === 'live') waiter.told(true);
+      if (status.link === 'live') waiter.settle(true);
     },
     complete: () => {
-      waiter.told(false);
+      waiter.settle(false);
     },
   });
   return () => {

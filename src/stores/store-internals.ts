@@ -1,18 +1,18 @@
-import type { CredentialBackend } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
 import type { CredentialWriter } from '../writing/credential-writer.js';
 import type { Encoding } from '../credential/encoding.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
-import type { WatchedCredential } from '../watching/watched.js';
+import type { WatchedEntry } from '../watching/watched.js';
 
 /** What is built on a store needs more of it than its public face. */
-export interface StoreParts<T> {
+export interface StoreInternals<T> {
   readonly id: string;
   /** Where the credential lies in the backend. */
   readonly key: string;
   readonly options: SharedStoreOptions<T>;
-  readonly backend: CredentialBackend;
+  readonly backend: Backend;
   readonly encoding: Encoding<T>;
-  readonly live: WatchedCredential<T>;
+  readonly live: WatchedEntry<T>;
   /** Has `close` called, and waited for, before the store closes; returns what takes that back. */
   closeFirst(close: () => Promise<void>): () => void;
 }

@@ -3,9 +3,9 @@ import type { CredentialChange } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
-import type { Fact } from '../watching/event-source.js';
+import type { EventSource, WatchEvent } from '../watching/event-source.js';
 import type { StoreStatus } from '../credential/status.js';
-import type { Telling, WatchedCredential } from '../watching/watched.js';
+import type { WatchedEntry } from '../watching/watched.js';
 
 /** The streams of one credential. */
 export interface CredentialStreams<T> {
@@ -15,7 +15,7 @@ export interface CredentialStreams<T> {
   readonly status$: Observable<StoreStatus>;
 }
 
-export function credentialStreams<T>(live: WatchedCredential<T>): CredentialStreams<T> {
+export function credentialStreams<T>(live: WatchedEntry<T>): CredentialStreams<T> {
   return {
     changes$: changeStream(live),
     credentials$: credentialsStream(live),
@@ -24,12 +24,12 @@ export function credentialStreams<T>(live: WatchedCredential<T>): CredentialStre
   };
 }
 
-/** Passes on the facts of one type; watches for as long as it is subscribed, unless told not to. */
-function factStream<T, V>(
-  live: Telling<T>,
+/** Passes on what a stream takes of each event; watches for as long as it is subscribed, unless told not to. */
+function eventStream<T, V>(
+  live: EventSource<T>,
   watch: boolean,
   first: (subscriber: Subscriber<V>) => void,
-  next: (fact: Fact<T>, subscriber: Subscriber<V>) => void,
+  next: (event: WatchEvent<T>, subscriber: Subscriber<V>) => void,
 ): Observable<V> {
   return new Observable<V>((subscriber) => {
     // Retained before the first value, so that a subscriber that takes one value and leaves does not stop a watch it never started.
@@ -39,9 +39,9 @@ function factStream<T, V>(
     if (live.closed) subscriber.complete();
     if (subscriber.closed) return;
     subscriber.add(
-      live.facts$.subscribe({
-        next: (fact) => {
-          next(fact, subscriber);
+      live.events$.subscribe({
+        next: (event) => {
+          next(event, subscriber);
         },
         complete: () => {
           subscriber.complete();
@@ -51,18 +51,24 @@ function factStream<T, V>(
   });
 }
 
-export function changeStream<T>(live: Telling<T>): Observable<CredentialChange<T>> {
-  return factStream(
+export function changeStream<T>(live: EventSource<T>): Observable<CredentialChange<T>> {
+  return eventStream(
     live,
     true,
     () => undefined,
-    (fact, subscriber) => {
-      if (fact.type === 'change') subscriber.next(fact.change);
+    (event, subscriber) => {
+      if (event.type !== 'state') return;
+      const { change } = event;
+      if (change === undefined) return;
+      // No subscriber receives the change before another one receives the state that it led to.
+      live.afterEvent(() => {
+        subscriber.next(change);
+      });
     },
   );
 }
 
-export function stateStream<T>(live: WatchedCredential<T>): Observable<CredentialState<T>> {
+export function stateStream<T>(live: WatchedEntry<T>): Observable<CredentialState<T>> {
   return new Observable((subscriber) => {
     let told: CredentialState<T> | undefined;
     const tell = (state: CredentialState<T>): void => {
@@ -71,14 +77,14 @@ export function stateStream<T>(live: WatchedCredential<T>): Observable<Credentia
       told = state;
       subscriber.next(state);
     };
-    return factStream<T, CredentialState<T>>(
+    return eventStream<T, CredentialState<T>>(
       live,
       true,
       () => {
         tell(live.state);
       },
-      (fact) => {
-        if (fact.type === 'state') tell(fact.state);
+      (event) => {
+        if (event.type === 'state' && event.state !== undefined) tell(event.state);
       },
     ).subscribe({
       complete: () => {
@@ -88,20 +94,20 @@ export function stateStream<T>(live: WatchedCredential<T>): Observable<Credentia
   });
 }
 
-export function statusStream<T>(live: Telling<T>): Observable<StoreStatus> {
-  return factStream(
+export function statusStream<T>(live: EventSource<T>): Observable<StoreStatus> {
+  return eventStream(
     live,
     false,
     (subscriber) => {
       subscriber.next(live.status);
     },
-    (fact, subscriber) => {
-      if (fact.type === 'status') subscriber.next(fact.status);
+    (event, subscriber) => {
+      if (event.type === 'status') subscriber.next(event.status);
     },
   );
 }
 
-export function credentialsStream<T>(live: WatchedCredential<T>): Observable<T | undefined> {
+export function credentialsStream<T>(live: WatchedEntry<T>): Observable<T | undefined> {
   return new Observable((subscriber) => {
     let told: { readonly credentials: T | undefined } | undefined;
     return stateStream(live).subscribe({
@@ -121,7 +127,7 @@ export function credentialsStream<T>(live: WatchedCredential<T>): Observable<T |
 }
 
 export function expiringStream<T>(
-  live: WatchedCredential<T>,
+  live: WatchedEntry<T>,
   leadMs: number,
 ): Observable<CredentialSnapshot<T>> {
   return new Observable((subscriber) => {

@@ -44,7 +44,7 @@ interface Timer {
  *
  * const clock = new VirtualClock();
  * const memory = new CredentialMemory({ clock });
- * const store = new MemoryCredentialStore<{ token: string }>({ key: 'api', in: memory, ttlSeconds: 3600 });
+ * const store = new MemoryCredentialStore<{ token: string }>({ key: 'api', memory, ttlSeconds: 3600 });
  * store.on('expired', () => {
  *   console.log('log in again');
  * });

@@ -6,7 +6,7 @@ const MAX_TTL_SECONDS = Math.floor(2 ** 52 / 1000);
 const MAX_KEY_BYTES = 1024;
 const MAX_REASON_LENGTH = 256;
 
-/** Under this prefix lie the store's own keys and channels. */
+/** The prefix of the store's own keys and channels. */
 export const RESERVED_PREFIX = 'credstream:';
 
 const CONTROL = /[\u0000-\u001f\u007f]/;
@@ -18,7 +18,7 @@ export function isWellFormed(text: string): boolean {
 
 export function checkKey(key: unknown, option = 'key'): string {
   if (typeof key !== 'string')
-    throw new InvalidOptionError(option, `must be a string, not ${kindOf(key)}`);
+    throw new InvalidOptionError(option, `must be a string, not ${describeType(key)}`);
   if (key === '') throw new InvalidOptionError(option, 'must not be empty');
   if (Buffer.byteLength(key) > MAX_KEY_BYTES) {
     throw new InvalidOptionError(option, `must have at most ${String(MAX_KEY_BYTES)} bytes`);
@@ -41,7 +41,7 @@ export function checkKey(key: unknown, option = 'key'): string {
  */
 export function checkId(id: unknown, prefix: string): string {
   if (typeof id !== 'string')
-    throw new InvalidOptionError('id', `must be a string, not ${kindOf(id)}`);
+    throw new InvalidOptionError('id', `must be a string, not ${describeType(id)}`);
   if (id === '') throw new InvalidOptionError('id', 'must not be empty');
   return checkKey(prefix + id, 'id');
 }
@@ -52,7 +52,7 @@ export function checkCount(value: unknown, option: string, max: number): number 
   throw new InvalidOptionError(option, `must be a whole number from 1 to ${String(max)}`);
 }
 
-/** Whether {@link checkKey} accepts it. */
+/** Whether {@link checkKey} accepts the key. */
 export function isKey(key: string): boolean {
   return (
     key !== '' &&
@@ -73,7 +73,7 @@ export function checkTtlSeconds(ttl: unknown, option = 'ttlSeconds'): number {
   return ttl;
 }
 
-/** A duration; `Infinity` only where `max` is. */
+/** Checks a duration; `Infinity` is allowed only where `max` is. */
 export function checkMs(
   value: unknown,
   option: string,
@@ -90,15 +90,17 @@ export function checkMs(
   return value;
 }
 
+/** Whether {@link checkReason} accepts it. */
+export function isReason(reason: unknown): reason is string {
+  return typeof reason === 'string' && reason.length <= MAX_REASON_LENGTH && isWellFormed(reason);
+}
+
 export function checkReason(reason: unknown): string | undefined {
-  if (reason === undefined) return undefined;
-  if (typeof reason !== 'string' || reason.length > MAX_REASON_LENGTH || !isWellFormed(reason)) {
-    throw new InvalidOptionError(
-      'reason',
-      `must be a well-formed string of at most ${String(MAX_REASON_LENGTH)} characters`,
-    );
-  }
-  return reason;
+  if (reason === undefined || isReason(reason)) return reason;
+  throw new InvalidOptionError(
+    'reason',
+    `must be a well-formed string of at most ${String(MAX_REASON_LENGTH)} characters`,
+  );
 }
 
 export function checkSignal(signal: unknown): AbortSignal | undefined {
@@ -108,13 +110,13 @@ export function checkSignal(signal: unknown): AbortSignal | undefined {
 
 export function checkFunction(value: unknown, option: string): void {
   if (value !== undefined && typeof value !== 'function') {
-    throw new InvalidOptionError(option, `must be a function, not ${kindOf(value)}`);
+    throw new InvalidOptionError(option, `must be a function, not ${describeType(value)}`);
   }
 }
 
 export function checkBoolean(value: unknown, option: string): void {
   if (value !== undefined && typeof value !== 'boolean') {
-    throw new InvalidOptionError(option, `must be true or false, not ${kindOf(value)}`);
+    throw new InvalidOptionError(option, `must be true or false, not ${describeType(value)}`);
   }
 }
 
@@ -131,15 +133,15 @@ export function checkClock(value: unknown): Clock {
 /** Refuses options that are no object, or that hold a name which is not an option. */
 export function checkNames(options: unknown, known: readonly string[], what = 'options'): void {
   if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError(what, `must be an object, not ${kindOf(options)}`);
+    throw new InvalidOptionError(what, `must be an object, not ${describeType(options)}`);
   }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) throw new InvalidOptionError(name, 'is not an option');
   }
 }
 
-/** Says of what kind a value is without showing it. */
-export function kindOf(value: unknown): string {
+/** Names the type of a value without showing the value. */
+export function describeType(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' ? 'an object' : typeof value;

@@ -1,8 +1,8 @@
 /**
- * Something that runs for as long as anybody holds it. A class to extend and not a part to have, because there may be very many, and each
- * would have one more object. For the same reason it has no private methods: each class that has some takes a field for them.
+ * A process that runs while at least one holder has it. Subclassed rather than composed, because there may be very many and a part would be
+ * one more object each. For the same reason without private methods: each class that has some pays a field for them.
  */
-export abstract class Retained {
+export abstract class RefCounted {
   #holders = 0;
   #state: 'free' | 'pinned' | 'closed' = 'free';
 
@@ -15,33 +15,33 @@ export abstract class Retained {
   }
 
   /** Starts, or goes on, until `close()`. */
-  pin(): void {
+  keepAlive(): void {
     if (this.#state !== 'free') return;
-    // Before, because whoever is told of the start may close.
+    // The state is set first, because a listener that hears of the start may close.
     this.#state = 'pinned';
-    this.hold();
+    this.acquire();
   }
 
-  /** Starts for the first caller and stops with the last; returns what lets go, which may be called twice. */
+  /** Starts with the first holder and stops with the last one. Returns the release function, which may be called twice. */
   retain(): () => void {
     if (this.closed) return () => undefined;
-    this.hold();
+    this.acquire();
     let held = true;
     return () => {
       if (!held) return;
       held = false;
-      this.letGo();
+      this.release();
     };
   }
 
-  /** As {@link Retained.retain}, for those who will {@link Retained.letGo} once. */
-  hold(): void {
+  /** As {@link RefCounted.retain}, for a caller that will {@link RefCounted.release} exactly once. */
+  acquire(): void {
     if (this.closed) return;
     this.#holders += 1;
     if (this.#holders === 1) this.start();
   }
 
-  letGo(): void {
+  release(): void {
     this.#holders -= 1;
     if (this.#holders === 0 && !this.closed) this.stop('idle');
   }

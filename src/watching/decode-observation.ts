@@ -1,39 +1,43 @@
 import type { Observation } from '../backend/backend.js';
-import { heldBy, type Known, type Sighting } from '../credential/state.js';
+import { snapshotOf, type Known, type DecodedReading } from '../credential/state.js';
 import { digest, type Decoded, type Encoding } from '../credential/encoding.js';
-import { whenThere } from '../time/timers.js';
+import { thenSync } from '../time/timers.js';
 
 /**
  * Decodes an observation; bytes that are known already are not decoded again, unless that failed. Whatever need not be waited for is
  * there at once.
  */
-export function sight<T>(
+export function decodeObservation<T>(
   { content, expiresAt: ttlEnd }: Observation,
   known: Known<T>,
   encoding: Encoding<T>,
-): Sighting<T> | Promise<Sighting<T>> {
+): DecodedReading<T> | Promise<DecodedReading<T>> {
   if (content.type === 'absent') return { type: 'absent' };
   const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
   const again = name === known.digest;
-  const held = again ? heldBy(known.state) : undefined;
+  const held = again ? snapshotOf(known.state) : undefined;
   const decoded =
     held === undefined ? encoding.decodeHeld(content, again) : encoding.judge(held.credentials);
-  return whenThere(decoded, (one) => sightingOf(one, name, ttlEnd));
+  return thenSync(decoded, (one) => readingOf(one, name, ttlEnd));
 }
 
-function sightingOf<T>(decoded: Decoded<T>, name: string, ttlEnd: number | undefined): Sighting<T> {
+function readingOf<T>(
+  decoded: Decoded<T>,
+  name: string,
+  ttlEnd: number | undefined,
+): DecodedReading<T> {
   if (decoded.type === 'unreadable') return { ...decoded, digest: name, ttlEnd };
   return {
     type: 'readable',
     digest: name,
     credentials: decoded.credentials,
     ttlEnd,
-    end: earlier(decoded.logicalEnd, ttlEnd),
+    end: minDefined(decoded.logicalEnd, ttlEnd),
   };
 }
 
 /** The earlier of two ends, either of which may not be there. */
-export function earlier(a: number | undefined, b: number | undefined): number | undefined {
+export function minDefined(a: number | undefined, b: number | undefined): number | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return Math.min(a, b);
 }

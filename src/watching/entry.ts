@@ -2,55 +2,55 @@ import type { Clock } from '../time/clock.js';
 import { withdraws, type ChangeSource, type CredentialChange } from '../credential/change.js';
 import type {
   AttemptHint,
-  CredentialBackend,
+  Backend,
   Hint,
-  KeyFeed,
+  FeedCondition,
   KeyWatcher,
   Observation,
 } from '../backend/backend.js';
 import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
 import {
-  endOf,
+  nextDeadline,
   noLabels,
   unknown,
   type Circumstances,
   type CredentialState,
   type Known,
-  type Sighting,
+  type DecodedReading,
   type Step,
 } from '../credential/state.js';
 import { concludeExpiry, transition } from '../credential/transition.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import { EndAlarm, type EndAlarmHolder } from '../time/end-alarm.js';
-import { FactTeller } from './event-source.js';
+import { EventSourceBase } from './event-source.js';
 import { Freshness, type FreshnessHolder } from './freshness.js';
 import { HintLabels } from './hint-labels.js';
 import { ObservationLoop, type Observer } from './observation-loop.js';
 import type { ServerTime } from '../time/server-time.js';
-import { sight } from './decode-observation.js';
+import { decodeObservation } from './decode-observation.js';
 import type { SharedStoreOptions } from './entry-options.js';
 import type { StoreStatus } from '../credential/status.js';
-import { whenThere } from '../time/timers.js';
-import type { WatchedCredential } from './watched.js';
+import { thenSync } from '../time/timers.js';
+import type { WatchedEntry } from './watched.js';
 
 /**
  * One watched credential: hints come in, observations are made and applied in order, facts go out.
  * What arrives after the {@link ObservationLoop} of its generation was stopped is dropped.
  */
-export class LiveCredential<T>
-  extends FactTeller<T>
-  implements WatchedCredential<T>, KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder
+export class Entry<T>
+  extends EventSourceBase<T>
+  implements WatchedEntry<T>, KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder
 {
   readonly id: string;
   readonly key: string;
-  readonly backend: CredentialBackend;
+  readonly backend: Backend;
   readonly encoding: Encoding<T>;
   readonly options: SharedStoreOptions<T>;
   readonly #freshness: Freshness;
   #known: Known<T> = unknown;
   #time: ServerTime | undefined;
-  #told: CredentialState<T> = unknown.state;
+  #emitted: CredentialState<T> = unknown.state;
   // Made when there is something for them to do, because most of thousands of credentials rest most of the time.
   #loop: ObservationLoop | undefined;
   #labels: HintLabels | undefined;
@@ -63,7 +63,7 @@ export class LiveCredential<T>
     id: string,
     key: string,
     options: SharedStoreOptions<T>,
-    backend: CredentialBackend,
+    backend: Backend,
     encoding: Encoding<T>,
   ) {
     super();
@@ -79,8 +79,8 @@ export class LiveCredential<T>
     return this.backend.clock;
   }
 
-  get vouchedAt(): number {
-    return this.backend.hints.vouchedAt(this.key);
+  get confirmedAt(): number {
+    return this.backend.hints.confirmedAt(this.key);
   }
 
   get status(): StoreStatus {
@@ -148,29 +148,29 @@ export class LiveCredential<T>
 
   hint(hint: Hint | AttemptHint): void {
     if (hint.type === 'attempt') {
-      this.tell(hint);
+      this.emit(hint);
       return;
     }
     this.#noting().note(hint);
     if (!this.#freshness.isLinked) return;
     // The hints of an own write arrive a moment before its reply, after which this must be observed; a turn later once is enough.
-    if (this.ownWrites > 0) this.#observing().mark();
-    else this.#observing().markReceived();
+    if (this.ownWrites > 0) this.#observing().request();
+    else this.#observing().requestNow();
   }
 
   poll(): boolean {
     if (!this.#freshness.isLinked || this.#loop?.busy === true) return false;
-    this.#observing().mark();
+    this.#observing().request();
     return true;
   }
 
-  feed(feed: KeyFeed): void {
+  conditionChanged(feed: FeedCondition): void {
     if (this.closed || !this.retained) return;
     const wasLinked = this.#freshness.isLinked;
-    const newGeneration = this.#freshness.feed(feed);
+    const newGeneration = this.#freshness.conditionChanged(feed);
     const goesLive = feed.link === 'live' && (newGeneration || !wasLinked);
     if (goesLive || feed.link !== 'live') this.#stopObserving();
-    if (goesLive) this.#observing().mark();
+    if (goesLive) this.#observing().request();
     else if (feed.link !== 'live') this.#concludeExpiry();
     this.#review();
   }
@@ -180,7 +180,7 @@ export class LiveCredential<T>
   }
 
   statusChanged(status: StoreStatus): void {
-    this.tell({ type: 'status', status });
+    this.emit({ type: 'status', status });
   }
 
   protected override start(): void {
@@ -195,7 +195,7 @@ export class LiveCredential<T>
     this.backend.hints.unwatch(this.key, this);
     this.#known = unknown;
     this.#time = undefined;
-    this.#told = unknown.state;
+    this.#emitted = unknown.state;
     this.#freshness.stop(as);
   }
 
@@ -208,16 +208,16 @@ export class LiveCredential<T>
     this.#loop = undefined;
   }
 
-  rested(loop: ObservationLoop): void {
+  idle(loop: ObservationLoop): void {
     if (this.#loop === loop) this.#loop = undefined;
   }
 
   observe(loop: ObservationLoop): Promise<void> {
     return this.backend.hints
-      .observe(this.key, this.options.maxBytes)
+      .read(this.key, this.options.maxBytes)
       .then((observation) => {
         if (loop.isStopped()) return undefined;
-        return whenThere(sight(observation, this.#known, this.encoding), (sighting) => {
+        return thenSync(decodeObservation(observation, this.#known, this.encoding), (sighting) => {
           if (!loop.isStopped()) this.#apply(observation, sighting);
         });
       })
@@ -230,11 +230,11 @@ export class LiveCredential<T>
       });
   }
 
-  covered(): void {
+  coveredBy(): void {
     this.#labels?.covered();
   }
 
-  #apply(observation: Observation, sighting: Sighting<T>): void {
+  #apply(observation: Observation, sighting: DecodedReading<T>): void {
     const { time, serverNow, toleranceMs } = observation;
     const now = Math.max(serverNow, time.earliest());
     const labels = this.#labels?.read();
@@ -256,7 +256,7 @@ export class LiveCredential<T>
   #take({ known, change }: Step<T>, now: number): void {
     const before = this.#known.state;
     this.#known = known;
-    this.#awaitEnd(endOf(known, now));
+    this.#awaitEnd(nextDeadline(known, now));
     this.#review(change);
     if (change === undefined || before.type !== 'present') return;
     if (withdraws(change, this.options.abortOnSaved))
@@ -265,7 +265,7 @@ export class LiveCredential<T>
 
   endPassed(): void {
     // Reading makes Redis drop an expired key for everybody, and shows whether somebody moved the end meanwhile.
-    if (this.#freshness.isLinked && !this.#freshness.isRefused) this.#observing().mark();
+    if (this.#freshness.isLinked && !this.#freshness.isRefused) this.#observing().request();
     else this.#concludeExpiry();
   }
 
@@ -292,9 +292,8 @@ export class LiveCredential<T>
   #review(change?: CredentialChange<T>): void {
     this.#freshness.review(this.#known.state.type !== 'unknown');
     const view = this.#view();
-    const told = this.#told;
-    this.#told = view;
-    if (view !== told) this.tell({ type: 'state', state: view });
-    if (change !== undefined) this.tell({ type: 'change', change });
+    const state = view === this.#emitted ? undefined : view;
+    this.#emitted = view;
+    if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
   }
 }

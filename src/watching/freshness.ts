@@ -1,6 +1,6 @@
 import type { ChangeSource } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
-import type { KeyFeed } from '../backend/backend.js';
+import type { FeedCondition } from '../backend/backend.js';
 import type { WithheldState } from '../credential/state.js';
 import { UnavailableError } from '../errors.js';
 import {
@@ -10,14 +10,14 @@ import {
   type LinkStatus,
   type StoreStatus,
 } from '../credential/status.js';
-import { after } from '../time/timers.js';
+import { setLongTimeout } from '../time/timers.js';
 
 /** What it judges. */
 export interface FreshnessHolder {
   readonly clock: Clock;
   readonly options: { readonly maxStalenessMs: number };
   /** The monotonic instant up to which all hints have arrived. */
-  readonly vouchedAt: number;
+  readonly confirmedAt: number;
   /** What may be served has changed by the passing of time. */
   stalenessChanged(): void;
   statusChanged(status: StoreStatus): void;
@@ -37,7 +37,7 @@ interface Trouble {
 /** Judges how far one watched credential can be trusted: the status it has, and whether it must be withheld. */
 export class Freshness {
   readonly #holder: FreshnessHolder;
-  #feed: KeyFeed | undefined;
+  #condition: FeedCondition | undefined;
   /** Observed since the current generation began. */
   #caughtUp = false;
   /** Only while there is any: most credentials are well most of the time. */
@@ -58,7 +58,7 @@ export class Freshness {
 
   /** Whether hints arrive and observations can be made. */
   get isLinked(): boolean {
-    return this.#feed?.link === 'live';
+    return this.#condition?.link === 'live';
   }
 
   get isRefused(): boolean {
@@ -84,19 +84,19 @@ export class Freshness {
   stop(link: 'idle' | 'closed'): void {
     this.#trouble?.cancelTimer?.();
     this.#trouble = undefined;
-    this.#feed = undefined;
+    this.#condition = undefined;
     this.#caughtUp = false;
     this.#publish(link === 'idle' ? idleStatus : { ...idleStatus, link });
   }
 
   /** Takes in the feed's condition; says whether everything must be observed anew. */
-  feed(feed: KeyFeed): boolean {
-    const newGeneration = feed.generation !== this.#feed?.generation;
-    this.#feed = feed;
-    if (newGeneration || feed.link !== 'live') this.#caughtUp = false;
+  conditionChanged(conditionChanged: FeedCondition): boolean {
+    const newGeneration = conditionChanged.generation !== this.#condition?.generation;
+    this.#condition = conditionChanged;
+    if (newGeneration || conditionChanged.link !== 'live') this.#caughtUp = false;
     if (newGeneration) {
       if (this.#trouble !== undefined) this.#trouble.refusal = undefined;
-      if (feed.gap === 'clock') this.#troubled().clockDoubt = true;
+      if (conditionChanged.gap === 'clock') this.#troubled().clockDoubt = true;
     }
     return newGeneration;
   }
@@ -115,11 +115,11 @@ export class Freshness {
 
   /** Brings status and withholding up to date; `knows`: whether anything has been observed. */
   review(knows: boolean): void {
-    if (this.#feed === undefined) return;
+    if (this.#condition === undefined) return;
     const stale = !this.#caughtUp && knows;
     if (stale) this.#troubled();
     if (this.#trouble !== undefined) this.#reviewTrouble(this.#trouble, stale);
-    this.#publish(this.#judge(this.#feed, stale));
+    this.#publish(this.#judge(this.#condition, stale));
   }
 
   #troubled(): Trouble {
@@ -138,11 +138,11 @@ export class Freshness {
       trouble.cancelTimer = undefined;
       trouble.staleSince = undefined;
     } else if (trouble.staleSince === undefined) {
-      const { clock, options, vouchedAt } = this.#holder;
-      trouble.staleSince = vouchedAt;
-      trouble.cancelTimer = after(
+      const { clock, options, confirmedAt } = this.#holder;
+      trouble.staleSince = confirmedAt;
+      trouble.cancelTimer = setLongTimeout(
         clock,
-        vouchedAt + options.maxStalenessMs - clock.monotonic(),
+        confirmedAt + options.maxStalenessMs - clock.monotonic(),
         () => {
           this.#holder.stalenessChanged();
         },
@@ -156,27 +156,28 @@ export class Freshness {
     if (!stale && !clockDoubt && refusal === undefined) this.#trouble = undefined;
   }
 
-  #judge(feed: KeyFeed, stale: boolean): StoreStatus {
+  #judge(conditionChanged: FeedCondition, stale: boolean): StoreStatus {
     const { refusal, staleSince } = this.#trouble ?? {};
-    if (this.#caughtUp && refusal === undefined) return feed.fresh;
-    if (this.#trouble === undefined) return feed.unseen;
-    const link = this.#link(feed, stale);
+    if (this.#caughtUp && refusal === undefined) return conditionChanged.fresh;
+    if (this.#trouble === undefined) return conditionChanged.unseen;
+    const link = this.#link(conditionChanged, stale);
     return {
       link,
       freshness: stale ? 'stale' : 'unknown',
       staleSince: staleSince === undefined ? undefined : Math.round(this.#wall(staleSince)),
-      notifications: feed.notifications,
-      announcing: feed.announcing,
-      boundMs: link === 'live' ? feed.boundMs : undefined,
-      error: refusal ?? feed.error,
+      notifications: conditionChanged.notifications,
+      announcing: conditionChanged.announcing,
+      maxLagMs: link === 'live' ? conditionChanged.maxLagMs : undefined,
+      error: refusal ?? conditionChanged.error,
     };
   }
 
-  #link(feed: KeyFeed, stale: boolean): LinkStatus {
+  #link(conditionChanged: FeedCondition, stale: boolean): LinkStatus {
     const { refusal } = this.#trouble ?? {};
     if (refusal !== undefined && !(refusal instanceof UnavailableError)) return 'unauthorized';
-    const linked = feed.link === 'live' ? this.#caughtUp : feed.link !== 'connecting';
-    if (linked && refusal === undefined) return feed.link;
+    const linked =
+      conditionChanged.link === 'live' ? this.#caughtUp : conditionChanged.link !== 'connecting';
+    if (linked && refusal === undefined) return conditionChanged.link;
     // What is known came over another link: the feed of this key has moved to a server that is connected to only now.
     return stale ? 'reconnecting' : 'connecting';
   }

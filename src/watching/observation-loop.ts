@@ -5,9 +5,9 @@ export interface Observer {
   /** Makes one observation and applies it, unless the loop was stopped meanwhile; sends at once what is to be sent, and must not reject. */
   observe(loop: ObservationLoop): Promise<void>;
   /** Whatever was marked so far is covered by the observation that was issued last. */
-  covered(): void;
+  coveredBy(): void;
   /** Nothing is left to be observed: the loop may be forgotten, and another one be made when there is. */
-  rested(loop: ObservationLoop): void;
+  idle(loop: ObservationLoop): void;
 }
 
 /**
@@ -17,11 +17,11 @@ export interface Observer {
 export class ObservationLoop {
   readonly #clock: Clock;
   readonly #observer: Observer;
-  #marks = 0;
+  #requests = 0;
   /** How many marks the observation that was issued last covers; `undefined` while more of the same input may come. */
   #covered: number | undefined = 0;
   #state: 'resting' | 'scheduled' | 'observing' | 'stopped' = 'resting';
-  #waiting: { readonly mark: number; readonly resolve: (made: boolean) => void }[] | undefined;
+  #waiting: { readonly request: number; readonly resolve: (made: boolean) => void }[] | undefined;
 
   constructor(clock: Clock, observer: Observer) {
     this.#clock = clock;
@@ -38,18 +38,18 @@ export class ObservationLoop {
   }
 
   /** Something may have changed: an observation issued from now on will follow, a turn later, when more may have been marked. */
-  mark(): void {
+  request(): void {
     this.#cover();
-    this.#marks += 1;
+    this.#requests += 1;
     if (this.#state === 'resting') this.#schedule();
   }
 
   /**
-   * As {@link ObservationLoop.mark}, for input that was received: without waiting for a turn. What comes in the same piece of input was
+   * As {@link ObservationLoop.request}, for input that was received: without waiting for a turn. What comes in the same piece of input was
    * received before the observation was sent, so that it is covered too: one write sends several messages, which arrive together.
    */
-  markReceived(): void {
-    this.#marks += 1;
+  requestNow(): void {
+    this.#requests += 1;
     if (this.#state !== 'resting') return;
     // Microtasks run when a piece of input has been worked off, before the next one is read; this one before those of the observation.
     void Promise.resolve().then(() => {
@@ -61,9 +61,9 @@ export class ObservationLoop {
   /** Resolves with `true` when an observation issued from now on has been made, with `false` when this loop will make none. */
   settled(): Promise<boolean> {
     if (this.isStopped()) return Promise.resolve(false);
-    this.mark();
+    this.request();
     return new Promise((resolve) => {
-      (this.#waiting ??= []).push({ mark: this.#marks, resolve });
+      (this.#waiting ??= []).push({ request: this.#requests, resolve });
     });
   }
 
@@ -92,24 +92,24 @@ export class ObservationLoop {
   /** What is marked from now on is not covered by the observation that was issued last. */
   #cover(): void {
     if (this.#covered !== undefined) return;
-    this.#covered = this.#marks;
-    if (!this.isStopped()) this.#observer.covered();
+    this.#covered = this.#requests;
+    if (!this.isStopped()) this.#observer.coveredBy();
   }
 
   #ended(): void {
     if (this.isStopped()) return;
-    const covered = this.#covered ?? this.#marks;
+    const covered = this.#covered ?? this.#requests;
     this.#state = 'resting';
     this.#release(covered, true);
-    if (this.#marks > covered) this.#schedule();
-    else this.#observer.rested(this);
+    if (this.#requests > covered) this.#schedule();
+    else this.#observer.idle(this);
   }
 
   #release(upTo: number, made: boolean): void {
     const waiting = this.#waiting;
     if (waiting === undefined) return;
-    const later = waiting.filter((one) => one.mark > upTo);
+    const later = waiting.filter((one) => one.request > upTo);
     this.#waiting = later.length > 0 ? later : undefined;
-    for (const one of waiting) if (one.mark <= upTo) one.resolve(made);
+    for (const one of waiting) if (one.request <= upTo) one.resolve(made);
   }
 }

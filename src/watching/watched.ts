@@ -1,41 +1,17 @@
-import type { Observable } from 'rxjs';
-import type { CredentialBackend, Hint } from '../backend/backend.js';
+import type { Backend, Hint } from '../backend/backend.js';
 import type { CredentialSnapshot, Withdrawal } from '../credential/snapshot.js';
 import type { CredentialState, Known } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
-import type { Fact } from './event-source.js';
+import type { EventSource } from './event-source.js';
 import type { SharedStoreOptions } from './entry-options.js';
-import type { StoreStatus } from '../credential/status.js';
-
-/** Who waits for a credential to become live. */
-export interface LiveWaiter {
-  /** What it waits for, as whoever waits sees it. */
-  readonly of: object;
-  /** Once: with `true` as soon as it is live, with `false` when it closes. */
-  told(isLive: boolean): void;
-}
-
-/** What tells facts for as long as somebody holds it. */
-export interface Telling<T> {
-  readonly closed: boolean;
-  readonly status: StoreStatus;
-  /** What happens, in order; completes on `close()`. */
-  readonly facts$: Observable<Fact<T>>;
-  /** For those of whom there are very many, to whom a subscription each would be dear; without it the facts tell. */
-  awaitLive?(waiter: LiveWaiter): void;
-  /** Takes that back. */
-  leaveLive?(waiter: LiveWaiter): void;
-  /** Starts for the first caller and stops with the last; returns what lets go, which may be called twice. */
-  retain(): () => void;
-}
 
 /** A credential as those see it who read, stream and build on it; whether they share the watch of it is not their business. */
-export interface WatchedCredential<T> extends Telling<T> {
+export interface WatchedEntry<T> extends EventSource<T> {
   readonly id: string;
   /** Where it lies in the backend. */
   readonly key: string;
-  readonly backend: CredentialBackend;
+  readonly backend: Backend;
   readonly encoding: Encoding<T>;
   readonly options: SharedStoreOptions<T>;
   readonly state: CredentialState<T>;
@@ -44,7 +20,7 @@ export interface WatchedCredential<T> extends Telling<T> {
   /** How many writes of this process are under way. */
   ownWrites: number;
   /** Starts, or goes on, until `close()`. */
-  pin(): void;
+  keepAlive(): void;
   close(): void;
   /** Resolves when an observation issued from now on has been applied, or at once when there is no live feed. */
   refreshed(own?: Hint): Promise<void>;

@@ -1,16 +1,16 @@
 import { setMaxListeners } from 'node:events';
-import type { CredentialBackend, Expected, Hint, Observation } from '../backend/backend.js';
-import { digestOf, HeldCredential, type CredentialSnapshot } from '../credential/snapshot.js';
+import type { Backend, Expected, Hint, Observation } from '../backend/backend.js';
+import { digestOf, StoredSnapshot, type CredentialSnapshot } from '../credential/snapshot.js';
 import type {
   ClearOptions,
   SaveOptions,
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,
-} from '../credential/store-contract.js';
+} from '../credential/contract.js';
 import { digest, type Decoded, type Encoded, type Encoding } from '../credential/encoding.js';
 import { ClosedError, ConflictError, InvalidOptionError } from '../errors.js';
-import { KeyVetting } from './key-type-check.js';
+import { KeyTypeCheck } from './key-type-check.js';
 import {
   checkFunction,
   checkNames,
@@ -20,13 +20,13 @@ import {
 } from '../util/option-checks.js';
 import { resolveRemoval, resolveWrite } from './lost-replies.js';
 import { checkReplication, replicasOf, Replications } from './replication.js';
-import { earlier } from '../watching/decode-observation.js';
+import { minDefined } from '../watching/decode-observation.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
-import { timeToLive } from './effective-ttl.js';
+import { effectiveTtl } from './effective-ttl.js';
 import type { ServerTime } from '../time/server-time.js';
-import { HeldUpdate } from './update-receipt.js';
-import { after, unlessAborted } from '../time/timers.js';
-import type { WatchedCredential } from '../watching/watched.js';
+import { RedactedReceipt } from './update-receipt.js';
+import { setLongTimeout, abortable } from '../time/timers.js';
+import type { WatchedEntry } from '../watching/watched.js';
 import { WriteQueue } from './write-queue.js';
 
 const DEFAULT_ATTEMPTS = 10;
@@ -36,22 +36,22 @@ type Looked<T> =
   | { readonly type: 'absent' }
   | (Decoded<T> & { readonly digest: string; readonly ttlEnd: number | undefined });
 
-/** Reads and writes one credential, in call order, for callers that wait for the answer. */
+/** Reads and writes one credential, in the order of the calls. */
 export class CredentialWriter<T> {
   readonly #id: string;
   readonly #key: string;
   readonly #options: SharedStoreOptions<T>;
-  readonly #backend: CredentialBackend;
+  readonly #backend: Backend;
   readonly #encoding: Encoding<T>;
-  readonly #live: WatchedCredential<T>;
-  readonly #vetting: KeyVetting<T>;
+  readonly #live: WatchedEntry<T>;
+  readonly #typeCheck: KeyTypeCheck<T>;
   readonly #queue = new WriteQueue();
   readonly #replications = new Replications();
   #time: ServerTime | undefined;
-  /** Nothing is sent any more once it has aborted, and nobody pauses. */
+  /** Aborted by `close()`: no command is sent and no pause continues from then on. */
   readonly #closing = new AbortController();
 
-  constructor(live: WatchedCredential<T>) {
+  constructor(live: WatchedEntry<T>) {
     const { id, key, options, backend, encoding } = live;
     this.#id = id;
     this.#key = key;
@@ -59,13 +59,13 @@ export class CredentialWriter<T> {
     this.#backend = backend;
     this.#encoding = encoding;
     this.#live = live;
-    this.#vetting = new KeyVetting(live, () => this.#observe());
-    // One listener for each update that pauses.
+    this.#typeCheck = new KeyTypeCheck(live, () => this.#observe());
+    // Every paused update adds a listener.
     setMaxListeners(0, this.#closing.signal);
   }
 
-  /** @param held - what is found will be shared, and is frozen */
-  async look(held = false): Promise<Looked<T>> {
+  /** @param held - the credentials are shared with the whole process, and therefore frozen */
+  async readDecoded(held = false): Promise<Looked<T>> {
     const { content, expiresAt: ttlEnd } = await this.#observe();
     if (content.type === 'absent') return content;
     const decoded = held
@@ -79,19 +79,26 @@ export class CredentialWriter<T> {
   }
 
   async read(): Promise<CredentialSnapshot<T> | undefined> {
-    const found = await this.look(true);
+    const found = await this.readDecoded(true);
     if (found.type !== 'readable') return undefined;
-    return new HeldCredential(
+    return new StoredSnapshot(
       this.#id,
       found.credentials,
-      earlier(found.logicalEnd, found.ttlEnd),
+      minDefined(found.logicalEnd, found.ttlEnd),
       found.digest,
       this.#live.withdrawalOf(found.digest),
     );
   }
 
   save(credentials: T, options: SaveOptions<T>): Promise<SaveReceipt> {
-    checkNames(options, ['ttlSeconds', 'onlyIf', 'reason', 'replicas', 'timeoutMs', 'signal']);
+    checkNames(options, [
+      'ttlSeconds',
+      'onlyIf',
+      'reason',
+      'replicas',
+      'replicaTimeoutMs',
+      'signal',
+    ]);
     const expected = options.onlyIf === 'absent' ? 'absent' : this.#expected(options.onlyIf);
     return this.#write(credentials, options, expected);
   }
@@ -103,9 +110,9 @@ export class CredentialWriter<T> {
     const expected = this.#expected(options.onlyIf);
     const key = this.#key;
     const removal = this.#queue.run(
-      // DEL does not tell what it takes away, and unlike SET it cannot be made to refuse. Looked at beforehand, because what is sent must
-      // go out at once, or a later write would overtake it.
-      () => this.#vetting.vet(expected === undefined),
+      // DEL does not say which type it removed, and unlike SET it cannot be made to refuse. The type is checked beforehand, because the
+      // command must be sent without delay, or a later write would overtake it.
+      () => this.#typeCheck.check(expected === undefined),
       async () => {
         this.#checkOpen(signal);
         return this.#backend.remove({ key, expected, reason }).then(
@@ -114,8 +121,8 @@ export class CredentialWriter<T> {
         );
       },
     );
-    return unlessAborted(
-      this.#seen(removal, { type: 'removed', as: 'cleared', origin: 'self', reason }),
+    return abortable(
+      this.#caughtUp(removal, { type: 'removed', as: 'cleared', origin: 'self', reason }),
       signal,
     );
   }
@@ -125,7 +132,14 @@ export class CredentialWriter<T> {
     options: UpdateOptions,
   ): Promise<UpdateReceipt<T>> {
     if (typeof fn !== 'function') checkFunction(null, 'fn');
-    checkNames(options, ['ttlSeconds', 'reason', 'replicas', 'timeoutMs', 'signal', 'maxAttempts']);
+    checkNames(options, [
+      'ttlSeconds',
+      'reason',
+      'replicas',
+      'replicaTimeoutMs',
+      'signal',
+      'maxAttempts',
+    ]);
     const { maxAttempts = DEFAULT_ATTEMPTS, ...saving } = options;
     checkReplication(options);
     checkAskedTtl(options.ttlSeconds);
@@ -136,17 +150,17 @@ export class CredentialWriter<T> {
     }
     for (let attempts = 1; ; attempts += 1) {
       signal?.throwIfAborted();
-      const found = await unlessAborted(this.look(), signal);
-      // Bytes that cannot be read may be somebody's only refresh token; only a plain save writes over them.
+      const found = await abortable(this.readDecoded(), signal);
+      // Unreadable bytes may be somebody's only refresh token; only a plain save overwrites them.
       if (found.type === 'unreadable') throw found.error;
       const current = found.type === 'readable' ? found.credentials : undefined;
-      const next = await unlessAborted(Promise.resolve(fn(current)), signal);
+      const next = await abortable(Promise.resolve(fn(current)), signal);
       if (this.#live.closed) throw new ClosedError();
-      if (next === undefined) return new HeldUpdate(false, current, attempts);
+      if (next === undefined) return new RedactedReceipt(false, current, attempts);
       try {
         const expected = found.type === 'readable' ? { digest: found.digest } : 'absent';
         const receipt = await this.#write(next, saving, expected);
-        return new HeldUpdate(true, next, attempts, receipt);
+        return new RedactedReceipt(true, next, attempts, receipt);
       } catch (error) {
         if (!(error instanceof ConflictError) || attempts >= maxAttempts) throw error;
         await this.#pause(attempts, signal);
@@ -154,13 +168,13 @@ export class CredentialWriter<T> {
     }
   }
 
-  /** Resolves when no write is under way, nor the waiting for its replicas. */
+  /** Resolves when no write is under way, and no wait for replicas. */
   async idle(): Promise<void> {
     await this.#queue.idle();
     await this.#replications.idle();
   }
 
-  /** Nothing is sent any more, whatever still waits. */
+  /** Sends no further command; waiting calls reject with a ClosedError. */
   close(): void {
     this.#closing.abort();
   }
@@ -182,13 +196,13 @@ export class CredentialWriter<T> {
     const { clock } = this.#backend;
     const now = (): number => this.#time?.latest() ?? clock.now();
     const prepared = ({ bytes, logicalEnd }: Encoded, overLarge: boolean) => {
-      const ttl = timeToLive(credentials, asked, logicalEnd, this.#options, now);
+      const ttl = effectiveTtl(credentials, asked, logicalEnd, this.#options, now);
       return { bytes, ttl, overLarge };
     };
     const write = this.#queue.run(
       () => {
         const encoded = this.#encoding.encode(credentials);
-        const vetted = this.#vetting.vet();
+        const vetted = this.#typeCheck.check();
         return encoded instanceof Promise || vetted instanceof Promise
           ? Promise.all([encoded, vetted]).then(([one, overLarge]) => prepared(one, overLarge))
           : prepared(encoded, vetted);
@@ -205,17 +219,17 @@ export class CredentialWriter<T> {
         );
       },
     );
-    const seen = this.#seen(write, { type: 'written', origin: 'self', reason });
-    if (wanted === undefined) return unlessAborted(seen, signal);
+    const seen = this.#caughtUp(write, { type: 'written', origin: 'self', reason });
+    if (wanted === undefined) return abortable(seen, signal);
     const replicated = seen.then(async (written) => {
       const { announced } = written;
       return { announced, ...(await replicasOf(written)) };
     });
-    return unlessAborted(replicated, signal);
+    return abortable(replicated, signal);
   }
 
-  /** After a write that did something, this process's own view is at least as new. */
-  async #seen<R>(write: Promise<R>, own: Hint): Promise<R> {
+  /** Awaits a write and then brings the entry of this instance up to the write. */
+  async #caughtUp<R>(write: Promise<R>, own: Hint): Promise<R> {
     this.#live.ownWrites += 1;
     const result = await write.finally(() => {
       this.#live.ownWrites -= 1;
@@ -238,12 +252,12 @@ export class CredentialWriter<T> {
 
   async #observe(): Promise<Observation> {
     this.#checkOpen(undefined);
-    const observation = await this.#backend.observe(this.#key, this.#options.maxBytes);
+    const observation = await this.#backend.read(this.#key, this.#options.maxBytes);
     this.#time = observation.time;
     return observation;
   }
 
-  /** Jittered, so that writers which met once do not meet again. */
+  /** The pause is jittered, so that two writers that collided do not collide again. */
   async #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock, random } = this.#backend;
     const longest = Math.min(2 ** attempts * 2, LONGEST_PAUSE_MS);
@@ -254,10 +268,10 @@ export class CredentialWriter<T> {
         closing.removeEventListener('abort', end);
         resolve();
       };
-      const cancel = after(clock, random() * longest, end);
+      const cancel = setLongTimeout(clock, random() * longest, end);
       closing.addEventListener('abort', end);
     });
-    await unlessAborted(pause, signal);
+    await abortable(pause, signal);
     if (this.#live.closed) throw new ClosedError();
   }
 }

@@ -1,21 +1,25 @@
-import type { TimeToLive } from '../backend/time-to-live.js';
-import type { SaveOptions } from '../credential/store-contract.js';
+import type { Ttl } from '../backend/ttl.js';
+import type { SaveOptions } from '../credential/contract.js';
 import { EncodeError, InvalidOptionError } from '../errors.js';
 import { checkTtlSeconds } from '../util/option-checks.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
 import { isThenable } from '../time/timers.js';
 
-/** The bytes must outlive the credential by this much, so that whoever renews it still finds the refresh token. */
+/** The bytes must outlive the credential by this much, so that the renewing instance still finds the refresh token. */
 const GRACE_MS = 60_000;
 
-/** How long saved bytes are to stay: as asked for, else by the store's option. @throws InvalidOptionError, EncodeError */
-export function timeToLive<T>(
+/**
+ * The TTL of the bytes to save: the one of the call, else the one of the store's option.
+ *
+ * @throws InvalidOptionError, EncodeError
+ */
+export function effectiveTtl<T>(
   credentials: T,
   asked: SaveOptions<T>['ttlSeconds'],
   logicalEnd: number | undefined,
   options: SharedStoreOptions<T>,
   now: () => number,
-): TimeToLive {
+): Ttl {
   const ttl = asked ?? defaultTtl(credentials, options) ?? 'none';
   if (typeof ttl === 'string') return ttl;
   const ms = ttl * 1000;
@@ -47,7 +51,7 @@ function defaultTtl<T>(
     failed(error);
     throw new EncodeError('threw', 'ttlSeconds threw');
   }
-  // Nothing it may reject with is to end as an unhandled rejection.
+  // A promise is no TTL; its rejection must not go unhandled.
   if (isThenable(ttl)) Promise.resolve(ttl).catch(failed);
   return ttl === undefined ? undefined : checkTtlSeconds(ttl);
 }

@@ -22,7 +22,7 @@ describe('MemoryCredentialDirectory', () => {
   const place: DirectoryPlace = {
     open: (options) =>
       track(
-        new MemoryCredentialDirectory<Token>({ prefix: PREFIX, in: memory, ...options }),
+        new MemoryCredentialDirectory<Token>({ prefix: PREFIX, memory: memory, ...options }),
         (one) => one.close(),
       ),
     set: async (key, value, ttlMs) => memory.set(key, value, ttlMs === undefined ? {} : { ttlMs }),

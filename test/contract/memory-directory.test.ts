@@ -14,7 +14,7 @@ function createHarness(): ContractHarness {
   const memory = new CredentialMemory({ clock });
   return {
     createStore: (_node, { key, ...options }) =>
-      new MemoryCredentialDirectory({ ...options, prefix: PREFIX, in: memory }).store(key),
+      new MemoryCredentialDirectory({ ...options, prefix: PREFIX, memory: memory }).store(key),
     now: () => clock.now(),
     advance: (ms) => clock.advance(ms),
     outside: {

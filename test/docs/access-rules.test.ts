@@ -8,8 +8,8 @@ import { readText } from './repository.js';
 
 const redis = useRedis();
 
-/** The rules as `docs/security-and-access.md` prints them, by user. */
-const text = await readText('docs/security-and-access.md');
+/** The rules as `docs/reference/security.md` prints them, by user. */
+const text = await readText('docs/reference/security.md');
 const rules = new Map(
   [...text.matchAll(/^ACL SETUSER (\S+) (.+)$/gm)].map((match) => [match[1]!, match[2]!]),
 );
@@ -57,7 +57,7 @@ test('what the documents add to them is enough to wait for replicas', async () =
   const [, more = ''] = /For `replicas` .* add\s+`([^`]+)`/.exec(text) ?? [];
   const { open, refusals } = await enter('app-writer', more.split(' '));
   const store = open('app:token');
-  const receipt = await store.save('a', { replicas: 1, timeoutMs: 10 });
+  const receipt = await store.save('a', { replicas: 1, replicaTimeoutMs: 10 });
   expect(receipt).toEqual({ announced: true, replicas: 0 });
   expect(await refusals()).toEqual(['client|setname']);
 });

@@ -77,7 +77,7 @@ it.each(['both', 'toClient', 'toServer'] as const)(
     const pausedAt = performance.now();
     const status = await statuses.next(isNotLive);
     const noticedMs = performance.now() - pausedAt;
-    expect(status).toMatchObject({ link: 'reconnecting', boundMs: undefined });
+    expect(status).toMatchObject({ link: 'reconnecting', maxLagMs: undefined });
     expect(status.error).toBeInstanceOf(UnavailableError);
     expect(noticedMs).toBeLessThan(FAST.heartbeatMs + FAST.replyTimeoutMs + noiseMs());
     // Before the new link is there, or just after it.
@@ -91,10 +91,10 @@ it('sees what was written while hints vanished in a link that looked alive', asy
   const server = await startNotifying();
   const network = await proxy(server);
   const { store, changes } = await watch(network, { pollMs: 600_000, probeMs: 600_000 });
-  const { boundMs } = store.status;
+  const { maxLagMs } = store.status;
   network.pause('toClient', { select: presentLinks(network) });
   await connect(server).set(KEY, 'v2');
-  await expectWithin(boundMs!, () => changes.next(saved('v2')));
+  await expectWithin(maxLagMs!, () => changes.next(saved('v2')));
   expect(changes.values.map(say)).toEqual(['saved v2']);
 });
 

@@ -154,7 +154,7 @@ async function agreed(
       timeoutMs: 30_000,
     },
   );
-  const boundMs = Math.max(...all.map(({ store }) => store.status.boundMs ?? 0));
+  const maxLagMs = Math.max(...all.map(({ store }) => store.status.maxLagMs ?? 0));
   const check = async (): Promise<void> => {
     const stored = await admin.mget(KEYS);
     const different = all.flatMap(({ store }) => {
@@ -164,5 +164,5 @@ async function agreed(
     });
     expect(different, log.slice(-20).join('\n')).toEqual([]);
   };
-  await expectWithin(boundMs, () => eventually(check));
+  await expectWithin(maxLagMs, () => eventually(check));
 }

@@ -19,9 +19,9 @@ describe.each(['FLUSHALL', 'FLUSHDB', 'SWAPDB 0 1'])(
       const admin = connect(server);
       await admin.set(KEY, 'v1');
       const { store, changes, states } = await watch(server, BEAT_ONLY);
-      const { boundMs } = store.status;
+      const { maxLagMs } = store.status;
       await run(admin, command);
-      const change = await expectWithin(boundMs!, () => changes.next());
+      const change = await expectWithin(maxLagMs!, () => changes.next());
       expect(change).toMatchObject({ type: 'cleared', source: 'live', origin: 'unknown' });
       expect(states.values.at(-1)).toEqual({ type: 'absent' });
       expect(store.current).toBeUndefined();

@@ -29,7 +29,7 @@ describe('notifications switched off at run time', () => {
       link: 'live',
       freshness: 'fresh',
       notifications: 'announcements',
-      boundMs: FAST.pollMs + FAST.replyTimeoutMs,
+      maxLagMs: FAST.pollMs + FAST.replyTimeoutMs,
     });
     for (const value of ['v1', 'v2', 'v3']) {
       await admin.set(KEY, value);
@@ -71,7 +71,10 @@ describe('notifications switched off at run time', () => {
     await one.store.save('v1', { reason: 'login' });
     const change = await other.changes.next();
     expect(change).toMatchObject({ type: 'saved', source: 'live', reason: 'login' });
-    expect(change.origin).toEqual({ node: expect.any(String) as unknown });
+    expect(change.origin).toEqual({
+      instance: expect.any(String) as unknown,
+      name: expect.any(String) as unknown,
+    });
     await other.store.clear({ reason: 'logout' });
     await one.changes.next(saved('v1'));
     expect(await one.changes.next()).toMatchObject({ type: 'cleared', reason: 'logout' });

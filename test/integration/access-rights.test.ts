@@ -120,7 +120,7 @@ describe('a writer that waits for replicas', () => {
     const user = await makeUser(world, rules);
     const store = world.store(user.connect(), { key: `${prefix}a` });
     const used = await commandsOf(async () => {
-      const receipt = await store.save({ token: 'a' }, { replicas: 1, timeoutMs: 50 });
+      const receipt = await store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: 50 });
       expect(receipt).toEqual({ announced: true, replicas: 0 });
       await writeAll(store);
     });
@@ -187,7 +187,7 @@ describe('a watcher that may not write', () => {
     await admin.set(key, bytesOf('b'));
     await polling.changes.next(brings('b'));
     expect(polling.store.status).toMatchObject({ notifications: 'announcements' });
-    expect(polling.store.status.boundMs).toBe(50 + 2_000);
+    expect(polling.store.status.maxLagMs).toBe(50 + 2_000);
   });
 
   it('polls for everything without the right to any channel', async () => {
@@ -195,7 +195,7 @@ describe('a watcher that may not write', () => {
     const admin = world.connect();
     const user = await makeUser(world, `-@all ${LOOK} ${WATCH} %R~${prefix}*`);
     const { store, key, changes } = await look(user, `${prefix}a`, { pollMs: 50 });
-    expect(store.status).toMatchObject({ link: 'live', notifications: 'polling', boundMs: 2_050 });
+    expect(store.status).toMatchObject({ link: 'live', notifications: 'polling', maxLagMs: 2_050 });
     await admin.set(key, bytesOf('a'), 'PX', 200);
     await changes.next(brings('a'));
     const expired = await changes.next(ofType('expired'));

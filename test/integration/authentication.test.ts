@@ -49,7 +49,7 @@ describe('with a wrong password', () => {
       link: 'unauthorized',
       freshness: 'unknown',
       error: cause,
-      boundMs: undefined,
+      maxLagMs: undefined,
     });
     await eventually(() => expect(link.accepted).toBe(3));
     // After half a second, and then a whole one.
@@ -194,7 +194,7 @@ describe('a token of a cloud, which lasts minutes,', () => {
       const account = { username: user.name, password: 'secret', lazyConnect: true };
       const client = makeClient(link.url, account);
       const { store, key, changes } = await world.watch(client, { random });
-      await store.save({ token: 'first' }, { replicas: 1, timeoutMs: 10 });
+      await store.save({ token: 'first' }, { replicas: 1, replicaTimeoutMs: 10 });
       const statuses = collect(store.status$);
       for (const token of ['second', 'third', 'fourth']) {
         // The old one still holds for connections that are open; the service ends them some time after.
@@ -208,7 +208,7 @@ describe('a token of a cloud, which lasts minutes,', () => {
         await eventually(async () => {
           const receipt = await store.save(
             { token: `${token}, saved` },
-            { replicas: 1, timeoutMs: 10 },
+            { replicas: 1, replicaTimeoutMs: 10 },
           );
           expect(receipt).toEqual({ announced: true, replicas: 0 });
         });

@@ -11,7 +11,7 @@ const SETTINGS = { heartbeatMs: 1_000, replyTimeoutMs: 2_000, pollMs: 500, probe
 const KEYS = 10;
 
 /** Watches many keys as a user with these rights, until the first one shows the bound in the mode `keyspace`. */
-async function expectBound(rules: (prefix: string) => string, boundMs: number): Promise<void> {
+async function expectBound(rules: (prefix: string) => string, maxLagMs: number): Promise<void> {
   const prefix = uniquePrefix();
   const client = (await makeUser(world, rules(prefix))).connect();
   const [first] = await Promise.all(
@@ -22,7 +22,7 @@ async function expectBound(rules: (prefix: string) => string, boundMs: number): 
   await world.connect().set(first!.key, bytesOf('a'));
   await first!.changes.next(brings('a'));
   await eventually(() => {
-    expect(first!.store.status).toMatchObject({ notifications: 'keyspace', boundMs });
+    expect(first!.store.status).toMatchObject({ notifications: 'keyspace', maxLagMs });
   });
 }
 
@@ -43,9 +43,9 @@ describe('the bound without keyspace notifications', () => {
     const rules = '+@all ~* resetchannels &credstream:0:*';
     const client = (await makeUser(world, rules)).connect();
     const { store } = await world.watch(client, SETTINGS);
-    const bound = async (boundMs: number): Promise<void> => {
+    const bound = async (maxLagMs: number): Promise<void> => {
       await eventually(() => {
-        expect(store.status).toMatchObject({ notifications: 'announcements', boundMs });
+        expect(store.status).toMatchObject({ notifications: 'announcements', maxLagMs });
       });
     };
     await bound(500 + 2_000);

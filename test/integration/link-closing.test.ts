@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
 
 import { systemClock } from '../../src/time/clock.js';
-import { LinkLostError } from '../../src/redis/reply-errors.js';
-import { RedisLink } from '../../src/redis/connection/connection.js';
+import { ConnectionLostError } from '../../src/redis/reply-errors.js';
+import { Connection } from '../../src/redis/connection/connection.js';
 import { uniqueKey, useRedis } from '../support/redis.js';
 
 const { connect } = useRedis();
@@ -10,7 +10,7 @@ const { connect } = useRedis();
 it('a link that is closing lets replies arrive, and says of what comes later that it was not sent', async () => {
   const redis = connect();
   const key = uniqueKey();
-  const link = await RedisLink.open(
+  const link = await Connection.open(
     { db: 0, create: (overrides) => redis.duplicate({ ...overrides, lazyConnect: true }) },
     { clock: systemClock, name: 'test', replyTimeoutMs: () => 5_000 },
     new AbortController().signal,
@@ -18,7 +18,7 @@ it('a link that is closing lets replies arrive, and says of what comes later tha
   const before = link.call((client) => client.set(key, 'before'));
   const closings = [link.close(5_000), link.close(5_000)];
   const after = link.call((client) => client.set(key, 'after'));
-  await expect(after).rejects.toBeInstanceOf(LinkLostError);
+  await expect(after).rejects.toBeInstanceOf(ConnectionLostError);
   await expect(after).rejects.toMatchObject({ sent: false });
   expect(await before).toBe('OK');
   await Promise.all(closings);

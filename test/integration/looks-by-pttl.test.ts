@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 
-import { LOOK_AT_MANY_BY_PTTL, LOOK_BY_PTTL } from '../../src/redis/commands/scripts.js';
+import { READ_MANY_BY_PTTL, READ_BY_PTTL } from '../../src/redis/commands/scripts.js';
 import { uniquePrefix, useRedis } from '../support/redis.js';
 
 const { connect } = useRedis();
@@ -17,7 +17,7 @@ it('tells the same ends without PEXPIRETIME, however long a script takes', async
   const ends = ((await reading.exec()) ?? []).map(([, end]) => Number(end));
   const limits = ['5000', String(2 ** 30)];
   const many = (await redis.eval(
-    LOOK_AT_MANY_BY_PTTL.text,
+    READ_MANY_BY_PTTL.text,
     keys.length,
     ...keys,
     ...limits,
@@ -25,7 +25,7 @@ it('tells the same ends without PEXPIRETIME, however long a script takes', async
   const told = keys.map((_, index) => Number(many[index * 3 + 3]));
   const wobble = ends.map((end, index) => Math.abs(end - (told[index] ?? 0)));
   expect(Math.max(...wobble)).toBeLessThanOrEqual(1);
-  const one = (await redis.eval(LOOK_BY_PTTL.text, 1, keys[0]!, '5000')) as unknown[];
+  const one = (await redis.eval(READ_BY_PTTL.text, 1, keys[0]!, '5000')) as unknown[];
   expect(Math.abs(Number(one[2]) - ends[0]!)).toBeLessThanOrEqual(1);
   await redis.del(...keys);
 });

@@ -80,7 +80,7 @@ describe('a save that waits for replicas', () => {
     const reader = world.connect({}, replica.url);
     expect(await store.save({ token: 'a' })).toEqual({ announced: true });
     for (const token of ['b', 'c', 'd']) {
-      const options = { replicas: 1, timeoutMs: LONG_MS };
+      const options = { replicas: 1, replicaTimeoutMs: LONG_MS };
       expect(await store.save({ token }, options)).toEqual({ announced: true, replicas: 1 });
       expect(await reader.get(store.id)).toBe(bytesOf(token));
     }
@@ -102,12 +102,12 @@ describe('a save that waits for replicas', () => {
     expect(await world.connect({}, replica.url).get(store.id)).toBe(bytesOf('b'));
   });
 
-  it('resolves after timeoutMs with none when the replica hangs', async () => {
+  it('resolves after replicaTimeoutMs with none when the replica hangs', async () => {
     const redis = world.connect();
     const store = world.store(world.connect());
     await store.save({ token: 'a' }, { replicas: 1 });
     await suspendReplica();
-    const options = { replicas: 1, timeoutMs: SHORT_MS };
+    const options = { replicas: 1, replicaTimeoutMs: SHORT_MS };
     const [receipt, ms] = await timed(store.save({ token: 'b' }, options));
     expect(receipt).toEqual({ announced: true, replicas: 0 });
     expect(ms).toBeGreaterThanOrEqual(SHORT_MS);
@@ -121,7 +121,7 @@ describe('a save that waits for replicas', () => {
   it('resolves as soon as a replica that hung goes on', async () => {
     const store = world.store(world.connect());
     await suspendReplica();
-    const saving = store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS });
+    const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     await eventually(() => isBlocked(world.connect()));
     await replica.resume();
     const [receipt, ms] = await timed(saving);
@@ -131,7 +131,7 @@ describe('a save that waits for replicas', () => {
 
   it('resolves with those there are when more are asked for', async () => {
     const store = world.store(world.connect());
-    const options = { replicas: 2, timeoutMs: SHORT_MS };
+    const options = { replicas: 2, replicaTimeoutMs: SHORT_MS };
     expect(await store.save({ token: 'a' }, options)).toEqual({ announced: true, replicas: 1 });
   });
 
@@ -142,7 +142,7 @@ describe('a save that waits for replicas', () => {
     await slow.save({ token: 'a' });
     expect(await waiting(redis)).toBeUndefined();
     await suspendReplica();
-    const saving = slow.save({ token: 'b' }, { replicas: 1, timeoutMs: LONG_MS });
+    const saving = slow.save({ token: 'b' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     await eventually(() => isBlocked(redis));
     const [, ms] = await timed(
       (async () => {
@@ -161,13 +161,13 @@ describe('a save that waits for replicas', () => {
     const client = world.connect();
     const [patient, modest, brief] = [1, 2, 3].map(() => world.store(client));
     // One is not there, so this waits for all of its time.
-    const long = patient!.save({ token: 'a' }, { replicas: 2, timeoutMs: 3_000 });
+    const long = patient!.save({ token: 'a' }, { replicas: 2, replicaTimeoutMs: 3_000 });
     await eventually(() => isBlocked(world.connect()));
     const [one, oneMs] = await timed(modest!.save({ token: 'b' }, { replicas: 1 }));
     expect(one).toEqual({ announced: true, replicas: 1 });
     expect(oneMs).toBeLessThan(1_500);
     const [two, twoMs] = await timed(
-      brief!.save({ token: 'c' }, { replicas: 2, timeoutMs: 1_000 }),
+      brief!.save({ token: 'c' }, { replicas: 2, replicaTimeoutMs: 1_000 }),
     );
     expect(two).toEqual({ announced: true, replicas: 1 });
     expect(twoMs).toBeLessThan(2_000);
@@ -183,7 +183,7 @@ describe('a save that waits for replicas', () => {
     world.track(process.on('warning', warned), (one) => one.off('warning', warned));
     const recording = await recordMonitor(world.server);
     const receipts = await Promise.all(
-      stores.map((store) => store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS })),
+      stores.map((store) => store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS })),
     );
     const lines = await recording.stop();
     expect(receipts.every(({ replicas }) => replicas === 1)).toBe(true);
@@ -202,7 +202,7 @@ describe('a save that waits for replicas', () => {
     const tokens = Array.from({ length: 20 }, (_, index) => `token-${index}`);
     const receipts = await Promise.all(
       tokens.map((token, index) =>
-        store.save({ token }, index % 3 === 0 ? { replicas: 1, timeoutMs: LONG_MS } : {}),
+        store.save({ token }, index % 3 === 0 ? { replicas: 1, replicaTimeoutMs: LONG_MS } : {}),
       ),
     );
     const lines = await recording.stop();
@@ -241,7 +241,7 @@ describe('a save that cannot find out about replicas', () => {
   it('says that it was refused WAIT, and has written', async () => {
     const user = await makeUser(world, '+@all -wait ~* &*');
     const store = world.store(user.connect());
-    const receipt = await store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS });
+    const receipt = await store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     expect(receipt).toMatchObject({ announced: true, replicas: 0 });
     expect(receipt.replicasError).toBeInstanceOf(RefusedError);
     expect(receipt.replicasError).toMatchObject({ reply: 'NOPERM' });
@@ -257,7 +257,7 @@ describe('a save that cannot find out about replicas', () => {
     const key = uniqueKey();
     const user = await makeUser(world, `+@all ~${key} &*`);
     const store = world.store(user.connect(), { key });
-    const receipt = await store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS });
+    const receipt = await store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     expect(receipt).toMatchObject({ announced: true, replicas: 0 });
     expect(receipt.replicasError).toMatchObject({ code: 'REFUSED', reply: 'NOPERM' });
     expect(await store.load()).toEqual({ token: 'a' });
@@ -267,7 +267,7 @@ describe('a save that cannot find out about replicas', () => {
     const redis = world.connect();
     const store = world.store(world.connect());
     await suspendReplica();
-    const saving = store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS });
+    const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     await eventually(() => isBlocked(redis));
     await redis.client('KILL', 'ID', (await waiting(redis))!['id']!);
     const receipt = await saving;
@@ -285,7 +285,7 @@ describe('a save that cannot find out about replicas', () => {
     await store.save({ token: 'a' }, { replicas: 1 });
     link.pause('toClient', { select: ({ sentText }) => /\r\nwait\r\n/i.test(sentText) });
     const [receipt, ms] = await timed(
-      store.save({ token: 'b' }, { replicas: 1, timeoutMs: SHORT_MS }),
+      store.save({ token: 'b' }, { replicas: 1, replicaTimeoutMs: SHORT_MS }),
     );
     expect(receipt).toMatchObject({ announced: true, replicas: 0 });
     expect(receipt.replicasError).toBeInstanceOf(UnavailableError);
@@ -309,14 +309,14 @@ describe('a save that cannot find out about replicas', () => {
     );
     // The link of the write stays with the old master, as with one that hangs or is cut off; a new link meets the new one.
     link.target = elsewhere;
-    const receipt = await store.save({ token: 'b' }, { replicas: 1, timeoutMs: LONG_MS });
+    const receipt = await store.save({ token: 'b' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     expect(receipt).toMatchObject({ announced: true, replicas: 0 });
     expect(receipt.replicasError).toBeInstanceOf(UnavailableError);
     expect(follower.pid).toBeDefined();
     // Nor does it stay there: the next one may find the right server.
     await eventually(async () => expect(await waiting(redis)).toBeUndefined());
     link.target = world.server;
-    expect(await store.save({ token: 'c' }, { replicas: 1, timeoutMs: LONG_MS })).toEqual({
+    expect(await store.save({ token: 'c' }, { replicas: 1, replicaTimeoutMs: LONG_MS })).toEqual({
       announced: true,
       replicas: 1,
     });
@@ -325,7 +325,7 @@ describe('a save that cannot find out about replicas', () => {
   it('is let go by close() within its deadline', async () => {
     const store = world.store(world.connect(), { closeTimeoutMs: 300 });
     await suspendReplica();
-    const saving = store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS });
+    const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     await eventually(() => isBlocked(world.connect()));
     const [, ms] = await timed(store.close());
     expect(ms).toBeLessThan(1_500);
@@ -341,7 +341,7 @@ describe('a save that cannot find out about replicas', () => {
     const other = world.store(client);
     await other.load();
     await suspendReplica();
-    const saving = store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS });
+    const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     await eventually(() => isBlocked(world.connect()));
     await store.close();
     const [receipt, ms] = await timed(saving);
@@ -354,7 +354,7 @@ describe('a save that cannot find out about replicas', () => {
 
   it('lets a close() wait for replicas that are in time', async () => {
     const store = world.store(world.connect());
-    const saving = store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS });
+    const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     await store.close();
     expect(await saving).toEqual({ announced: true, replicas: 1 });
   });
@@ -365,7 +365,7 @@ describe('a save that cannot find out about replicas', () => {
     const reason = new Error('enough');
     const giveUp = new AbortController();
     const { signal } = giveUp;
-    const saving = store.save({ token: 'a' }, { replicas: 1, timeoutMs: LONG_MS, signal });
+    const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS, signal });
     await eventually(() => isBlocked(world.connect()));
     giveUp.abort(reason);
     await expect(saving).rejects.toBe(reason);
@@ -382,11 +382,11 @@ describe('options about replicas', () => {
     ['a text', { replicas: '1' }, 'replicas'],
     ['null', { replicas: null }, 'replicas'],
     ['far too many', { replicas: 1_001 }, 'replicas'],
-    ['no time', { replicas: 1, timeoutMs: 0 }, 'timeoutMs'],
-    ['endless time', { replicas: 1, timeoutMs: Infinity }, 'timeoutMs'],
-    ['more than a minute', { replicas: 1, timeoutMs: 60_001 }, 'timeoutMs'],
-    ['no number', { replicas: 1, timeoutMs: NaN }, 'timeoutMs'],
-    ['time for nothing', { timeoutMs: 100 }, 'timeoutMs'],
+    ['no time', { replicas: 1, replicaTimeoutMs: 0 }, 'replicaTimeoutMs'],
+    ['endless time', { replicas: 1, replicaTimeoutMs: Infinity }, 'replicaTimeoutMs'],
+    ['more than a minute', { replicas: 1, replicaTimeoutMs: 60_001 }, 'replicaTimeoutMs'],
+    ['no number', { replicas: 1, replicaTimeoutMs: NaN }, 'replicaTimeoutMs'],
+    ['time for nothing', { replicaTimeoutMs: 100 }, 'replicaTimeoutMs'],
   ])('are checked before anything is sent: %s', async (_name, options, option) => {
     const store = world.store(world.connect());
     const recording = await recordMonitor(world.server);

@@ -11,9 +11,9 @@ async function expectFailedForAll(scene: Scene, nodes: readonly RemoteNode[]): P
   const { provider } = cluster;
   await Promise.all(nodes.map((node) => node.isIn('failed')));
   for (const node of nodes) {
-    expect(node.said('state').at(-1)).toMatchObject({ problem: 'invalid_grant' });
+    expect(node.said('state').at(-1)).toMatchObject({ oauthError: 'invalid_grant' });
     expect(await node.call({ does: 'get', timeoutMs: 5_000 })).toEqual({
-      error: { code: 'REAUTHENTICATION_FAILED', reason: 'fatal', problem: 'invalid_grant' },
+      error: { code: 'REAUTHENTICATION_FAILED', reason: 'fatal', oauthError: 'invalid_grant' },
     });
   }
   const { calls, revoked } = await provider.report();

@@ -135,7 +135,7 @@ it('a provider that answers invalid_grant is asked once; everybody stops until s
   await provider.tell('revoke');
   const asking = scene.nodes.map((node) => node.call({ does: 'get' }));
   for (const node of scene.nodes) await node.call({ does: 'pass' });
-  const fatal = { code: 'REAUTHENTICATION_FAILED', reason: 'fatal', problem: 'invalid_grant' };
+  const fatal = { code: 'REAUTHENTICATION_FAILED', reason: 'fatal', oauthError: 'invalid_grant' };
   expect(await Promise.all(asking)).toEqual(scene.nodes.map(() => ({ error: fatal })));
   await Promise.all(scene.nodes.map((node) => node.isIn('failed')));
   expect(await scene.stored()).toEqual(scene.first);

@@ -173,7 +173,7 @@ describe('save with replicas', () => {
   it('reaches the one that each master has', async () => {
     for (const { key, node } of await world.keys()) {
       const store = world.open(key);
-      const receipt = await store.save('copied', { replicas: 1, timeoutMs: 5_000 });
+      const receipt = await store.save('copied', { replicas: 1, replicaTimeoutMs: 5_000 });
       expect(receipt).toMatchObject({ replicas: 1 });
       const [replica] = await world.cluster.replicasOf(node);
       const copy = replica!.admin.duplicate();

@@ -116,7 +116,7 @@ describe('a reauthenticator', () => {
   });
 
   it('tells what it is doing by type', () => {
-    if (state.type === 'waiting') expectTypeOf(state.holder).toBeString();
+    if (state.type === 'waiting') expectTypeOf(state.instance).toBeString();
     if (state.type === 'authenticating')
       expectTypeOf(state.cause).toEqualTypeOf<ReauthenticationCause>();
     // @ts-expect-error -- only of some

@@ -21,7 +21,7 @@ const bytesOf = (token: string): string => JSON.stringify({ token });
 function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {}) {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock });
-  const store = new MemoryCredentialStore<Token>({ key: 'k', in: memory, ...options });
+  const store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory, ...options });
   return { clock, memory, store, stored: () => memory.get('k')?.toString() };
 }
 
@@ -113,8 +113,8 @@ describe('a watcher that is closed', () => {
     release();
     expect(backend.watching).toBe(0);
     const looks = backend.looks;
-    live.facts$.subscribe((fact) => {
-      if (fact.type === 'status' && fact.status.link === 'connecting') live.close();
+    live.events$.subscribe((event) => {
+      if (event.type === 'status' && event.status.link === 'connecting') live.close();
     });
     const again = live.retain();
     await clock.settle();
@@ -142,8 +142,12 @@ describe('a watcher that is closed', () => {
     async (type) => {
       const { backend, clock, live, changes } = await watched({ token: 'one' }, { inMs: HOUR });
       let closed = 0;
-      live.facts$.subscribe((fact) => {
-        if (fact.type !== type || closed > 0) return;
+      live.events$.subscribe((event) => {
+        const isIt =
+          type === 'change'
+            ? event.type === 'state' && event.change !== undefined
+            : event.type === type;
+        if (!isIt || closed > 0) return;
         closed += 1;
         live.close();
       });
@@ -246,7 +250,7 @@ describe('an update that pauses after a conflict', () => {
   it('ends with the store, and leaves no timer behind', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock, random: () => 0.99 });
-    const store = new MemoryCredentialStore<{ token: string }>({ key: 'k', in: memory });
+    const store = new MemoryCredentialStore<{ token: string }>({ key: 'k', memory: memory });
     const updating = store.update(() => {
       memory.set('k', '{"token":"x"}');
       return { token: 'y' };

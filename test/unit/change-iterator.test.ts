@@ -5,7 +5,7 @@ import type { CredentialChange } from 'credstream';
 import { credentialMatchers } from 'credstream/testing';
 
 import { createChange } from '../../src/credential/change.js';
-import { HeldCredential, Withdrawal } from '../../src/credential/snapshot.js';
+import { StoredSnapshot, Withdrawal } from '../../src/credential/snapshot.js';
 import { ChangeIterator, ITERATOR_BUFFER } from '../../src/stores/change-iterator.js';
 
 beforeAll(() => {
@@ -17,8 +17,8 @@ afterEach(() => {
   changes$ = new Subject();
 });
 
-const snapshot = (id: string, value: number): HeldCredential<number> =>
-  new HeldCredential(id, value, undefined, String(value), new Withdrawal());
+const snapshot = (id: string, value: number): StoredSnapshot<number> =>
+  new StoredSnapshot(id, value, undefined, String(value), new Withdrawal());
 
 function saved(id: string, value: number, previous?: number): CredentialChange<number> {
   return createChange<number>({

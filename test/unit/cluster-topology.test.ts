@@ -2,15 +2,15 @@ import { describe, expect, it } from 'vitest';
 import { UnavailableError } from '../../src/errors.js';
 import { ClusterTopology } from '../../src/redis/servers/cluster-topology.js';
 import type { ClusterView } from '../../src/redis/servers/cluster-view.js';
-import { nodeAddress, type NodeAddress } from '../../src/redis/client/address.js';
+import { createAddress, type Address } from '../../src/redis/client/address.js';
 import { VirtualClock } from '../../src/testing/virtual-clock.js';
 
 const LAST = 16_383;
-const [a, b, c] = [nodeAddress('h', 1), nodeAddress('h', 2), nodeAddress('h', 3)];
+const [a, b, c] = [createAddress('h', 1), createAddress('h', 2), createAddress('h', 3)];
 
 function view(
   epoch: number | undefined,
-  ...owners: [from: number, master: NodeAddress][]
+  ...owners: [from: number, master: Address][]
 ): ClusterView {
   const ranges = owners.map(([from, master], index) => {
     return { from, to: (owners[index + 1]?.[0] ?? LAST + 1) - 1, master };
@@ -26,7 +26,7 @@ class Scene {
   readonly seen: boolean[] = [];
   readonly topology: ClusterTopology;
 
-  constructor(candidates: readonly NodeAddress[] = [a, b, c]) {
+  constructor(candidates: readonly Address[] = [a, b, c]) {
     this.topology = new ClusterTopology({
       clock: this.clock,
       candidates: () => candidates,

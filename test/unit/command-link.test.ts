@@ -3,7 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 
-import { CommandLink } from '../../src/redis/commands/command-channel.js';
+import { CommandChannel } from '../../src/redis/commands/channel.js';
 import { systemClock } from '../../src/time/clock.js';
 
 /** A client whose connection is there at once. */
@@ -37,7 +37,7 @@ it('leaves no connection behind, whenever it is closed while it opens one', asyn
       return client as unknown as Redis;
     };
     const options = { clock: systemClock, name: 'test', replyTimeoutMs: () => 1_000 };
-    const link = new CommandLink({ db: 0, create }, options, () => 'name');
+    const link = new CommandChannel({ db: 0, create }, options, () => 'name');
     const got = link.get().then(
       () => 'open',
       () => 'closed',

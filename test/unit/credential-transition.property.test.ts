@@ -3,10 +3,10 @@ import { describe, expect, it } from 'vitest';
 
 import { withdrawalOf } from '../../src/credential/snapshot.js';
 import {
-  isOver,
+  hasEnded,
   type Known,
   type Labels,
-  type Sighting,
+  type DecodedReading,
   type Step,
 } from '../../src/credential/state.js';
 import { concludeExpiry, transition } from '../../src/credential/transition.js';
@@ -27,7 +27,7 @@ import {
 /** One look at a key, or the conclusion that stands in for it while there is no link. */
 interface Look {
   readonly afterMs: number;
-  readonly sighting: Sighting<Token> | 'cut off';
+  readonly sighting: DecodedReading<Token> | 'cut off';
   readonly labels: Labels;
 }
 
@@ -76,7 +76,7 @@ type Bytes =
   | { token: string; logical: number | undefined; ttl: number | undefined }
   | { garbage: string; ttl: number | undefined };
 
-function sightingOf(what: Bytes): Sighting<Token> {
+function sightingOf(what: Bytes): DecodedReading<Token> {
   const ends = Object.entries(what).filter(([, value]) => typeof value === 'number');
   return 'garbage' in what
     ? unreadable(what.garbage, what.ttl)
@@ -91,7 +91,7 @@ function fold(all: readonly Look[], abortOnSaved: boolean): Told[] {
     now += look.afterMs;
     const when = circumstances({ now, labels: look.labels, abortOnSaved });
     const { state } = before;
-    const due = state.type === 'present' && isOver(state.snapshot.expiresAt, now);
+    const due = state.type === 'present' && hasEnded(state.snapshot.expiresAt, now);
     const step =
       look.sighting !== 'cut off'
         ? transition(before, look.sighting, when)
@@ -130,7 +130,7 @@ describe('whatever is seen, in whatever order', () => {
             expect(known.digest).toBe(look.sighting.digest);
             break;
           case 'readable':
-            expect(state.type).toBe(isOver(look.sighting.end, now) ? 'expired' : 'present');
+            expect(state.type).toBe(hasEnded(look.sighting.end, now) ? 'expired' : 'present');
             expect(heldIn(known)?.credentials).toEqual(look.sighting.credentials);
             if (state.type === 'present') expect(state.snapshot.expiresAt).toBe(look.sighting.end);
         }
@@ -210,7 +210,7 @@ describe('whatever is seen, in whatever order', () => {
       for (const { change, now, look } of told) {
         if (change?.type !== 'expired' || look.labels.removal?.type === 'expired') continue;
         expect(change.expiresAt).toBeDefined();
-        expect(isOver(change.expiresAt, now)).toBe(true);
+        expect(hasEnded(change.expiresAt, now)).toBe(true);
       }
     });
   });

@@ -18,7 +18,7 @@ describe('cut off from Redis', () => {
     expect(live.status).toMatchObject({
       freshness: 'stale',
       staleSince: since,
-      boundMs: undefined,
+      maxLagMs: undefined,
     });
     await clock.advance(29_999);
     expect(token()).toBe('one');

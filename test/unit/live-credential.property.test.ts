@@ -2,20 +2,21 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../src/time/clock.js';
+import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
-  createKeyFeed,
-  type CredentialBackend,
+  createFeedCondition,
+  type Backend,
   type Hint,
   type HintFeed,
-  type KeyFeed,
+  type FeedCondition,
   type KeyWatcher,
   type Observation,
 } from '../../src/backend/backend.js';
 import { Encoding } from '../../src/credential/encoding.js';
 import { UnavailableError } from '../../src/errors.js';
-import { LiveCredential } from '../../src/watching/entry.js';
-import { resolveStoreOptions } from '../../src/stores/store-options.js';
-import { OptionKinds } from '../../src/util/option-sharing.js';
+import { Entry } from '../../src/watching/entry.js';
+import { resolveStoreOptions } from '../../src/stores/options.js';
+import { OptionSharing } from '../../src/util/option-sharing.js';
 import { ServerTime } from '../../src/time/server-time.js';
 
 const unused = (): never => {
@@ -25,8 +26,9 @@ const unused = (): never => {
 type Value = 'token' | 'garbage' | 'none';
 
 /** A server whose every message takes as long as the scheduler likes, so that all orders are tried. */
-class ShuffledBackend implements CredentialBackend {
-  readonly node = 'node';
+class ShuffledBackend implements Backend {
+  readonly instance = 'instance';
+  readonly name = 'pod';
   readonly random = (): number => 0.5;
   readonly clock: Clock;
   /** All states that the key was in; the last one is how it is now. */
@@ -36,13 +38,13 @@ class ShuffledBackend implements CredentialBackend {
   readonly #scheduler: fc.Scheduler;
   readonly #time: ServerTime;
   #watcher: KeyWatcher | undefined;
-  #feed: KeyFeed = createKeyFeed({
+  #feed: FeedCondition = createFeedCondition({
     link: 'live',
     generation: 1,
     gap: 'link',
     notifications: 'keyspace',
     announcing: true,
-    boundMs: 0,
+    maxLagMs: 0,
     error: undefined,
   });
 
@@ -59,30 +61,25 @@ class ShuffledBackend implements CredentialBackend {
 
   readonly write = unused;
   readonly remove = unused;
-  readonly observe = unused;
+  readonly read = unused;
   readonly keys = unused;
-  readonly kinds = new OptionKinds();
-  readonly attempts = {
-    replyTimeoutMs: unused,
-    start: unused,
-    renew: unused,
-    commit: unused,
-    end: unused,
-    absolve: unused,
-  };
+  readonly sharing = new OptionSharing();
+  readonly replyTimeoutMs = 0;
+  readonly swap = unused;
+  readonly attempts = new AttemptVerbs(this);
 
   readonly hints: HintFeed = {
     watch: (_key, watcher) => {
       this.#watcher = watcher;
-      watcher.feed(this.#feed);
+      watcher.conditionChanged(this.#feed);
     },
     unwatch: () => {
       this.#watcher = undefined;
     },
     watchPrefix: unused,
     unwatchPrefix: unused,
-    observe: () => this.#look(),
-    vouchedAt: () => 0,
+    read: () => this.#look(),
+    confirmedAt: () => 0,
     reportClockStep: () => {},
   };
 
@@ -108,8 +105,12 @@ class ShuffledBackend implements CredentialBackend {
   }
 
   feed(link: 'live' | 'reconnecting'): void {
-    this.#feed = createKeyFeed({ ...this.#feed, link, generation: this.#feed.generation + 1 });
-    this.#watcher?.feed(this.#feed);
+    this.#feed = createFeedCondition({
+      ...this.#feed,
+      link,
+      generation: this.#feed.generation + 1,
+    });
+    this.#watcher?.conditionChanged(this.#feed);
   }
 
   close(): Promise<void> {
@@ -189,13 +190,14 @@ describe('in whatever order messages arrive', () => {
             [],
           );
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
-          const live = new LiveCredential<string>('id', 'key', shared, backend, encoding);
+          const live = new Entry<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];
           let changes = 0;
-          live.facts$.subscribe((fact) => {
-            if (fact.type === 'change') changes += 1;
-            if (fact.type !== 'state') return;
-            const { state } = fact;
+          live.events$.subscribe((event) => {
+            if (event.type !== 'state') return;
+            const { state, change } = event;
+            if (change !== undefined) changes += 1;
+            if (state === undefined) return;
             if (state.type === 'present') shown.push(state.snapshot.credentials);
             else shown.push(state.type === 'unreadable' ? 'garbage' : undefined);
           });

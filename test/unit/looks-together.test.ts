@@ -2,8 +2,8 @@ import { expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
-import { LooksTogether } from '../../src/redis/commands/batch-reader.js';
-import type { RedisLink } from '../../src/redis/connection/connection.js';
+import { BatchReader } from '../../src/redis/commands/batch-reader.js';
+import type { Connection } from '../../src/redis/connection/connection.js';
 import { ServerTime } from '../../src/time/server-time.js';
 
 /** An error as ioredis makes it of a reply. */
@@ -28,8 +28,8 @@ function world(refuse: (command: string, keys: readonly string[]) => string | un
   const link = {
     canReadWhileSubscribed: true,
     call: (send: (to: typeof client) => Promise<unknown>) => send(client),
-  } as unknown as RedisLink;
-  return { sent, together: new LooksTogether(link, clock, new ServerTime(clock)) };
+  } as unknown as Connection;
+  return { sent, together: new BatchReader(link, clock, new ServerTime(clock)) };
 }
 
 const seen = (all: readonly (readonly unknown[])[]): number[] => all.map(({ length }) => length);
@@ -40,7 +40,7 @@ it('goes on to the next means once, however many calls find the first one missin
       ? `ERR unknown command '${command}', with args beginning with: `
       : undefined,
   );
-  const calls = ['a', 'b', 'c', 'd'].map((key) => together.look([key, `${key}2`], 1_000));
+  const calls = ['a', 'b', 'c', 'd'].map((key) => together.read([key, `${key}2`], 1_000));
   expect(seen(await Promise.all(calls))).toEqual([2, 2, 2, 2]);
   expect(sent).toEqual([
     ...Array<string>(4).fill('EVALSHA_RO'),
@@ -58,8 +58,8 @@ it.each([
     const { sent, together } = world((_command, keys) =>
       keys.includes('secret') ? refusal : undefined,
     );
-    expect(await together.look(['a', 'secret'], 1_000)).toEqual([]);
-    expect(seen([await together.look(['a', 'b'], 1_000)])).toEqual([2]);
+    expect(await together.read(['a', 'secret'], 1_000)).toEqual([]);
+    expect(seen([await together.read(['a', 'b'], 1_000)])).toEqual([2]);
     expect(sent).toEqual(['EVALSHA_RO', 'EVALSHA_RO']);
   },
 );
@@ -72,7 +72,7 @@ it.each([
   'ERR Unknown Redis command called from script script: 0123',
 ])('does without a command that is refused: %s', async (refusal) => {
   const { sent, together } = world((command) => (command === 'EVALSHA_RO' ? refusal : undefined));
-  expect(seen([await together.look(['a'], 1_000)])).toEqual([1]);
-  expect(seen([await together.look(['a'], 1_000)])).toEqual([1]);
+  expect(seen([await together.read(['a'], 1_000)])).toEqual([1]);
+  expect(seen([await together.read(['a'], 1_000)])).toEqual([1]);
   expect(sent).toEqual(['EVALSHA_RO', 'EVALSHA', 'EVALSHA']);
 });

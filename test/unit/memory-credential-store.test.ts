@@ -24,7 +24,7 @@ interface Token {
 async function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {}) {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock });
-  const store = new MemoryCredentialStore<Token>({ key: 'k', in: memory, ...options });
+  const store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory, ...options });
   const changes: CredentialChange<Token>[] = [];
   store.changes$.subscribe((change) => changes.push(change));
   await store.ready();
@@ -41,7 +41,7 @@ describe('a memory', () => {
     expect(memory.get('k')?.toString()).toBe('one');
     const store = new MemoryCredentialStore<Buffer>({
       key: 'k',
-      in: memory,
+      memory: memory,
       serialize: (bytes) => bytes,
       deserialize: (bytes) => bytes,
     });
@@ -79,7 +79,9 @@ describe('a memory', () => {
 
   it('has shown what was written when a write resolves, also when that notices a clock that was set', async () => {
     const { clock, memory } = await world();
-    const stores = [1, 2, 3].map(() => new MemoryCredentialStore<Token>({ key: 'x', in: memory }));
+    const stores = [1, 2, 3].map(
+      () => new MemoryCredentialStore<Token>({ key: 'x', memory: memory }),
+    );
     await Promise.all(stores.map((store) => store.ready()));
     const store = stores[1];
     await store!.clear();
@@ -208,7 +210,11 @@ describe('a memory that is disconnected', () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     memory.disconnect();
-    const store = new MemoryCredentialStore<Token>({ key: 'k', in: memory, readyTimeoutMs: 1_000 });
+    const store = new MemoryCredentialStore<Token>({
+      key: 'k',
+      memory: memory,
+      readyTimeoutMs: 1_000,
+    });
     const late: Promise<unknown> = store.ready().catch((reason: unknown) => reason);
     await clock.advance(1_000);
     expect(await late).toMatchObject({ code: 'TIMEOUT', timeoutMs: 1_000, retryable: true });

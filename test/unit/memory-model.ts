@@ -93,7 +93,7 @@ export class Witness {
   constructor(memory: CredentialMemory, abortOnSaved: boolean) {
     this.store = new MemoryCredentialStore<string>({
       key: 'k',
-      in: memory,
+      memory: memory,
       serialize: (text) => text,
       deserialize: (bytes) => {
         const text = bytes.toString('utf8');

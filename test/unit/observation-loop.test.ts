@@ -28,10 +28,10 @@ function world() {
       observations.push(one);
       return one.promise;
     },
-    covered: () => {
+    coveredBy: () => {
       told.covered += 1;
     },
-    rested: () => {},
+    idle: () => {},
   });
   return {
     loop,
@@ -62,7 +62,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 describe('an observation loop', () => {
   it('makes one observation a turn after any number of marks', () => {
     const { loop, turn, turns, observations } = world();
-    for (let n = 0; n < 5; n += 1) loop.mark();
+    for (let n = 0; n < 5; n += 1) loop.request();
     expect(observations).toHaveLength(0);
     expect(turns).toHaveLength(1);
     turn();
@@ -72,7 +72,7 @@ describe('an observation loop', () => {
 
   it('rests when nothing was marked since', async () => {
     const { loop, turn, turns, end } = world();
-    loop.mark();
+    loop.request();
     turn();
     await end(0);
     expect(turns).toHaveLength(0);
@@ -81,9 +81,9 @@ describe('an observation loop', () => {
 
   it('makes exactly one more for all marks that came meanwhile', async () => {
     const { loop, turn, turns, observations, end } = world();
-    loop.mark();
+    loop.request();
     turn();
-    for (let n = 0; n < 5; n += 1) loop.mark();
+    for (let n = 0; n < 5; n += 1) loop.request();
     expect(turns).toHaveLength(0);
     await end(0);
     expect(turns).toHaveLength(1);
@@ -95,7 +95,7 @@ describe('an observation loop', () => {
 
   it('settles who asked with an observation that was issued after the asking', async () => {
     const { loop, turn, end } = world();
-    loop.mark();
+    loop.request();
     turn();
     const settled = loop.settled();
     await end(0);
@@ -129,7 +129,7 @@ describe('an observation loop', () => {
       expect(loop.isStopped()).toBe(true);
       for (const one of [...settled, loop.settled()]) expect(await isSettled(one)).toBe(true);
       const made = observations.length;
-      loop.mark();
+      loop.request();
       turn();
       await end(0);
       expect(observations).toHaveLength(made);
@@ -140,7 +140,7 @@ describe('an observation loop', () => {
 
   it('observes at once what was received, and covers with it what is in the same input', async () => {
     const { loop, turns, observations, told, end } = world();
-    for (let n = 0; n < 3; n += 1) loop.markReceived();
+    for (let n = 0; n < 3; n += 1) loop.requestNow();
     expect(observations).toHaveLength(1);
     expect(told.covered).toBe(0);
     await microtasks();
@@ -152,9 +152,9 @@ describe('an observation loop', () => {
 
   it('makes one more for what is received with later input, a turn after the answer', async () => {
     const { loop, turn, turns, observations, end } = world();
-    loop.markReceived();
+    loop.requestNow();
     await microtasks();
-    for (let n = 0; n < 3; n += 1) loop.markReceived();
+    for (let n = 0; n < 3; n += 1) loop.requestNow();
     await end(0);
     expect(observations).toHaveLength(1);
     turn();
@@ -166,7 +166,7 @@ describe('an observation loop', () => {
   it('waits for the turn that was asked for when more is received before it', async () => {
     const { loop, turn, observations, end } = world();
     const settled = loop.settled();
-    loop.markReceived();
+    loop.requestNow();
     expect(observations).toHaveLength(0);
     turn();
     await end(0);
@@ -176,7 +176,7 @@ describe('an observation loop', () => {
 
   it('does not settle who asks during the input at hand with what was issued before the asking', async () => {
     const { loop, turn, told, end } = world();
-    loop.markReceived();
+    loop.requestNow();
     const settled = loop.settled();
     expect(told.covered).toBe(1);
     await end(0);
@@ -189,7 +189,7 @@ describe('an observation loop', () => {
 
   it('says nothing of what it covers once it is stopped', async () => {
     const { loop, told } = world();
-    loop.markReceived();
+    loop.requestNow();
     loop.stop();
     await microtasks();
     expect(told.covered).toBe(0);
@@ -197,10 +197,10 @@ describe('an observation loop', () => {
 
   it('does not starve while marks keep coming faster than observations end', async () => {
     const { loop, turn, observations, end } = world();
-    loop.mark();
+    loop.request();
     for (let n = 0; n < 50; n += 1) {
       turn();
-      for (let mark = 0; mark < 10; mark += 1) loop.mark();
+      for (let mark = 0; mark < 10; mark += 1) loop.request();
       await end(n);
     }
     expect(observations).toHaveLength(50);
@@ -239,8 +239,8 @@ describe('in whatever order turns, answers and marks come', () => {
               await scheduler.schedule(Promise.resolve(), 'answer');
               underWay -= 1;
             },
-            covered: () => {},
-            rested: () => {},
+            coveredBy: () => {},
+            idle: () => {},
           });
           const asked = { count: 0, settled: 0 };
           scheduler.scheduleSequence(
@@ -251,8 +251,8 @@ describe('in whatever order turns, answers and marks come', () => {
                 if (one === 'stop') loop.stop();
                 else {
                   marks += 1;
-                  if (one === 'mark') loop.mark();
-                  else if (one === 'received') loop.markReceived();
+                  if (one === 'mark') loop.request();
+                  else if (one === 'received') loop.requestNow();
                   else {
                     const mark = marks;
                     asked.count += 1;

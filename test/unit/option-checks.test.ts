@@ -18,7 +18,7 @@ import {
   checkReason,
   checkTtlSeconds,
   isWellFormed,
-  kindOf,
+  describeType,
 } from '../../src/util/option-checks.js';
 
 /** Whatever is wrong may be a secret that somebody put in the wrong place. */
@@ -232,9 +232,9 @@ describe('a memory', () => {
 
 describe('the checks', () => {
   it('show what kind of value they got, never the value', () => {
-    expect([null, [CANARY], { a: CANARY }, CANARY, 5, () => CANARY, undefined].map(kindOf)).toEqual(
-      ['null', 'an array', 'an object', 'string', 'number', 'function', 'undefined'],
-    );
+    expect(
+      [null, [CANARY], { a: CANARY }, CANARY, 5, () => CANARY, undefined].map(describeType),
+    ).toEqual(['null', 'an array', 'an object', 'string', 'number', 'function', 'undefined']);
   });
 
   it('name the option that they were asked about', () => {

@@ -48,7 +48,7 @@ function world(options: Partial<MemoryCredentialStoreOptions<Token>>) {
   const store = track(
     new MemoryCredentialStore<Token>({
       key: 'k',
-      in: memory,
+      memory: memory,
       onCallbackError: (error, where) => reported.push({ error, where }),
       ...options,
     }),

@@ -1,16 +1,17 @@
 import { VirtualClock } from 'credstream/testing';
 
+import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
-  createKeyFeed,
-  type CredentialBackend,
+  createFeedCondition,
+  type Backend,
   type Hint,
   type HintFeed,
-  type KeyFeed,
+  type FeedCondition,
   type KeyWatcher,
   type Observation,
 } from '../../src/backend/backend.js';
 import type { Content } from '../../src/credential/content.js';
-import { OptionKinds } from '../../src/util/option-sharing.js';
+import { OptionSharing } from '../../src/util/option-sharing.js';
 import { ServerTime } from '../../src/time/server-time.js';
 
 export const HOUR = 3_600_000;
@@ -32,19 +33,15 @@ const unused = (): never => {
  * A server and the way to it, where everything happens when the test says so: looks are answered at once, after a latency, or by hand, and
  * hints and conditions of the feed are sent by the test.
  */
-export class ScriptedBackend implements CredentialBackend {
-  readonly node = 'this-node';
+export class ScriptedBackend implements Backend {
+  readonly instance = 'this-instance';
+  readonly name = 'this-pod';
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
-  readonly kinds = new OptionKinds();
-  readonly attempts = {
-    replyTimeoutMs: unused,
-    start: unused,
-    renew: unused,
-    commit: unused,
-    end: unused,
-    absolve: unused,
-  };
+  readonly sharing = new OptionSharing();
+  readonly replyTimeoutMs = 0;
+  readonly swap = unused;
+  readonly attempts = new AttemptVerbs(this);
   readonly requests: Request[] = [];
   /** How many looks were asked for. */
   looks = 0;
@@ -61,13 +58,13 @@ export class ScriptedBackend implements CredentialBackend {
   #serverOffset: number;
   #stored: { readonly content: Content; readonly expiresAt: number | undefined };
   #watcher: KeyWatcher | undefined;
-  #feed: KeyFeed = createKeyFeed({
+  #feed: FeedCondition = createFeedCondition({
     link: 'live',
     generation: 1,
     gap: 'link',
     notifications: 'keyspace',
     announcing: true,
-    boundMs: 1_000,
+    maxLagMs: 1_000,
     error: undefined,
   });
 
@@ -79,7 +76,7 @@ export class ScriptedBackend implements CredentialBackend {
 
   readonly write = unused;
   readonly remove = unused;
-  readonly observe = unused;
+  readonly read = unused;
   readonly keys = unused;
 
   readonly hints: HintFeed = {
@@ -87,7 +84,7 @@ export class ScriptedBackend implements CredentialBackend {
       this.watching += 1;
       this.#watcher = watcher;
       this.clock.nextTurn(() => {
-        if (this.#watcher === watcher) watcher.feed(this.#feed);
+        if (this.#watcher === watcher) watcher.conditionChanged(this.#feed);
       });
     },
     unwatch: (_key, watcher) => {
@@ -97,8 +94,8 @@ export class ScriptedBackend implements CredentialBackend {
     },
     watchPrefix: unused,
     unwatchPrefix: unused,
-    observe: () => this.#look(),
-    vouchedAt: () => this.vouched ?? this.clock.monotonic(),
+    read: () => this.#look(),
+    confirmedAt: () => this.vouched ?? this.clock.monotonic(),
     reportClockStep: () => {
       this.clockSteps += 1;
     },
@@ -141,10 +138,10 @@ export class ScriptedBackend implements CredentialBackend {
   }
 
   /** Tells a new condition of the feed, of a new generation unless it is given. */
-  feed(condition: Partial<KeyFeed>): void {
+  feed(condition: Partial<FeedCondition>): void {
     const generation = this.#feed.generation + 1;
-    this.#feed = createKeyFeed({ ...this.#feed, generation, ...condition });
-    this.#watcher?.feed(this.#feed);
+    this.#feed = createFeedCondition({ ...this.#feed, generation, ...condition });
+    this.#watcher?.conditionChanged(this.#feed);
   }
 
   close(): Promise<void> {

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 
-import { OptionKinds } from '../../src/util/option-sharing.js';
-import { resolveStoreOptions } from '../../src/stores/store-options.js';
+import { OptionSharing } from '../../src/util/option-sharing.js';
+import { resolveStoreOptions } from '../../src/stores/options.js';
 
-const kinds = new OptionKinds();
+const kinds = new OptionSharing();
 
 const shared = (options: object) =>
-  kinds.share(resolveStoreOptions({ key: 'k', ...options }, []).shared, 'onCallbackError');
+  kinds.intern(resolveStoreOptions({ key: 'k', ...options }, []).shared, 'onCallbackError');
 
 describe('resolved options', () => {
   it('are one object for all who ask for the same', () => {

@@ -5,7 +5,7 @@ import type {
   Circumstances,
   CredentialState,
   Known,
-  Sighting,
+  DecodedReading,
 } from '../../src/credential/state.js';
 import {
   absent,
@@ -23,7 +23,7 @@ import {
 /** What is seen, in which state that ends, and which change is told, if any. */
 export interface Row {
   readonly sees: string;
-  readonly sighting: Sighting<Token>;
+  readonly sighting: DecodedReading<Token>;
   readonly when?: Partial<Circumstances>;
   readonly state: CredentialState<Token>['type'];
   readonly tells?: readonly [CredentialChangeType, ExpectedChange?];
@@ -53,7 +53,7 @@ const STATES: Record<CredentialChangeType, Row['state']> = {
 /** A change of this type, with these fields, into the state that it always leads to. */
 function tells(
   sees: string,
-  sighting: Sighting<Token>,
+  sighting: DecodedReading<Token>,
   type: CredentialChangeType,
   fields: ExpectedChange = {},
   when: When = {},
@@ -66,7 +66,7 @@ const into = (state: Row['state'], row: Row): Row => ({ ...row, state });
 
 function silent(
   sees: string,
-  sighting: Sighting<Token>,
+  sighting: DecodedReading<Token>,
   state: Row['state'],
   when: When = {},
 ): Row {
@@ -102,7 +102,12 @@ const gone: Chapter = {
       'bytes, written',
       readable('two', { ttl: NOW + HOUR }),
       'saved',
-      { credentials: TWO, origin: { node: 'other' }, reason: 'rotation', expiresAt: NOW + HOUR },
+      {
+        credentials: TWO,
+        origin: { instance: 'other', name: 'pod-7' },
+        reason: 'rotation',
+        expiresAt: NOW + HOUR,
+      },
       { labels: written },
     ),
     tells(
@@ -130,7 +135,12 @@ const endless: Chapter = {
       'an end, written',
       readable('one', { ttl: NOW + HOUR }),
       'renewed',
-      { credentials: ONE, previous: ONE, expiresAt: NOW + HOUR, origin: { node: 'other' } },
+      {
+        credentials: ONE,
+        previous: ONE,
+        expiresAt: NOW + HOUR,
+        origin: { instance: 'other', name: 'pod-7' },
+      },
       { labels: written },
     ),
     tells('an end that has passed', readable('one', { logical: HOUR_AGO }), 'expired', {
@@ -152,7 +162,7 @@ const endless: Chapter = {
       'garbage, written',
       unreadable(),
       'unreadable',
-      { previous: ONE, origin: { node: 'other' } },
+      { previous: ONE, origin: { instance: 'other', name: 'pod-7' } },
       { labels: written },
     ),
   ],

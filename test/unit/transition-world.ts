@@ -1,10 +1,10 @@
 import type { CredentialSnapshot } from '../../src/credential/snapshot.js';
 import {
   type Circumstances,
-  heldBy,
+  snapshotOf,
   type Known,
   type Labels,
-  type Sighting,
+  type DecodedReading,
   unknown,
 } from '../../src/credential/state.js';
 import { transition } from '../../src/credential/transition.js';
@@ -18,13 +18,13 @@ export const NOW = Date.UTC(2040, 0, 1);
 export const HOUR = 3_600_000;
 export const NO_LABELS: Labels = { write: undefined, removal: undefined };
 
-export const absent: Sighting<Token> = { type: 'absent' };
+export const absent: DecodedReading<Token> = { type: 'absent' };
 
 /** Bytes are named after the token; the end is the logical one or that of the TTL, whichever comes first. */
 export function readable(
   token: string,
   ends: { readonly logical?: number; readonly ttl?: number } = {},
-): Sighting<Token> {
+): DecodedReading<Token> {
   const { logical = Infinity, ttl = Infinity } = ends;
   const end = Math.min(logical, ttl);
   return {
@@ -36,7 +36,7 @@ export function readable(
   };
 }
 
-export function unreadable(digest = 'garbage', ttlEnd?: number): Sighting<Token> {
+export function unreadable(digest = 'garbage', ttlEnd?: number): DecodedReading<Token> {
   return {
     type: 'unreadable',
     digest,
@@ -58,12 +58,12 @@ export function circumstances(some: Partial<Circumstances> = {}): Circumstances 
 }
 
 export function heldIn(known: Known<Token>): CredentialSnapshot<Token> | undefined {
-  return heldBy(known.state);
+  return snapshotOf(known.state);
 }
 
 export const written: Labels = {
   ...NO_LABELS,
-  write: { origin: { node: 'other' }, reason: 'rotation' },
+  write: { origin: { instance: 'other', name: 'pod-7' }, reason: 'rotation' },
 };
 
 export function removed(as: 'expired' | 'cleared' | 'evicted'): Labels {
@@ -73,7 +73,7 @@ export function removed(as: 'expired' | 'cleared' | 'evicted'): Labels {
 export const nothing = unknown as Known<Token>;
 
 /** What is known after these sightings, an hour before now. */
-export function after(...sightings: readonly Sighting<Token>[]): Known<Token> {
+export function after(...sightings: readonly DecodedReading<Token>[]): Known<Token> {
   const when = circumstances({ now: NOW - HOUR });
   return sightings.reduce((known, one) => transition(known, one, when).known, nothing);
 }

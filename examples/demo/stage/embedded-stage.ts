@@ -13,9 +13,9 @@ const KEY = 'credstream-demo';
 export async function setEmbeddedStage(nodeNames: readonly string[]): Promise<Stage> {
   const memory = new CredentialMemory();
   const open = (): MemoryCredentialStore<AccessToken> =>
-    new MemoryCredentialStore({ key: KEY, in: memory });
+    new MemoryCredentialStore({ key: KEY, memory: memory });
   const openLogins = (): MemoryCredentialStore<Tokens> =>
-    new MemoryCredentialStore({ ...loginOptions, key: `${KEY}:login`, in: memory });
+    new MemoryCredentialStore({ ...loginOptions, key: `${KEY}:login`, memory: memory });
   const store = open();
   const logins = openLogins();
   const nodes = await Promise.all(

@@ -1,10 +1,10 @@
 import type { Cluster, Redis } from 'ioredis';
 import { InvalidOptionError } from '../../errors.js';
-import { kindOf } from '../../util/option-checks.js';
+import { describeType } from '../../util/option-checks.js';
 
 /**
- * Refuses what can be no template for connections, and says what to give instead. What a client of ioredis is set to otherwise does not
- * matter: our connections overrule it.
+ * Refuses a value that cannot be a template for connections, and names the alternative. Other settings of the client do not matter: our
+ * connections overrule them.
  *
  * @throws InvalidOptionError
  */
@@ -15,11 +15,11 @@ export function checkClient(redis: unknown): Redis | Cluster {
   }
   const { db, keyPrefix, monitor } = redis.options as unknown as Record<string, unknown>;
   if (monitor) throw refused('is a monitor; give an ordinary client');
-  // Of a number that is none ioredis makes database 0, and the store would listen for another one.
+  // ioredis turns an invalid number into database 0, while the store would subscribe to another one.
   if (db !== undefined && !(Number.isSafeInteger(db) && Number(db) >= 0))
     throw refused('has a db that is no database; give a whole number from 0');
   if (keyPrefix !== undefined && keyPrefix !== null && typeof keyPrefix !== 'string')
-    throw refused(`has a keyPrefix that is ${kindOf(keyPrefix)}; give a string`);
+    throw refused(`has a keyPrefix that is ${describeType(keyPrefix)}; give a string`);
   return redis;
 }
 
@@ -50,5 +50,5 @@ function whatToGive(value: unknown): string {
     return 'is a client of another package; give one of ioredis, if only for the store';
   if ('host' in object || 'port' in object || 'url' in object)
     return 'must be a client of ioredis, not its options: new Redis(options)';
-  return `must be a client of ioredis, not ${kindOf(value)}`;
+  return `must be a client of ioredis, not ${describeType(value)}`;
 }

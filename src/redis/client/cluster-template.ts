@@ -1,30 +1,30 @@
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { InvalidOptionError } from '../../errors.js';
-import type { NodeTemplate } from './server-template.js';
-import { nodeAddress, type NodeAddress } from './address.js';
+import type { ServerTemplate } from './server-template.js';
+import { createAddress, type Address } from './address.js';
 
-/** A client of a cluster, from which our own connections to its nodes take their options; nothing is ever sent on it. */
+/** A client of a cluster whose options our own connections to its servers take; no command is ever sent on it. */
 export interface ClusterTemplate {
   readonly type: 'cluster';
   readonly client: Cluster;
-  /** Clusters have no other. */
+  /** A cluster has database 0 only. */
   readonly db: 0;
   readonly keyPrefix: string;
-  /** The nodes that the caller named. */
-  seeds(): readonly NodeAddress[];
-  /** Where a node is reached that calls itself this. */
-  reached(address: NodeAddress): NodeAddress;
-  node(address: NodeAddress): NodeTemplate;
+  /** The addresses that the caller gave. */
+  seeds(): readonly Address[];
+  /** The address at which a server that announces `address` is reached. */
+  reached(address: Address): Address;
+  server(address: Address): ServerTemplate;
 }
 
-/** What ioredis keeps of what its caller named; not part of its types. */
+/** The field where ioredis keeps the addresses that its caller gave; not part of its types. */
 interface Named {
   readonly startupNodes?: readonly StartupNode[];
 }
 type StartupNode = string | number | (Omit<RedisOptions, 'port'> & { port?: number | string });
 
-interface Seed extends NodeAddress {
-  /** What was given for this node alone. */
+interface Seed extends Address {
+  /** The options of this address alone. */
   readonly own: RedisOptions;
 }
 
@@ -47,9 +47,9 @@ export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
     reached: ({ name, host, port }) => {
       const { natMap } = cluster.options;
       const mapped = typeof natMap === 'function' ? natMap(name) : natMap?.[name];
-      return mapped ? nodeAddress(mapped.host, mapped.port) : nodeAddress(host, port);
+      return mapped ? createAddress(mapped.host, mapped.port) : createAddress(host, port);
     },
-    node: ({ name, host, port }) => ({
+    server: ({ name, host, port }) => ({
       db: 0,
       create: (overrides) => {
         const own = seedsOf(cluster).find((seed) => seed.name === name)?.own;
@@ -68,20 +68,20 @@ export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
   };
 }
 
-/** Read anew each time: with a changed password, for instance. */
+/** Read anew each time, because the caller may have changed the password, for instance. */
 function seedsOf(cluster: Cluster): readonly Seed[] {
   const { startupNodes = [] } = cluster as unknown as Named;
   return startupNodes.map((node) => {
     const { db: _db, ...own } = ownOptions(node);
     const { host = '127.0.0.1', port = 6379 } = own;
-    return { ...nodeAddress(host, port), own };
+    return { ...createAddress(host, port), own };
   });
 }
 
 function ownOptions(node: StartupNode): RedisOptions {
   if (typeof node === 'number') return { port: node };
   if (typeof node === 'string') {
-    // ioredis alone knows what its addresses can hold.
+    // Only ioredis itself knows its address syntax.
     const { host, port, username, password, tls } = new Redis(node, { lazyConnect: true }).options;
     const login = { ...(username ? { username } : {}), ...(password ? { password } : {}) };
     return { ...place(host, port), ...login, ...(tls ? { tls } : {}) };

@@ -2,74 +2,78 @@ import type { Clock } from '../../time/clock.js';
 import type { Observation } from '../../backend/backend.js';
 import { hasStepped, wallOffset, type ServerTime } from '../../time/server-time.js';
 import { isCommandRefused, isPassing, replyWord } from '../reply-errors.js';
-import type { RedisLink } from '../connection/connection.js';
+import type { Connection } from '../connection/connection.js';
 import { contentOf, runScript, toObservation } from './reader.js';
-import { LOOK_AT_MANY, LOOK_AT_MANY_BY_PTTL, type RedisScript } from './scripts.js';
+import { READ_MANY, READ_MANY_BY_PTTL, type Script } from './scripts.js';
 
-/** Bytes in one answer; whatever does not fit is looked at alone. */
+/** Bytes per reply; a key that does not fit is read alone. */
 const ANSWER_BYTES = 1_048_576;
-/** The size that says so. */
+/** The size that marks a key that did not fit. */
 const LEFT_OUT = -2;
-/** In an answer, for each key after the first element. */
+/** Fields per key, after the first element of a reply. */
 const FIELDS = 3;
 
-interface Means {
-  readonly script: RedisScript;
+interface ReadStrategy {
+  readonly script: Script;
   readonly evalsha: string;
   readonly evaluate: string;
   readonly toleranceMs: number;
 }
 
-const MEANS: readonly Means[] = [
-  { script: LOOK_AT_MANY, evalsha: 'EVALSHA_RO', evaluate: 'EVAL_RO', toleranceMs: 0 },
-  { script: LOOK_AT_MANY_BY_PTTL, evalsha: 'EVALSHA', evaluate: 'EVAL', toleranceMs: 1 },
+const STRATEGIES: readonly ReadStrategy[] = [
+  { script: READ_MANY, evalsha: 'EVALSHA_RO', evaluate: 'EVAL_RO', toleranceMs: 0 },
+  { script: READ_MANY_BY_PTTL, evalsha: 'EVALSHA', evaluate: 'EVAL', toleranceMs: 1 },
 ];
 
-/** Looks at many keys by one command over one link, as far as Redis lets this user. */
-export class LooksTogether {
-  readonly #link: RedisLink;
+/** Reads many keys by one command over one connection, as far as Redis permits this user. */
+export class BatchReader {
+  readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #time: ServerTime;
-  #means = 0;
+  #strategy = 0;
 
-  constructor(link: RedisLink, clock: Clock, time: ServerTime) {
-    this.#link = link;
+  constructor(link: Connection, clock: Clock, time: ServerTime) {
+    this.#connection = link;
     this.#clock = clock;
     this.#time = time;
   }
 
-  /** An observation for each key; `undefined` for one to be looked at alone. @throws LinkLostError, or a passing error reply */
-  async look(
+  /** One observation per key; `undefined` for a key that is to be read alone. @throws ConnectionLostError, or a passing error reply */
+  async read(
     keys: readonly string[],
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]> {
-    if (!this.#link.canReadWhileSubscribed) return [];
+    if (!this.#connection.canReadWhileSubscribed) return [];
     const before = wallOffset(this.#clock);
-    for (let means = MEANS[this.#means]; means !== undefined; means = MEANS[this.#means]) {
+    for (
+      let means = STRATEGIES[this.#strategy];
+      means !== undefined;
+      means = STRATEGIES[this.#strategy]
+    ) {
       try {
-        const seen = await this.#lookBy(means, keys, maxBytes);
-        // An answer that lay in a buffer while the machine slept tells of a time before.
+        const seen = await this.#readBy(means, keys, maxBytes);
+        // A reply that lay in a buffer while the machine slept shows an earlier time.
         return hasStepped(this.#clock, before) ? [] : seen;
       } catch (error) {
         const word = replyWord(error);
         if (word === undefined || word === 'NOAUTH' || isPassing(word)) throw error;
-        // One key that is refused says nothing about the others; each by itself shows which it is.
+        // One refused key says nothing about the others; single reads show which one it is.
         if (!isCommandRefused(error)) return [];
-        // Others that were under way have found out the same.
-        if (MEANS[this.#means] === means) this.#means += 1;
+        // Concurrent reads may have moved on to the next strategy already.
+        if (STRATEGIES[this.#strategy] === means) this.#strategy += 1;
       }
     }
     return [];
   }
 
-  #lookBy(
-    { script, evalsha, evaluate, toleranceMs }: Means,
+  #readBy(
+    { script, evalsha, evaluate, toleranceMs }: ReadStrategy,
     keys: readonly string[],
     maxBytes: number,
   ): Promise<(Observation | undefined)[]> {
     const sentAt = this.#clock.monotonic();
     const args = [String(keys.length), ...keys, String(maxBytes), String(ANSWER_BYTES)];
-    return runScript(this.#link, script, evalsha, evaluate, args, (answer) => {
+    return runScript(this.#connection, script, evalsha, evaluate, args, (answer) => {
       const receivedAt = this.#clock.monotonic();
       const reply = answer as (number | Buffer | null)[];
       const serverNow = Number(reply[0]) / 1000;

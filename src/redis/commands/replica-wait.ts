@@ -1,90 +1,94 @@
 import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../time/clock.js';
-import type { ReplicasReached, ReplicasWanted } from '../../backend/backend.js';
+import type { ReplicaAck, ReplicasWanted } from '../../backend/backend.js';
 import { UnavailableError, type RefusedError } from '../../errors.js';
-import { after } from '../../time/timers.js';
-import { LinkLostError, readFailure, replyWord } from '../reply-errors.js';
+import { setLongTimeout } from '../../time/timers.js';
+import { ConnectionLostError, readFailure, replyWord } from '../reply-errors.js';
 import { helperKey } from '../keys.js';
-import { RedisLink, type CommandConnection, type LinkOptions } from '../connection/connection.js';
-import type { NodeTemplate } from '../client/server-template.js';
+import {
+  Connection,
+  type CommandConnection,
+  type ConnectionSettings,
+} from '../connection/connection.js';
+import type { ServerTemplate } from '../client/server-template.js';
 
-/** How long one WAIT blocks the connection for those that come meanwhile. */
+/** How long one WAIT blocks the connection for later waiters. */
 const SHORTEST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 500;
-/** Redis looks at the end of a WAIT ten times a second. */
+/** Redis checks the timeout of a WAIT ten times a second. */
 const LATENESS_MS = 100;
-/** How long a mark outlives a process that dies before it has claimed it. */
-const MARK_MS = 10_000;
+/** How long a marker outlives a process that dies before it has claimed the marker. */
+const MARKER_MS = 10_000;
 
 /** One write that waits for replicas. */
 class Waiter {
-  readonly mark: string;
+  readonly marker: string;
   readonly wanted: number;
   readonly since: number;
   readonly dueAt: number;
-  /** A WAIT that ends in time is under way for it. */
+  /** Whether a WAIT that ends in time is under way for this write. */
   underWay = false;
   settled = false;
-  #reached = 0;
-  readonly #settle: (reached: ReplicasReached) => void;
+  #acked = 0;
+  readonly #settle: (reached: ReplicaAck) => void;
 
   constructor(
-    mark: string,
+    marker: string,
     { replicas, timeoutMs }: ReplicasWanted,
     now: number,
-    settle: (reached: ReplicasReached) => void,
+    settle: (reached: ReplicaAck) => void,
   ) {
-    this.mark = mark;
+    this.marker = marker;
     this.wanted = replicas;
     this.since = now;
     this.dueAt = now + timeoutMs;
     this.#settle = settle;
   }
 
-  /** Who has a later write has this one too, so what was reached once stays. */
+  /** A replica with a later write has this one too, so the highest count stays valid. */
   take(count: number, now: number): void {
-    this.#reached = Math.max(this.#reached, count);
-    if (this.#reached >= this.wanted || now >= this.dueAt) this.settle();
+    this.#acked = Math.max(this.#acked, count);
+    if (this.#acked >= this.wanted || now >= this.dueAt) this.settle();
   }
 
   settle(replicasError?: RefusedError | UnavailableError): void {
     if (this.settled) return;
     this.settled = true;
-    this.#settle({ replicas: this.#reached, replicasError });
+    this.#settle({ replicas: this.#acked, replicasError });
   }
 }
 
 /**
- * Finds out how many replicas have a write, by WAIT, on a connection of its own, because WAIT blocks the one on which it is sent.
+ * Finds out how many replicas have a write, by WAIT, on a connection of its own, because WAIT blocks its connection.
  *
- * WAIT asks about what was written before the last command of its own connection (Redis 7.2 and later: before the last write of its own
- * connection), not about a write of another one. To send the write itself there would let it, and all later ones of the store, wait
- * behind the WAITs of others. So the connection of the write writes a mark after it, and the connection of the WAIT removes that mark: a
- * write, after the other one. That the mark was there also proves that this is a server that has the write, and not the new master of a
- * failover that lost it, whose replicas would count for nothing.
+ * WAIT counts the replicas that have every write before the last command of its own connection (Redis 7.2 and later: before the last write
+ * of its own connection); writes of other connections do not count. If the write itself were sent there, it and all later writes of the
+ * store would queue behind the WAITs of others. Therefore the connection of the write stores a marker after it, and the connection of the
+ * WAIT removes that marker: a write, after the other one. The existence of the marker also proves that this server has the write, and is
+ * not the new master of a failover that lost it, whose replicas would count for nothing.
  *
- * Many wait at once: each WAIT asks for all of them, is answered as soon as the first of them can be, and is so short that those who
- * come meanwhile hardly wait for it; longer, the longer somebody has been waiting, because each mark makes the goal a later one.
+ * Many writes wait at once: each WAIT serves all of them, is answered as soon as the first of them can be, and is so short that later
+ * waiters hardly wait for it. It grows with the age of the oldest waiter, because each marker moves the goal to a later write.
  */
 export class ReplicaWait {
-  readonly #template: NodeTemplate;
-  readonly #options: LinkOptions;
+  readonly #template: ServerTemplate;
+  readonly #options: ConnectionSettings;
   readonly #clock: Clock;
   readonly #newName: () => string;
-  #link: RedisLink | undefined;
-  /** Their marks are set, and not claimed yet. */
+  #connection: Connection | undefined;
+  /** Waiters whose markers are stored and not claimed yet. */
   #marked: Waiter[] = [];
-  /** Their marks were claimed, so that a WAIT is about their writes. */
+  /** Waiters whose markers are claimed, so that a WAIT covers their writes. */
   #claimed: Waiter[] = [];
   #running = false;
   readonly #closing = new AbortController();
 
-  /** @param newName - gives a name that nobody else uses */
-  constructor(template: NodeTemplate, options: LinkOptions, newName: () => string) {
+  /** @param newName - returns a name that is used nowhere else */
+  constructor(template: ServerTemplate, options: ConnectionSettings, newName: () => string) {
     this.#template = template;
     this.#clock = options.clock;
     this.#newName = newName;
-    // Each that waits listens.
+    // Every waiter adds a listener.
     setMaxListeners(0, this.#closing.signal);
     this.#options = {
       clock: options.clock,
@@ -94,24 +98,20 @@ export class ReplicaWait {
   }
 
   /**
-   * Resolves when so many replicas have what was written to `key`, or with those that have it when the time is up. Never rejects.
+   * Resolves when the wanted number of replicas has the write to `key`, or with the number at the end of the timeout. Never rejects.
    *
-   * @param writtenOver - the link over which Redis has answered the write
+   * @param writtenOver - the connection over which Redis replied to the write
    */
-  reached(
-    writtenOver: CommandConnection,
-    key: string,
-    wanted: ReplicasWanted,
-  ): Promise<ReplicasReached> {
+  acked(writtenOver: CommandConnection, key: string, wanted: ReplicasWanted): Promise<ReplicaAck> {
     return new Promise((resolve) => {
       const mark = helperKey('wait', key, this.#newName());
       const stop = new AbortController();
-      const waiter = new Waiter(mark, wanted, this.#clock.monotonic(), (reached) => {
+      const waiter = new Waiter(mark, wanted, this.#clock.monotonic(), (acked) => {
         stop.abort();
         cancel();
-        resolve(reached);
+        resolve(acked);
       });
-      const cancel = after(this.#clock, wanted.timeoutMs, () => {
+      const cancel = setLongTimeout(this.#clock, wanted.timeoutMs, () => {
         if (!waiter.underWay) waiter.settle(new UnavailableError('Redis did not tell in time'));
       });
       for (const signal of [...wanted.signals, this.#closing.signal]) {
@@ -122,7 +122,7 @@ export class ReplicaWait {
         else signal.addEventListener('abort', giveUp, { once: true, signal: stop.signal });
       }
       writtenOver
-        .call((client) => client.set(mark, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARK_MS))
+        .call((client) => client.set(mark, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARKER_MS))
         .then(
           () => {
             this.#marked.push(waiter);
@@ -135,10 +135,10 @@ export class ReplicaWait {
     });
   }
 
-  /** Who still waits is told what is known. */
+  /** Settles the remaining waiters with the numbers known so far. */
   close(): void {
     this.#closing.abort();
-    this.#link?.kill();
+    this.#connection?.kill();
   }
 
   async #run(): Promise<void> {
@@ -154,36 +154,36 @@ export class ReplicaWait {
     }
   }
 
-  /** The other side may have become a replica without ending its connections, or be another server than the writes go to. */
+  /** The server may have become a replica without ending its connections, or be another server than that of the writes. */
   #doubt(error: unknown): void {
-    if (replyWord(error) !== 'NOPERM') this.#link?.kill();
+    if (replyWord(error) !== 'NOPERM') this.#connection?.kill();
   }
 
   #waits(): boolean {
-    // A WAIT on another connection would not be about their writes.
-    if (!this.#link?.open)
-      for (const waiter of this.#claimed) waiter.settle(readFailure(new LinkLostError(true)));
+    // A WAIT on a new connection would not cover their writes.
+    if (!this.#connection?.open)
+      for (const waiter of this.#claimed) waiter.settle(readFailure(new ConnectionLostError(true)));
     const waiting = ({ settled }: Waiter): boolean => !settled;
     this.#claimed = this.#claimed.filter(waiting);
     this.#marked = this.#marked.filter(waiting);
     return this.#claimed.length + this.#marked.length > 0;
   }
 
-  async #open(): Promise<RedisLink> {
-    if (this.#link?.open) return this.#link;
+  async #open(): Promise<Connection> {
+    if (this.#connection?.open) return this.#connection;
     const { signal } = this.#closing;
-    const link = await RedisLink.open(this.#template, this.#options, signal);
-    // Closed in the very moment in which it was handed over; nobody else would close it any more.
+    const link = await Connection.open(this.#template, this.#options, signal);
+    // The wait closed between the opening and this line; `close()` did not see this connection.
     if (signal.aborted) {
       link.kill();
-      throw new LinkLostError(false);
+      throw new ConnectionLostError(false);
     }
-    this.#link = link;
+    this.#connection = link;
     return link;
   }
 
-  /** Claims the marks that are new and waits a while for replicas, in one round trip. @throws LinkLostError, or an error reply of Redis */
-  async #ask(link: RedisLink): Promise<void> {
+  /** Claims the new markers and waits a while for replicas, in one round trip. @throws ConnectionLostError, or an error reply of Redis */
+  async #ask(link: Connection): Promise<void> {
     const marked = this.#marked.splice(0);
     const all = [...this.#claimed, ...marked];
     for (const waiter of all) waiter.underWay = true;
@@ -194,7 +194,7 @@ export class ReplicaWait {
     const shortest = Math.min(Math.max(age, SHORTEST_WAIT_MS), LONGEST_WAIT_MS, left);
     const claims = marked.map((waiter) => this.#claim(link, waiter));
     const count = await link.call((client) =>
-      // 0 would be for ever.
+      // A timeout of 0 would block for ever.
       client.wait(Math.min(...all.map(({ wanted }) => wanted)), Math.max(1, Math.ceil(shortest))),
     );
     const doubts = (await Promise.all(claims)).filter((doubt) => doubt !== undefined);
@@ -203,14 +203,14 @@ export class ReplicaWait {
       waiter.underWay = false;
       waiter.take(count, then);
     }
-    // Not before: the answer to the WAIT came with theirs.
+    // Not earlier, because the reply to the WAIT came with these replies.
     for (const doubt of doubts) this.#doubt(doubt);
   }
 
-  /** Gives what speaks against the link, if anything does. */
-  async #claim(link: RedisLink, waiter: Waiter): Promise<unknown> {
+  /** Returns the evidence against the connection, if there is any. */
+  async #claim(link: Connection, waiter: Waiter): Promise<unknown> {
     try {
-      if ((await link.call((client) => client.del(waiter.mark))) > 0) return undefined;
+      if ((await link.call((client) => client.del(waiter.marker))) > 0) return undefined;
       const lost = new UnavailableError('this Redis has lost the write, or never had it');
       waiter.settle(lost);
       return lost;

@@ -7,9 +7,9 @@ import {
   UnavailableError,
   UnreadableError,
 } from '../../errors.js';
-import type { TimeToLive } from '../../backend/time-to-live.js';
+import type { Ttl } from '../../backend/ttl.js';
 import {
-  LinkLostError,
+  ConnectionLostError,
   readFailure,
   RedirectedError,
   replyWord,
@@ -24,14 +24,14 @@ import { sendTransaction, type Command, type Publication, type Refusals } from '
 /** How long a staged copy outlives a process that dies before its script ran. */
 export const STAGE_MS: number = 10_000;
 
-/** Writes over one link. Each write is sent once; what becomes of it is an answer, a typed refusal, or unknown. */
-export class RedisWriting {
-  readonly #link: CommandConnection;
+/** Writes over one connection. Each write is sent once; its outcome is a reply, a typed refusal, or unknown. */
+export class Writer {
+  readonly #connection: CommandConnection;
   readonly #stageName: () => string;
 
-  /** @param stageName - gives a name that no other write uses */
+  /** @param stageName - returns a name that no other write uses */
   constructor(link: CommandConnection, stageName: () => string) {
-    this.#link = link;
+    this.#connection = link;
     this.#stageName = stageName;
   }
 
@@ -47,13 +47,13 @@ export class RedisWriting {
     }
     if (overLarge) return (await this.#transact(publication, plain)).announced;
     try {
-      // GET makes Redis refuse to write over a list or a hash, which plain SET takes away without a word.
+      // GET makes Redis refuse to replace a list or a hash, which plain SET removes without an error.
       return (await this.#transact(publication, [...plain, 'GET'])).announced;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       if (error.reply === 'WRONGTYPE') throw wrongType();
       if (error.reply !== 'NOPERM') throw error;
-      // Who may write but not read writes unseen.
+      // A user with write but no read permission writes without the type check.
       return (await this.#transact(publication, plain)).announced;
     }
   }
@@ -71,14 +71,14 @@ export class RedisWriting {
         ['del', 'none'],
         publication,
       );
-      return { removed: true, announced, marked: await this.#marked(key) };
+      return { removed: true, announced, marked: await this.#hasTombstone(key) };
     }
-    // Ahead of the removal, so that nobody can find the key gone without knowing why.
-    const marking = this.#marked(key);
+    // Stored before the removal, so that no reader finds the key gone without its reason.
+    const marking = this.#hasTombstone(key);
     const command: Command = ['del', key];
     const { reply, announced } = await this.#transact(publication, command).catch(
       (error: unknown) => {
-        // Without memory nothing can be queued in a transaction, but removing still works.
+        // Without memory Redis queues no transaction, but still removes keys.
         if (error instanceof RefusedError && error.reply === 'OOM')
           return this.#together(publication, command);
         throw error;
@@ -87,20 +87,24 @@ export class RedisWriting {
     return { removed: Number(reply) > 0, announced, marked: await marking };
   }
 
-  /** Remembers that the key was cleared, so that no re-authentication undoes it. @throws UnavailableError, RefusedError */
-  async markCleared(key: string): Promise<void> {
-    const mark = clearedKey(key);
+  /** Stores the tombstone of a cleared key, so that no re-authentication undoes the clear. @throws UnavailableError, RefusedError */
+  async storeTombstone(key: string): Promise<void> {
+    const tombstone = clearedKey(key);
+    // Each clear leaves another value, so that none is taken for an earlier one.
+    const value = this.#stageName();
     try {
-      await this.#link.call((client) => client.set(mark, '1', 'PX', CLEARED_MS));
+      await this.#connection.call((client) => client.set(tombstone, value, 'PX', CLEARED_MS));
     } catch (error) {
       throw readFailure(error);
     }
   }
 
-  /** Who may not leave the mark does without; `false`: it is to be left on another node, to which the slot is moving. */
-  async #marked(key: string): Promise<boolean> {
+  /**
+   * A user without the permission does without a tombstone; `false`: the tombstone belongs on another server, to which the slot is moving.
+   */
+  async #hasTombstone(key: string): Promise<boolean> {
     try {
-      await this.markCleared(key);
+      await this.storeTombstone(key);
       return true;
     } catch (error) {
       return !(error instanceof RedirectedError);
@@ -115,7 +119,7 @@ export class RedisWriting {
     return this.#stagedWrite(key, expected.digest, bytes, ['set', String(ttl)], publication);
   }
 
-  /** The write and its announcement in one transaction and one round trip, or the write alone where announcing is refused. */
+  /** Sends the write and its announcement in one transaction and one round trip, or the write alone where announcing is refused. */
   async #transact(
     publication: Publication | undefined,
     command: Command,
@@ -123,22 +127,22 @@ export class RedisWriting {
     if (publication === undefined) return { reply: await this.#alone(command), announced: false };
     const refusals: Refusals = new Map();
     try {
-      const replies = await this.#link.call((client) =>
+      const replies = await this.#connection.call((client) =>
         sendTransaction(client, command, publication, refusals),
       );
       const reply = replies?.[0] ?? null;
-      if (replies === null) throw new LinkLostError(true);
+      if (replies === null) throw new ConnectionLostError(true);
       if (reply instanceof Error) throw reply;
       return { reply, announced: !(replies[1] instanceof Error) };
     } catch (error) {
-      if (error instanceof LinkLostError) throw this.#failure(error);
+      if (error instanceof ConnectionLostError) throw this.#failure(error);
       const refusal = refusals.get('command');
       if (refusals.has('multi')) {
-        // Without a transaction each command stands alone, and of those that were executed the answers are lost.
+        // Without a transaction each command stands alone, and the replies of the executed ones are lost.
         if (refusal !== undefined) throw this.#failure(refusal);
         throw new OutcomeUnknownError('Redis refused MULTI and executed what came after it');
       }
-      // One refused command keeps the whole transaction from being executed, so nothing was written yet.
+      // One refused command prevents the whole transaction, so nothing was written yet.
       if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
       if (refusal !== undefined) throw this.#failure(refusal);
       return { reply: await this.#alone(command), announced: false };
@@ -149,19 +153,19 @@ export class RedisWriting {
     return (await this.#together(undefined, command)).reply;
   }
 
-  /** The write and its announcement one after the other, for want of a transaction. */
+  /** Sends the write and its announcement one after the other, where no transaction is possible. */
   async #together(
     publication: Publication | undefined,
     command: Command,
   ): Promise<{ reply: unknown; announced: boolean }> {
     try {
-      const replies = await this.#link.call((client) => {
+      const replies = await this.#connection.call((client) => {
         const chain = client.pipeline().call(...command);
         return (
           publication ? chain.publish(publication.channel, publication.message) : chain
         ).exec();
       });
-      const [error, reply] = replies?.[0] ?? [new LinkLostError(true), null];
+      const [error, reply] = replies?.[0] ?? [new ConnectionLostError(true), null];
       if (error) throw error;
       return { reply, announced: replies?.[1]?.[0] === null };
     } catch (error) {
@@ -178,10 +182,10 @@ export class RedisWriting {
   ): Promise<boolean> {
     const stage = helperKey('stage', key, this.#stageName());
     const staged = Buffer.concat([Buffer.from(expected), bytes]);
-    const staging = this.#link.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
+    const staging = this.#connection.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
     const { channel = '', message = '' } = publication ?? {};
     const writing = runScript(
-      this.#link,
+      this.#connection,
       WRITE_IF,
       'EVALSHA',
       'EVAL',
@@ -191,7 +195,7 @@ export class RedisWriting {
     const [first, second] = await Promise.allSettled([staging, writing]);
     if (first.status === 'rejected') throw this.#failure(first.reason);
     if (second.status === 'rejected') {
-      await this.#link.call((client) => client.del(stage)).catch(() => undefined);
+      await this.#connection.call((client) => client.del(stage)).catch(() => undefined);
       throw this.#failure(second.reason);
     }
     const [outcome, announced] = second.value;
@@ -202,16 +206,16 @@ export class RedisWriting {
   }
 
   #failure(error: unknown): Error {
-    // A demoted master stays one on this connection; the next connection is made to whatever is the master then.
-    if (replyWord(error) === 'READONLY') this.#link.kill();
+    // A demoted master stays one on this connection; the next connection goes to the master of that time.
+    if (replyWord(error) === 'READONLY') this.#connection.kill();
     // A transaction or pipeline reports a lost connection as an error of its commands.
-    if (error instanceof LinkLostError || replyWord(error) !== undefined)
+    if (error instanceof ConnectionLostError || replyWord(error) !== undefined)
       return writeFailure(error);
-    return writeFailure(new LinkLostError(true, error instanceof Error ? error : undefined));
+    return writeFailure(new ConnectionLostError(true, error instanceof Error ? error : undefined));
   }
 }
 
-function ttlArguments(ttl: TimeToLive): string[] {
+function ttlArguments(ttl: Ttl): string[] {
   if (ttl === 'none') return [];
   return ttl === 'keep' ? ['KEEPTTL'] : ['PX', String(ttl)];
 }

@@ -1,18 +1,18 @@
 import type { Clock } from '../../time/clock.js';
-import { after } from '../../time/timers.js';
+import { setLongTimeout } from '../../time/timers.js';
 
-type RunTimer = { readonly cancel: () => void } & Record<'periodMs' | 'firedAt', number>;
+type SessionTimer = { readonly cancel: () => void } & Record<'periodMs' | 'firedAt', number>;
 
-/** The timers of one life of a link, by name. */
-export class RunTimers<Name extends string> {
+/** The timers of one feed session, by name. */
+export class SessionTimers<Name extends string> {
   readonly #clock: Clock;
-  readonly #timers = new Map<Name, RunTimer>();
+  readonly #timers = new Map<Name, SessionTimer>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** Starts a timer, or gives it another period; goes on counting from when it last fired, so that no churn can hold it off. */
+  /** Starts a timer, or changes its period. The period counts from the last call, so that frequent changes cannot postpone it. */
   every(name: Name, periodMs: () => number, run: () => void): void {
     const before = this.#timers.get(name);
     if (before?.periodMs === periodMs()) return;
@@ -20,7 +20,7 @@ export class RunTimers<Name extends string> {
     const arm = (firedAt: number): void => {
       const period = periodMs();
       const left = Math.max(0, firedAt + period - this.#clock.monotonic());
-      const cancel = after(this.#clock, left, () => {
+      const cancel = setLongTimeout(this.#clock, left, () => {
         arm(this.#clock.monotonic());
         run();
       });

@@ -3,51 +3,51 @@ import type { Content } from '../../credential/content.js';
 import { UnavailableError, type RefusedError } from '../../errors.js';
 import { hintFrom, hintFromEvent } from '../commands/announcement.js';
 import { DataEpoch } from './data-epoch.js';
-import type { FeedRunContext } from './feed-session-context.js';
-import { LooksTogether } from '../commands/batch-reader.js';
+import type { FeedSessionContext } from './feed-session-context.js';
+import { BatchReader } from '../commands/batch-reader.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
-import { LinkLostError, readFailure, RedirectedError, replyWord } from '../reply-errors.js';
+import { ConnectionLostError, readFailure, RedirectedError, replyWord } from '../reply-errors.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
-import { RedisLink } from '../connection/connection.js';
-import { RedisObserver, toObservation, type Look, type LookRequest } from '../commands/reader.js';
+import { Connection } from '../connection/connection.js';
+import { Reader, toObservation, type RawReading, type ReadRequest } from '../commands/reader.js';
 import { RoleProbe } from './role-probe.js';
-import { RunTimers } from '../connection/session-timers.js';
-import { Slots } from '../../util/semaphore.js';
+import { SessionTimers } from '../connection/session-timers.js';
+import { Semaphore } from '../../util/semaphore.js';
 import { Subscriptions } from './subscriptions.js';
 import type { AnyWatched } from './subscribers.js';
 
-const LOOKS_UNDER_WAY = 256;
+const MAX_READS = 256;
 const EPOCH_BYTES = 1_024;
 
-/** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
-export class FeedRun {
-  readonly #context: FeedRunContext;
-  readonly #link: RedisLink;
-  readonly #observer: RedisObserver;
-  readonly #together: LooksTogether;
+/** One session of the subscribed connection: its subscriptions, its heartbeat, its probes. Ends as a whole when any part fails. */
+export class FeedSession {
+  readonly #context: FeedSessionContext;
+  readonly #connection: Connection;
+  readonly #reader: Reader;
+  readonly #batchReader: BatchReader;
   readonly #subscriptions: Subscriptions;
   readonly #probe: NotificationProbe;
   readonly #role: RoleProbe;
   readonly modes: NotificationModes;
   readonly #epoch: DataEpoch;
   readonly #prefixes: { readonly keyspace: string; readonly announcements: string };
-  readonly #timers: RunTimers<'beat' | 'poll' | 'probe'>;
+  readonly #timers: SessionTimers<'beat' | 'poll' | 'probe'>;
   #polled = false;
   #reporting = false;
   #missing: AnyWatched[] = [];
-  /** A resync looks at everything at once; the reply deadline is for one look, not for all of them. */
-  readonly #slots = new Slots(LOOKS_UNDER_WAY);
+  /** A resync reads everything at once; the reply deadline is for one reading, not for all of them. */
+  readonly #permits = new Semaphore(MAX_READS);
   #stopped = false;
 
-  private constructor(context: FeedRunContext, link: RedisLink) {
+  private constructor(context: FeedSessionContext, link: Connection) {
     const { db } = context.template;
-    const { clock } = context.linkOptions;
+    const { clock } = context.connectionSettings;
     this.#context = context;
-    this.#link = link;
-    this.#timers = new RunTimers(clock);
-    this.#observer = new RedisObserver(link, clock);
-    this.#together = new LooksTogether(link, clock, context.time);
+    this.#connection = link;
+    this.#timers = new SessionTimers(clock);
+    this.#reader = new Reader(link, clock);
+    this.#batchReader = new BatchReader(link, clock, context.time);
     this.#subscriptions = new Subscriptions(link, db);
     this.#role = new RoleProbe(link, context.commands, (error) => {
       this.#fail(error);
@@ -76,17 +76,17 @@ export class FeedRun {
     });
   }
 
-  /** Connects and subscribes to all keys watched now. @throws LinkLostError, or an error reply of Redis */
-  static async open(context: FeedRunContext, signal: AbortSignal): Promise<FeedRun> {
-    const link = await RedisLink.open(context.template, context.linkOptions, signal);
-    const run = new FeedRun(context, link);
+  /** Connects and subscribes to all keys watched now. @throws ConnectionLostError, or an error reply of Redis */
+  static async open(context: FeedSessionContext, signal: AbortSignal): Promise<FeedSession> {
+    const link = await Connection.open(context.template, context.connectionSettings, signal);
+    const run = new FeedSession(context, link);
     const giveUp = (): void => {
       run.stop();
     };
     signal.addEventListener('abort', giveUp, { once: true });
     try {
       const wanted = [...context.keys];
-      await run.#subscriptions.listen(wanted);
+      await run.#subscriptions.subscribe(wanted);
       for (const watched of wanted) if (watched.watchers.length === 0) run.leave(watched);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
       if (!link.canReadWhileSubscribed) await context.commands.get();
@@ -99,32 +99,33 @@ export class FeedRun {
     return run;
   }
 
-  get vouchedAt(): number {
-    return this.#link.vouchedAt;
+  get confirmedAt(): number {
+    return this.#connection.confirmedAt;
   }
 
-  /** The observer of the subscribed connection, if that can read. */
-  get observer(): RedisObserver | undefined {
-    return this.#link.canReadWhileSubscribed ? this.#observer : undefined;
+  /** The reader of the subscribed connection, if that can read. */
+  get reader(): Reader | undefined {
+    return this.#connection.canReadWhileSubscribed ? this.#reader : undefined;
   }
 
-  /** Starts the heartbeat, polling and probing; the run is live. */
+  /** Starts heartbeat, polling and probing; the session is live. */
   start(): void {
-    void this.#link.closed.then(() => {
-      this.#fail(new LinkLostError(true, this.#link.lastError));
+    void this.#connection.closed.then(() => {
+      this.#fail(new ConnectionLostError(true, this.#connection.lastError));
     });
-    this.retime();
+    this.applySettings();
     void this.modes.probe();
-    // Keys that came while the run was being opened.
-    for (const watched of this.#context.keys) if (watched.heard === undefined) this.listen(watched);
+    // Keys whose watch began during the opening of the session.
+    for (const watched of this.#context.keys)
+      if (watched.subscribedTo === undefined) this.listen(watched);
   }
 
   /** Sets the timers anew, after the settings changed. */
-  retime(): void {
+  applySettings(): void {
     const period = (name: 'heartbeatMs' | 'pollMs' | 'probeMs') => () =>
       this.#context.settings()[name];
     this.#timers.every('beat', period('heartbeatMs'), () => {
-      this.#beat();
+      this.#heartbeat();
     });
     this.#timers.every('poll', period('pollMs'), () => {
       if (this.#context.keys.pollAll((watched) => this.modes.of(watched) !== 'keyspace'))
@@ -132,17 +133,17 @@ export class FeedRun {
     });
     this.#timers.every('probe', period('probeMs'), () => {
       void this.modes.probe();
-      this.#regain().catch(this.#failUnlessRefused);
+      this.#retryRefused().catch(this.#failUnlessRefused);
     });
   }
 
-  /** Subscribes to a key, together with all others that come in the same turn. */
+  /** Subscribes to a key, together with all other keys of the same turn. */
   listen(watched: AnyWatched): void {
     this.#missing.push(watched);
     if (this.#missing.length > 1) return;
-    this.#context.linkOptions.clock.nextTurn(() => {
+    this.#context.connectionSettings.clock.nextTurn(() => {
       const missing = this.#missing.filter(
-        ({ heard, watchers }) => heard === undefined && watchers.length > 0,
+        ({ subscribedTo, watchers }) => subscribedTo === undefined && watchers.length > 0,
       );
       this.#missing = [];
       if (!this.#stopped && missing.length > 0) void this.#listenTo(missing);
@@ -150,41 +151,41 @@ export class FeedRun {
   }
 
   leave(watched: AnyWatched): void {
-    this.#subscriptions.leave(watched).catch(this.#failUnlessRefused);
+    this.#subscriptions.unsubscribe(watched).catch(this.#failUnlessRefused);
   }
 
-  /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
-  observe(key: string, maxBytes: number): Promise<Observation> {
+  /** @throws UnavailableError, after the session was reported as lost, or RefusedError */
+  read(key: string, maxBytes: number): Promise<Observation> {
     const epochKey = this.#epoch.takeDue();
     const request = { key, maxBytes, epochKey };
     const look = (): Promise<Observation> =>
-      this.#look(request).then(
+      this.#readOne(request).then(
         (one) => {
-          this.#slots.give();
+          this.#permits.release();
           return this.#taken(one, epochKey);
         },
         (error: unknown) => {
-          this.#slots.give();
+          this.#permits.release();
           throw this.failure(error);
         },
       );
-    return this.#slots.take()?.then(look) ?? look();
+    return this.#permits.acquire()?.then(look) ?? look();
   }
 
-  /** As {@link FeedRun.observe}; `undefined` for each key that is to be observed alone. */
-  async observeMany(
+  /** As {@link FeedSession.read}; `undefined` for each key that is to be read alone. */
+  async readMany(
     keys: readonly string[],
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]> {
     if (this.#context.time.hasStepped()) this.#report('clock');
     try {
-      return await this.#together.look(keys, maxBytes);
+      return await this.#batchReader.read(keys, maxBytes);
     } catch (error) {
       throw this.failure(error);
     }
   }
 
-  /** What a reading failed with. One that got no answer is the end of the run, told before the reader hears of it. */
+  /** The error of a failed reading. A reading without a reply ends the session, which is reported before the caller gets the error. */
   failure(error: unknown): UnavailableError | RefusedError {
     const failure = readFailure(error);
     if (failure instanceof UnavailableError && !(failure instanceof RedirectedError))
@@ -200,26 +201,26 @@ export class FeedRun {
     this.#stopped = true;
     this.#timers.stop();
     this.modes.stop();
-    this.#link.kill();
+    this.#connection.kill();
   }
 
-  #look(request: LookRequest): Promise<Look> {
-    const { observer } = this;
-    if (observer !== undefined) return observer.look(request);
-    return this.#context.commands.get().then((commanding) => commanding.observer.look(request));
+  #readOne(request: ReadRequest): Promise<RawReading> {
+    const { reader } = this;
+    if (reader !== undefined) return reader.read(request);
+    return this.#context.commands.get().then((commanding) => commanding.reader.read(request));
   }
 
-  #taken(look: Look, epochKey: string | undefined): Observation {
-    // The sample hides the step from whoever looks later.
+  #taken(look: RawReading, epochKey: string | undefined): Observation {
+    // The sample would hide the step from later checks.
     if (this.#context.time.hasStepped()) this.#report('clock');
-    // Reported in a later turn: the observation at hand is of the data as it is now.
+    // Reported in a later turn, because the observation at hand already shows the new data.
     if (epochKey !== undefined && look.epoch !== undefined) this.#epoch.take(epochKey, look.epoch);
     return toObservation(look, this.#context.time);
   }
 
   async #readEpoch(key: string): Promise<Content | undefined> {
     try {
-      return (await this.#look({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
+      return (await this.#readOne({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
     } catch (error) {
       if (!this.#stopped) this.failure(error);
       return undefined;
@@ -227,10 +228,10 @@ export class FeedRun {
   }
 
   #report(gap: 'data' | 'clock'): void {
-    // However many reads notice the same gap, it is one.
+    // Several readings that notice the same gap report one.
     if (this.#reporting) return;
     this.#reporting = true;
-    this.#context.linkOptions.clock.nextTurn(() => {
+    this.#context.connectionSettings.clock.nextTurn(() => {
       this.#reporting = false;
       if (!this.#stopped) this.#context.gap(this, gap);
     });
@@ -238,33 +239,33 @@ export class FeedRun {
 
   /** @param pattern - has the prefix and `*` where the channel has the key */
   #take(channel: string, message: string, pattern?: string): void {
-    const { keys, node } = this.#context;
+    const { keys, instance } = this.#context;
     const { keyspace, announcements } = this.#prefixes;
     if (this.#stopped) return;
     const isEvent = channel.startsWith(keyspace);
     const start = (isEvent ? keyspace : announcements).length;
     if (pattern === undefined && this.#probe.take(channel, message)) return;
-    if (isEvent) this.modes.noticed();
+    if (isEvent) this.modes.notificationSeen();
     else if (!channel.startsWith(announcements)) return;
-    const hint = isEvent ? hintFromEvent(message) : hintFrom(message, node);
+    const hint = isEvent ? hintFromEvent(message) : hintFrom(message, instance);
     if (pattern === undefined) keys.hint(channel.slice(start), hint);
     else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }
 
-  /** Proves the link alive, by an observation where it can, so that lost hints are made up for too, and the server a master. */
-  #beat(): void {
+  /** Proves the link alive, where possible by an observation, which also makes up for lost hints, and the server a master. */
+  #heartbeat(): void {
     const { keys, time } = this.#context;
     if (time.hasStepped()) this.#report('clock');
-    // One key alone tells of its own loss.
+    // A single key shows its own loss.
     if (keys.size > 1) this.#epoch.ask();
     const polled = this.#polled || keys.pollNext();
     this.#polled = false;
-    // A key is busy while it is observed, and that tells as much.
-    this.#role.ask((polled && this.observer !== undefined) || this.#link.awaited);
+    // A key with a reading under way is busy, and that reading proves as much.
+    this.#role.ask((polled && this.reader !== undefined) || this.#connection.awaited);
   }
 
-  async #regain(): Promise<void> {
-    const gained = await this.#subscriptions.regain(
+  async #retryRefused(): Promise<void> {
+    const gained = await this.#subscriptions.retryRefused(
       this.#context.keys,
       this.#context.settings().random,
     );
@@ -273,10 +274,10 @@ export class FeedRun {
 
   async #listenTo(missing: readonly AnyWatched[]): Promise<void> {
     try {
-      await this.#subscriptions.listen(missing);
+      await this.#subscriptions.subscribe(missing);
       if (this.#stopped) return;
       for (const watched of missing) {
-        // Its watchers left before it was subscribed to, unless others came for the same key.
+        // The last watcher left during the subscription, unless another one came for the same key.
         if (!this.#context.keys.has(watched)) this.leave(watched);
       }
       this.#context.changed(this, missing);

@@ -1,44 +1,41 @@
 import {
-  createKeyFeed,
+  createFeedCondition,
   type HintFeed,
-  type KeyFeed,
+  type FeedCondition,
   type KeyWatcher,
   type Observation,
   type PrefixWatcher,
 } from '../../backend/backend.js';
 import { ClosedError, UnavailableError, type RefusedError } from '../../errors.js';
-import { after } from '../../time/timers.js';
-import { FeedRun } from './feed-session.js';
-import type { FeedRunContext } from './feed-session-context.js';
+import { setLongTimeout } from '../../time/timers.js';
+import { FeedSession } from './feed-session.js';
+import type { FeedSessionContext } from './feed-session-context.js';
 import { isDenial, readFailure } from '../reply-errors.js';
 import { toObservation } from '../commands/reader.js';
-import { retryPauseMs } from '../connection/retry-pause.js';
+import { retryPauseMs } from '../connection/retry.js';
 import { WatchedKeys, type AnyWatched, type WatchedKey } from './subscribers.js';
 
-/** A link that lived this long was a good one: the next failure is a new one. */
+/** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;
 
-type Condition = Pick<KeyFeed, 'link' | 'generation' | 'gap' | 'error'>;
+type Condition = Pick<FeedCondition, 'link' | 'generation' | 'gap' | 'error'>;
 
-export interface RedisFeedContext extends Omit<
-  FeedRunContext,
-  'keys' | 'lost' | 'gap' | 'changed'
-> {
+export interface FeedContext extends Omit<FeedSessionContext, 'keys' | 'lost' | 'gap' | 'changed'> {
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
   /** The link is lost, or could not be opened. */
-  readonly down: () => void;
+  readonly linkLost: () => void;
 }
 
 /**
- * Keeps the hints of all watched keys coming: while any key is watched there is a run, or one is being opened, or a timer that will open
- * one. Every gap between runs is a new generation.
+ * Keeps the hints of all watched keys arriving: while any key is watched there is a session, or one is being opened, or a timer will open
+ * one. Every gap between sessions begins a new generation.
  */
-export class RedisFeed implements HintFeed {
-  readonly #context: RedisFeedContext;
+export class Feed implements HintFeed {
+  readonly #context: FeedContext;
   readonly #keys = new WatchedKeys();
-  #run: FeedRun | undefined;
-  /** Identifies the attempt under way, and gives it up. */
+  #session: FeedSession | undefined;
+  /** Identifies the opening under way, and aborts it. */
   #opening: AbortController | undefined;
   #cancelRetry: (() => void) | undefined;
   #wasLive = false;
@@ -50,23 +47,23 @@ export class RedisFeed implements HintFeed {
     gap: 'link',
     error: undefined,
   };
-  /** Keys in the same condition share one value. */
-  readonly #feeds = new Map<string, KeyFeed>();
-  #lastVouchedAt: number;
+  /** Keys in the same condition share one object. */
+  readonly #conditions = new Map<string, FeedCondition>();
+  #lastConfirmedAt: number;
   #recounting = false;
-  /** Whether this process may announce its writes, as far as it knows. */
-  #announcing = true;
+  /** Whether this process may announce its writes, as far as known. */
+  #canAnnounce = true;
   #closed = false;
 
-  constructor(context: RedisFeedContext) {
+  constructor(context: FeedContext) {
     this.#context = context;
-    this.#lastVouchedAt = context.linkOptions.clock.monotonic();
+    this.#lastConfirmedAt = context.connectionSettings.clock.monotonic();
   }
 
   watch(key: string, watcher: KeyWatcher): void {
     const watched = this.#keys.add(key, watcher);
     this.#came(watched, () => {
-      if (watched.has(watcher)) watcher.feed(this.#feedOf(watched));
+      if (watched.has(watcher)) watcher.conditionChanged(this.#conditionOf(watched));
     });
   }
 
@@ -75,16 +72,16 @@ export class RedisFeed implements HintFeed {
   }
 
   #came(watched: AnyWatched, tell: () => void): void {
-    this.#context.linkOptions.clock.nextTurn(tell);
-    if (this.#run === undefined) this.#open();
-    else if (watched.heard === undefined && watched.watchers.length === 1)
-      this.#run.listen(watched);
+    this.#context.connectionSettings.clock.nextTurn(tell);
+    if (this.#session === undefined) this.#open();
+    else if (watched.subscribedTo === undefined && watched.watchers.length === 1)
+      this.#session.listen(watched);
     this.#recount();
   }
 
   #left(abandoned: AnyWatched | undefined): void {
     if (abandoned === undefined) return;
-    this.#run?.leave(abandoned);
+    this.#session?.leave(abandoned);
     if (this.#keys.isEmpty) this.#rest();
     else this.#recount();
   }
@@ -92,7 +89,7 @@ export class RedisFeed implements HintFeed {
   watchPrefix(prefix: string, watcher: PrefixWatcher): void {
     const watched = this.#keys.addPrefix(prefix, watcher);
     this.#came(watched, () => {
-      if (watched.has(watcher)) watcher.feed(this.#feedOf(watched));
+      if (watched.has(watcher)) watcher.conditionChanged(this.#conditionOf(watched));
     });
   }
 
@@ -100,36 +97,36 @@ export class RedisFeed implements HintFeed {
     this.#left(this.#keys.removePrefix(prefix, watcher));
   }
 
-  /** Looks at a key over the subscribed connection; `undefined` when that is not there or cannot read. */
-  async read(key: string, maxBytes: number): Promise<Observation | undefined> {
-    const run = this.#run;
-    if (run?.observer === undefined) return undefined;
+  /** Reads a key over the subscribed connection; `undefined` when there is none or it cannot read. */
+  async tryRead(key: string, maxBytes: number): Promise<Observation | undefined> {
+    const run = this.#session;
+    if (run?.reader === undefined) return undefined;
     try {
       return toObservation(
-        await run.observer.look({ key, maxBytes, epochKey: undefined }),
+        await run.reader.read({ key, maxBytes, epochKey: undefined }),
         this.#context.time,
       );
     } catch (error) {
-      // Let go because the last watcher left, not lost: the other connection can answer.
+      // The session ended with its last watcher and was not lost: the other connection can reply.
       if (this.#keys.isEmpty) return undefined;
       throw run.failure(error);
     }
   }
 
-  /** Tells watchers, all or those of `some` keys, what has changed about their feeds. */
+  /** Reports the changed condition to the watchers, of all keys or of `some`. */
   changed(some?: readonly AnyWatched[]): void {
-    if (some === undefined) this.#feeds.clear();
-    this.#keys.report((watched) => this.#feedOf(watched), some);
+    if (some === undefined) this.#conditions.clear();
+    this.#keys.report((watched) => this.#conditionOf(watched), some);
   }
 
-  learned(announcing: boolean): void {
-    if (announcing === this.#announcing) return;
-    this.#announcing = announcing;
+  setCanAnnounce(announcing: boolean): void {
+    if (announcing === this.#canAnnounce) return;
+    this.#canAnnounce = announcing;
     this.changed();
   }
 
-  retime(): void {
-    this.#run?.retime();
+  applySettings(): void {
+    this.#session?.applySettings();
     this.#recount();
   }
 
@@ -142,7 +139,7 @@ export class RedisFeed implements HintFeed {
     if (this.#closed || this.#opening !== undefined || this.#cancelRetry !== undefined) return;
     const attempt = new AbortController();
     this.#opening = attempt;
-    FeedRun.open(
+    FeedSession.open(
       {
         ...this.#context,
         keys: this.#keys,
@@ -150,10 +147,10 @@ export class RedisFeed implements HintFeed {
           this.#lost(run, error);
         },
         gap: (run, gap) => {
-          if (run === this.#run) this.#newGeneration({ link: 'live', gap, error: undefined });
+          if (run === this.#session) this.#newGeneration({ link: 'live', gap, error: undefined });
         },
         changed: (run, some) => {
-          if (run === this.#run) this.changed(some);
+          if (run === this.#session) this.changed(some);
         },
       },
       attempt.signal,
@@ -171,35 +168,35 @@ export class RedisFeed implements HintFeed {
     );
   }
 
-  #live(run: FeedRun): void {
+  #live(run: FeedSession): void {
     this.#opening = undefined;
-    this.#run = run;
+    this.#session = run;
     this.#wasLive = true;
-    this.#liveSince = this.#context.linkOptions.clock.monotonic();
+    this.#liveSince = this.#context.connectionSettings.clock.monotonic();
     run.start();
     this.#newGeneration({ link: 'live', gap: 'link', error: undefined });
   }
 
   #lost(run: object, error: unknown): void {
-    if (run !== this.#run) return;
-    this.#endRun();
-    if (this.#context.linkOptions.clock.monotonic() - this.#liveSince >= GOOD_LIFE_MS)
+    if (run !== this.#session) return;
+    this.#endSession();
+    if (this.#context.connectionSettings.clock.monotonic() - this.#liveSince >= GOOD_LIFE_MS)
       this.#failures = 0;
     this.#retry(readFailure(error));
   }
 
   #retry(error: UnavailableError | RefusedError): void {
     const denied = isDenial(error);
-    const { linkOptions, settings } = this.#context;
+    const { connectionSettings, settings } = this.#context;
     this.#failures += 1;
     const pause = retryPauseMs(this.#failures, denied, settings().random);
-    this.#cancelRetry = after(linkOptions.clock, pause, () => {
+    this.#cancelRetry = setLongTimeout(connectionSettings.clock, pause, () => {
       this.#cancelRetry = undefined;
       this.#open();
     });
     const link = denied ? 'unauthorized' : this.#wasLive ? 'reconnecting' : 'connecting';
     this.#newGeneration({ link, gap: 'link', error });
-    this.#context.down();
+    this.#context.linkLost();
   }
 
   /** Nothing is watched: no connection, no timer. */
@@ -208,27 +205,27 @@ export class RedisFeed implements HintFeed {
     this.#opening = undefined;
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
-    this.#endRun();
+    this.#endSession();
     this.#failures = 0;
     this.#wasLive = false;
-    this.#feeds.clear();
+    this.#conditions.clear();
     this.#condition = { ...this.#condition, link: 'connecting', error: undefined };
   }
 
-  #endRun(): void {
-    if (this.#run === undefined) return;
-    this.#lastVouchedAt = this.#run.vouchedAt;
-    this.#run.stop();
-    this.#run = undefined;
+  #endSession(): void {
+    if (this.#session === undefined) return;
+    this.#lastConfirmedAt = this.#session.confirmedAt;
+    this.#session.stop();
+    this.#session = undefined;
     this.#keys.forgetSubscriptions();
   }
 
   reportClockStep(): void {
-    const { clock } = this.#context.linkOptions;
-    if (this.#run !== undefined) this.#run.reportClockStep();
+    const { clock } = this.#context.connectionSettings;
+    if (this.#session !== undefined) this.#session.reportClockStep();
     else
       clock.nextTurn(() => {
-        if (this.#run === undefined) this.#newGeneration({ ...this.#condition, gap: 'clock' });
+        if (this.#session === undefined) this.#newGeneration({ ...this.#condition, gap: 'clock' });
       });
   }
 
@@ -237,52 +234,55 @@ export class RedisFeed implements HintFeed {
     this.changed();
   }
 
-  async observeMany(
+  async readMany(
     keys: readonly string[],
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]> {
-    return (this.#run ?? this.#unlinked()).observeMany(keys, maxBytes);
+    return (this.#session ?? this.#unlinked()).readMany(keys, maxBytes);
   }
 
-  observe(key: string, maxBytes: number): Promise<Observation> {
-    // Not an async function: what is to be sent goes out at once.
-    if (this.#run === undefined) return Promise.resolve().then(() => this.#unlinked());
-    return this.#run.observe(key, maxBytes);
+  read(key: string, maxBytes: number): Promise<Observation> {
+    // Not an async function, because the command has to be sent synchronously.
+    if (this.#session === undefined) return Promise.resolve().then(() => this.#unlinked());
+    return this.#session.read(key, maxBytes);
   }
 
   #unlinked(): never {
     throw this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis');
   }
 
-  /** The bound depends on the settings, and on how many keys share the heartbeat; told once a turn, however many come and go in it. */
+  /**
+   * The lag depends on the settings, and on the number of keys in the heartbeat's rotation; reported once a turn, however many keys come
+   * and go.
+   */
   #recount(): void {
-    if (this.#recounting || this.#run === undefined) return;
+    if (this.#recounting || this.#session === undefined) return;
     this.#recounting = true;
-    this.#context.linkOptions.clock.nextTurn(() => {
+    this.#context.connectionSettings.clock.nextTurn(() => {
       this.#recounting = false;
-      if (this.#run !== undefined) this.changed();
+      if (this.#session !== undefined) this.changed();
     });
   }
 
-  vouchedAt(): number {
-    return this.#run?.vouchedAt ?? this.#lastVouchedAt;
+  confirmedAt(): number {
+    return this.#session?.confirmedAt ?? this.#lastConfirmedAt;
   }
 
-  #feedOf({ heard: hearing }: Pick<WatchedKey, 'heard'>): KeyFeed {
+  #conditionOf({ subscribedTo: hearing }: Pick<WatchedKey, 'subscribedTo'>): FeedCondition {
     const { link } = this.#condition;
     const heard = link !== 'live' || hearing !== undefined;
-    const mode = this.#run?.modes.of({ heard: hearing }) ?? 'polling';
+    const mode = this.#session?.modes.of({ subscribedTo: hearing }) ?? 'polling';
     const name = `${String(heard)} ${mode}`;
-    let feed = this.#feeds.get(name);
+    let feed = this.#conditions.get(name);
     if (feed === undefined) {
-      feed = createKeyFeed({
+      feed = createFeedCondition({
         ...this.#condition,
         link: heard ? link : 'connecting',
         notifications: mode,
-        announcing: this.#announcing,
-        boundMs: this.#run?.modes.boundMs(mode, this.#keys.size) ?? 0,
+        announcing: this.#canAnnounce,
+        maxLagMs: this.#session?.modes.maxLagMs(mode, this.#keys.size) ?? 0,
       });
-      this.#feeds.set(name, feed);
+      this.#conditions.set(name, feed);
     }
     return feed;
   }

@@ -1,21 +1,21 @@
 import type { Clock } from '../../time/clock.js';
-import { after } from '../../time/timers.js';
-import type { CommandLink } from '../commands/command-channel.js';
+import { setLongTimeout } from '../../time/timers.js';
+import type { CommandChannel } from '../commands/channel.js';
 import { replyWord } from '../reply-errors.js';
 import { keyspaceChannel } from '../keys.js';
-import type { RedisLink } from '../connection/connection.js';
+import type { Connection } from '../connection/connection.js';
 
 const PROBE_TTL_MS = 1_000;
 const PROBE_EVENTS = ['set', 'del'];
 /** Strings, generic commands, expiry, eviction; on the channels named after the key. */
 const NEEDED_FLAGS = ['K', 'g', '$', 'x', 'e'];
-/** `A` stands for all event classes that we need, and `K` alone is not one of them. */
+/** `A` stands for all event classes that we need, but not for `K`. */
 const ALL_EVENTS = 'A';
 
-/** Finds out by trying whether keyspace notifications arrive: asking for the configuration is often forbidden, and says less. */
+/** Finds out by trying whether keyspace notifications arrive: reading the configuration is often forbidden, and proves less. */
 export class NotificationProbe {
-  readonly #link: RedisLink;
-  readonly #commands: CommandLink;
+  readonly #connection: Connection;
+  readonly #commands: CommandChannel;
   readonly #clock: Clock;
   readonly #db: number;
   readonly #newKey: () => string | undefined;
@@ -26,22 +26,22 @@ export class NotificationProbe {
   #awaited = new Set<string>();
   #settle: ((arrived: boolean) => void) | undefined;
 
-  /** @param newKey - names a key on this server that nobody else uses; in a cluster another one when slots have moved */
+  /** @param newKey - names a key on this server that is used nowhere else; in a cluster another one when slots have moved */
   constructor(
-    link: RedisLink,
-    commands: CommandLink,
+    link: Connection,
+    commands: CommandChannel,
     clock: Clock,
     db: number,
     newKey: () => string | undefined,
   ) {
-    this.#link = link;
+    this.#connection = link;
     this.#commands = commands;
     this.#clock = clock;
     this.#db = db;
     this.#newKey = newKey;
   }
 
-  /** Takes a message that may be the probe's; says whether it was. */
+  /** Takes a message that may belong to the probe; returns whether it did. */
   take(channel: string, event: string): boolean {
     if (channel !== this.#channel) return false;
     this.#awaited.delete(event);
@@ -54,7 +54,7 @@ export class NotificationProbe {
     this.#settle?.(false);
   }
 
-  /** @returns whether notifications arrive within `timeoutMs`; `undefined` when this user may not find out or the links fail */
+  /** @returns whether notifications arrive within `timeoutMs`; `undefined` when this user may not find out or a link fails */
   async run(timeoutMs: number): Promise<boolean | undefined> {
     try {
       const key = this.#newKey();
@@ -62,7 +62,7 @@ export class NotificationProbe {
       if (key !== this.#key) this.#subscribed = this.#move(key);
       this.#subscribed ??= this.#subscribe();
       if (!(await this.#subscribed)) {
-        // It may be allowed by the next time.
+        // The subscription may be permitted by the next time.
         this.#subscribed = undefined;
         return undefined;
       }
@@ -72,21 +72,21 @@ export class NotificationProbe {
     }
   }
 
-  /** Adds the flags that are missing; where that is refused, the probe will tell. */
+  /** Adds the missing flags; where that is refused, the probe shows the consequence. */
   async configure(): Promise<void> {
     try {
-      const { link } = await this.#commands.get();
+      const { connection } = await this.#commands.get();
       const name = 'notify-keyspace-events';
-      const reply = await link.call((client) => client.config('GET', name));
+      const reply = await connection.call((client) => client.config('GET', name));
       const flags = Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : '';
       const missing = NEEDED_FLAGS.filter(
         (flag) => !flags.includes(flag) && !(flag !== 'K' && flags.includes(ALL_EVENTS)),
       );
       if (missing.length > 0) {
-        await link.call((client) => client.config('SET', name, flags + missing.join('')));
+        await connection.call((client) => client.config('SET', name, flags + missing.join('')));
       }
     } catch {
-      // Refused or lost; nothing depends on it.
+      // Refused or lost; nothing depends on the change.
     }
   }
 
@@ -94,13 +94,14 @@ export class NotificationProbe {
     const left = this.#channel;
     this.#key = key;
     this.#channel = keyspaceChannel(this.#db, key);
-    if (left !== '') this.#link.call((client) => client.unsubscribe(left)).catch(() => undefined);
+    if (left !== '')
+      this.#connection.call((client) => client.unsubscribe(left)).catch(() => undefined);
     return this.#subscribe();
   }
 
   async #subscribe(): Promise<boolean> {
     try {
-      await this.#link.call((client) => client.subscribe(this.#channel));
+      await this.#connection.call((client) => client.subscribe(this.#channel));
       return true;
     } catch (error) {
       if (replyWord(error) === undefined) throw error;
@@ -112,18 +113,18 @@ export class NotificationProbe {
     let cancel: () => void = () => undefined;
     const arrival = new Promise<boolean>((resolve) => {
       this.#settle = resolve;
-      cancel = after(this.#clock, timeoutMs, () => {
+      cancel = setLongTimeout(this.#clock, timeoutMs, () => {
         resolve(false);
       });
     });
     try {
-      const { link } = await this.#commands.get();
+      const { connection } = await this.#commands.get();
       this.#awaited = new Set(PROBE_EVENTS);
-      // A write and a removal are of different classes; either can be switched off alone.
-      const replies = await link.call((client) =>
+      // A write and a removal belong to different event classes; either can be switched off alone.
+      const replies = await connection.call((client) =>
         client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
       );
-      // Who may not write or remove the key cannot find out.
+      // A user that may not write or remove the key cannot find out.
       for (const [error] of replies ?? []) if (error) throw error;
       return await arrival;
     } finally {

@@ -1,37 +1,37 @@
-import type { CommandLink, Commanding } from '../commands/command-channel.js';
-import { LinkLostError, NotMasterError, replyWord } from '../reply-errors.js';
-import type { RedisLink } from '../connection/connection.js';
+import type { CommandChannel, CommandSession } from '../commands/channel.js';
+import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
+import type { Connection } from '../connection/connection.js';
 
 /**
- * Asks again and again whether a feed's server is still a master: one that was demoted goes on answering, and sends the notifications of
- * its new master late or never.
+ * Checks again and again whether a feed's server is still a master: a demoted server goes on replying, and sends the notifications of its
+ * new master late or never.
  */
 export class RoleProbe {
-  readonly #link: RedisLink;
-  readonly #commands: CommandLink;
+  readonly #connection: Connection;
+  readonly #commands: CommandChannel;
   readonly #failed: (error: unknown) => void;
-  #commanding: Commanding | undefined;
+  #commanding: CommandSession | undefined;
   #asking = false;
 
-  /** @param failed - the link is dead, or not to be trusted */
-  constructor(link: RedisLink, commands: CommandLink, failed: (error: unknown) => void) {
-    this.#link = link;
+  /** @param failed - called when the link is dead, or not to be trusted */
+  constructor(link: Connection, commands: CommandChannel, failed: (error: unknown) => void) {
+    this.#connection = link;
     this.#commands = commands;
     this.#failed = failed;
   }
 
   /**
-   * At most one question is under way.
+   * At most one check is under way.
    *
-   * @param alive - whether something else proves the link alive, or does not need to
+   * @param alive - whether something else proves the link alive, or no proof is needed
    */
   ask(alive: boolean): void {
-    if (this.#asking || (alive && !this.#link.mustBeMaster)) return;
+    if (this.#asking || (alive && !this.#connection.mustBeMaster)) return;
     this.#asking = true;
     this.#check()
       .catch((error: unknown) => {
         this.#failed(error);
-        // What served the feed serves the commands too.
+        // The commands go to the same server.
         if (error instanceof NotMasterError) void this.#commands.verify().catch(() => undefined);
       })
       .finally(() => {
@@ -40,20 +40,20 @@ export class RoleProbe {
   }
 
   async #check(): Promise<void> {
-    if (this.#link.canReadWhileSubscribed) return this.#link.verify();
-    if (!this.#link.awaited) await this.#ping();
-    // Under RESP2 a subscribed connection cannot ask. The other one speaks for both as long as it is the same.
-    if (!this.#link.mustBeMaster) return;
+    if (this.#connection.canReadWhileSubscribed) return this.#connection.verify();
+    if (!this.#connection.awaited) await this.#ping();
+    // Under RESP2 a subscribed connection cannot send HELLO. The command connection speaks for both as long as it is the same one.
+    if (!this.#connection.mustBeMaster) return;
     const commanding = await this.#commands.verify();
     this.#commanding ??= commanding;
-    if (commanding !== this.#commanding) throw new LinkLostError(true);
+    if (commanding !== this.#commanding) throw new ConnectionLostError(true);
   }
 
   async #ping(): Promise<void> {
     try {
-      await this.#link.call((client) => client.ping());
+      await this.#connection.call((client) => client.ping());
     } catch (error) {
-      // A refusal is an answer.
+      // A refusal is a reply too.
       if (replyWord(error) === undefined) throw error;
     }
   }

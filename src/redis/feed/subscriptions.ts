@@ -2,31 +2,34 @@ import type { Redis } from 'ioredis';
 import { forgetChannelNames } from '../client/channel-names.js';
 import { isPassing, replyWord } from '../reply-errors.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
-import type { RedisLink } from '../connection/connection.js';
-import { WatchedKey, WatchedPrefix, type AnyWatched, type Hearing } from './subscribers.js';
+import type { Connection } from '../connection/connection.js';
+import { WatchedKey, WatchedPrefix, type AnyWatched, type SubscribedTo } from './subscribers.js';
 
-/** Names in one SUBSCRIBE; a longer command would only delay what is behind it. */
+/** Names in one SUBSCRIBE; a longer command would only delay the commands behind it. */
 const BATCH = 500;
 
-/** What is subscribed to on one link. A channel that Redis refuses is done without; the other one may be allowed. */
+/** The subscriptions on one link. A refused channel is left out; the other one may be permitted. */
 export class Subscriptions {
-  readonly #link: RedisLink;
+  readonly #connection: Connection;
   readonly #db: number;
 
-  constructor(link: RedisLink, db: number) {
-    this.#link = link;
+  constructor(link: Connection, db: number) {
+    this.#connection = link;
     this.#db = db;
     forgetChannelNames(link.client);
   }
 
-  /** Resolves when Redis has confirmed; sets what is heard of each key. @throws LinkLostError, or a passing error reply */
-  async listen(watched: readonly AnyWatched[]): Promise<void> {
+  /** Resolves when Redis has confirmed; sets `subscribedTo` of each key. @throws ConnectionLostError, or a passing error reply */
+  async subscribe(watched: readonly AnyWatched[]): Promise<void> {
     const prefixes = watched.filter((one) => one instanceof WatchedPrefix);
     const keys = watched.filter((one) => one instanceof WatchedKey);
-    await Promise.all([this.#listenToKeys(keys), ...prefixes.map((one) => this.#listenBelow(one))]);
+    await Promise.all([
+      this.#subscribeToKeys(keys),
+      ...prefixes.map((one) => this.#subscribeBelow(one)),
+    ]);
   }
 
-  async #listenToKeys(watched: readonly WatchedKey[]): Promise<void> {
+  async #subscribeToKeys(watched: readonly WatchedKey[]): Promise<void> {
     for (let from = 0; from < watched.length; from += BATCH) {
       const batch = watched.slice(from, from + BATCH);
       const [keyspace, announcements] = await Promise.all([
@@ -34,59 +37,63 @@ export class Subscriptions {
         this.#subscribe(batch.map(({ key }) => announcementChannel(this.#db, key))),
       ]);
       for (const [index, one] of batch.entries()) {
-        one.heard = hearing(keyspace[index], announcements[index]);
+        one.subscribedTo = subscribedTo(keyspace[index], announcements[index]);
       }
     }
   }
 
   /**
-   * Tries again what was refused: rights may have been granted since. One key stands for all of them, or thousands that stay refused would
-   * all be asked for again and again.
+   * Repeats refused subscriptions, because permissions may have been granted since. One key is the sample for all, or thousands of refused
+   * keys would be repeated again and again.
    *
-   * @returns the keys of which more is heard now
-   * @throws LinkLostError, or a passing error reply
+   * @returns the keys with more subscriptions than before
+   * @throws ConnectionLostError, or a passing error reply
    */
-  async regain(watched: Iterable<AnyWatched>, random: () => number): Promise<AnyWatched[]> {
-    const refused = [...watched].filter(({ heard }) => heard !== undefined && heard !== 'both');
+  async retryRefused(watched: Iterable<AnyWatched>, random: () => number): Promise<AnyWatched[]> {
+    const refused = [...watched].filter(
+      ({ subscribedTo }) => subscribedTo !== undefined && subscribedTo !== 'both',
+    );
     const sample = refused[Math.floor(random() * refused.length)];
     if (sample === undefined) return [];
-    const before = sample.heard;
-    await this.listen([sample]);
-    if (sample.heard === before) return [];
-    await this.listen(refused);
-    // Their last watcher may have left meanwhile.
-    for (const one of refused) if (one.watchers.length === 0) await this.leave(one);
+    const before = sample.subscribedTo;
+    await this.subscribe([sample]);
+    if (sample.subscribedTo === before) return [];
+    await this.subscribe(refused);
+    // The last watcher of a key may have left meanwhile.
+    for (const one of refused) if (one.watchers.length === 0) await this.unsubscribe(one);
     return refused;
   }
 
-  /** Best effort: what still comes for the key finds no watcher. */
-  async leave(watched: AnyWatched): Promise<void> {
-    const { heard } = watched;
+  /** Best effort: a message that still arrives for the key finds no watcher. */
+  async unsubscribe(watched: AnyWatched): Promise<void> {
+    const { subscribedTo } = watched;
     const isPrefix = watched instanceof WatchedPrefix;
     const name = isPrefix ? `${watched.glob}*` : watched.key;
     const channels = [
-      ...(heard === 'both' || heard === 'keyspace' ? [keyspaceChannel(this.#db, name)] : []),
-      ...(heard === 'both' || heard === 'announcements'
+      ...(subscribedTo === 'both' || subscribedTo === 'keyspace'
+        ? [keyspaceChannel(this.#db, name)]
+        : []),
+      ...(subscribedTo === 'both' || subscribedTo === 'announcements'
         ? [announcementChannel(this.#db, name)]
         : []),
     ];
     if (channels.length === 0) return;
-    await this.#link.call((client) =>
+    await this.#connection.call((client) =>
       isPrefix ? client.punsubscribe(...channels) : client.unsubscribe(...channels),
     );
   }
 
-  async #listenBelow(watched: WatchedPrefix): Promise<void> {
+  async #subscribeBelow(watched: WatchedPrefix): Promise<void> {
     const name = `${watched.glob}*`;
     const [keyspace, announcements] = await Promise.all(
       [keyspaceChannel(this.#db, name), announcementChannel(this.#db, name)].map((pattern) =>
         this.#tryTo((client) => client.psubscribe(pattern)),
       ),
     );
-    watched.heard = hearing(keyspace, announcements);
+    watched.subscribedTo = subscribedTo(keyspace, announcements);
   }
 
-  /** Says for each channel whether it is subscribed to. */
+  /** Returns for each channel whether it is subscribed to. */
   async #subscribe(channels: readonly string[]): Promise<boolean[]> {
     const done = await this.#tryTo((client) => client.subscribe(...channels));
     if (done || channels.length === 1) return channels.map(() => done);
@@ -95,10 +102,10 @@ export class Subscriptions {
     return each.flat();
   }
 
-  /** Says whether Redis let it be done. */
+  /** Returns whether Redis permitted the command. */
   async #tryTo(send: (client: Redis) => Promise<unknown>): Promise<boolean> {
     try {
-      await this.#link.call(send);
+      await this.#connection.call(send);
       return true;
     } catch (error) {
       const word = replyWord(error);
@@ -108,7 +115,10 @@ export class Subscriptions {
   }
 }
 
-function hearing(keyspace: boolean | undefined, announcements: boolean | undefined): Hearing {
+function subscribedTo(
+  keyspace: boolean | undefined,
+  announcements: boolean | undefined,
+): SubscribedTo {
   if (keyspace) return announcements ? 'both' : 'keyspace';
   return announcements ? 'announcements' : 'neither';
 }

@@ -1,24 +1,24 @@
 import type { Clock } from '../../time/clock.js';
 import {
-  createKeyFeed,
+  createFeedCondition,
   type HintFeed,
-  type KeyFeed,
+  type FeedCondition,
   type KeyWatcher,
   type Observation,
   type PrefixWatcher,
 } from '../../backend/backend.js';
 import { UnavailableError } from '../../errors.js';
-import { after } from '../../time/timers.js';
+import { setLongTimeout } from '../../time/timers.js';
 import { isDenial, RedirectedError } from '../reply-errors.js';
 import { slotOf } from '../keys.js';
-import type { RedisNode } from './server.js';
+import type { Server } from './server.js';
 import type { RedisSettings } from '../connection-options.js';
-import { retryPauseMs } from '../connection/retry-pause.js';
-import { RunTimers } from '../connection/session-timers.js';
+import { retryPauseMs } from '../connection/retry.js';
+import { SessionTimers } from '../connection/session-timers.js';
 import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
 
-/** MIGRATE sends the time that is left, so a key that is moved ends later by as long as that took. */
+/** MIGRATE sends the remaining TTL, so a moved key ends later by the time of the transfer. */
 const MOVED_LATE_MS = 100;
 
 export interface ClusterFeedContext {
@@ -26,43 +26,43 @@ export interface ClusterFeedContext {
   readonly settings: () => RedisSettings;
   readonly newGeneration: () => number;
   readonly topology: Pick<ClusterTopology, 'refresh' | 'failure'>;
-  readonly nodeOf: (slot: number) => RedisNode | undefined;
-  readonly masters: () => readonly RedisNode[];
-  /** Looks at a key which the node that should have it does not have. */
-  readonly elsewhere: (key: string, maxBytes: number, error: unknown) => Promise<Observation>;
+  readonly serverOf: (slot: number) => Server | undefined;
+  readonly masters: () => readonly Server[];
+  /** Reads a key that the server of its slot does not have. */
+  readonly redirected: (key: string, maxBytes: number, error: unknown) => Promise<Observation>;
 }
 
 /** The watched keys of one slot. */
 interface Route {
-  /** The master that has it; `undefined` while none is known. */
-  node: RedisNode | undefined;
+  /** The master of the slot; `undefined` while none is known. */
+  server: Server | undefined;
   readonly watches: Map<string, readonly KeyWatcher[]>;
-  /** Up to when the node before vouched for what is held; until the present one has been read from. */
-  vouchedAt: number | undefined;
+  /** The confirmation of the previous master; until the first reading from the present one. */
+  confirmedAt: number | undefined;
 }
 
-/** Keeps each watched key in the feed of the master that has it, and follows when that is another one, also while nothing happens. */
+/** Keeps each watched key in the feed of its master, and follows the slot to another master, also without traffic. */
 export class ClusterFeed implements HintFeed {
   readonly #context: ClusterFeedContext;
   readonly #routes = new Map<number, Route>();
   readonly #prefixes: ClusterPrefixes;
-  readonly #timers: RunTimers<'refresh'>;
-  /** Keys that were found elsewhere than where their hints come from. */
-  readonly #astray = new Set<string>();
-  #cancelSeeking: (() => void) | undefined;
-  /** Identifies the seeking under way. */
-  #seeking: object | undefined;
+  readonly #timers: SessionTimers<'refresh'>;
+  /** Keys that were found on another server than the one that sends their hints. */
+  readonly #misrouted = new Set<string>();
+  #cancelLocating: (() => void) | undefined;
+  /** Identifies the search under way. */
+  #locating: object | undefined;
   #failures = 0;
-  #wasServed = false;
-  #unservedFeed: KeyFeed | undefined;
+  #wasAssigned = false;
+  #unassignedCondition: FeedCondition | undefined;
   #closed = false;
 
   constructor(context: ClusterFeedContext) {
     this.#context = context;
-    this.#timers = new RunTimers(context.clock);
+    this.#timers = new SessionTimers(context.clock);
     this.#prefixes = new ClusterPrefixes({
       ...context,
-      unserved: () => this.#unservedFeed ?? this.#unserved(),
+      unassigned: () => this.#unassignedCondition ?? this.#unassigned(),
     });
   }
 
@@ -71,12 +71,12 @@ export class ClusterFeed implements HintFeed {
     const slot = slotOf(key);
     let route = this.#routes.get(slot);
     if (route === undefined) {
-      route = { node: this.#context.nodeOf(slot), watches: new Map(), vouchedAt: undefined };
+      route = { server: this.#context.serverOf(slot), watches: new Map(), confirmedAt: undefined };
       this.#routes.set(slot, route);
     }
     route.watches.set(key, [...(route.watches.get(key) ?? []), watcher]);
-    if (route.node !== undefined) route.node.feed.watch(key, watcher);
-    else this.#tellUnserved(slot, key, watcher);
+    if (route.server !== undefined) route.server.feed.watch(key, watcher);
+    else this.#reportUnassigned(slot, key, watcher);
   }
 
   unwatch(key: string, watcher: KeyWatcher): void {
@@ -84,14 +84,14 @@ export class ClusterFeed implements HintFeed {
     const route = this.#routes.get(slot);
     const watchers = route?.watches.get(key);
     if (route === undefined || watchers?.includes(watcher) !== true) return;
-    route.node?.feed.unwatch(key, watcher);
+    route.server?.feed.unwatch(key, watcher);
     const left = watchers.filter((one) => one !== watcher);
     if (left.length > 0) {
       route.watches.set(key, left);
       return;
     }
     route.watches.delete(key);
-    this.#astray.delete(key);
+    this.#misrouted.delete(key);
     if (route.watches.size === 0) this.#routes.delete(slot);
     if (this.#isIdle) this.#rest();
   }
@@ -99,7 +99,7 @@ export class ClusterFeed implements HintFeed {
   watchPrefix(prefix: string, watcher: PrefixWatcher): void {
     if (this.#isIdle) this.#begin();
     this.#prefixes.watch(prefix, watcher);
-    if (this.#context.masters().length === 0) this.#seek();
+    if (this.#context.masters().length === 0) this.#locate();
   }
 
   unwatchPrefix(_prefix: string, watcher: PrefixWatcher): void {
@@ -107,58 +107,58 @@ export class ClusterFeed implements HintFeed {
     if (this.#isIdle) this.#rest();
   }
 
-  observe(key: string, maxBytes: number): Promise<Observation> {
-    return this.#observe(key, maxBytes).then((observation) => ({
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#readOver(key, maxBytes).then((observation) => ({
       ...observation,
       toleranceMs: observation.toleranceMs + MOVED_LATE_MS,
     }));
   }
 
-  #observe(key: string, maxBytes: number): Promise<Observation> {
+  #readOver(key: string, maxBytes: number): Promise<Observation> {
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
-    // One that is watched by itself is looked at where its hints come from, also a moment after its slot has moved.
-    const node = route?.watches.has(key) ? route.node : this.#context.nodeOf(slot);
+    // A watched key is read from the server that sends its hints, also in the moment after its slot has moved.
+    const node = route?.watches.has(key) ? route.server : this.#context.serverOf(slot);
     if (node === undefined)
       return Promise.reject(new UnavailableError('there is no link to Redis'));
-    return node.feed.observe(key, maxBytes).then(
+    return node.feed.read(key, maxBytes).then(
       (observation) => {
-        if (route?.node === node) route.vouchedAt = undefined;
+        if (route?.server === node) route.confirmedAt = undefined;
         return observation;
       },
       (error: unknown) => {
         if (!(error instanceof RedirectedError)) throw error;
-        this.#astray.add(key);
-        return this.#context.elsewhere(key, maxBytes, error).catch((again: unknown) => {
-          this.#astray.add(key);
+        this.#misrouted.add(key);
+        return this.#context.redirected(key, maxBytes, error).catch((again: unknown) => {
+          this.#misrouted.add(key);
           throw again;
         });
       },
     );
   }
 
-  vouchedAt(key: string): number {
-    const below = this.#prefixes.vouchedAt(key);
+  confirmedAt(key: string): number {
+    const below = this.#prefixes.confirmedAt(key);
     if (below !== undefined) return below;
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
-    const node = route?.node ?? this.#context.nodeOf(slot);
-    return route?.vouchedAt ?? node?.feed.vouchedAt() ?? this.#context.clock.monotonic();
+    const node = route?.server ?? this.#context.serverOf(slot);
+    return route?.confirmedAt ?? node?.feed.confirmedAt() ?? this.#context.clock.monotonic();
   }
 
   reportClockStep(): void {
     for (const { feed } of this.#context.masters()) feed.reportClockStep();
   }
 
-  /** Slots have other masters than before. */
+  /** Follows slots to their new masters. */
   rerouted(): void {
     if (this.#closed) return;
     for (const [slot, route] of this.#routes) this.#reroute(slot, route);
     this.#prefixes.rerouted();
-    this.#pollAstray();
+    this.#pollMisrouted();
   }
 
-  retime(): void {
+  applySettings(): void {
     if (!this.#isIdle) this.#begin();
   }
 
@@ -169,9 +169,9 @@ export class ClusterFeed implements HintFeed {
   #begin(): void {
     const period = (): number => this.#context.settings().heartbeatMs;
     this.#timers.every('refresh', period, () => {
-      // No command would tell a client that only listens where its slots are.
+      // No command would report a moved slot to a client that only subscribes.
       void this.#context.topology.refresh(1).then(() => {
-        this.#pollAstray();
+        this.#pollMisrouted();
       });
     });
   }
@@ -182,86 +182,90 @@ export class ClusterFeed implements HintFeed {
   }
 
   #reroute(slot: number, route: Route): void {
-    const before = route.node;
-    const node = this.#context.nodeOf(slot);
+    const before = route.server;
+    const node = this.#context.serverOf(slot);
     if (node === before) return;
     if (before !== undefined) {
-      this.#wasServed = true;
-      route.vouchedAt ??= before.feed.vouchedAt();
+      this.#wasAssigned = true;
+      route.confirmedAt ??= before.feed.confirmedAt();
     }
-    route.node = node;
+    route.server = node;
     for (const [key, watchers] of route.watches) {
       for (const watcher of watchers) {
         before?.feed.unwatch(key, watcher);
         if (node !== undefined) node.feed.watch(key, watcher);
-        else this.#tellUnserved(slot, key, watcher);
+        else this.#reportUnassigned(slot, key, watcher);
       }
     }
   }
 
-  #tellUnserved(slot: number, key: string, watcher: KeyWatcher): void {
+  #reportUnassigned(slot: number, key: string, watcher: KeyWatcher): void {
     this.#context.clock.nextTurn(() => {
       const route = this.#routes.get(slot);
-      if (route?.node === undefined && route?.watches.get(key)?.includes(watcher))
-        watcher.feed(this.#unserved());
+      if (route?.server === undefined && route?.watches.get(key)?.includes(watcher))
+        watcher.conditionChanged(this.#unassigned());
     });
-    this.#seek();
+    this.#locate();
   }
 
-  /** One for all, as long as it is the same that is wrong. */
-  #unserved(error?: Error): KeyFeed {
-    const link = isDenial(error) ? 'unauthorized' : this.#wasServed ? 'reconnecting' : 'connecting';
-    const before = this.#unservedFeed;
+  /** All keys without a master share one condition, as long as the failure is the same. */
+  #unassigned(error?: Error): FeedCondition {
+    const link = isDenial(error)
+      ? 'unauthorized'
+      : this.#wasAssigned
+        ? 'reconnecting'
+        : 'connecting';
+    const before = this.#unassignedCondition;
     if (before?.link === link && before.error === error) return before;
-    this.#unservedFeed = createKeyFeed({
+    this.#unassignedCondition = createFeedCondition({
       link,
       generation: this.#context.newGeneration(),
       gap: 'link',
       notifications: 'polling',
       announcing: true,
-      boundMs: 0,
+      maxLagMs: 0,
       error,
     });
-    return this.#unservedFeed;
+    return this.#unassignedCondition;
   }
 
-  /** Asks again and again, until every slot that is watched has a master. */
-  #seek(): void {
-    if (this.#closed || this.#seeking !== undefined) return;
+  /** Refreshes the topology until every watched slot has a master. */
+  #locate(): void {
+    if (this.#closed || this.#locating !== undefined) return;
     const { clock, topology, settings } = this.#context;
     const pause =
       this.#failures === 0
         ? 0
         : retryPauseMs(this.#failures, isDenial(topology.failure), settings().random);
     const seeking = {};
-    this.#seeking = seeking;
-    this.#cancelSeeking = after(clock, pause, () => {
+    this.#locating = seeking;
+    this.#cancelLocating = setLongTimeout(clock, pause, () => {
       void topology.refresh().then(() => {
-        if (this.#seeking !== seeking) return;
-        this.#seeking = undefined;
+        if (this.#locating !== seeking) return;
+        this.#locating = undefined;
         this.rerouted();
-        this.#sought();
+        this.#located();
       });
     });
   }
 
-  #sought(): void {
-    const unserved = [...this.#routes.values()].filter(({ node }) => node === undefined);
+  #located(): void {
+    const unserved = [...this.#routes.values()].filter(({ server }) => server === undefined);
     const nowhere = !this.#prefixes.isEmpty && this.#context.masters().length === 0;
     if (unserved.length === 0 && !nowhere) {
       this.#failures = 0;
       return;
     }
     this.#failures += 1;
-    const feed = this.#unserved(this.#context.topology.failure);
+    const feed = this.#unassigned(this.#context.topology.failure);
     for (const { watches } of unserved)
-      for (const watcher of [...watches.values()].flat()) watcher.feed(feed);
-    this.#seek();
+      for (const watcher of [...watches.values()].flat()) watcher.conditionChanged(feed);
+    this.#locate();
   }
 
-  #pollAstray(): void {
-    const astray = [...this.#astray];
-    this.#astray.clear();
+  #pollMisrouted(): void {
+    const astray = [...this.#misrouted];
+    this.#misrouted.clear();
     for (const key of astray) {
       const watchers = this.#routes.get(slotOf(key))?.watches.get(key);
       if (watchers === undefined) this.#prefixes.doubt(key);
@@ -272,12 +276,12 @@ export class ClusterFeed implements HintFeed {
   #rest(): void {
     this.#timers.stop();
     this.#prefixes.close();
-    this.#cancelSeeking?.();
-    this.#cancelSeeking = undefined;
-    this.#seeking = undefined;
+    this.#cancelLocating?.();
+    this.#cancelLocating = undefined;
+    this.#locating = undefined;
     this.#failures = 0;
-    this.#wasServed = false;
-    this.#unservedFeed = undefined;
-    this.#astray.clear();
+    this.#wasAssigned = false;
+    this.#unassignedCondition = undefined;
+    this.#misrouted.clear();
   }
 }

@@ -1,28 +1,28 @@
-import type { RedisNode } from './server.js';
+import type { Server } from './server.js';
 import type { SlotMoves } from './cluster-view.js';
-import type { NodeAddress } from '../client/address.js';
+import type { Address } from '../client/address.js';
 
 export interface ClusterKeysContext {
-  /** The masters that are known now. @throws UnavailableError, RefusedError when there are none */
-  readonly masters: () => Promise<ReadonlyMap<string, NodeAddress>>;
-  readonly node: (address: NodeAddress) => RedisNode;
-  readonly reached: (address: NodeAddress) => NodeAddress;
-  /** The slots that are moving, as one master sees it. */
-  readonly moves: (master: NodeAddress) => Promise<SlotMoves>;
-  /** Another one whenever a slot has another master than before. */
+  /** The known masters. @throws UnavailableError, RefusedError when there are none */
+  readonly masters: () => Promise<ReadonlyMap<string, Address>>;
+  readonly server: (address: Address) => Server;
+  readonly reached: (address: Address) => Address;
+  /** The moving slots, as one master sees them. */
+  readonly moves: (master: Address) => Promise<SlotMoves>;
+  /** Changes whenever a slot has another master than before. */
   readonly version: () => number;
-  /** Asks where the slots are. */
+  /** Refreshes the topology. */
   readonly refreshed: () => Promise<void>;
 }
 
-/** A key moves once from one master to another, so that it is found in the next round if it was missed in this one. */
+/** A key moves once from one master to another, so the next round finds a key that this one missed. */
 const ROUNDS = 3;
 
 /**
  * The keys of all masters that begin with `prefix`, page by page; perhaps more than once.
  *
- * While a slot moves, a key of it may go from a master that is still to be asked to one that has been, which may not even be a master yet:
- * all are asked again then.
+ * While a slot moves, a key of it may go from a master that is still to be scanned to one that has been, or to one that is no master yet:
+ * then all masters are scanned again.
  */
 export async function* clusterKeys(
   prefix: string,
@@ -31,17 +31,17 @@ export async function* clusterKeys(
   for (let round = 1; round <= ROUNDS; round += 1) {
     const before = await openMoves(context);
     const version = context.version();
-    for (const address of before.addresses) yield* context.node(address).keys(prefix);
+    for (const address of before.addresses) yield* context.server(address).keys(prefix);
     await context.refreshed();
     const quiet = !before.open && version === context.version();
     if (quiet && !(await openMoves(context)).open) return;
   }
 }
 
-/** Whether slots are moving, and all nodes that may hold keys. */
+/** Whether slots are moving, and all servers that may hold keys. */
 async function openMoves(
   context: ClusterKeysContext,
-): Promise<{ readonly open: boolean; readonly addresses: readonly NodeAddress[] }> {
+): Promise<{ readonly open: boolean; readonly addresses: readonly Address[] }> {
   const masters = await context.masters();
   const moves = await Promise.all([...masters.values()].map((master) => context.moves(master)));
   const targets = moves.flatMap(({ targets: to }) => to.map(context.reached));

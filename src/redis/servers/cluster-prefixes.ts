@@ -1,28 +1,28 @@
 import type { Clock } from '../../time/clock.js';
 import {
-  createKeyFeed,
+  createFeedCondition,
   type AttemptHint,
   type Hint,
-  type KeyFeed,
+  type FeedCondition,
   type PrefixWatcher,
 } from '../../backend/backend.js';
 import type { NotificationMode } from '../../credential/status.js';
-import { after } from '../../time/timers.js';
+import { setLongTimeout } from '../../time/timers.js';
 import { slotOf } from '../keys.js';
-import type { RedisNode } from './server.js';
+import type { Server } from './server.js';
 import type { RedisSettings } from '../connection-options.js';
 
 export interface ClusterPrefixesContext {
   readonly clock: Clock;
   readonly settings: () => RedisSettings;
   readonly newGeneration: () => number;
-  readonly masters: () => readonly RedisNode[];
-  readonly nodeOf: (slot: number) => RedisNode | undefined;
-  /** The condition of a key that no master has. */
-  readonly unserved: () => KeyFeed;
+  readonly masters: () => readonly Server[];
+  readonly serverOf: (slot: number) => Server | undefined;
+  /** The condition of a key that has no master. */
+  readonly unassigned: () => FeedCondition;
 }
 
-/** The watched prefixes: each is subscribed to on every master, because any of them may have keys below it. */
+/** The watched prefixes: each is subscribed to on every master, because any master may have keys below it. */
 export class ClusterPrefixes {
   readonly #context: ClusterPrefixesContext;
   readonly #watches = new Map<PrefixWatcher, PrefixWatch>();
@@ -48,29 +48,29 @@ export class ClusterPrefixes {
     if (this.isEmpty) this.close();
   }
 
-  /** Up to when all hints have arrived about a prefix, or about a key below one; `undefined` for any other. */
-  vouchedAt(key: string): number | undefined {
+  /** The confirmation of a prefix, or of a key below one; `undefined` for any other key. */
+  confirmedAt(key: string): number | undefined {
     for (const watch of this.#watches.values()) {
-      if (watch.prefix === key) return watch.vouchedAt;
-      if (key.startsWith(watch.prefix)) return watch.vouchedAtKey(key);
+      if (watch.prefix === key) return watch.confirmedAt;
+      if (key.startsWith(watch.prefix)) return watch.confirmedAtKey(key);
     }
     return undefined;
   }
 
-  /** Has a key looked at that is below a watched prefix: what happened to it may have been missed. */
+  /** Emits a hint for a key below a watched prefix, because its own hints may have been missed. */
   doubt(key: string): void {
     for (const { prefix, watcher } of this.#watches.values())
       if (key.startsWith(prefix))
         watcher.hint(key, { type: 'written', origin: 'unknown', reason: undefined });
   }
 
-  /** Slots have other masters than before. */
+  /** Follows slots to their new masters. */
   rerouted(): void {
     for (const watch of this.#watches.values()) watch.spread();
     if (this.isEmpty || this.#cancelShift !== undefined) return;
-    // Hints of what moved may have been missed. Slots often move by the hundred, one after the other: not a resync for each.
+    // Hints of moved keys may have been missed. Slots often move by the hundred, one after the other, and share one resync.
     const { clock, settings } = this.#context;
-    this.#cancelShift = after(clock, settings().heartbeatMs, () => {
+    this.#cancelShift = setLongTimeout(clock, settings().heartbeatMs, () => {
       this.#cancelShift = undefined;
       for (const watch of this.#watches.values()) watch.shift();
     });
@@ -87,13 +87,13 @@ class PrefixWatch {
   readonly prefix: string;
   readonly watcher: PrefixWatcher;
   readonly #context: ClusterPrefixesContext;
-  readonly #parts = new Map<RedisNode, PrefixPart>();
-  #condition: KeyFeed | undefined;
-  /** What the present generation is made of. */
+  readonly #parts = new Map<Server, PrefixPart>();
+  #condition: FeedCondition | undefined;
+  /** The generations that the present generation is composed of. */
   #made = '';
   #wasLive = false;
   #ended = false;
-  /** Up to when masters vouched that have gone since everything was live. */
+  /** The earliest confirmation of the masters that have gone since everything was live. */
   #lost = Infinity;
 
   constructor(prefix: string, watcher: PrefixWatcher, context: ClusterPrefixesContext) {
@@ -102,31 +102,31 @@ class PrefixWatch {
     this.#context = context;
   }
 
-  get vouchedAt(): number {
+  get confirmedAt(): number {
     return Math.min(
       this.#context.clock.monotonic(),
       this.#lost,
-      ...[...this.#parts.keys()].map(({ feed }) => feed.vouchedAt()),
+      ...[...this.#parts.keys()].map(({ feed }) => feed.confirmedAt()),
     );
   }
 
-  vouchedAtKey(key: string): number {
-    const node = this.#context.nodeOf(slotOf(key));
-    return Math.min(this.#lost, node?.feed.vouchedAt() ?? this.#context.clock.monotonic());
+  confirmedAtKey(key: string): number {
+    const node = this.#context.serverOf(slotOf(key));
+    return Math.min(this.#lost, node?.feed.confirmedAt() ?? this.#context.clock.monotonic());
   }
 
-  /** How many looks each master's heartbeat has to make, so that together they look at all. */
+  /** The number of readings that each master's heartbeat contributes, so that together they cover all keys. */
   get share(): number {
     return Math.ceil(this.watcher.size / Math.max(1, this.#parts.size));
   }
 
-  /** Subscribes on those that are masters now, and on no others. */
+  /** Subscribes on the present masters, and on no others. */
   spread(): void {
     const masters = new Set(this.#context.masters());
     for (const [node, part] of this.#parts) {
       if (masters.has(node)) continue;
       this.#parts.delete(node);
-      this.#lost = Math.min(this.#lost, node.feed.vouchedAt());
+      this.#lost = Math.min(this.#lost, node.feed.confirmedAt());
       node.feed.unwatchPrefix(this.prefix, part);
     }
     for (const node of masters) {
@@ -136,14 +136,14 @@ class PrefixWatch {
       node.feed.watchPrefix(this.prefix, part);
     }
     this.#context.clock.nextTurn(() => {
-      this.tell();
+      this.report();
     });
   }
 
-  /** Has everything looked at again. */
+  /** Starts a resync. */
   shift(): void {
     this.#made = '';
-    this.tell();
+    this.report();
   }
 
   end(): void {
@@ -153,20 +153,20 @@ class PrefixWatch {
     this.#ended = true;
   }
 
-  /** Whether hints from this master are to be believed for a key: all of them hear all announcements. */
-  isOf(node: RedisNode, key: string): boolean {
-    return this.#context.nodeOf(slotOf(key)) === node;
+  /** Whether this master is responsible for a key: every master receives all announcements. */
+  isOf(node: Server, key: string): boolean {
+    return this.#context.serverOf(slotOf(key)) === node;
   }
 
-  /** Whether it is the one, of those where nothing tells of changes, that polls for all. */
+  /** Whether this part polls for all parts without keyspace notifications. */
   polls(part: PrefixPart): boolean {
     for (const one of this.#parts.values())
       if (one.condition?.notifications !== 'keyspace') return one === part;
     return false;
   }
 
-  tell(): void {
-    // About to be spread.
+  report(): void {
+    // The first call of `spread` is still to come.
     if (this.#ended) return;
     if (
       this.#parts.size === 0 &&
@@ -175,24 +175,24 @@ class PrefixWatch {
     )
       return;
     this.#condition = this.#together();
-    this.watcher.feed(this.#condition, (key) => this.#conditionOf(key));
-    // Whoever became stale has asked since when by now.
+    this.watcher.conditionChanged(this.#condition, (key) => this.#conditionOf(key));
+    // A watcher that became stale has read `confirmedAt` by now.
     if (this.#condition.link === 'live') this.#lost = Infinity;
   }
 
-  #conditionOf(key: string): KeyFeed {
-    const node = this.#context.nodeOf(slotOf(key));
+  #conditionOf(key: string): FeedCondition {
+    const node = this.#context.serverOf(slotOf(key));
     const condition = node && this.#parts.get(node)?.condition;
-    return condition ?? this.#context.unserved();
+    return condition ?? this.#context.unassigned();
   }
 
-  /** The condition of the whole: as good as that of the worst master. */
-  #together(): KeyFeed {
+  /** The condition of the whole prefix: as good as that of the worst master. */
+  #together(): FeedCondition {
     const parts = [...this.#parts.values()].map(({ condition }) => condition);
     const known = parts.filter((condition) => condition !== undefined);
     const unwell = known.find(({ link }) => link !== 'live');
     const [first] = known;
-    if (first === undefined) return this.#context.unserved();
+    if (first === undefined) return this.#context.unassigned();
     const live = unwell === undefined && known.length === parts.length;
     if (live) this.#wasLive = true;
     const waiting = this.#wasLive ? 'reconnecting' : 'connecting';
@@ -200,13 +200,13 @@ class PrefixWatch {
     const made = `${link} ${known.map(({ generation }) => generation).join(' ')}`;
     const before = made === this.#made ? this.#condition?.generation : undefined;
     this.#made = made;
-    return createKeyFeed({
+    return createFeedCondition({
       link,
       generation: before ?? this.#context.newGeneration(),
       gap: (unwell ?? newest(known) ?? first).gap,
       notifications: worst(known.map(({ notifications }) => notifications)),
       announcing: known.every(({ announcing }) => announcing),
-      boundMs: Math.max(...known.map(({ boundMs }) => boundMs)),
+      maxLagMs: Math.max(...known.map(({ maxLagMs }) => maxLagMs)),
       error: unwell?.error,
     });
   }
@@ -215,12 +215,12 @@ class PrefixWatch {
 /** A prefix in the feed of one master. */
 class PrefixPart implements PrefixWatcher {
   readonly #whole: PrefixWatch;
-  readonly #node: RedisNode;
-  condition: KeyFeed | undefined;
+  readonly #server: Server;
+  condition: FeedCondition | undefined;
 
-  constructor(whole: PrefixWatch, node: RedisNode) {
+  constructor(whole: PrefixWatch, node: Server) {
     this.#whole = whole;
-    this.#node = node;
+    this.#server = node;
   }
 
   get size(): number {
@@ -228,18 +228,18 @@ class PrefixPart implements PrefixWatcher {
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
-    // A foreign write to a slot that is on its way here counts too.
+    // A foreign write to a slot that is moving to this master counts too.
     const foreign = hint.type !== 'attempt' && hint.origin === 'out-of-band';
-    if (foreign || this.#whole.isOf(this.#node, key)) this.#whole.watcher.hint(key, hint);
+    if (foreign || this.#whole.isOf(this.#server, key)) this.#whole.watcher.hint(key, hint);
   }
 
-  feed(feed: KeyFeed): void {
+  conditionChanged(feed: FeedCondition): void {
     this.condition = feed;
-    this.#whole.tell();
+    this.#whole.report();
   }
 
   poll(): false | 'elsewhere' {
-    // It may have been a key of another master: this one has yet to prove that it is alive.
+    // The reading may have gone to another master: this one still has to prove that it is alive.
     return this.#whole.watcher.poll() !== false && 'elsewhere';
   }
 
@@ -254,6 +254,6 @@ function worst(modes: readonly NotificationMode[]): NotificationMode {
   return modes.includes('announcements') ? 'announcements' : 'keyspace';
 }
 
-function newest(conditions: readonly KeyFeed[]): KeyFeed | undefined {
+function newest(conditions: readonly FeedCondition[]): FeedCondition | undefined {
   return [...conditions].sort((a, b) => b.generation - a.generation)[0];
 }

@@ -2,41 +2,41 @@ import type { Clock } from '../../time/clock.js';
 import { RefusedError, UnavailableError } from '../../errors.js';
 import { SLOTS } from '../keys.js';
 import type { ClusterView } from './cluster-view.js';
-import type { NodeAddress } from '../client/address.js';
+import type { Address } from '../client/address.js';
 
 export interface TopologyContext {
   readonly clock: Clock;
-  /** The nodes that may be asked, those first that will answer soonest. */
-  readonly candidates: () => readonly NodeAddress[];
+  /** The servers that may be asked, the ones with the fastest replies first. */
+  readonly candidates: () => readonly Address[];
   /** @throws UnavailableError, RefusedError */
-  readonly ask: (node: NodeAddress) => Promise<ClusterView>;
-  /** Where a node is reached that calls itself this. */
-  readonly reached: (node: NodeAddress) => NodeAddress;
-  /** A node has answered; whether slots have other masters than before. */
+  readonly ask: (node: Address) => Promise<ClusterView>;
+  /** The address at which a server that announces `node` is reached. */
+  readonly reached: (node: Address) => Address;
+  /** A server has replied; `changed`: slots have other masters than before. */
   readonly seen: (changed: boolean) => void;
 }
 
-/** A cluster that was made anew counts from the start; so often in a row it must be what all say. */
+/** A cluster that was created anew counts epochs from the start; so many old views in a row are therefore accepted. */
 const OLD_VIEWS = 3;
-/** For how long the word of the node that had the slot counts for more than that of others, who may not have heard yet. */
+/** How long a redirection from the previous owner of a slot outweighs the views of servers that may not have learned of it yet. */
 const MOVED_MS = 2_000;
 
-/** Which master has which slot, as far as is known. What it says is a guess that the nodes themselves correct. */
+/** The master of each slot, as far as known. The topology is a guess that the servers themselves correct. */
 export class ClusterTopology {
   readonly #context: TopologyContext;
-  #owners: (NodeAddress | undefined)[] = new Array<NodeAddress | undefined>(SLOTS);
-  #masters = new Map<string, NodeAddress>();
-  #replicas: readonly NodeAddress[] = [];
+  #owners: (Address | undefined)[] = new Array<Address | undefined>(SLOTS);
+  #masters = new Map<string, Address>();
+  #replicas: readonly Address[] = [];
   #epoch = -1;
   #oldViews = 0;
   #version = 0;
-  readonly #moved = new Map<number, { readonly to: NodeAddress; readonly until: number }>();
-  /** Those under way, by how many nodes they ask at once. */
+  readonly #moved = new Map<number, { readonly to: Address; readonly until: number }>();
+  /** Refreshes under way, by the number of servers that they ask at once. */
   readonly #refreshing = new Map<number, Promise<void>>();
-  #rounds = 0;
-  /** The round whose old view was counted. */
-  #countedRound = 0;
-  #telling = false;
+  #refreshes = 0;
+  /** The refresh whose old view was counted. */
+  #countedRefresh = 0;
+  #reporting = false;
   #closed = false;
   #failure: UnavailableError | RefusedError | undefined;
 
@@ -44,20 +44,20 @@ export class ClusterTopology {
     this.#context = context;
   }
 
-  owner(slot: number): NodeAddress | undefined {
+  owner(slot: number): Address | undefined {
     return this.#owners[slot];
   }
 
-  /** Another one whenever a slot has another master than before. */
+  /** Changes whenever a slot has another master than before. */
   get version(): number {
     return this.#version;
   }
 
-  get masters(): ReadonlyMap<string, NodeAddress> {
+  get masters(): ReadonlyMap<string, Address> {
     return this.#masters;
   }
 
-  get replicas(): readonly NodeAddress[] {
+  get replicas(): readonly Address[] {
     return this.#replicas;
   }
 
@@ -67,40 +67,40 @@ export class ClusterTopology {
   }
 
   /**
-   * Asks some nodes; resolves as soon as one has answered, or none will. Never rejects.
+   * Asks some servers; resolves as soon as one has replied, or none will. Never rejects.
    *
-   * @param atOnce - how many are asked at once; the first may hang, or not have heard yet
+   * @param atOnce - how many servers are asked at once; the first may hang, or have an old view
    */
   refresh(atOnce = 3): Promise<void> {
     const running = this.#refreshing.get(atOnce);
     if (running !== undefined) return running;
-    this.#rounds += 1;
-    const refreshing = this.#refresh(atOnce, this.#rounds).finally(() => {
+    this.#refreshes += 1;
+    const refreshing = this.#refresh(atOnce, this.#refreshes).finally(() => {
       this.#refreshing.delete(atOnce);
     });
     this.#refreshing.set(atOnce, refreshing);
     return refreshing;
   }
 
-  /** Takes the word of the node that had the slot. */
-  moved(slot: number, to: NodeAddress): void {
+  /** Applies a redirection from the previous owner of a slot. */
+  moved(slot: number, to: Address): void {
     const { clock, seen } = this.#context;
     this.#moved.set(slot, { to, until: clock.monotonic() + MOVED_MS });
     if (this.#owners[slot]?.name === to.name) return;
     this.#owners[slot] = to;
-    // Who is no master any more goes with the next view.
+    // The next view removes a server that is a master no longer.
     this.#masters.set(to.name, to);
     this.#version += 1;
-    // Many keys of many slots may be told of at once.
-    if (this.#telling) return;
-    this.#telling = true;
+    // Many redirections may come at once; they share one report.
+    if (this.#reporting) return;
+    this.#reporting = true;
     clock.nextTurn(() => {
-      this.#telling = false;
+      this.#reporting = false;
       if (!this.#closed) seen(true);
     });
   }
 
-  /** Asks nobody any more. */
+  /** Asks no server any more. */
   close(): void {
     this.#closed = true;
   }
@@ -111,7 +111,7 @@ export class ClusterTopology {
     while (candidates.length > 0 && !this.#closed) {
       const asked = candidates.splice(0, atOnce).map((node) =>
         this.#context.ask(node).then((view) => {
-          // Nothing tells a late answer that has no epoch from a newer one.
+          // A late reply without an epoch cannot be told from a newer one.
           if (!this.#closed && (!ended || view.epoch !== undefined)) this.#take(view, round);
         }),
       );
@@ -131,22 +131,22 @@ export class ClusterTopology {
   }
 
   #take({ epoch, ranges, replicas }: ClusterView, round: number): void {
-    // A node that hung, or was cut off, tells of the past until the others have told it.
+    // A server that hung, or was partitioned, reports an old view until the others have updated it.
     if (epoch !== undefined && epoch < this.#epoch) {
-      if (round !== this.#countedRound) this.#oldViews += 1;
-      this.#countedRound = round;
+      if (round !== this.#countedRefresh) this.#oldViews += 1;
+      this.#countedRefresh = round;
       if (this.#oldViews < OLD_VIEWS) return;
     }
     this.#oldViews = 0;
     this.#epoch = epoch ?? this.#epoch;
     this.#replicas = replicas.map(this.#context.reached);
-    const owners = new Array<NodeAddress | undefined>(SLOTS);
+    const owners = new Array<Address | undefined>(SLOTS);
     for (const { from, to, master } of ranges)
       owners.fill(this.#context.reached(master), from, to + 1);
     this.#settle(owners);
   }
 
-  #settle(owners: (NodeAddress | undefined)[]): void {
+  #settle(owners: (Address | undefined)[]): void {
     const now = this.#context.clock.monotonic();
     for (const [slot, { to, until }] of this.#moved) {
       if (until > now) owners[slot] = to;
@@ -156,7 +156,7 @@ export class ClusterTopology {
     this.#owners = owners;
     this.#masters = new Map();
     let changed = false;
-    let last: NodeAddress | undefined;
+    let last: Address | undefined;
     for (let slot = 0; slot < SLOTS; slot += 1) {
       const owner = owners[slot];
       if (owner !== undefined && owner !== last) this.#masters.set(owner.name, owner);

@@ -1,42 +1,42 @@
 import type { Observation } from '../../backend/backend.js';
 import { ServerTime } from '../../time/server-time.js';
-import { CommandLink, type Commanding } from '../commands/command-channel.js';
+import { CommandChannel, type CommandSession } from '../commands/channel.js';
 import { readFailure } from '../reply-errors.js';
-import { RedisFeed } from '../feed/feed.js';
+import { Feed } from '../feed/feed.js';
 import { toObservation } from '../commands/reader.js';
 import type { RedisSettings } from '../connection-options.js';
 import { scanKeys } from '../commands/scan.js';
-import type { NodeTemplate } from '../client/server-template.js';
+import type { ServerTemplate } from '../client/server-template.js';
 
-/** What the nodes of one client share. */
-export interface RedisNodeContext {
-  /** Names this process. */
-  readonly process: string;
+/** The data that the servers of one client share. */
+export interface ServerContext {
+  /** The id of this instance. */
+  readonly instance: string;
   readonly settings: () => RedisSettings;
-  /** A name that no other process, and no other call in this one, uses. */
+  /** A name that is unique among all processes, and among all calls in this process. */
   readonly newName: () => string;
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
 }
 
-/** What is special about one of them. */
-export interface RedisNodeSpecifics {
+/** The differences between a single server and one of a cluster. */
+export interface ServerSpecifics {
   /** Whether one command may read any two keys: not in a cluster. */
   readonly readsTogether: boolean;
-  /** Names a key of our own on this server; `undefined` where none can be told. */
+  /** Names a key of our own on this server; `undefined` where no name is known. */
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   /** Called whenever the feed's link is lost, or could not be opened. */
-  readonly down: () => void;
+  readonly linkLost: () => void;
 }
 
 /** One server: at most two connections, one feed, one view of its clock. */
-export class RedisNode {
-  readonly commands: CommandLink;
-  readonly feed: RedisFeed;
+export class Server {
+  readonly commands: CommandChannel;
+  readonly feed: Feed;
   readonly #time: ServerTime;
   readonly #heartbeatMs: () => number;
 
-  constructor(template: NodeTemplate, context: RedisNodeContext, specifics: RedisNodeSpecifics) {
+  constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
     const { newName, newGeneration, settings } = context;
     const linkOptions = (name: string) => ({
@@ -46,13 +46,13 @@ export class RedisNode {
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
     this.#time = new ServerTime(clock);
-    this.commands = new CommandLink(template, linkOptions('credstream:commands'), newName);
-    this.feed = new RedisFeed({
+    this.commands = new CommandChannel(template, linkOptions('credstream:commands'), newName);
+    this.feed = new Feed({
       template,
-      linkOptions: linkOptions('credstream:feed'),
+      connectionSettings: linkOptions('credstream:feed'),
       commands: this.commands,
       time: this.#time,
-      node: context.process,
+      instance: context.instance,
       newName,
       newGeneration,
       settings,
@@ -60,18 +60,18 @@ export class RedisNode {
     });
   }
 
-  /** Looks at a key over whichever connection there is. @throws UnavailableError, RefusedError */
-  async observe(key: string, maxBytes: number): Promise<Observation> {
-    const seen = await this.feed.read(key, maxBytes);
-    return seen ?? this.commanding((one) => this.look(one, key, maxBytes));
+  /** Reads a key over the feed's connection, or else over that of the commands. @throws UnavailableError, RefusedError */
+  async read(key: string, maxBytes: number): Promise<Observation> {
+    const seen = await this.feed.tryRead(key, maxBytes);
+    return seen ?? this.withSession((one) => this.readOver(one, key, maxBytes));
   }
 
-  /** Looks at a key by these means. @throws UnavailableError, RefusedError */
-  async look({ observer }: Commanding, key: string, maxBytes: number): Promise<Observation> {
+  /** Reads a key over a given session. @throws UnavailableError, RefusedError */
+  async readOver({ reader }: CommandSession, key: string, maxBytes: number): Promise<Observation> {
     try {
       const [look] = await Promise.all([
-        observer.look({ key, maxBytes, epochKey: undefined }),
-        // Without a feed nothing else asks.
+        reader.read({ key, maxBytes, epochKey: undefined }),
+        // Without a feed no other check runs.
         this.commands.verifyAfter(this.#heartbeatMs()),
       ]);
       return toObservation(look, this.#time);
@@ -81,21 +81,21 @@ export class RedisNode {
   }
 
   /**
-   * At once where the link is open, so that writes go out in the order in which they were asked for.
+   * Synchronous where the connection is open, so that writes are sent in the order of the calls.
    *
    * @throws UnavailableError, RefusedError
    */
-  commanding<R>(use: (commanding: Commanding) => Promise<R>): Promise<R> {
+  withSession<R>(use: (withSession: CommandSession) => Promise<R>): Promise<R> {
     const { current } = this.commands;
-    if (current?.link.open) return use(current);
+    if (current?.connection.open) return use(current);
     return this.commands.get().then(use, (error: unknown) => {
       throw readFailure(error);
     });
   }
 
-  /** The keys with a prefix that this server has. @throws UnavailableError, RefusedError */
+  /** The keys of this server with a prefix. @throws UnavailableError, RefusedError */
   keys(prefix: string): AsyncIterable<readonly string[]> {
-    return scanKeys(prefix, (use) => this.commanding(use));
+    return scanKeys(prefix, (use) => this.withSession(use));
   }
 
   async close(timeoutMs: number): Promise<void> {

@@ -1,47 +1,47 @@
 import type { HintFeed, Observation } from '../../backend/backend.js';
-import type { Commanding } from '../commands/command-channel.js';
+import type { CommandSession } from '../commands/channel.js';
 import { ownKey } from '../keys.js';
-import { RedisNode, type RedisNodeContext } from './server.js';
-import type { RedisNodes } from './topology.js';
-import type { NodeTemplate } from '../client/server-template.js';
+import { Server, type ServerContext } from './server.js';
+import type { Servers } from './servers.js';
+import type { ServerTemplate } from '../client/server-template.js';
 
-/** One server has all keys; or one at a time, where Sentinel says which. */
-export class SingleNode implements RedisNodes {
-  readonly #node: RedisNode;
+/** One server has all keys; with Sentinel one at a time. */
+export class SingleServer implements Servers {
+  readonly #server: Server;
 
-  constructor(template: NodeTemplate, context: RedisNodeContext) {
-    this.#node = new RedisNode(template, context, {
+  constructor(template: ServerTemplate, context: ServerContext) {
+    this.#server = new Server(template, context, {
       readsTogether: true,
-      ownKey: (kind) => ownKey(kind, context.process),
-      down: () => undefined,
+      ownKey: (kind) => ownKey(kind, context.instance),
+      linkLost: () => undefined,
     });
   }
 
   get feed(): HintFeed {
-    return this.#node.feed;
+    return this.#server.feed;
   }
 
-  commanding<R>(_key: string, use: (commanding: Commanding) => Promise<R>): Promise<R> {
-    return this.#node.commanding(use);
+  withSession<R>(_key: string, use: (commanding: CommandSession) => Promise<R>): Promise<R> {
+    return this.#server.withSession(use);
   }
 
-  observe(key: string, maxBytes: number): Promise<Observation> {
-    return this.#node.observe(key, maxBytes);
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#server.read(key, maxBytes);
   }
 
   keys(prefix: string): AsyncIterable<readonly string[]> {
-    return this.#node.keys(prefix);
+    return this.#server.keys(prefix);
   }
 
-  learned(announcing: boolean): void {
-    this.#node.feed.learned(announcing);
+  setCanAnnounce(announcing: boolean): void {
+    this.#server.feed.setCanAnnounce(announcing);
   }
 
-  retime(): void {
-    this.#node.feed.retime();
+  applySettings(): void {
+    this.#server.feed.applySettings();
   }
 
   close(timeoutMs: number): Promise<void> {
-    return this.#node.close(timeoutMs);
+    return this.#server.close(timeoutMs);
   }
 }

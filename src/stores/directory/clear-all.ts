@@ -6,9 +6,9 @@ import {
   checkReason,
   checkSignal,
 } from '../../util/option-checks.js';
-import { Slots } from '../../util/semaphore.js';
+import { Semaphore } from '../../util/semaphore.js';
 import type { CallbackErrorHandler } from '../../util/callbacks.js';
-import type { ClearAllFailure, ClearAllOptions, ClearAllReceipt } from './directory-contract.js';
+import type { ClearAllFailure, ClearAllOptions, ClearAllReceipt } from './contract.js';
 
 const MOST_FAILURES = 1_000;
 
@@ -24,7 +24,7 @@ export async function clearEach(
   const signal = checkSignal(options.signal);
   checkFunction(options.onProgress, 'onProgress');
   const { concurrency = 64, onProgress } = options;
-  const slots = new Slots(checkCount(concurrency, 'concurrency', 1_000));
+  const slots = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
   const failures: ClearAllFailure[] = [];
   const underWay = new Set<Promise<void>>();
   let cleared = 0;
@@ -36,7 +36,7 @@ export async function clearEach(
       failed += 1;
       if (failures.length < MOST_FAILURES) failures.push({ id, error });
     }
-    slots.give();
+    slots.release();
     if (onProgress !== undefined)
       callSafely(onProgress, [{ id, cleared, failed }], (error) => {
         onCallbackError(error, 'onProgress');
@@ -45,8 +45,8 @@ export async function clearEach(
   try {
     signal?.throwIfAborted();
     for await (const id of ids) {
-      await slots.take();
-      if (signal?.aborted) slots.give();
+      await slots.acquire();
+      if (signal?.aborted) slots.release();
       signal?.throwIfAborted();
       const one = clearOne(id);
       underWay.add(one);

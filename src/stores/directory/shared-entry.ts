@@ -1,22 +1,21 @@
-import type { CredentialBackend } from '../../backend/backend.js';
+import type { Backend } from '../../backend/backend.js';
 import { CredentialWriter } from '../../writing/credential-writer.js';
 import type { Encoding } from '../../credential/encoding.js';
-import type { Fact } from '../../watching/event-source.js';
-import { LiveCredential } from '../../watching/entry.js';
+import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
+import { Entry } from '../../watching/entry.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
-import type { LiveWaiter } from '../../watching/watched.js';
 
 /** What all credentials of a directory have together. */
 export interface DirectoryContext<T> {
-  readonly backend: CredentialBackend;
+  readonly backend: Backend;
   readonly options: SharedStoreOptions<T>;
   readonly encoding: Encoding<T>;
   /** Told of everything that happens to any credential that is watched, before those who watch it. */
-  told(shared: SharedCredential<T>, fact: Fact<T>): void;
+  told(shared: SharedCredential<T>, event: WatchEvent<T>): void;
 }
 
 /** One credential of a directory, for all stores that use it at the moment. */
-export class SharedCredential<T> extends LiveCredential<T> {
+export class SharedCredential<T> extends Entry<T> {
   /** How many use it, be it without watching. */
   users = 0;
   readonly #context: DirectoryContext<T>;
@@ -52,18 +51,18 @@ export class SharedCredential<T> extends LiveCredential<T> {
     const dismissed = this.#waiting?.filter((one) => one.of === view);
     if (dismissed === undefined) return;
     this.#wait((one) => one.of !== view);
-    for (const one of dismissed) one.told(false);
+    for (const one of dismissed) one.settle(false);
   }
 
-  protected override tell(fact: Fact<T>): void {
-    this.#context.told(this, fact);
-    super.tell(fact);
-    if (fact.type !== 'status' || this.#waiting === undefined) return;
-    const { link } = fact.status;
+  protected override emit(event: WatchEvent<T>): void {
+    this.#context.told(this, event);
+    super.emit(event);
+    if (event.type !== 'status' || this.#waiting === undefined) return;
+    const { link } = event.status;
     if (link !== 'live' && link !== 'closed') return;
     const waiting = this.#waiting;
     this.#waiting = undefined;
-    for (const one of waiting) one.told(link === 'live');
+    for (const one of waiting) one.settle(link === 'live');
   }
 
   #wait(stays: (waiter: LiveWaiter) => boolean): void {

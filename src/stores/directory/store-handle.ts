@@ -1,30 +1,30 @@
 import { Observable, Subject } from 'rxjs';
-import type { CredentialBackend, Hint } from '../../backend/backend.js';
+import type { Backend, Hint } from '../../backend/backend.js';
 import type { CredentialSnapshot, Withdrawal } from '../../credential/snapshot.js';
 import { unknown, type CredentialState, type Known } from '../../credential/state.js';
 import type { CredentialWriter } from '../../writing/credential-writer.js';
 import type { Deadline } from '../../time/deadlines.js';
 import type { Encoding } from '../../credential/encoding.js';
-import type { Fact } from '../../watching/event-source.js';
-import { Retained } from '../../util/ref-counted.js';
+import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
+import { RefCounted } from '../../util/ref-counted.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { SharedUse } from '../store-internals.js';
 import { idleStatus, type StoreStatus } from '../../credential/status.js';
-import type { LiveWaiter, WatchedCredential } from '../../watching/watched.js';
-import { BackedCredentialStore } from '../store-base.js';
+import type { WatchedEntry } from '../../watching/watched.js';
+import { ObservableCredentialStore } from '../store-base.js';
 import type { CredentialRegistry } from './open-credentials.js';
 import type { SharedCredential } from './shared-entry.js';
 
 const closedStatus: StoreStatus = { ...idleStatus, link: 'closed' };
 
 /** What one store sees of a credential that it shares with others: all of it, but it only ends its own use. */
-export class CredentialView<T> extends Retained implements WatchedCredential<T>, SharedUse<T> {
+export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, SharedUse<T> {
   readonly id: string;
   readonly #registry: CredentialRegistry<T>;
   /** While this one watches. */
   #shared: SharedCredential<T> | undefined;
   /** Ends what this store told, when somebody listens. */
-  #ending$: Subject<Fact<T>> | undefined;
+  #ending$: Subject<WatchEvent<T>> | undefined;
 
   constructor(id: string, registry: CredentialRegistry<T>) {
     super();
@@ -40,7 +40,7 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
     return this.#registry.keyOf(this.id);
   }
 
-  get backend(): CredentialBackend {
+  get backend(): Backend {
     return this.#registry.context.backend;
   }
 
@@ -69,7 +69,7 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
     return this.closed ? undefined : this.#any?.current;
   }
 
-  get facts$(): Observable<Fact<T>> {
+  get events$(): Observable<WatchEvent<T>> {
     return new Observable((subscriber) => {
       if (this.closed) {
         subscriber.complete();
@@ -81,10 +81,10 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
       });
       (this.#ending$ ??= new Subject()).subscribe(subscriber);
       subscriber.add(
-        shared.facts$.subscribe({
-          next: (fact) => {
+        shared.events$.subscribe({
+          next: (event) => {
             // What the others' watch does is no longer this store's business.
-            if (fact.type !== 'status' || !super.closed) subscriber.next(fact);
+            if (event.type !== 'status' || !super.closed) subscriber.next(event);
           },
           complete: () => {
             subscriber.complete();
@@ -92,6 +92,12 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
         }),
       );
     });
+  }
+
+  afterEvent(run: () => void): void {
+    const shared = this.#any;
+    if (shared === undefined) run();
+    else shared.afterEvent(run);
   }
 
   get ownWrites(): number {
@@ -125,8 +131,8 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
 
   awaitLive(waiter: LiveWaiter): void {
     const shared = this.#shared;
-    if (this.closed || shared === undefined) waiter.told(false);
-    else if (shared.status.link === 'live') waiter.told(true);
+    if (this.closed || shared === undefined) waiter.settle(false);
+    else if (shared.status.link === 'live') waiter.settle(true);
     else shared.awaitLive(waiter);
   }
 
@@ -148,7 +154,7 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
 
   protected override start(): void {
     this.#shared = this.#registry.take(this.id);
-    this.#shared.hold();
+    this.#shared.acquire();
   }
 
   protected override stop(as: 'idle' | 'closed'): void {
@@ -159,7 +165,7 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
     const shared = this.#shared;
     if (shared === undefined) return;
     this.#shared = undefined;
-    shared.letGo();
+    shared.release();
     this.#registry.give(shared);
   }
 
@@ -174,7 +180,7 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
     // Who closes from inside a subscriber lets the others hear what is being told.
     const shared = this.#any;
     if (shared === undefined) end();
-    else shared.afterTelling(end);
+    else shared.whenIdle(end);
   }
 
   get #any(): SharedCredential<T> | undefined {
@@ -183,7 +189,7 @@ export class CredentialView<T> extends Retained implements WatchedCredential<T>,
 }
 
 /** A light store of one credential of a directory. */
-export class DirectoryStore<T> extends BackedCredentialStore<T> {
+export class DirectoryStore<T> extends ObservableCredentialStore<T> {
   constructor(id: string, registry: CredentialRegistry<T>) {
     const view = new CredentialView(id, registry);
     super(view, view);

@@ -1,14 +1,14 @@
 import type { AttemptHint, Hint, Observation } from '../../backend/backend.js';
 import { createChange, type ChangeSource, type CredentialChange } from '../../credential/change.js';
-import { HeldCredential, type CredentialSnapshot } from '../../credential/snapshot.js';
+import { StoredSnapshot, type CredentialSnapshot } from '../../credential/snapshot.js';
 import {
-  isOver,
+  hasEnded,
   noLabels,
   unknown,
   type Known,
   type KnownState,
   type Labels,
-  type Sighting,
+  type DecodedReading,
 } from '../../credential/state.js';
 import { concludeExpiry, transition } from '../../credential/transition.js';
 import type { Clock } from '../../time/clock.js';
@@ -18,8 +18,8 @@ import { UnreadableError } from '../../errors.js';
 import { HintLabels } from '../hint-labels.js';
 import { ObservationLoop, type Observer } from '../observation-loop.js';
 import type { ServerTime } from '../../time/server-time.js';
-import { earlier, sight } from '../decode-observation.js';
-import { whenThere } from '../../time/timers.js';
+import { minDefined, decodeObservation } from '../decode-observation.js';
+import { thenSync } from '../../time/timers.js';
 
 /** Who tracks it. */
 export interface TrackedOwner<T> {
@@ -32,7 +32,7 @@ export interface TrackedOwner<T> {
   idOf(key: string): string;
   observe(key: string): Promise<Observation>;
   /** In which round of looking at everything a look is that is asked for now. */
-  readonly round: number;
+  readonly generation: number;
   /** A look that was asked for in `round` has shown it; `change` follows from that, if any. */
   seen(tracked: TrackedCredential<T>, round: number, change?: CredentialChange<T>): void;
   /** Redis refuses to have it looked at, or the link was lost. */
@@ -47,9 +47,9 @@ const unreadable = new UnreadableError('decode', 'what is stored could not be re
 export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   readonly key: string;
   /** In which round of looking at everything it was seen last. */
-  round: number;
+  generation: number;
   /** Whether it is counted as one of which nothing is stored as far as is known. */
-  isNewcomer = false;
+  isUnconfirmed = false;
   readonly #owner: TrackedOwner<T>;
   #type: KnownState<T>['type'];
   #digest: string | undefined;
@@ -67,9 +67,9 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   #joined = false;
 
   /** @param type - `absent` where it would be known if there had been anything */
-  constructor(key: string, type: 'unknown' | 'absent', round: number, owner: TrackedOwner<T>) {
+  constructor(key: string, type: 'unknown' | 'absent', generation: number, owner: TrackedOwner<T>) {
     this.key = key;
-    this.round = round;
+    this.generation = generation;
     this.#type = type;
     this.#owner = owner;
   }
@@ -90,12 +90,12 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   hint(hint: Hint | AttemptHint): void {
     if (hint.type === 'attempt') return;
     (this.#labels ??= new HintLabels()).note(hint);
-    if (this.#owner.isLinkedAt(this.key)) this.#observing().markReceived();
+    if (this.#owner.isLinkedAt(this.key)) this.#observing().requestNow();
   }
 
   /** Has it looked at soon. */
-  look(): void {
-    if (!this.#watched && this.#owner.isLinkedAt(this.key)) this.#observing().mark();
+  read(): void {
+    if (!this.#watched && this.#owner.isLinkedAt(this.key)) this.#observing().request();
   }
 
   /** Leaves it to whoever watches it. */
@@ -114,14 +114,14 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     this.#watched = false;
     const untold = known.state.type === 'expired' && this.#untold;
     if (known.state.type !== 'unknown') this.#keep(untold ? { ...known, untold } : known);
-    this.look();
+    this.read();
   }
 
   /** Compares what the watch found first with what was known here; gives what happened in between. */
   join(known: Known<T>, now: number): CredentialChange<T> | undefined {
     if (this.#joined) return undefined;
     this.#joined = true;
-    const sighting = sightingOf(known);
+    const sighting = readingOf(known);
     if (sighting === undefined || this.#type === 'unknown') return undefined;
     const step = transition(this.#known, sighting, this.#when(now, noLabels, 0));
     const { change } = step;
@@ -148,25 +148,25 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
 
   observe(loop: ObservationLoop): Promise<void> {
     // By the time it is decoded there may have been a gap, of which it says nothing.
-    const { round } = this.#owner;
+    const { generation } = this.#owner;
     return this.#owner
       .observe(this.key)
       .then((observation) => {
         if (loop.isStopped()) return undefined;
-        return whenThere(this.#sight(observation), (sighting) => {
-          if (!loop.isStopped()) this.#apply(observation, sighting, round);
+        return thenSync(this.#decode(observation), (sighting) => {
+          if (!loop.isStopped()) this.#apply(observation, sighting, generation);
         });
       })
       .catch(() => {
-        if (!loop.isStopped()) this.#owner.failed(this, round);
+        if (!loop.isStopped()) this.#owner.failed(this, generation);
       });
   }
 
-  covered(): void {
+  coveredBy(): void {
     this.#labels?.covered();
   }
 
-  rested(loop: ObservationLoop): void {
+  idle(loop: ObservationLoop): void {
     if (this.#loop !== loop) return;
     this.#loop = undefined;
     this.#owner.rested(this);
@@ -174,7 +174,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
 
   endPassed(): void {
     if (this.#watched) return;
-    if (this.#owner.isLinkedAt(this.key)) this.#observing().mark();
+    if (this.#owner.isLinkedAt(this.key)) this.#observing().request();
     else this.concludeExpiry();
   }
 
@@ -185,7 +185,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
       source: 'local',
     });
     this.#keep(known);
-    if (change !== undefined) this.#owner.seen(this, this.round, withoutPrevious(change));
+    if (change !== undefined) this.#owner.seen(this, this.generation, withoutPrevious(change));
   }
 
   get #known(): Known<T> {
@@ -211,7 +211,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   /** Stands for the credential where two are compared; what it would hold is not kept. */
   #ghost(): CredentialSnapshot<T> {
     const id = this.#owner.idOf(this.key);
-    return new HeldCredential(id, undefined as T, this.#end, this.#digest ?? '', undefined);
+    return new StoredSnapshot(id, undefined as T, this.#end, this.#digest ?? '', undefined);
   }
 
   #keep({ state, digest: name, ttlEnd, toleranceMs, untold }: Known<T>): void {
@@ -226,30 +226,30 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
   }
 
   /** What was seen, decoded only where something follows from it. */
-  #sight(observation: Observation): Sighting<T> | 'same' | Promise<Sighting<T>> {
+  #decode(observation: Observation): DecodedReading<T> | 'same' | Promise<DecodedReading<T>> {
     const { content, expiresAt: ttlEnd, serverNow } = observation;
     if (
       content.type === 'bytes' &&
       this.#type === 'present' &&
       ttlEnd === this.#ttlEnd &&
-      !isOver(this.#end, serverNow) &&
+      !hasEnded(this.#end, serverNow) &&
       digest(content.bytes) === this.#digest
     )
       return 'same';
-    return sight(observation, unknown, this.#owner.encoding);
+    return decodeObservation(observation, unknown, this.#owner.encoding);
   }
 
   #apply(
     { time, serverNow, toleranceMs }: Observation,
-    sighting: Sighting<T> | 'same',
-    round: number,
+    sighting: DecodedReading<T> | 'same',
+    generation: number,
   ): void {
     const labels = this.#labels?.read() ?? noLabels;
     this.#labels?.used();
     if (this.#labels?.empty) this.#labels = undefined;
     if (sighting === 'same') {
       this.#awaitEnd(time, serverNow);
-      this.#owner.seen(this, round);
+      this.#owner.seen(this, generation);
       return;
     }
     const now = Math.max(serverNow, time.earliest());
@@ -257,7 +257,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
     const { known, change } = transition(this.#known, sighting, when);
     this.#keep(known);
     this.#awaitEnd(time, now);
-    this.#owner.seen(this, round, withoutPrevious(change));
+    this.#owner.seen(this, generation, withoutPrevious(change));
   }
 
   #when(now: number, labels: Labels, toleranceMs: number) {
@@ -269,7 +269,7 @@ export class TrackedCredential<T> implements Observer, EndAlarmHolder {
 
   #awaitEnd(time: ServerTime, now: number): void {
     // Seen after its end, it is present only because the end has moved by less than can be told apart.
-    const byTtl = this.#type === 'unreadable' || isOver(this.#end, now);
+    const byTtl = this.#type === 'unreadable' || hasEnded(this.#end, now);
     const end = byTtl ? this.#ttlEnd : this.#end;
     if (end === undefined || (this.#type !== 'present' && this.#type !== 'unreadable'))
       this.#alarm?.cancel();
@@ -288,13 +288,13 @@ function withoutPrevious<T>(
 }
 
 /** What an observation must have shown for this to be known. */
-function sightingOf<T>({ state, digest: name, ttlEnd }: Known<T>): Sighting<T> | undefined {
+function readingOf<T>({ state, digest: name, ttlEnd }: Known<T>): DecodedReading<T> | undefined {
   if (state.type === 'unknown') return undefined;
   if (name === undefined) return { type: 'absent' };
   if (state.type === 'unreadable')
     return { type: 'unreadable', digest: name, error: state.error, ttlEnd };
   if (state.type === 'absent') return { type: 'absent' };
   const snapshot = state.type === 'present' ? state.snapshot : state.previous;
-  const end = state.type === 'present' ? snapshot.expiresAt : earlier(state.expiresAt, ttlEnd);
+  const end = state.type === 'present' ? snapshot.expiresAt : minDefined(state.expiresAt, ttlEnd);
   return { type: 'readable', digest: name, credentials: snapshot.credentials, ttlEnd, end };
 }

@@ -1,26 +1,25 @@
 import type { Clock } from '../../time/clock.js';
 import type {
   AttemptHint,
-  CredentialBackend,
+  Backend,
   Hint,
-  KeyFeed,
+  FeedCondition,
   Observation,
 } from '../../backend/backend.js';
 import type { ChangeSource, CredentialChange } from '../../credential/change.js';
 import type { Encoding } from '../../credential/encoding.js';
-import { FactTeller, type Fact } from '../event-source.js';
+import { EventSourceBase, type WatchEvent } from '../event-source.js';
 import {
   idleStatus,
   isSameStatus,
   type LinkStatus,
   type StoreStatus,
 } from '../../credential/status.js';
-import type { Telling } from '../watched.js';
-import type { DirectoryFeed, Tracker } from './prefix-feed.js';
-import type { LookBatches } from './read-batcher.js';
-import { Pace } from './yielding.js';
-import type { LiveCredential } from '../entry.js';
-import { Sweep, type SweepTask } from './key-scan.js';
+import type { PrefixFeed, Tracker } from './prefix-feed.js';
+import type { ReadBatcher } from './read-batcher.js';
+import { TimeSlicer } from './yielding.js';
+import type { Entry } from '../entry.js';
+import { KeyScan, type ScanTask } from './key-scan.js';
 import { RefusedError } from '../../errors.js';
 import { TrackedCredential, type TrackedOwner } from './index-entry.js';
 
@@ -28,13 +27,13 @@ import { TrackedCredential, type TrackedOwner } from './index-entry.js';
 const MOST_NEWCOMERS = 10_000;
 
 /** A credential that is watched, as far as tracking asks. */
-export type WatchedAt<T> = Pick<LiveCredential<T>, 'key' | 'known' | 'serverNow'>;
+export type WatchedAt<T> = Pick<Entry<T>, 'key' | 'known' | 'serverNow'>;
 
 export interface TrackingContext<T> {
-  readonly backend: CredentialBackend;
+  readonly backend: Backend;
   readonly encoding: Encoding<T>;
-  readonly feed: DirectoryFeed;
-  readonly looks: LookBatches;
+  readonly feed: PrefixFeed;
+  readonly looks: ReadBatcher;
   /** That of the machine, and the directory's own. */
   readonly clocks: { readonly machine: Clock; readonly paced: Clock };
   readonly prefix: string;
@@ -45,19 +44,19 @@ export interface TrackingContext<T> {
 }
 
 /** Tells what happens to every credential under a prefix, also to those that nobody watches, for as long as somebody wants to know. */
-export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, TrackedOwner<T> {
+export class Tracking<T> extends EventSourceBase<T> implements Tracker, TrackedOwner<T> {
   readonly #context: TrackingContext<T>;
   readonly #tracked = new Map<string, TrackedCredential<T>>();
-  readonly #sweep: Sweep;
-  #condition: KeyFeed | undefined;
+  readonly #scan: KeyScan;
+  #condition: FeedCondition | undefined;
   /** Counts the times when everything had to be looked at because hints may have been missed. */
-  round = 0;
+  generation = 0;
   /** How many have not been looked at in this round. */
-  #behind = 0;
+  #pending = 0;
   #scanned = false;
   /** Everything was known once. */
   #complete = false;
-  #newcomers = 0;
+  #unconfirmed = 0;
   #failure: Error | undefined;
   #staleSince: number | undefined;
   #status: StoreStatus = idleStatus;
@@ -66,19 +65,25 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     super();
     this.#context = context;
     const { backend, clocks, looks, prefix } = context;
-    this.#sweep = new Sweep(backend, prefix, clocks.paced, () => new Pace(clocks.machine, looks), {
-      known: () => this.#tracked.keys(),
-      found: (key, task) => {
-        this.#found(key, task);
+    this.#scan = new KeyScan(
+      backend,
+      prefix,
+      clocks.paced,
+      () => new TimeSlicer(clocks.machine, looks),
+      {
+        known: () => this.#tracked.keys(),
+        found: (key, task) => {
+          this.#found(key, task);
+        },
+        done: (task) => {
+          this.#swept(task);
+        },
+        failed: (error) => {
+          this.#failure = error;
+          this.#review();
+        },
       },
-      done: (task) => {
-        this.#swept(task);
-      },
-      failed: (error) => {
-        this.#failure = error;
-        this.#review();
-      },
-    });
+    );
   }
 
   get status(): StoreStatus {
@@ -111,7 +116,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
 
   /** Nothing has been missed, and everything was looked at since that could have been. */
   get #caughtUp(): boolean {
-    return this.isLinked && this.#scanned && this.#behind === 0;
+    return this.isLinked && this.#scanned && this.#pending === 0;
   }
 
   idOf(key: string): string {
@@ -119,19 +124,19 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
   }
 
   sourceFor(tracked: TrackedCredential<T>): ChangeSource {
-    return tracked.round === this.round ? 'live' : 'resync';
+    return tracked.generation === this.generation ? 'live' : 'resync';
   }
 
   observe(key: string): Promise<Observation> {
-    return this.#context.looks.look(key);
+    return this.#context.looks.read(key);
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
     if (hint.type === 'attempt' || !this.isLinkedAt(key)) return;
     let tracked = this.#tracked.get(key);
     if (tracked === undefined) {
-      if (this.#newcomers >= MOST_NEWCOMERS) {
-        this.#sweep.ask('unknown');
+      if (this.#unconfirmed >= MOST_NEWCOMERS) {
+        this.#scan.ask('unknown');
         return;
       }
       tracked = this.#add(key);
@@ -139,25 +144,25 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     tracked?.hint(hint);
   }
 
-  feed(feed: KeyFeed): void {
+  feed(feed: FeedCondition): void {
     const before = this.#condition;
     this.#condition = feed;
     if (feed.link !== 'live') {
-      if (before?.link === 'live') this.#fallBehind();
-      this.#sweep.stop();
+      if (before?.link === 'live') this.#startResync();
+      this.#scan.stop();
     } else if (before?.link !== 'live' || before.generation !== feed.generation) {
-      this.#fallBehind();
-      this.#sweep.ask('resync');
+      this.#startResync();
+      this.#scan.ask('resync');
     }
     this.#review();
   }
 
   look(key: string): void {
-    this.#tracked.get(key)?.look();
+    this.#tracked.get(key)?.read();
   }
 
   lookAtAll(): void {
-    if (this.isLinked) this.#sweep.ask('all');
+    if (this.isLinked) this.#scan.ask('all');
   }
 
   opened(key: string): void {
@@ -172,35 +177,31 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     const tracked = this.#tracked.get(key);
     const watched = this.#context.watchedAt(key);
     if (tracked === undefined || watched === undefined) return;
-    if (tracked.round !== this.round) this.#behind += 1;
+    if (tracked.generation !== this.generation) this.#pending += 1;
     tracked.resume(watched.known);
     this.#recount(tracked);
     this.rested(tracked);
   }
 
   /** Something happened to a credential that is watched. */
-  told(watched: WatchedAt<T>, fact: Fact<T>): void {
-    if (!this.retained || this.closed) return;
+  told(watched: WatchedAt<T>, event: WatchEvent<T>): void {
+    if (!this.retained || this.closed || event.type !== 'state') return;
     const tracked = this.#tracked.get(watched.key);
-    if (fact.type === 'change') {
-      this.tell({ type: 'change', change: tracked?.relayed(fact.change) ?? fact.change });
-      return;
-    }
-    if (fact.type !== 'state' || fact.state.type === 'unknown' || fact.state.type === 'withheld')
-      return;
-    const change = tracked?.join(watched.known, watched.serverNow());
-    if (change !== undefined) this.tell({ type: 'change', change });
+    const { state, change } = event;
+    if (state !== undefined && state.type !== 'unknown' && state.type !== 'withheld')
+      this.#emitChange(tracked?.join(watched.known, watched.serverNow()));
+    if (change !== undefined) this.#emitChange(tracked?.relayed(change) ?? change);
   }
 
-  seen(tracked: TrackedCredential<T>, round: number, change?: CredentialChange<T>): void {
-    if (round === this.round) this.#catchUp(tracked);
+  seen(tracked: TrackedCredential<T>, generation: number, change?: CredentialChange<T>): void {
+    if (generation === this.generation) this.#catchUp(tracked);
     this.#recount(tracked);
-    if (change !== undefined) this.tell({ type: 'change', change });
+    this.#emitChange(change);
   }
 
-  failed(tracked: TrackedCredential<T>, round: number): void {
+  failed(tracked: TrackedCredential<T>, generation: number): void {
     // With a link that is lost everything will be looked at again.
-    if (this.isLinked && round === this.round) this.#catchUp(tracked);
+    if (this.isLinked && generation === this.generation) this.#catchUp(tracked);
   }
 
   rested(tracked: TrackedCredential<T>): void {
@@ -209,7 +210,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
     this.#tracked.delete(tracked.key);
     tracked.stop();
     this.#catchUp(tracked);
-    if (tracked.isNewcomer) this.#newcomers -= 1;
+    if (tracked.isUnconfirmed) this.#unconfirmed -= 1;
   }
 
   protected override start(): void {
@@ -219,54 +220,58 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
 
   protected override stop(as: 'idle' | 'closed'): void {
     this.#context.feed.track(undefined);
-    this.#sweep.stop();
+    this.#scan.stop();
     for (const tracked of this.#tracked.values()) tracked.stop();
     this.#tracked.clear();
     this.#condition = undefined;
     this.#scanned = false;
     this.#complete = false;
-    this.#behind = 0;
-    this.#newcomers = 0;
+    this.#pending = 0;
+    this.#unconfirmed = 0;
     this.#failure = undefined;
     this.#staleSince = undefined;
     this.#publish(as === 'idle' ? idleStatus : { ...idleStatus, link: as });
+  }
+
+  #emitChange(change: CredentialChange<T> | undefined): void {
+    if (change !== undefined) this.emit({ type: 'state', state: undefined, change });
   }
 
   #add(key: string): TrackedCredential<T> | undefined {
     if (this.#context.idAt(key) === undefined) return undefined;
     const type = this.#complete ? 'absent' : 'unknown';
     // While catching up, nobody can tell what was missed from what happens now.
-    const round = this.#caughtUp ? this.round : this.round - 1;
+    const round = this.#caughtUp ? this.generation : this.generation - 1;
     const tracked = new TrackedCredential<T>(key, type, round, this);
     this.#tracked.set(key, tracked);
-    if (round !== this.round) this.#behind += 1;
+    if (round !== this.generation) this.#pending += 1;
     this.#recount(tracked);
     return tracked;
   }
 
-  #found(key: string, task: SweepTask): void {
+  #found(key: string, task: ScanTask): void {
     let tracked = this.#tracked.get(key);
     if (tracked === undefined) tracked = this.#add(key);
     else if (task === 'unknown') return;
-    tracked?.look();
+    tracked?.read();
   }
 
-  #fallBehind(): void {
-    this.round += 1;
+  #startResync(): void {
+    this.generation += 1;
     this.#scanned = false;
     this.#staleSince ??= this.#wall();
-    this.#behind = 0;
-    for (const tracked of this.#tracked.values()) if (!tracked.isWatched) this.#behind += 1;
+    this.#pending = 0;
+    for (const tracked of this.#tracked.values()) if (!tracked.isWatched) this.#pending += 1;
   }
 
   #catchUp(tracked: TrackedCredential<T>): void {
-    if (tracked.round === this.round) return;
-    tracked.round = this.round;
-    this.#behind -= 1;
+    if (tracked.generation === this.generation) return;
+    tracked.generation = this.generation;
+    this.#pending -= 1;
     this.#review();
   }
 
-  #swept(task: SweepTask): void {
+  #swept(task: ScanTask): void {
     this.#failure = undefined;
     if (task !== 'unknown') this.#scanned = true;
     this.#review();
@@ -274,9 +279,9 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
 
   #recount(tracked: TrackedCredential<T>): void {
     const isNewcomer = !tracked.isStored && !tracked.isWatched;
-    if (isNewcomer === tracked.isNewcomer) return;
-    tracked.isNewcomer = isNewcomer;
-    this.#newcomers += isNewcomer ? 1 : -1;
+    if (isNewcomer === tracked.isUnconfirmed) return;
+    tracked.isUnconfirmed = isNewcomer;
+    this.#unconfirmed += isNewcomer ? 1 : -1;
   }
 
   #review(): void {
@@ -295,14 +300,14 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
   #publish(status: StoreStatus): void {
     if (isSameStatus(status, this.#status)) return;
     this.#status = status;
-    this.tell({ type: 'status', status });
+    this.emit({ type: 'status', status });
   }
 
   /** Up to when nothing was missed, by the wall clock. */
   #wall(): number {
     const { backend, clocks, prefix } = this.#context;
     const { machine } = clocks;
-    return Math.round(machine.now() - (machine.monotonic() - backend.hints.vouchedAt(prefix)));
+    return Math.round(machine.now() - (machine.monotonic() - backend.hints.confirmedAt(prefix)));
   }
 }
 
@@ -313,7 +318,7 @@ export class Tracking<T> extends FactTeller<T> implements Telling<T>, Tracker, T
  * @param failure - why not everything could be listed; an interruption passes, and is no refusal
  */
 export function statusBehind(
-  { link, fresh, error }: KeyFeed,
+  { link, fresh, error }: FeedCondition,
   complete: boolean,
   staleSince: number | undefined,
   failure: Error | undefined,
@@ -325,7 +330,7 @@ export function statusBehind(
     link: link === 'live' ? whileLinked : link,
     freshness: complete ? 'stale' : 'unknown',
     staleSince,
-    boundMs: undefined,
+    maxLagMs: undefined,
     error: failure ?? error,
   };
 }

@@ -1,56 +1,56 @@
 import { pauseAfter, type BackOff } from '../../time/back-off.js';
 import type { Clock } from '../../time/clock.js';
-import type { CredentialBackend } from '../../backend/backend.js';
-import { after } from '../../time/timers.js';
-import type { Pace } from './yielding.js';
+import type { Backend } from '../../backend/backend.js';
+import { setLongTimeout } from '../../time/timers.js';
+import type { TimeSlicer } from './yielding.js';
 
 /** `resync`: hints may have been missed · `all`: nobody sends hints · `unknown`: too many hints came for ids that were not known. */
-export type SweepTask = 'resync' | 'all' | 'unknown';
+export type ScanTask = 'resync' | 'all' | 'unknown';
 
 /** Whom it serves. */
-export interface SweepHolder {
+export interface KeyScanHolder {
   /** The keys that are known, from the first; others may come meanwhile. */
   known(): Iterable<string>;
   /** A key is to be looked at, known or not. */
-  found(key: string, task: SweepTask): void;
-  done(task: SweepTask): void;
+  found(key: string, task: ScanTask): void;
+  done(task: ScanTask): void;
   /** It is tried again. */
   failed(error: Error): void;
 }
 
-const RETRIES: BackOff = { initialMs: 1_000, maxMs: 5_000 };
+const RETRY_BACK_OFF: BackOff = { initialMs: 1_000, maxMs: 5_000 };
 /** Whoever sends hints for ids that are not there cannot keep the server busy: in between it rests for as long as a sweep takes. */
 const LEAST_REST_MS = 1_000;
 
-const WEIGHT: Readonly<Record<SweepTask, number>> = { unknown: 0, all: 1, resync: 2 };
+const WEIGHT: Readonly<Record<ScanTask, number>> = { unknown: 0, all: 1, resync: 2 };
 
 interface Run {
-  readonly task: SweepTask;
+  readonly task: ScanTask;
   /** Whether those that are known have been looked at, so that a scan is all that is left. */
   knownDone: boolean;
 }
 
 /** Goes through all keys under a prefix, those that are known and those that are found, one time after the other. */
-export class Sweep {
-  readonly #backend: CredentialBackend;
+export class KeyScan {
+  readonly #backend: Backend;
   readonly #prefix: string;
   readonly #clock: Clock;
-  readonly #pace: () => Pace;
-  readonly #holder: SweepHolder;
+  readonly #pace: () => TimeSlicer;
+  readonly #holder: KeyScanHolder;
   /** Identifies the one under way. */
   #current: Run | undefined;
-  #asked: SweepTask | undefined;
+  #asked: ScanTask | undefined;
   /** What is asked for is the rest of one that failed. */
   #knownDone = false;
   #failures = 0;
   #cancelRest: (() => void) | undefined;
 
   constructor(
-    backend: CredentialBackend,
+    backend: Backend,
     prefix: string,
     clock: Clock,
-    pace: () => Pace,
-    holder: SweepHolder,
+    pace: () => TimeSlicer,
+    holder: KeyScanHolder,
   ) {
     this.#backend = backend;
     this.#prefix = prefix;
@@ -60,7 +60,7 @@ export class Sweep {
   }
 
   /** Has everything gone through: now, or once more after the one under way. */
-  ask(task: SweepTask): void {
+  ask(task: ScanTask): void {
     if (task === 'resync') this.stop();
     if (task !== 'unknown') this.#knownDone = false;
     this.#want(task);
@@ -80,7 +80,7 @@ export class Sweep {
     this.#cancelRest = undefined;
   }
 
-  #want(task: SweepTask): void {
+  #want(task: ScanTask): void {
     const before = this.#asked;
     if (before === undefined || WEIGHT[before] < WEIGHT[task]) this.#asked = task;
   }
@@ -111,7 +111,7 @@ export class Sweep {
         // Whoever has asked for more meanwhile wants all of it.
         this.#knownDone = current.knownDone && (this.#asked ?? 'unknown') === 'unknown';
         this.#want(task);
-        restFor(pauseAfter(this.#failures, RETRIES, this.#backend.random));
+        restFor(pauseAfter(this.#failures, RETRY_BACK_OFF, this.#backend.random));
         this.#holder.failed(error instanceof Error ? error : new Error('scanning failed'));
       },
     );
@@ -125,7 +125,7 @@ export class Sweep {
     if (task !== 'unknown' && !current.knownDone) {
       for (const key of this.#holder.known()) {
         this.#holder.found(key, task);
-        const rest = pace.rest();
+        const rest = pace.yield();
         if (rest !== undefined) await rest;
         if (isOver()) return false;
       }
@@ -136,7 +136,7 @@ export class Sweep {
         if (isOver()) return false;
         // Those that were known have been looked at just now.
         this.#holder.found(key, 'unknown');
-        const rest = pace.rest();
+        const rest = pace.yield();
         if (rest !== undefined) await rest;
       }
       if (isOver()) return false;
@@ -145,7 +145,7 @@ export class Sweep {
   }
 
   #rest(restMs: number): void {
-    this.#cancelRest = after(this.#clock, restMs, () => {
+    this.#cancelRest = setLongTimeout(this.#clock, restMs, () => {
       this.#cancelRest = undefined;
       this.#begin();
     });

@@ -1,44 +1,57 @@
-import type { AttemptBackend } from '../../backend/attempts.js';
+import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
+import type { AttemptSwap, AttemptView } from '../../backend/attempts.js';
 import type { Clock } from '../../time/clock.js';
 import type {
-  CredentialBackend,
+  Backend,
   HintFeed,
   Observation,
   RemoveRequest,
   WriteRequest,
 } from '../../backend/backend.js';
-import type { OptionKinds } from '../../util/option-sharing.js';
+import type { OptionSharing } from '../../util/option-sharing.js';
 
 /** The backend as the credentials of a directory see it: their hints come by the directory's one subscription, at its pace. */
-export class DirectoryBackend implements CredentialBackend {
+export class PrefixBackend implements Backend {
   readonly hints: HintFeed;
   readonly clock: Clock;
-  readonly #backend: CredentialBackend;
+  readonly #backend: Backend;
 
-  constructor(backend: CredentialBackend, hints: HintFeed, clock: Clock) {
+  constructor(backend: Backend, hints: HintFeed, clock: Clock) {
     this.#backend = backend;
     this.hints = hints;
     this.clock = clock;
   }
 
-  get kinds(): OptionKinds {
-    return this.#backend.kinds;
+  get sharing(): OptionSharing {
+    return this.#backend.sharing;
   }
 
-  get node(): string {
-    return this.#backend.node;
+  get name(): string {
+    return this.#backend.name;
+  }
+
+  get instance(): string {
+    return this.#backend.instance;
   }
 
   get random(): () => number {
     return this.#backend.random;
   }
 
-  get attempts(): AttemptBackend {
+  get replyTimeoutMs(): number {
+    return this.#backend.replyTimeoutMs;
+  }
+
+  get attempts(): AttemptVerbs {
     return this.#backend.attempts;
   }
 
-  observe(key: string, maxBytes: number): Promise<Observation> {
-    return this.#backend.observe(key, maxBytes);
+  swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
+    return this.#backend.swap(request);
+  }
+
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#backend.read(key, maxBytes);
   }
 
   keys(prefix: string): AsyncIterable<readonly string[]> {

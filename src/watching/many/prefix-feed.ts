@@ -2,22 +2,22 @@ import type {
   AttemptHint,
   Hint,
   HintFeed,
-  KeyFeed,
+  FeedCondition,
   KeyWatcher,
   Observation,
   PrefixWatcher,
 } from '../../backend/backend.js';
 import type { Clock } from '../../time/clock.js';
 import { RESERVED_PREFIX } from '../../util/option-checks.js';
-import type { LookBatches } from './read-batcher.js';
-import { Pace } from './yielding.js';
+import type { ReadBatcher } from './read-batcher.js';
+import { TimeSlicer } from './yielding.js';
 
 /** Who tracks the credentials under a prefix that nobody watches. */
 export interface Tracker {
   readonly size: number;
   readonly keys: Iterable<string>;
   hint(key: string, hint: Hint | AttemptHint): void;
-  feed(feed: KeyFeed): void;
+  feed(feed: FeedCondition): void;
   look(key: string): void;
   lookAtAll(): void;
   /** A credential is watched from now on. */
@@ -29,42 +29,42 @@ export interface Tracker {
 interface Opened {
   readonly watcher: KeyWatcher;
   /** The condition that it was told last. */
-  told: KeyFeed | undefined;
+  told: FeedCondition | undefined;
 }
 
 /** The one subscription of a directory, as a feed for each of its credentials. */
-export class DirectoryFeed implements HintFeed, PrefixWatcher {
+export class PrefixFeed implements HintFeed, PrefixWatcher {
   readonly #prefix: string;
   readonly #hints: HintFeed;
   readonly #clock: Clock;
-  readonly #looks: LookBatches;
-  readonly #pace: Pace;
+  readonly #reads: ReadBatcher;
+  readonly #pace: TimeSlicer;
   /** There is one watch of a credential, for all stores. */
   readonly #opened = new Map<string, Opened>();
   /** Keys whose watch has just begun. */
   #newcomers: string[] = [];
   #tracker: Tracker | undefined;
   #on = false;
-  #condition: KeyFeed | undefined;
+  #condition: FeedCondition | undefined;
   /** That of one key, where it may be another. */
-  #conditionAt: ((key: string) => KeyFeed) | undefined;
+  #conditionAt: ((key: string) => FeedCondition) | undefined;
   #rotation: Iterator<string> | undefined;
   #polling = false;
 
   /** @param clock - that of the machine */
-  constructor(prefix: string, hints: HintFeed, clock: Clock, looks: LookBatches) {
+  constructor(prefix: string, hints: HintFeed, clock: Clock, looks: ReadBatcher) {
     this.#prefix = prefix;
     this.#hints = hints;
     this.#clock = clock;
-    this.#looks = looks;
-    this.#pace = new Pace(clock, looks);
+    this.#reads = looks;
+    this.#pace = new TimeSlicer(clock, looks);
   }
 
   get size(): number {
     return Math.max(this.#opened.size, this.#tracker?.size ?? 0);
   }
 
-  get condition(): KeyFeed | undefined {
+  get condition(): FeedCondition | undefined {
     return this.#condition;
   }
 
@@ -125,8 +125,8 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     this.#hints.unwatchPrefix(prefix, watcher);
   }
 
-  observe(key: string): Promise<Observation> {
-    return this.#looks.look(key).catch((error: unknown) => {
+  read(key: string): Promise<Observation> {
+    return this.#reads.read(key).catch((error: unknown) => {
       // It has to hear of a lost link before it hears of what was lost with it.
       const opened = this.#opened.get(key);
       if (opened !== undefined) this.#tell(key, opened);
@@ -134,8 +134,8 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     });
   }
 
-  vouchedAt(key: string): number {
-    return this.#hints.vouchedAt(key);
+  confirmedAt(key: string): number {
+    return this.#hints.confirmedAt(key);
   }
 
   reportClockStep(): void {
@@ -154,7 +154,7 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     opened.watcher.hint(hint);
   }
 
-  feed(feed: KeyFeed, at?: (key: string) => KeyFeed): void {
+  conditionChanged(feed: FeedCondition, at?: (key: string) => FeedCondition): void {
     this.#condition = feed;
     this.#conditionAt = at;
     this.#tracker?.feed(feed);
@@ -203,7 +203,7 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     const condition = this.#conditionAt?.(key) ?? this.#condition;
     if (condition === undefined || opened.told === condition) return;
     opened.told = condition;
-    opened.watcher.feed(condition);
+    opened.watcher.conditionChanged(condition);
   }
 
   async #tellNewcomers(): Promise<void> {
@@ -213,16 +213,16 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
       const opened = this.#opened.get(key);
       if (opened === undefined) continue;
       this.#tell(key, opened);
-      const rest = this.#pace.rest();
+      const rest = this.#pace.yield();
       if (rest !== undefined) await rest;
     }
   }
 
-  async #tellAll(condition: KeyFeed): Promise<void> {
+  async #tellAll(condition: FeedCondition): Promise<void> {
     for (const [key, opened] of this.#opened) {
       if (this.#condition !== condition) return;
       this.#tell(key, opened);
-      const rest = this.#pace.rest();
+      const rest = this.#pace.yield();
       if (rest !== undefined) await rest;
     }
   }
@@ -232,7 +232,7 @@ export class DirectoryFeed implements HintFeed, PrefixWatcher {
     for (const { watcher } of this.#opened.values()) {
       if (this.#condition !== condition) break;
       watcher.poll();
-      const rest = this.#pace.rest();
+      const rest = this.#pace.yield();
       if (rest !== undefined) await rest;
     }
     this.#polling = false;

@@ -18,7 +18,7 @@ interface Waiting {
  * Looks at many keys by few calls: one alone is sent at once, those that come while it is under way are sent together. However many are asked
  * for, only so many are under way.
  */
-export class LookBatches {
+export class ReadBatcher {
   readonly #hints: HintFeed;
   readonly #clock: Clock;
   readonly #maxBytes: number;
@@ -28,7 +28,7 @@ export class LookBatches {
   #calls = 0;
   #alone = 0;
   #scheduled = false;
-  #hoping: (() => void)[] = [];
+  #waiters: (() => void)[] = [];
 
   constructor(hints: HintFeed, clock: Clock, maxBytes: number) {
     this.#hints = hints;
@@ -36,9 +36,9 @@ export class LookBatches {
     this.#maxBytes = maxBytes;
   }
 
-  look(key: string): Promise<Observation> {
-    if (this.#hints.observeMany === undefined || (this.#calls === 0 && this.#alone === 0))
-      return this.#lookAlone(key);
+  read(key: string): Promise<Observation> {
+    if (this.#hints.readMany === undefined || (this.#calls === 0 && this.#alone === 0))
+      return this.#readAlone(key);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ key, resolve, reject });
       this.#schedule();
@@ -46,18 +46,18 @@ export class LookBatches {
   }
 
   /** Resolves when there is room for more; `undefined` when there is now. */
-  room(): Promise<void> | undefined {
+  capacity(): Promise<void> | undefined {
     if (this.#load < ROOM) return undefined;
-    return new Promise((resolve) => this.#hoping.push(resolve));
+    return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
   get #load(): number {
     return this.#waiting.length - this.#first + this.#alone;
   }
 
-  #lookAlone(key: string): Promise<Observation> {
+  #readAlone(key: string): Promise<Observation> {
     this.#alone += 1;
-    return this.#hints.observe(key, this.#maxBytes).finally(() => {
+    return this.#hints.read(key, this.#maxBytes).finally(() => {
       this.#alone -= 1;
       this.#goOn();
     });
@@ -85,17 +85,17 @@ export class LookBatches {
         this.#first = 0;
       }
       this.#calls += 1;
-      void this.#lookAtAll(batch);
+      void this.#readAll(batch);
     }
   }
 
-  async #lookAtAll(batch: readonly Waiting[]): Promise<void> {
+  async #readAll(batch: readonly Waiting[]): Promise<void> {
     try {
       const keys = batch.map(({ key }) => key);
-      const seen = (await this.#hints.observeMany?.(keys, this.#maxBytes)) ?? [];
+      const seen = (await this.#hints.readMany?.(keys, this.#maxBytes)) ?? [];
       for (const [index, { key, resolve, reject }] of batch.entries()) {
         const observation = seen[index];
-        if (observation === undefined) this.#lookAlone(key).then(resolve, reject);
+        if (observation === undefined) this.#readAlone(key).then(resolve, reject);
         else resolve(observation);
       }
     } catch (error) {
@@ -107,9 +107,9 @@ export class LookBatches {
 
   #goOn(): void {
     if (this.#first < this.#waiting.length) this.#schedule();
-    if (this.#hoping.length === 0 || this.#load >= ROOM) return;
-    const hoping = this.#hoping;
-    this.#hoping = [];
+    if (this.#waiters.length === 0 || this.#load >= ROOM) return;
+    const hoping = this.#waiters;
+    this.#waiters = [];
     for (const resolve of hoping) resolve();
   }
 }

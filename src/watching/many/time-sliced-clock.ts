@@ -11,7 +11,7 @@ const STRIDE = 16;
  * The clock of very many credentials: one timer for all that they wait for, and turns in which only so much is done that nobody else in
  * the process has to wait.
  */
-export class PacedClock implements Clock {
+export class TimeSlicedClock implements Clock {
   readonly #base: Clock;
   readonly #timers: Deadlines;
   /** What this round of turns has left to do; what is asked for meanwhile is for the next round. */

@@ -1,25 +1,25 @@
 import type { Clock } from '../../time/clock.js';
-import type { LookBatches } from './read-batcher.js';
+import type { ReadBatcher } from './read-batcher.js';
 import { SLICE_MS } from './time-sliced-clock.js';
 
 const STRIDE = 16;
 
 /** Lets whoever goes through very many credentials leave room for others: for other work of the process, and for the looks under way. */
-export class Pace {
+export class TimeSlicer {
   readonly #clock: Clock;
-  readonly #looks: LookBatches;
+  readonly #reads: ReadBatcher;
   #steps = 0;
   #until = -Infinity;
 
   /** @param clock - that of the machine */
-  constructor(clock: Clock, looks: LookBatches) {
+  constructor(clock: Clock, looks: ReadBatcher) {
     this.#clock = clock;
-    this.#looks = looks;
+    this.#reads = looks;
   }
 
   /** To be waited for after each step, if there is anything to wait for. */
-  rest(): Promise<void> | undefined {
-    const room = this.#looks.room();
+  yield(): Promise<void> | undefined {
+    const room = this.#reads.capacity();
     if (room !== undefined) return room;
     this.#steps += 1;
     if (this.#steps % STRIDE !== 0 || this.#clock.monotonic() < this.#until) return undefined;

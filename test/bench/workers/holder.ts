@@ -94,7 +94,7 @@ const calls = {
         (key) =>
           new credstream.MemoryCredentialStore<Token>({
             key,
-            in: memory,
+            memory: memory,
             expiresAt(token) {
               return token.expiresAt;
             },

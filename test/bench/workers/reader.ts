@@ -20,7 +20,7 @@ let readable: Readable | undefined;
 async function open(): Promise<Readable> {
   const memory = new credstream.CredentialMemory();
   memory.set('bench', '{"accessToken":"a"}', { ttlMs: 3_600_000 });
-  const store = new credstream.MemoryCredentialStore<Token>({ key: 'bench', in: memory });
+  const store = new credstream.MemoryCredentialStore<Token>({ key: 'bench', memory: memory });
   await store.ready();
   const map = new Map([['bench', { expiresAt: Date.now() + 3_600_000 }]]);
   // A loop for each, so that none is compiled for the sake of the other.

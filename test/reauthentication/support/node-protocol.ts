@@ -57,7 +57,7 @@ export interface Asked {
 export interface TokenError {
   readonly code: string;
   readonly reason: string | undefined;
-  readonly problem: string | undefined;
+  readonly oauthError: string | undefined;
 }
 
 /** What a node looks like from inside. */
@@ -102,7 +102,7 @@ export type NodeEvent =
   | {
       readonly type: 'state';
       readonly state: ReauthenticationState['type'];
-      readonly problem: string | undefined;
+      readonly oauthError: string | undefined;
       readonly error: string | undefined;
       readonly reply: string | undefined;
       /** All of it, as anybody may look at it. */

@@ -222,7 +222,7 @@ function told(state: ReauthenticationState): NodeEvent {
   return {
     type: 'state',
     state: state.type,
-    problem: state.type === 'failed' ? state.problem : undefined,
+    oauthError: state.type === 'failed' ? state.oauthError : undefined,
     error: error?.code,
     reply: error !== undefined && 'reply' in error ? error.reply : undefined,
     shown: inspect(state, { depth: 8, showHidden: true }),
@@ -230,6 +230,6 @@ function told(state: ReauthenticationState): NodeEvent {
 }
 
 function described(error: unknown): TokenError {
-  const { code = String(error), reason, problem } = error as Partial<TokenError>;
-  return { code, reason, problem };
+  const { code = String(error), reason, oauthError } = error as Partial<TokenError>;
+  return { code, reason, oauthError };
 }

@@ -102,7 +102,7 @@ describe('a value that was replaced', () => {
     expect(disposed()).toEqual(['one']);
   });
 
-  it('tells onError of a dispose that throws or rejects, and goes on', async () => {
+  it('tells onCallbackError of a dispose that throws or rejects, and goes on', async () => {
     const failures: (() => unknown)[] = [
       () => {
         throw new Error('thrown');
@@ -257,7 +257,7 @@ describe('closing a derived value', () => {
   it('from inside create leaves nothing behind', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
-    const store = new MemoryCredentialStore<string>({ key: 'k', in: memory });
+    const store = new MemoryCredentialStore<string>({ key: 'k', memory: memory });
     await store.save('one');
     const disposed: string[] = [];
     const derived: Derived<string> = derive(

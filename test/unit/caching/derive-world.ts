@@ -64,7 +64,7 @@ export interface DeriveWorldOptions {
 export function deriveWorld(options: DeriveWorldOptions = {}): DeriveWorld {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock, random: () => 0.5 });
-  const store = new MemoryCredentialStore<Token>({ key: 'k', in: memory, ...options.store });
+  const store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory, ...options.store });
   const calls: Call[] = [];
   const clients: Client[] = [];
   const reported: Reported[] = [];
@@ -98,7 +98,7 @@ export function deriveWorld(options: DeriveWorldOptions = {}): DeriveWorld {
         client.disposals += 1;
         order.push(client.name);
       },
-      onError: (error, where) => reported.push({ error, where }),
+      onCallbackError: (error, where) => reported.push({ error, where }),
       ...options.derive,
     },
   );

@@ -69,7 +69,7 @@ describe('a derived value', () => {
   it('can be asked by its own create, also at once', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
-    await using store = new MemoryCredentialStore<string>({ key: 'k', in: memory });
+    await using store = new MemoryCredentialStore<string>({ key: 'k', memory: memory });
     await store.ready();
     await store.save('one');
     const seen: unknown[] = [];
@@ -104,7 +104,7 @@ describe('a derived value', () => {
   it('is built anew from credentials that look the same, when those before were withdrawn', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
-    const options = { key: 'k', in: memory, abortOnSaved: true };
+    const options = { key: 'k', memory, abortOnSaved: true };
     await using store = new MemoryCredentialStore<string>(options);
     memory.set('k', '"one"');
     const signals: AbortSignal[] = [];
@@ -380,7 +380,7 @@ describe('a create that fails', () => {
   ])('may be one that %s', async (_name, fail) => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
-    await using store = new MemoryCredentialStore<string>({ key: 'k', in: memory });
+    await using store = new MemoryCredentialStore<string>({ key: 'k', memory: memory });
     await store.save('one');
     let calls = 0;
     await using derived = derive<string, unknown>(
@@ -389,7 +389,7 @@ describe('a create that fails', () => {
         calls += 1;
         return calls === 1 ? fail() : 'built';
       },
-      { clock, onError: () => undefined },
+      { clock, onCallbackError: () => undefined },
     );
     const got = outcomeOf(derived.get());
     await clock.settle();
@@ -458,7 +458,7 @@ describe('a create that fails', () => {
   it('warns the process without the message, unless somebody is told', async () => {
     const { clock, derived, calls, save } = deriveWorld({
       manual: true,
-      derive: { onError: undefined },
+      derive: { onCallbackError: undefined },
     });
     const warned = deferred<Error>();
     process.once('warning', warned.resolve);
@@ -486,7 +486,7 @@ describe('derive', () => {
       ['createTimeoutMs', Infinity],
       ['getTimeoutMs', 0],
       ['closeTimeoutMs', 2 ** 31],
-      ['onError', 'log'],
+      ['onCallbackError', 'log'],
       ['clock', {}],
       ['random', 0.5],
       ['disposed', () => undefined],

@@ -30,7 +30,7 @@ interface InvalidateWorld {
 function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {}): InvalidateWorld {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock });
-  const store = new MemoryCredentialStore<Token>({ key: 'k', in: memory, ...options });
+  const store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory, ...options });
   const reported: Reported[] = [];
   const made: Invalidation[] = [];
   onTestFinished(async () => {
@@ -48,11 +48,12 @@ function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {}): Inva
       await clock.settle();
     },
     keep: (target, more = {}) => {
-      const onError = (error: unknown, where: string) => void reported.push({ error, where });
+      const onCallbackError = (error: unknown, where: string) =>
+        void reported.push({ error, where });
       const kept = invalidate(target, store, {
         clock,
         random: () => 0,
-        onError,
+        onCallbackError: onCallbackError,
         ...(more as InvalidateOptions & { clearAll?: false }),
       });
       made.push(kept);
@@ -202,7 +203,7 @@ describe('entries go', () => {
   it('when other bytes mean the same credentials', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
-    await using store = new MemoryCredentialStore<string>({ key: 'k', in: memory });
+    await using store = new MemoryCredentialStore<string>({ key: 'k', memory: memory });
     const cache = new Map<string, number>();
     using _kept = invalidate(cache, store, { clock });
     memory.set('k', '"one"');
@@ -363,13 +364,13 @@ describe('a removal that fails', () => {
     expect(cache.size).toBe(0);
   });
 
-  it('is not tried again once the handle is closed, also by onError', async () => {
+  it('is not tried again once the handle is closed, also by onCallbackError', async () => {
     const { clock, store, save } = world();
     let calls = 0;
     const cache = { delete: () => Promise.reject(new Error(String((calls += 1)))) };
     const kept = invalidate(cache, store, {
       clock,
-      onError: () => {
+      onCallbackError: () => {
         kept.close();
       },
     });
@@ -387,7 +388,12 @@ describe('a removal that fails', () => {
       fails -= 1;
       if (fails >= 0) throw new Error('down');
     };
-    const options = { clock, random: () => 0, onError: () => undefined, clearAll: true } as const;
+    const options = {
+      clock,
+      random: () => 0,
+      onCallbackError: () => undefined,
+      clearAll: true,
+    } as const;
     using _kept = invalidate({ clear }, store, options);
     await clock.settle();
     for (const token of ['one', 'two']) {
@@ -587,7 +593,7 @@ describe('invalidate', () => {
       ['clearAll', 1],
       ['onRenewed', 'yes'],
       ['removalTimeoutMs', 0],
-      ['onError', 1],
+      ['onCallbackError', 1],
       ['clock', 1],
       ['random', 1],
       ['key', 'k'],

@@ -4,8 +4,8 @@ import { VirtualClock } from 'credstream/testing';
 
 import type { Clock } from '../../../src/time/clock.js';
 import type { HintFeed, Observation } from '../../../src/backend/backend.js';
-import { LookBatches } from '../../../src/watching/many/read-batcher.js';
-import { PacedClock } from '../../../src/watching/many/time-sliced-clock.js';
+import { ReadBatcher } from '../../../src/watching/many/read-batcher.js';
+import { TimeSlicedClock } from '../../../src/watching/many/time-sliced-clock.js';
 import { KeyedPool } from '../../../src/util/keyed-pool.js';
 import { UnavailableError } from '../../../src/errors.js';
 import { deferred, type Deferred } from '../../support/wait.js';
@@ -35,7 +35,7 @@ class SlowClock implements Clock {
 describe('a PacedClock', () => {
   it('does only so much in one turn, and all of it in order', () => {
     const machine = new SlowClock();
-    const clock = new PacedClock(machine);
+    const clock = new TimeSlicedClock(machine);
     const done: number[] = [];
     for (let nth = 0; nth < 1_000; nth += 1) clock.nextTurn(() => done.push(nth));
     expect(machine.turns).toHaveLength(1);
@@ -48,7 +48,7 @@ describe('a PacedClock', () => {
 
   it('leaves what is asked for meanwhile to a later turn', () => {
     const machine = new SlowClock();
-    const clock = new PacedClock(machine);
+    const clock = new TimeSlicedClock(machine);
     let turns = 0;
     const again = (): void => {
       turns += 1;
@@ -63,7 +63,7 @@ describe('a PacedClock', () => {
 
   it('goes on with the others when one throws', () => {
     const machine = new SlowClock();
-    const clock = new PacedClock(machine);
+    const clock = new TimeSlicedClock(machine);
     const done: string[] = [];
     clock.nextTurn(() => {
       throw new Error('mine');
@@ -76,7 +76,7 @@ describe('a PacedClock', () => {
 
   it('sets one timer for all that wait, and none for those that gave up', async () => {
     const machine = new VirtualClock();
-    const clock = new PacedClock(machine);
+    const clock = new TimeSlicedClock(machine);
     const done: number[] = [];
     const cancels = Array.from({ length: 100 }, (_, nth) =>
       clock.setTimer(() => done.push(nth), 1_000 - nth),
@@ -90,7 +90,7 @@ describe('a PacedClock', () => {
 
   it('does not run what is cancelled in the turn in which it is due', async () => {
     const machine = new VirtualClock();
-    const clock = new PacedClock(machine);
+    const clock = new TimeSlicedClock(machine);
     const done: string[] = [];
     let cancelSecond: () => void = () => undefined;
     clock.setTimer(() => {
@@ -117,26 +117,26 @@ function world({ together = true } = {}) {
   const alone: { key: string; answer: Deferred<Observation> }[] = [];
   const calls: Call[] = [];
   const feed: Partial<HintFeed> = {
-    observe: (key) => {
+    read: (key) => {
       const answer = deferred<Observation>();
       alone.push({ key, answer });
       return answer.promise;
     },
     ...(together && {
-      observeMany: (keys) => {
+      readMany: (keys) => {
         const answer = deferred<readonly (Observation | undefined)[]>();
         calls.push({ keys, answer });
         return answer.promise;
       },
     }),
   };
-  return { clock, alone, calls, looks: new LookBatches(feed as HintFeed, clock, 1_000) };
+  return { clock, alone, calls, looks: new ReadBatcher(feed as HintFeed, clock, 1_000) };
 }
 
 describe('LookBatches', () => {
   it('sends one look at once, and those that come while it is under way together', async () => {
     const { clock, alone, calls, looks } = world();
-    const seen = Array.from({ length: 251 }, (_, nth) => looks.look(String(nth)));
+    const seen = Array.from({ length: 251 }, (_, nth) => looks.read(String(nth)));
     expect(alone.map(({ key }) => key)).toEqual(['0']);
     expect(calls).toHaveLength(0);
     await clock.settle();
@@ -149,10 +149,10 @@ describe('LookBatches', () => {
 
   it('has only so many calls under way, and says when there is room', async () => {
     const { clock, calls, alone, looks } = world();
-    expect(looks.room()).toBeUndefined();
-    for (let nth = 0; nth < 2_000; nth += 1) void looks.look(String(nth));
+    expect(looks.capacity()).toBeUndefined();
+    for (let nth = 0; nth < 2_000; nth += 1) void looks.read(String(nth));
     let roomy = false;
-    void looks.room()?.then(() => (roomy = true));
+    void looks.capacity()?.then(() => (roomy = true));
     await clock.settle();
     expect(calls).toHaveLength(4);
     alone[0]!.answer.resolve(seenAt('0'));
@@ -167,7 +167,7 @@ describe('LookBatches', () => {
 
   it('looks alone at what a common answer left out', async () => {
     const { clock, alone, calls, looks } = world();
-    const seen = ['0', '1', '2'].map((key) => looks.look(key));
+    const seen = ['0', '1', '2'].map((key) => looks.read(key));
     await clock.settle();
     calls[0]!.answer.resolve([undefined, seenAt('2')]);
     await clock.settle();
@@ -178,19 +178,19 @@ describe('LookBatches', () => {
 
   it('fails all of a call that fails, and serves those that come after', async () => {
     const { clock, alone, calls, looks } = world();
-    const seen = ['0', '1', '2'].map((key) => looks.look(key).catch((error: unknown) => error));
+    const seen = ['0', '1', '2'].map((key) => looks.read(key).catch((error: unknown) => error));
     await clock.settle();
     const error = new UnavailableError('gone');
     calls[0]!.answer.reject(error);
     alone[0]!.answer.reject(error);
     expect(await Promise.all(seen)).toEqual([error, error, error]);
-    void looks.look('3');
+    void looks.read('3');
     expect(alone.map(({ key }) => key)).toEqual(['0', '3']);
   });
 
   it('looks at each alone where the backend cannot do otherwise', async () => {
     const { alone, looks } = world({ together: false });
-    for (let nth = 0; nth < 5; nth += 1) void looks.look(String(nth));
+    for (let nth = 0; nth < 5; nth += 1) void looks.read(String(nth));
     expect(alone).toHaveLength(5);
   });
 });

@@ -18,7 +18,7 @@ interface Token {
 function world() {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock });
-  const directory = new MemoryCredentialDirectory<Token>({ prefix: 'app:', in: memory });
+  const directory = new MemoryCredentialDirectory<Token>({ prefix: 'app:', memory: memory });
   return { clock, memory, directory };
 }
 
@@ -188,7 +188,7 @@ describe('deriveEach', () => {
         concurrency: 1,
         createTimeoutMs: 1_000,
         dispose: (value) => disposed.push(value),
-        onError: () => undefined,
+        onCallbackError: () => undefined,
       },
     );
     const silent = pool.get('silent', { timeoutMs: 1_500 }).catch(() => 'nothing');

@@ -3,9 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { CredentialMemory, MemoryCredentialDirectory, RefusedError } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { CredentialBackend, KeyFeed } from '../../../src/backend/backend.js';
-import type { Pace } from '../../../src/watching/many/yielding.js';
-import { Sweep } from '../../../src/watching/many/key-scan.js';
+import type { Backend, FeedCondition } from '../../../src/backend/backend.js';
+import type { TimeSlicer } from '../../../src/watching/many/yielding.js';
+import { KeyScan } from '../../../src/watching/many/key-scan.js';
 import { statusBehind } from '../../../src/watching/many/key-index.js';
 import { UnavailableError } from '../../../src/errors.js';
 import { idleStatus } from '../../../src/credential/status.js';
@@ -26,8 +26,8 @@ function world({ scanMs = 0 } = {}) {
       yield await Promise.resolve(['new']);
     },
   };
-  const pace = { rest: () => undefined } as unknown as Pace;
-  const sweep = new Sweep(backend as unknown as CredentialBackend, '', clock, () => pace, {
+  const pace = { yield: () => undefined } as unknown as TimeSlicer;
+  const sweep = new KeyScan(backend as unknown as Backend, '', clock, () => pace, {
     known: () => ['known'],
     found: (key) => log.push(key),
     done: (task) => log.push(`done ${task}`),
@@ -73,7 +73,7 @@ describe('a sweep that fails', () => {
 });
 
 it('only a refusal is shown as one', () => {
-  const condition = { link: 'live', fresh: { ...idleStatus, link: 'live' } } as KeyFeed;
+  const condition = { link: 'live', fresh: { ...idleStatus, link: 'live' } } as FeedCondition;
   const link = (complete: boolean, error: Error | undefined) =>
     statusBehind(condition, complete, undefined, error).link;
   expect(link(false, undefined)).toBe('connecting');
@@ -89,7 +89,7 @@ it('what was read before a gap and decoded after it does not count for the time 
   const slow = deferred<string>();
   const directory = new MemoryCredentialDirectory<string>({
     prefix: 'app:',
-    in: memory,
+    memory: memory,
     serialize: (text) => text,
     deserialize: (bytes) => (String(bytes) === 'slow' ? slow.promise : String(bytes)),
   });

@@ -35,7 +35,7 @@ function track(
       expiresAt,
       clock,
     ),
-    round: 0,
+    generation: 0,
     isLinkedAt: () => true,
     sourceFor: () => 'live',
     idOf: (key) => {
@@ -72,10 +72,10 @@ it('tells an end that moved by less than can be told apart when it has come', as
   const { tracked, told } = track(clock, 100, () =>
     clock.now() >= end + 1 ? undefined : { text: 'one', end },
   );
-  tracked.look();
+  tracked.read();
   await clock.advance(1);
   end += 60;
-  tracked.look();
+  tracked.read();
   await clock.advance(1_050);
   expect(told()).toEqual([]);
   await clock.advance(20);
@@ -92,11 +92,11 @@ it('tells bytes that were past their end when they came as saved when they get a
     { text: 'two', end: clock.now() + 2_000 },
     { text: 'two', end: clock.now() + 3_000 },
   ]) {
-    tracked.look();
+    tracked.read();
     await clock.advance(1);
     stored = next;
   }
-  tracked.look();
+  tracked.read();
   await clock.advance(1);
   expect(told()).toEqual(['expired', 'saved', 'renewed']);
   tracked.stop();
@@ -119,7 +119,7 @@ it('is not put off to the end of the TTL by a logical end that passes while it i
       aheadMs = 10;
     },
   });
-  tracked.look();
+  tracked.read();
   await virtual.advance(100);
   expect(told()).toEqual(['expired']);
   tracked.stop();

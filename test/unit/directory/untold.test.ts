@@ -15,7 +15,7 @@ async function ready() {
   const ends = new Map([['two', clock.now() - HOUR]]);
   const directory = new MemoryCredentialDirectory<Token>({
     prefix: 'app:',
-    in: memory,
+    memory: memory,
     expiresAt: ({ token }) => ends.get(token),
   });
   const told: string[] = [];

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { OutcomeUnknownError, Reauthenticator, UnavailableError } from 'credstream';
 
-import { partsOf } from '../../../src/stores/store-base.js';
+import { internalsOf } from '../../../src/stores/store-base.js';
 import { type Deferred, deferred } from '../../support/wait.js';
 import {
   HOUR,
@@ -165,10 +165,10 @@ describe('closing', () => {
     world = new World({ drainMs: 0 });
     await world.put('old', HOUR);
     node = await world.node();
-    const { backend } = partsOf(node.store)!;
-    const observe = backend.observe.bind(backend);
+    const { backend } = internalsOf(node.store)!;
+    const observe = backend.read.bind(backend);
     const { promise: answered, resolve: answer }: Deferred<void> = deferred();
-    backend.observe = (key, maxBytes) => answered.then(() => observe(key, maxBytes));
+    backend.read = (key, maxBytes) => answered.then(() => observe(key, maxBytes));
     node.auth.reject(await node.auth.snapshot());
     await world.clock.settle();
     const closed = watch(node.auth.close());
@@ -183,7 +183,7 @@ describe('closing', () => {
 
   it('does not say that it was not stored when only the answer was lost', async () => {
     await busy({ drainMs: 1_000 });
-    const { attempts } = partsOf(node.store)!.backend;
+    const { attempts } = internalsOf(node.store)!.backend;
     const commit = attempts.commit.bind(attempts);
     attempts.commit = async (request) => {
       await commit(request);

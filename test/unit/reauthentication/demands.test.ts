@@ -94,7 +94,7 @@ describe('somebody who wants credentials', () => {
     expect(asked.error).toMatchObject({
       code: 'REAUTHENTICATION_FAILED',
       reason: 'short-lived',
-      problem: undefined,
+      oauthError: undefined,
       retryable: false,
     });
     await world.clock.advance(120_000);

@@ -148,12 +148,16 @@ describe('a failure for good', () => {
       expect(auth.state).toEqual({
         type: 'failed',
         attempt: 1,
-        node: world.record?.['node'],
-        problem: 'invalid_grant',
+        instance: world.record?.['instance'],
+        oauthError: 'invalid_grant',
       });
       const error: unknown = await auth.credentials().catch((reason: unknown) => reason);
       expect(error).toBeInstanceOf(ReauthenticationError);
-      expect(error).toMatchObject({ reason: 'fatal', problem: 'invalid_grant', retryable: false });
+      expect(error).toMatchObject({
+        reason: 'fatal',
+        oauthError: 'invalid_grant',
+        retryable: false,
+      });
       expect(isCredstreamError(error)).toBe(true);
     }
     expect(node.auth.counts).toMatchObject({ calls: 1, fatal: 1, failed: 0 });
@@ -271,7 +275,7 @@ describe('a failure for good', () => {
     expect(node!.auth.state.type).toBe('backing-off');
     await world.clock.advance(1_000);
     await world.fail(2, down);
-    expect(node!.auth.state).toMatchObject({ type: 'failed', attempt: 2, problem: undefined });
+    expect(node!.auth.state).toMatchObject({ type: 'failed', attempt: 2, oauthError: undefined });
     await world.put('new', HOUR);
   });
 });

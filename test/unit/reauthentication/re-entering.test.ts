@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ReauthenticationState } from 'credstream';
 
 import type { StartAttempt } from '../../../src/backend/attempts.js';
-import { partsOf } from '../../../src/stores/store-base.js';
+import { internalsOf } from '../../../src/stores/store-base.js';
 import { type Node, watch, World } from './world.js';
 
 let world: World;
@@ -25,7 +25,7 @@ afterEach(async () => {
 /** How often a node asks for the lease from now on. */
 function countStarts(node: Node): { count: number } {
   const starts = { count: 0 };
-  const { attempts } = partsOf(node.store)!.backend;
+  const { attempts } = internalsOf(node.store)!.backend;
   const start = attempts.start.bind(attempts);
   attempts.start = (request: StartAttempt) => {
     starts.count += 1;
@@ -51,7 +51,7 @@ const ways: [ReauthenticationState['type'], (node: Node) => Promise<void> | void
         failures: 1,
         pauseMs: 10_000,
         endsAt: undefined,
-        problem: undefined,
+        oauthError: undefined,
       });
     },
   ],

@@ -67,7 +67,7 @@ describe('credentials that were refused', () => {
 
   it('must be of this credential', async () => {
     const auth = await open(HOUR);
-    const elsewhere = new MemoryCredentialStore<Token>({ key: 'other', in: world.memory });
+    const elsewhere = new MemoryCredentialStore<Token>({ key: 'other', memory: world.memory });
     await elsewhere.save({ token: 'other' });
     const good = await auth.snapshot();
     for (const foreign of [await elsewhere.read(), { ...good }, {}, null, 'old', undefined]) {

@@ -9,8 +9,8 @@ import {
   Reauthenticator,
 } from 'credstream';
 
-import type { AttemptBackend } from '../../../src/backend/attempts.js';
-import { partsOf } from '../../../src/stores/store-base.js';
+import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
+import { internalsOf } from '../../../src/stores/store-base.js';
 import type { Token } from './world.js';
 
 const KEY = 'k';
@@ -166,9 +166,9 @@ export class ShuffledWorld {
     if (this.nodes.filter(({ crashed }) => !crashed).length === 1) return;
     const node = this.#at(which);
     node.crashed = true;
-    const { backend } = partsOf(node.store)!;
+    const { backend } = internalsOf(node.store)!;
     const never = (): Promise<never> => new Promise(() => undefined);
-    for (const verb of ['start', 'renew', 'commit', 'end', 'absolve'] as const)
+    for (const verb of ['start', 'renew', 'commit', 'end', 'clearFailure'] as const)
       Object.assign(backend.attempts, { [verb]: never });
   }
 
@@ -199,14 +199,14 @@ export class ShuffledWorld {
   #open(): MemoryCredentialStore<Token> {
     return new MemoryCredentialStore<Token>({
       key: KEY,
-      in: this.memory,
+      memory: this.memory,
       expiresAt: ({ expiresAt }) => expiresAt,
     });
   }
 
   #node(which: number): ShuffledNode {
     const store = this.#open();
-    const { attempts } = partsOf(store)!.backend;
+    const { attempts } = internalsOf(store)!.backend;
     const start = attempts.start.bind(attempts);
     attempts.start = (async (request) => {
       const answer = await start(request);
@@ -215,7 +215,7 @@ export class ShuffledWorld {
         this.#since.set(which, this.#past);
       }
       return answer;
-    }) satisfies AttemptBackend['start'];
+    }) satisfies AttemptVerbs['start'];
     const auth = new Reauthenticator<Token>(store, {
       authenticate: (request) => this.#provide(which, request),
       leadMs: 5_000,

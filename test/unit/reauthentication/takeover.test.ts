@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import type { AttemptBackend } from '../../../src/backend/attempts.js';
-import { partsOf } from '../../../src/stores/store-base.js';
+import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
+import { internalsOf } from '../../../src/stores/store-base.js';
 import { deferred } from '../../support/wait.js';
 import {
   HOUR,
@@ -34,13 +34,13 @@ async function due(nodes: number, options: NodeOptions = {}): Promise<Node[]> {
 
 /** Cuts a node off for good, as a crash would: nothing it says arrives any more, and it hears nothing. */
 function kill(node: Node): void {
-  const { backend } = partsOf(node.store)!;
+  const { backend } = internalsOf(node.store)!;
   const never = (): Promise<never> => new Promise(() => undefined);
-  for (const verb of ['start', 'renew', 'commit', 'end', 'absolve'] as const)
+  for (const verb of ['start', 'renew', 'commit', 'end', 'clearFailure'] as const)
     Object.assign(backend.attempts, { [verb]: never });
 }
 
-type Renew = AttemptBackend['renew'];
+type Renew = AttemptVerbs['renew'];
 
 /** As a link that fails so often, and then works. */
 function renewFailing(renew: Renew, failures: number): Renew {
@@ -91,7 +91,7 @@ describe('a holder that dies', () => {
   it('that comes back hears that another one started, and stores nothing', async () => {
     const nodes = await due(2);
     const first = world.call(1);
-    const { attempts } = partsOf(nodes[first.node]!.store)!.backend;
+    const { attempts } = internalsOf(nodes[first.node]!.store)!.backend;
     // Suspended: it does not renew.
     const renew = attempts.renew.bind(attempts);
     attempts.renew = () => Promise.reject(new Error('suspended'));
@@ -115,17 +115,17 @@ describe('a holder that dies', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
-    const { backend } = partsOf(nodes[0]!.store)!;
+    const { backend } = internalsOf(nodes[0]!.store)!;
     const paused = deferred();
-    const observe = backend.observe.bind(backend);
-    backend.observe = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
+    const observe = backend.read.bind(backend);
+    backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
     backend.attempts.renew = renewFailing(backend.attempts.renew.bind(backend.attempts), 10);
     nodes[0]!.auth.reject(await nodes[0]!.auth.snapshot());
     await world.clock.settle();
     nodes[1]!.auth.reject(await nodes[1]!.auth.snapshot());
     await world.clock.advance(LEASE + SPREAD);
     expect(world.call(1)).toMatchObject({ node: 1, request: { inDoubt: true } });
-    const { attempts } = partsOf(world.person)!.backend;
+    const { attempts } = internalsOf(world.person)!.backend;
     backend.attempts.renew = attempts.renew.bind(attempts);
     paused.resolve();
     await world.clock.settle();
@@ -138,10 +138,10 @@ describe('a holder that dies', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const node = await world.node();
-    const { backend } = partsOf(node.store)!;
+    const { backend } = internalsOf(node.store)!;
     const paused = deferred();
-    const observe = backend.observe.bind(backend);
-    backend.observe = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
+    const observe = backend.read.bind(backend);
+    backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
     backend.attempts.renew = renewFailing(backend.attempts.renew.bind(backend.attempts), 3);
     node.auth.reject(await node.auth.snapshot());
     await world.clock.advance(LEASE + 1_000);
@@ -153,7 +153,7 @@ describe('a holder that dies', () => {
 
   it('that comes back before another one started may store', async () => {
     const nodes = await due(1);
-    const { attempts } = partsOf(nodes[0]!.store)!.backend;
+    const { attempts } = internalsOf(nodes[0]!.store)!.backend;
     attempts.renew = () => Promise.reject(new Error('suspended'));
     await world.clock.advance(2 * LEASE - 1_000);
     await world.answer(1, 'new', HOUR);
@@ -268,10 +268,10 @@ describe('a memory that cannot be reached', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
-    const { backend } = partsOf(nodes[0]!.store)!;
-    const observe = backend.observe.bind(backend);
+    const { backend } = internalsOf(nodes[0]!.store)!;
+    const observe = backend.read.bind(backend);
     let failures = 1;
-    backend.observe = (key, maxBytes) => {
+    backend.read = (key, maxBytes) => {
       failures -= 1;
       return failures < 0 ? observe(key, maxBytes) : Promise.reject(new Error('cut'));
     };

@@ -11,8 +11,9 @@ import {
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { AttemptBackend, EndAttempt } from '../../../src/backend/attempts.js';
-import { partsOf } from '../../../src/stores/store-base.js';
+import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
+import type { EndAttempt } from '../../../src/backend/attempts.js';
+import { internalsOf } from '../../../src/stores/store-base.js';
 import { type Deferred, deferred } from '../../support/wait.js';
 
 export const HOUR = 3_600_000;
@@ -62,7 +63,7 @@ export class World {
   #open(options: Partial<MemoryCredentialStoreOptions<Token>>): MemoryCredentialStore<Token> {
     return new MemoryCredentialStore<Token>({
       key: 'k',
-      in: this.memory,
+      memory: this.memory,
       expiresAt: ({ expiresAt }) => expiresAt,
       ...options,
     });
@@ -138,8 +139,8 @@ export class World {
   }
 
   /** The verbs as a node without a reauthenticator would say them. */
-  get attempts(): AttemptBackend {
-    return partsOf(this.person)!.backend.attempts;
+  get attempts(): AttemptVerbs {
+    return internalsOf(this.person)!.backend.attempts;
   }
 
   /** An attempt of a node that will never say anything again. */
@@ -164,7 +165,7 @@ export class World {
       failures: 1,
       pauseMs: 0,
       endsAt: undefined,
-      problem: undefined,
+      oauthError: undefined,
     });
   }
 

@@ -36,7 +36,7 @@ beforeAll(async () => {
   startAt = clock.now();
   await using store = new MemoryCredentialStore<Token>({
     key: 'k',
-    in: memory,
+    memory: memory,
     onCallbackError: () => {},
   });
   const last: Changes = {};

@@ -209,7 +209,7 @@ describe('stores in virtual time', () => {
   it('need nobody to move the clock for what takes no time', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
-    await using store = new MemoryCredentialStore<Token>({ key: 'k', in: memory });
+    await using store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory });
     await store.ready();
     await store.save({ token: 'one' });
     expect(store.current?.credentials).toEqual({ token: 'one' });
@@ -225,7 +225,7 @@ describe('stores in virtual time', () => {
     };
     await using store = new MemoryCredentialStore<Token>({
       key: 'k',
-      in: memory,
+      memory: memory,
       serialize: ({ token }) => token,
       deserialize: inMicrotasks,
     });
@@ -242,7 +242,7 @@ describe('stores in virtual time', () => {
   ])('live through %s quickly, and expire then and not before', async (_name, ttlMs) => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
-    await using store = new MemoryCredentialStore<Token>({ key: 'k', in: memory });
+    await using store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory });
     const told: string[] = [];
     store.on('change', ({ type }) => told.push(type));
     await store.ready();

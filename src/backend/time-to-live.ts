@@ -1,2 +1,0 @@
-/** How long the written bytes stay: milliseconds, or as long as those they replace, or without end. */
-export type TimeToLive = number | 'keep' | 'none';

@@ -1,0 +1,46 @@
+import { CredentialDirectory } from '../stores/directory/base.js';
+import {
+  resolveDirectoryOptions,
+  type CredentialDirectoryOptions,
+} from '../stores/directory/options.js';
+import { InvalidOptionError } from '../errors.js';
+import { CredentialMemory } from './credential-memory.js';
+import { MemoryBackend } from './backend.js';
+
+/**
+ * Options of a {@link MemoryCredentialDirectory}.
+ *
+ * @public
+ */
+export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectoryOptions<T> {
+  /** The memory to keep the credentials in; stores and directories on the same memory share it. Default: a memory of its own. */
+  readonly memory?: CredentialMemory | undefined;
+}
+
+/**
+ * Many credentials inside this process, for tests and for programs that run alone. The directory behaves as the one on Redis does.
+ *
+ * @example
+ * ```ts
+ * import { MemoryCredentialDirectory } from 'credstream';
+ *
+ * await using directory = new MemoryCredentialDirectory<{ token: string }>({ prefix: 'tenant:' });
+ * directory.on('saved', (change) => {
+ *   console.log(change.id, change.expiresAt);
+ * });
+ * await directory.ready();
+ * await directory.save('acme', { token: 'one' });
+ * ```
+ * @public
+ */
+export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
+  /** @throws InvalidOptionError */
+  constructor(options: MemoryCredentialDirectoryOptions<T>) {
+    const resolved = resolveDirectoryOptions(options, ['memory']);
+    const { memory = new CredentialMemory() } = options;
+    if (!(memory instanceof CredentialMemory)) {
+      throw new InvalidOptionError('memory', 'must be a CredentialMemory');
+    }
+    super(resolved, resolved.key, new MemoryBackend(memory, resolved.name));
+  }
+}

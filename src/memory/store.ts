@@ -1,0 +1,44 @@
+import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
+import { InvalidOptionError } from '../errors.js';
+import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
+import { CredentialMemory } from './credential-memory.js';
+import { MemoryBackend } from './backend.js';
+
+/**
+ * Options of a {@link MemoryCredentialStore}.
+ *
+ * @public
+ */
+export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<T> {
+  /** The memory to keep the credential in; stores on the same memory and key share it. Default: a memory of its own. */
+  readonly memory?: CredentialMemory | undefined;
+}
+
+/**
+ * A credential store inside this process, for tests and for programs that run alone. The store goes through the same states and emits the
+ * same changes as the one on Redis.
+ *
+ * @example
+ * ```ts
+ * import { MemoryCredentialStore } from 'credstream';
+ *
+ * await using store = new MemoryCredentialStore<{ token: string }>({ key: 'api', ttlSeconds: 3600 });
+ * store.on('saved', (change) => {
+ *   console.log(change.expiresAt);
+ * });
+ * await store.ready();
+ * await store.save({ token: 'one' });
+ * ```
+ * @public
+ */
+export class MemoryCredentialStore<T> extends ObservableCredentialStore<T> {
+  /** @throws InvalidOptionError */
+  constructor(options: MemoryCredentialStoreOptions<T>) {
+    const resolved = resolveStoreOptions(options, ['memory']);
+    const { memory = new CredentialMemory() } = options;
+    if (!(memory instanceof CredentialMemory)) {
+      throw new InvalidOptionError('memory', 'must be a CredentialMemory');
+    }
+    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory, resolved.name)));
+  }
+}

@@ -1,0 +1,255 @@
+import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../backend/attempts.js';
+import { pauseAfter } from '../time/back-off.js';
+import { callSafely } from '../util/callbacks.js';
+import { digestOf } from '../credential/snapshot.js';
+import { digest } from '../credential/encoding.js';
+import { minDefined } from '../watching/decode-observation.js';
+import { isThenable, withDeadline } from '../time/timers.js';
+import { COMMIT_BACK_OFF, commit, type AfterCommit } from './commit.js';
+import { fatalCode } from './fatal-errors.js';
+import { Lease } from './lease.js';
+import type { AttemptContext, Basis, RenewalReason } from './attempt-context.js';
+import type { AuthenticateRequest, DiscardReason } from './options.js';
+
+/** `authenticate` did not answer: in time, or before everybody stopped waiting. */
+class Unanswered extends Error {}
+
+const END_TRIES = 3;
+
+/** One attempt of this node, from the lease that it holds to the outcome that all others hear of. */
+export class Attempt<T> {
+  readonly #context: AttemptContext<T>;
+  readonly #reason: RenewalReason<T>;
+  readonly #record: AttemptRecord;
+  readonly #abort = new AbortController();
+  readonly #lease: Lease;
+  readonly #startedAt: number;
+  readonly #abandoned: Promise<never>;
+  #giveUp: (error: Error) => void = () => undefined;
+
+  /** @param askedAt - when the lease was asked for, by the monotonic clock */
+  constructor(
+    context: AttemptContext<T>,
+    need: RenewalReason<T>,
+    record: AttemptRecord,
+    askedAt: number,
+  ) {
+    this.#context = context;
+    this.#reason = need;
+    this.#record = record;
+    const { backend, key } = context.internals;
+    this.#startedAt = backend.clock.monotonic();
+    const { leaseMs } = context.options;
+    const { id, number, failures, startedFromNothing = false } = record;
+    const request = { key, id, leaseMs, number, failures, startedFromNothing };
+    this.#lease = new Lease(backend, request, askedAt, () => {
+      this.#abort.abort(new Error('another node has started to re-authenticate'));
+    });
+    this.#abandoned = new Promise((_, reject) => {
+      this.#giveUp = reject;
+    });
+    this.#abandoned.catch(() => undefined);
+  }
+
+  /** Resolves when the outcome is known and this node's own view is at least as new; never rejects. */
+  async run(): Promise<void> {
+    this.#lease.keep();
+    try {
+      const found = await this.#prepare().catch(() => 'unknown' as const);
+      // Nobody would store what a call brings now.
+      if (this.#context.pauses.ended) return;
+      if (found === 'unknown') {
+        // Nothing was spent: nobody need wait for the lease to run out, nor be in doubt.
+        await this.#end({ outcome: 'failed', ...this.#failure() });
+      } else if (found === undefined) {
+        this.#context.counts.needless += 1;
+        await this.#end({ outcome: 'needless' });
+      } else await this.#authenticate(found);
+    } catch {
+      // Redis could not be told the end: the lease runs out by itself.
+    } finally {
+      this.#lease.drop();
+    }
+    if (!this.#context.pauses.ended) await this.#context.internals.live.refreshed();
+  }
+
+  /** Stops waiting for what does not come, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
+  abandon(): void {
+    this.#lease.drop();
+    this.#giveUp(new Unanswered());
+    this.#abort.abort(new Error('the reauthenticator was closed'));
+  }
+
+  /** What to start from, if there is still something to do, and it is still this node that does it. */
+  async #prepare(): Promise<Basis<T> | undefined> {
+    const found = await this.#readBasis();
+    // Another node may be spending the same refresh token by now, if this one was paused.
+    return found !== undefined && (await this.#lease.holds()) ? found : undefined;
+  }
+
+  /** What is stored, if it is still what new credentials are needed instead of. */
+  async #readBasis(): Promise<Basis<T> | undefined> {
+    const { backend, key, options, encoding } = this.#context.internals;
+    const { snapshot, cause } = this.#reason;
+    const { content, expiresAt: ttlEnd } = await backend.read(key, options.maxBytes);
+    if (content.type === 'absent')
+      return snapshot === undefined
+        ? { expected: 'absent', previous: undefined, end: undefined, ttlEnd: undefined }
+        : undefined;
+    if (content.type === 'foreign' || snapshot === undefined) return undefined;
+    const name = digest(content.bytes);
+    if (name !== digestOf(snapshot)) return undefined;
+    const decoded = await encoding.decodeHeld(content);
+    // What could be read before, as by a key that is missing since; another node may still.
+    if (decoded.type === 'unreadable') throw decoded.error;
+    const end = minDefined(decoded.logicalEnd, ttlEnd);
+    const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
+    if (cause !== 'rejected' && moved) return undefined;
+    return { expected: { digest: name }, previous: decoded.credentials, end, ttlEnd };
+  }
+
+  async #authenticate(found: Basis<T>): Promise<void> {
+    const { options, counts, internals } = this.#context;
+    counts.calls += 1;
+    if (this.#record.inDoubt) counts.takeovers += 1;
+    const call = new Promise<T>((resolve) => {
+      resolve(options.authenticate(this.#request(found)));
+    }).then((credentials) => {
+      if (credentials === undefined) throw new Error('authenticate brought nothing');
+      return credentials;
+    });
+    let credentials: T;
+    try {
+      credentials = await withDeadline(
+        internals.backend.clock,
+        Promise.race([call, this.#abandoned]),
+        options.attemptTimeoutMs,
+        () => new Unanswered(),
+      );
+    } catch (error) {
+      if (!(error instanceof Unanswered)) {
+        await this.#failed(error, found);
+        return;
+      }
+      // What still comes may hold the only valid refresh token.
+      call
+        .then((late) => this.#settle(late, found))
+        .then(
+          () => internals.live.refreshed(),
+          () => undefined,
+        );
+      await this.#unanswered();
+      return;
+    }
+    const outcome = await this.#settle(credentials, found);
+    if (outcome === 'unchanged') await this.#end({ outcome, ...this.#failure() });
+    else if (outcome === 'unusable') await this.#end({ outcome: 'failed', ...this.#failure() });
+    else if (outcome !== 'committed') await this.#end({ outcome: 'discarded' });
+  }
+
+  #request({ previous }: Basis<T>): AuthenticateRequest<T> {
+    const { number: attempt, inDoubt = false } = this.#record;
+    const base = { attempt, signal: this.#abort.signal, inDoubt };
+    const { cause, reason } = this.#reason;
+    return cause === 'absent' || cause === 'cleared'
+      ? { ...base, cause, previous: undefined, reason: undefined }
+      : { ...base, cause, previous: previous as T, reason };
+  }
+
+  /** Stores new credentials, or hands over those that cannot be. */
+  async #settle(credentials: T, found: Basis<T>) {
+    const { counts } = this.#context;
+    const outcome = await commit(this.#context, this.#record, found, credentials, (over) =>
+      this.#afterCommit(over),
+    );
+    if (outcome === 'committed' || outcome === 'unchanged') counts[outcome] += 1;
+    else this.#discard(credentials, outcome);
+    return outcome;
+  }
+
+  async #unanswered(): Promise<void> {
+    if (this.#context.pauses.ended) return;
+    this.#context.counts.unanswered += 1;
+    this.#abort.abort(new Error('the attempt took longer than attemptTimeoutMs'));
+    await this.#end({ outcome: 'unanswered', ...this.#failure() });
+  }
+
+  async #failed(error: unknown, { end }: Basis<T>): Promise<void> {
+    const { options, counts } = this.#context;
+    const fatal = this.#isFatal(error);
+    counts[fatal ? 'fatal' : 'failed'] += 1;
+    this.#tell('onFailure', options.onFailure, [error, fatal]);
+    const outcome = fatal ? 'fatal' : 'failed';
+    await this.#end({ outcome, endsAt: end, oauthError: fatalCode(error), ...this.#failure() });
+  }
+
+  #isFatal(error: unknown): boolean {
+    const { options, internals } = this.#context;
+    const failed = (failure: unknown): void => {
+      internals.options.onCallbackError(failure, 'isFatal');
+    };
+    try {
+      const fatal: unknown = options.isFatal(error);
+      // Nothing it may reject with is to end as an unhandled rejection.
+      if (isThenable(fatal)) Promise.resolve(fatal).catch(failed);
+      return fatal === true;
+    } catch (failure) {
+      failed(failure);
+      return false;
+    }
+  }
+
+  /** Credentials that have ended already are stored all the same, for their refresh token; but they are no progress. */
+  #afterCommit(over: boolean): AfterCommit {
+    return over ? this.#failure() : { failures: 0, pauseMs: this.#restOfInterval() };
+  }
+
+  #failure(): AfterCommit {
+    const failures = this.#record.failures + 1;
+    const { backend } = this.#context.internals;
+    const pauseMs = pauseAfter(failures, this.#context.options.backOff, backend.random);
+    return { failures, pauseMs: Math.max(pauseMs, this.#restOfInterval()) };
+  }
+
+  #restOfInterval(): number {
+    const { clock } = this.#context.internals.backend;
+    const { minIntervalMs } = this.#context.options;
+    return Math.max(0, this.#startedAt + minIntervalMs - clock.monotonic());
+  }
+
+  async #end(
+    end: Pick<EndAttempt, 'outcome'> & Partial<Omit<EndAttempt, 'outcome'>>,
+  ): Promise<void> {
+    const { backend, key } = this.#context.internals;
+    const { id, number, failures } = this.#record;
+    this.#lease.drop();
+    const pauseMs = this.#restOfInterval();
+    const common = { key, id, number, failures, pauseMs, endsAt: undefined, oauthError: undefined };
+    for (let tries = 1; !this.#context.pauses.ended; tries += 1) {
+      try {
+        await backend.attempts.end({ ...common, ...end });
+        return;
+      } catch (error) {
+        if (tries === END_TRIES) throw error;
+        await this.#context.pauses.pause(pauseAfter(tries, COMMIT_BACK_OFF, backend.random));
+      }
+    }
+  }
+
+  #discard(credentials: T, reason: DiscardReason): void {
+    const { options, counts } = this.#context;
+    counts.discarded += 1;
+    this.#tell('onDiscarded', options.onDiscarded, [credentials, reason]);
+  }
+
+  #tell<A extends unknown[]>(
+    where: string,
+    listener: ((...args: A) => unknown) | undefined,
+    args: A,
+  ): void {
+    if (listener === undefined) return;
+    callSafely(listener, args, (error) => {
+      this.#context.internals.options.onCallbackError(error, where);
+    });
+  }
+}

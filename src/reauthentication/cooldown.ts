@@ -1,0 +1,39 @@
+import type { Clock } from '../time/clock.js';
+import { setLongTimeout } from '../time/timers.js';
+
+/** How far nodes that were told the same instant come apart: a share of the wait, up to so much. */
+const JITTER = 0.1;
+const MAX_JITTER_MS = 500;
+
+/** The time in which a node need not ask for the lease, because it was told when to ask again. */
+export class Cooldown {
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #over: () => void;
+  #cancel: (() => void) | undefined;
+
+  /** @param over - called when it is over by itself */
+  constructor(clock: Clock, random: () => number, over: () => void) {
+    this.#clock = clock;
+    this.#random = random;
+    this.#over = over;
+  }
+
+  get lasts(): boolean {
+    return this.#cancel !== undefined;
+  }
+
+  begin(ms: number): void {
+    this.end();
+    const spread = Math.min(ms * JITTER, MAX_JITTER_MS) * this.#random();
+    this.#cancel = setLongTimeout(this.#clock, ms + spread, () => {
+      this.#cancel = undefined;
+      this.#over();
+    });
+  }
+
+  end(): void {
+    this.#cancel?.();
+    this.#cancel = undefined;
+  }
+}

@@ -1,0 +1,161 @@
+import type { CredentialDirectory } from '../stores/directory/base.js';
+import { directoryInternalsOf } from '../stores/directory/base.js';
+import type { CredentialSnapshot } from '../credential/snapshot.js';
+import { InvalidOptionError } from '../errors.js';
+import { KeyedPool } from '../util/keyed-pool.js';
+import { checkCount, checkMs, describeType } from '../util/option-checks.js';
+import { Semaphore } from '../util/semaphore.js';
+import type {
+  AuthenticateRequest,
+  CredentialsOptions,
+  ReauthenticatorOptions,
+  UseContext,
+  UseOptions,
+} from './options.js';
+import { resolveReauthenticatorOptions } from './options.js';
+import { Reauthenticator } from './reauthenticator.js';
+import { takeTurns } from './turns.js';
+
+/**
+ * Options of a {@link ReauthenticatorPool}: those of a `Reauthenticator`, which hold for each credential, and what concerns all of them.
+ *
+ * @public
+ */
+export interface ReauthenticatorPoolOptions<T> extends Omit<
+  ReauthenticatorOptions<T>,
+  'authenticate'
+> {
+  /** As of a `Reauthenticator`; `id` says for which credential. */
+  readonly authenticate: (request: AuthenticateRequest<T>, id: string) => T | PromiseLike<T>;
+  /** How many calls of `authenticate` this process makes at the same time, from 1 to 1,000; the others wait their turn. Default 16. */
+  readonly concurrency?: number | undefined;
+  /**
+   * How long a credential that is not asked for is still kept valid, in milliseconds from 1,000, `Infinity` until `release`. Default 600,000:
+   * ten minutes.
+   */
+  readonly idleMs?: number | undefined;
+}
+
+/**
+ * Keeps many credentials of a directory valid: those that are being asked for, each as a {@link Reauthenticator} does, with a bound on how
+ * often the provider is called at the same time.
+ *
+ * @remarks
+ * A credential is kept valid from the first time it is asked for until nobody has asked for it for `idleMs`, until `release`, or `close`. Whoever
+ * has to wait for a turn does not hold the lease meanwhile, so that another process may come first. Closing the directory closes it first.
+ *
+ * @example
+ * ```ts
+ * import { MemoryCredentialDirectory, ReauthenticatorPool } from 'credstream';
+ *
+ * interface Tokens {
+ *   accessToken: string;
+ *   expiresAt: number;
+ * }
+ * declare function login(tenant: string, signal: AbortSignal): Promise<Tokens>;
+ *
+ * const directory = new MemoryCredentialDirectory<Tokens>({
+ *   prefix: 'tenant:',
+ *   expiresAt: (tokens) => tokens.expiresAt,
+ * });
+ * const auth = new ReauthenticatorPool(directory, {
+ *   authenticate: ({ signal }, tenant) => login(tenant, signal),
+ *   concurrency: 8,
+ * });
+ * const { accessToken } = await auth.credentials('acme');
+ * console.log(accessToken.length);
+ * ```
+ * @public
+ */
+export class ReauthenticatorPool<T> implements AsyncDisposable {
+  readonly #pool: KeyedPool<Reauthenticator<T>>;
+  readonly #forget: () => void;
+  #closing: Promise<void> | undefined;
+
+  /** @throws InvalidOptionError */
+  constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
+    const parts = directoryInternalsOf(directory);
+    const { concurrency = 16, idleMs = 600_000, authenticate, ...each } = options;
+    if (typeof authenticate !== 'function')
+      throw new InvalidOptionError(
+        'authenticate',
+        `must be a function, not ${describeType(authenticate)}`,
+      );
+    // Whatever is wrong shows now, and not with the first credential.
+    resolveReauthenticatorOptions<T>({
+      ...each,
+      authenticate: (request) => authenticate(request, ''),
+    });
+    const turns = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
+    const forMs = checkMs(idleMs, 'idleMs', 1_000, Infinity);
+    this.#pool = new KeyedPool(
+      parts.clock,
+      forMs,
+      (id) =>
+        new Reauthenticator(directory.store(id), {
+          ...each,
+          authenticate: takeTurns(
+            (request: AuthenticateRequest<T>) => authenticate(request, id),
+            turns,
+          ),
+        }),
+      (one) => one.close(),
+    );
+    this.#forget = parts.closeFirst(() => this.close());
+  }
+
+  /** How many credentials are being kept valid. */
+  get size(): number {
+    return this.#pool.size;
+  }
+
+  /**
+   * The reauthenticator of one credential, for what the pool does not offer itself (`state$`, `counts`). Not to be kept: it is closed when it is not
+   * asked for any longer.
+   *
+   * @throws InvalidOptionError, ClosedError
+   */
+  get(id: string): Reauthenticator<T> {
+    return this.#pool.get(id);
+  }
+
+  /** As `credentials()` of a `Reauthenticator`. */
+  async credentials(id: string, options?: CredentialsOptions): Promise<T> {
+    return this.#pool.using(id, (one) => one.credentials(options));
+  }
+
+  /** As `snapshot()` of a `Reauthenticator`. */
+  async snapshot(id: string, options?: CredentialsOptions): Promise<CredentialSnapshot<T>> {
+    return this.#pool.using(id, (one) => one.snapshot(options));
+  }
+
+  /** As `use()` of a `Reauthenticator`. */
+  async use<R>(
+    id: string,
+    fn: (credentials: T, context: UseContext<T>) => R | PromiseLike<R>,
+    options?: UseOptions,
+  ): Promise<R> {
+    return this.#pool.using(id, (one) => one.use(fn, options));
+  }
+
+  /** As `reject()` of a `Reauthenticator`. */
+  reject(id: string, snapshot: CredentialSnapshot<T>, reason?: string): boolean {
+    return this.#pool.get(id).reject(snapshot, reason);
+  }
+
+  /** Stops keeping a credential valid, until it is asked for again. */
+  release(id: string): Promise<void> {
+    return this.#pool.release(id);
+  }
+
+  /** Closes all of them, as each does: attempts under way may finish. Idempotent, never rejects. */
+  close(): Promise<void> {
+    this.#forget();
+    return (this.#closing ??= this.#pool.close());
+  }
+
+  /** The same as `close()`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

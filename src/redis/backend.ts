@@ -1,0 +1,148 @@
+import { AttemptVerbs } from '../backend/attempt-verbs.js';
+import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
+import type { Clock } from '../time/clock.js';
+import type {
+  Backend,
+  HintFeed,
+  Observation,
+  RemoveRequest,
+  WriteRequest,
+  Written,
+} from '../backend/backend.js';
+import { OptionSharing } from '../util/option-sharing.js';
+import { encodeAnnouncement, type Announcement } from './commands/announcement.js';
+import { swapAttempt } from './commands/attempt-swap.js';
+import type { CommandSession } from './commands/channel.js';
+import { ClientPool } from './client-pool.js';
+import { announcementChannel } from './keys.js';
+import type { RedisSettings } from './connection-options.js';
+import type { RedisClient } from './client/template.js';
+import type { Publication } from './commands/transaction.js';
+
+/**
+ * The access to Redis that all stores with equal settings share; the connections behind it are shared with the other stores on the same
+ * client.
+ */
+export class RedisBackend implements Backend {
+  readonly #pool: ClientPool;
+  readonly #settings: RedisSettings;
+  readonly name: string;
+  readonly sharing: OptionSharing = new OptionSharing();
+  readonly attempts: AttemptVerbs = new AttemptVerbs(this);
+
+  private constructor(hub: ClientPool, settings: RedisSettings, name: string) {
+    this.#pool = hub;
+    this.#settings = settings;
+    this.name = name;
+  }
+
+  /** @throws InvalidOptionError */
+  static acquire(redis: RedisClient, settings: RedisSettings, name: string): Backend {
+    const connect = (hub: ClientPool): Backend => new RedisBackend(hub, settings, name);
+    return ClientPool.acquire(redis, settings, name, connect);
+  }
+
+  get instance(): string {
+    return this.#pool.instance;
+  }
+
+  get clock(): Clock {
+    return this.#settings.clock;
+  }
+
+  get replyTimeoutMs(): number {
+    return this.#settings.replyTimeoutMs;
+  }
+
+  get random(): () => number {
+    return this.#settings.random;
+  }
+
+  get hints(): HintFeed {
+    return this.#pool.servers.feed;
+  }
+
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#pool.servers.read(key, maxBytes);
+  }
+
+  keys(prefix: string): AsyncIterable<readonly string[]> {
+    return this.#pool.servers.keys(prefix);
+  }
+
+  write(request: WriteRequest): Promise<Written> {
+    return this.#pool.servers.withSession(request.key, (commanding) => {
+      const publication = this.#publication('saved', request, commanding);
+      return commanding.writer.set(request, publication).then((announced) => {
+        this.#setCanAnnounce(commanding, publication, announced);
+        const { key, wanted } = request;
+        if (wanted === undefined) return { announced };
+        return {
+          announced,
+          replicated: commanding.replicas.acked(commanding.connection, key, wanted),
+        };
+      });
+    });
+  }
+
+  async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
+    const { servers } = this.#pool;
+    const { key } = request;
+    const { marked, ...result } = await servers.withSession(key, async (commanding) => {
+      const publication = this.#publication('cleared', request, commanding);
+      const removal = await commanding.writer.remove(request, publication);
+      this.#setCanAnnounce(commanding, publication, removal.announced);
+      return removal;
+    });
+    if (!marked)
+      await servers
+        .withSession(key, ({ writer }) => writer.storeTombstone(key))
+        .catch(() => undefined);
+    return result;
+  }
+
+  swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
+    return this.#pool.servers.withSession(request.key, async (session) => {
+      const kind = request.change?.announce;
+      const what = { key: request.key, reason: undefined };
+      const publication = kind && this.#publication(kind, what, session);
+      const newName = (): string => this.#pool.newName();
+      const reply = await swapAttempt(session.connection, request, newName, publication);
+      if ('version' in reply) return reply;
+      if (kind !== undefined) this.#setCanAnnounce(session, publication, reply.announced);
+      return 'swapped';
+    });
+  }
+
+  close(timeoutMs: number): Promise<void> {
+    return this.#pool.release(this.#settings, this.name, timeoutMs);
+  }
+
+  #publication(
+    kind: Announcement['kind'],
+    { key, reason }: { readonly key: string; readonly reason: string | undefined },
+    { canAnnounce, refusedAt }: CommandSession,
+  ): Publication | undefined {
+    // The permission may have been granted since, but an attempt with every write would double the commands of each.
+    if (!canAnnounce && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
+      return undefined;
+    const { instance, template } = this.#pool;
+    const at = this.clock.now();
+    return {
+      channel: announcementChannel(template.db, key),
+      message: encodeAnnouncement({ kind, instance, name: this.name, at, reason }),
+    };
+  }
+
+  #setCanAnnounce(
+    commanding: CommandSession,
+    tried: Publication | undefined,
+    announced: boolean,
+  ): void {
+    if (tried !== undefined) {
+      commanding.canAnnounce = announced;
+      if (!announced) commanding.refusedAt = this.clock.monotonic();
+    }
+    this.#pool.servers.setCanAnnounce(commanding.canAnnounce);
+  }
+}

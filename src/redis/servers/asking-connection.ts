@@ -1,0 +1,76 @@
+import type { Redis } from 'ioredis';
+import type { Clock } from '../../time/clock.js';
+import type { CommandSession } from '../commands/channel.js';
+import { readFailure, RedirectedError, replyWord } from '../reply-errors.js';
+import type { CommandConnection } from '../connection/connection.js';
+import { Reader } from '../commands/reader.js';
+import { Writer } from '../commands/writer.js';
+
+/** A connection to the target of a moving slot, which serves keys of that slot only after ASKING. */
+class AskingConnection implements CommandConnection {
+  readonly oneCommandOnly = true;
+  readonly #connection: CommandConnection;
+  /** The error by which Redis refused ASKING. */
+  refusal: Error | undefined;
+
+  constructor(link: CommandConnection) {
+    this.#connection = link;
+  }
+
+  get open(): boolean {
+    return this.#connection.open;
+  }
+
+  /** @param send - sends one command, or one transaction: ASKING holds for no more */
+  call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
+    return this.#connection.call((client) => {
+      client.call('ASKING').catch((error: unknown) => {
+        if (replyWord(error) !== undefined) this.refusal = error as Error;
+      });
+      return send(client);
+    });
+  }
+
+  kill(): void {
+    this.#connection.kill();
+  }
+}
+
+/**
+ * Uses a connection to the target of a moving slot.
+ *
+ * @throws RefusedError where ASKING is not permitted, or the error of `use`
+ */
+export async function asking<R>(
+  commanding: CommandSession,
+  clock: Clock,
+  stageName: () => string,
+  use: (commanding: CommandSession) => Promise<R>,
+): Promise<R> {
+  const link = new AskingConnection(commanding.connection);
+  try {
+    return await use({
+      ...commanding,
+      get canAnnounce() {
+        return commanding.canAnnounce;
+      },
+      set canAnnounce(announcing) {
+        commanding.canAnnounce = announcing;
+      },
+      get refusedAt() {
+        return commanding.refusedAt;
+      },
+      set refusedAt(refusedAt) {
+        commanding.refusedAt = refusedAt;
+      },
+      connection: link,
+      reader: new Reader(link, clock),
+      writer: new Writer(link, stageName),
+    });
+  } catch (error) {
+    // Without ASKING the target replies MOVED to the source.
+    throw link.refusal !== undefined && error instanceof RedirectedError
+      ? readFailure(link.refusal)
+      : error;
+  }
+}

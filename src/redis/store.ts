@@ -1,0 +1,66 @@
+import type { Cluster, Redis } from 'ioredis';
+import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
+import { checkKey } from '../util/option-checks.js';
+import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
+import { RedisBackend } from './backend.js';
+import { readTemplate } from './client/template.js';
+import {
+  CONNECTION_OPTION_NAMES,
+  resolveSettings,
+  type RedisConnectionOptions,
+} from './connection-options.js';
+
+/**
+ * Options of a {@link RedisCredentialStore}.
+ *
+ * @public
+ */
+export interface RedisCredentialStoreOptions<T>
+  extends CredentialStoreOptions<T>, RedisConnectionOptions {}
+
+/**
+ * A credential that many processes share through Redis. Every process learns at once when the credential is saved, renewed, expires, is
+ * cleared or evicted, no matter which client did it.
+ *
+ * The bytes at `key` are exactly what `serialize` returned, so that any other client can read and write them.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from 'ioredis';
+ * import { RedisCredentialStore } from 'credstream';
+ *
+ * interface Tokens {
+ *   accessToken: string;
+ *   refreshToken: string;
+ *   expiresAt: number;
+ * }
+ *
+ * const redis = new Redis();
+ * await using store = new RedisCredentialStore<Tokens>(redis, {
+ *   key: 'crm:tokens',
+ *   ttlSeconds: 30 * 86_400,
+ *   expiresAt: (tokens) => tokens.expiresAt,
+ * });
+ * store.credentials$.subscribe((tokens) => {
+ *   console.log(tokens === undefined ? 'nobody is logged in' : 'logged in');
+ * });
+ * ```
+ * @public
+ */
+export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
+  /**
+   * Sends no command yet.
+   *
+   * @param redis - a client of ioredis, used as a template: the store opens at most two connections of its own with the options of the
+   *   client (in a cluster to each master), and one more from the first write that waits for replicas; all stores on the same client share
+   *   them. The store never uses or closes the client itself. A `keyPrefix` of the client applies to `key`.
+   * @throws InvalidOptionError
+   */
+  constructor(redis: Redis | Cluster, options: RedisCredentialStoreOptions<T>) {
+    const resolved = resolveStoreOptions(options, CONNECTION_OPTION_NAMES);
+    const settings = resolveSettings(options);
+    // The prefix is applied here, because channels and patterns of ioredis leave it out.
+    const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
+    super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings, resolved.name)));
+  }
+}
