@@ -33,6 +33,11 @@ export class EndAlarm implements DeadlineEntry {
     time.deadlines.insert(this);
   }
 
+  /** The clock that the end belongs to; `undefined` while it is not set. */
+  get time(): ServerTime | undefined {
+    return this.#time;
+  }
+
   /** The server's clock at its earliest; `-Infinity` while it is not set. */
   get now(): number {
     return this.#time?.earliest() ?? -Infinity;
