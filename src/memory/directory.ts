@@ -1,4 +1,4 @@
-import { BackedCredentialDirectory } from '../stores/directory/base.js';
+import { CredentialDirectory } from '../stores/directory/base.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
@@ -33,7 +33,7 @@ export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectory
  * ```
  * @public
  */
-export class MemoryCredentialDirectory<T> extends BackedCredentialDirectory<T> {
+export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialDirectoryOptions<T>) {
     const resolved = resolveDirectoryOptions(options, ['memory']);

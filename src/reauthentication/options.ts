@@ -1,3 +1,4 @@
+import { LONGEST_PAUSE_MS } from '../backend/attempts.js';
 import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
 import { checkFunction, checkMs, checkNames, describeType } from '../util/option-checks.js';
@@ -186,9 +187,6 @@ const NAMES = [
   'onDiscarded',
   'onFailure',
 ];
-
-/** The record of an attempt must outlive every pause. */
-const LONGEST_PAUSE_MS = 1_800_000;
 
 /** Checks everything at once and fills in defaults. @throws InvalidOptionError */
 export function resolveReauthenticatorOptions<T>(

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialDirectory } from '../stores/directory/base.js';
+import { CredentialDirectory } from '../stores/directory/base.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
@@ -51,7 +51,7 @@ export interface RedisCredentialDirectoryOptions<T>
  * ```
  * @public
  */
-export class RedisCredentialDirectory<T> extends BackedCredentialDirectory<T> {
+export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
   /**
    * Sends nothing yet.
    *

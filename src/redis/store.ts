@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
+import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
 import { checkKey } from '../util/option-checks.js';
 import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
 import { RedisBackend } from './backend.js';
@@ -47,7 +47,7 @@ export interface RedisCredentialStoreOptions<T>
  * ```
  * @public
  */
-export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
+export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
   /**
    * Sends nothing yet.
    *

@@ -6,7 +6,7 @@ import { unknown, type CredentialState, type Known, type KnownState } from '../c
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import type { Entry, EntryHandles } from './entry.js';
-import { EventEmitterBase } from './event-source.js';
+import { EventSourceBase } from './event-source.js';
 import { Freshness, type FreshnessHolder } from './freshness.js';
 import type { ServerTime } from '../time/server-time.js';
 import type { SharedStoreOptions } from './entry-options.js';
@@ -31,7 +31,7 @@ export interface Watch<T> {
 
 /** An entry as its handles see it: the value, how far it can be trusted, and the telling of what happens. */
 export class OpenEntry<T>
-  extends EventEmitterBase<T>
+  extends EventSourceBase<T>
   implements WatchedEntry<T>, EntryHandles<T>, FreshnessHolder
 {
   readonly id: string;
@@ -198,9 +198,8 @@ export class OpenEntry<T>
   #review(change?: CredentialChange<T>): void {
     this.#freshness.review(this.isFilled);
     const view = this.#view();
-    const told = this.#emitted;
+    const state = view === this.#emitted ? undefined : view;
     this.#emitted = view;
-    if (view !== told) this.emit({ type: 'state', state: view });
-    if (change !== undefined) this.emit({ type: 'change', change });
+    if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
   }
 }

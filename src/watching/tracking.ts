@@ -2,7 +2,7 @@ import type { Clock } from '../time/clock.js';
 import type { Backend, FeedCondition } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { Entry } from './entry.js';
-import { EventEmitterBase } from './event-source.js';
+import { EventSourceBase } from './event-source.js';
 import {
   idleStatus,
   isSameStatus,
@@ -10,7 +10,6 @@ import {
   type LinkStatus,
   type StoreStatus,
 } from '../credential/status.js';
-import type { EventSource } from './watched.js';
 import type { PrefixFollower, PrefixWatch } from './prefix-watch.js';
 import type { ReadBatcher } from './read-batcher.js';
 import { TimeSlicer } from '../time/time-slicing.js';
@@ -32,7 +31,7 @@ export interface TrackingContext<T> {
 }
 
 /** Tells what happens to every credential under a prefix, also to those that nobody watches, for as long as somebody wants to know. */
-export class Tracking<T> extends EventEmitterBase<T> implements EventSource<T>, PrefixFollower<T> {
+export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T> {
   readonly #context: TrackingContext<T>;
   readonly #scan: KeyScan;
   #condition: FeedCondition | undefined;
@@ -100,8 +99,8 @@ export class Tracking<T> extends EventEmitterBase<T> implements EventSource<T>, 
   }
 
   newcomer(key: string): Entry<T> | undefined {
-    const { watch, isKeyOfId } = this.#context;
-    if (!isKeyOfId(key)) return undefined;
+    const { watch } = this.#context;
+    if (!this.#context.isKeyOfId(key)) return undefined;
     if (this.#unconfirmed.size < MOST_NEWCOMERS) return watch.add(key);
     this.#scan.ask('unknown');
     return undefined;
@@ -132,7 +131,7 @@ export class Tracking<T> extends EventEmitterBase<T> implements EventSource<T>, 
   }
 
   changed(change: CredentialChange<T>): void {
-    this.emit({ type: 'change', change });
+    this.emit({ type: 'state', state: undefined, change });
   }
 
   idle(entry: Entry<T>): void {
@@ -166,10 +165,10 @@ export class Tracking<T> extends EventEmitterBase<T> implements EventSource<T>, 
   }
 
   #found(key: string, task: ScanTask): void {
-    const { watch, isKeyOfId } = this.#context;
+    const { watch } = this.#context;
     const entry = watch.get(key);
     if (entry === undefined) {
-      if (isKeyOfId(key)) watch.add(key).read();
+      if (this.#context.isKeyOfId(key)) watch.add(key).read();
     } else if (task === 'all') {
       // Those that are watched are polled anyway.
       if (!entry.isOpen) entry.read();

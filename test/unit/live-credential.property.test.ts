@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../src/time/clock.js';
+import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -63,14 +64,9 @@ class ShuffledBackend implements Backend {
   readonly read = unused;
   readonly keys = unused;
   readonly sharing = new OptionSharing();
-  readonly attempts = {
-    replyTimeoutMs: unused,
-    start: unused,
-    renew: unused,
-    commit: unused,
-    end: unused,
-    absolve: unused,
-  };
+  readonly replyTimeoutMs = 0;
+  readonly swap = unused;
+  readonly attempts = new AttemptVerbs(this);
 
   readonly hints: HintFeed = {
     watch: (_key, watcher) => {
@@ -197,10 +193,11 @@ describe('in whatever order messages arrive', () => {
           const live = new OpenEntry<string>('id', new KeyWatch('key', shared, backend, encoding));
           const shown: (string | undefined)[] = [];
           let changes = 0;
-          live.events$.subscribe((fact) => {
-            if (fact.type === 'change') changes += 1;
-            if (fact.type !== 'state') return;
-            const { state } = fact;
+          live.events$.subscribe((event) => {
+            if (event.type !== 'state') return;
+            const { state, change } = event;
+            if (change !== undefined) changes += 1;
+            if (state === undefined) return;
             if (state.type === 'present') shown.push(state.snapshot.credentials);
             else shown.push(state.type === 'unreadable' ? 'garbage' : undefined);
           });

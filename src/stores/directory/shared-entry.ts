@@ -1,7 +1,6 @@
 import { CredentialWriter } from '../../writing/credential-writer.js';
-import type { WatchEvent } from '../../watching/event-source.js';
+import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
 import { OpenEntry } from '../../watching/open-entry.js';
-import type { LiveWaiter } from '../../watching/watched.js';
 
 /** One credential of a directory, for all stores that use it at the moment. */
 export class SharedCredential<T> extends OpenEntry<T> {
@@ -36,10 +35,10 @@ export class SharedCredential<T> extends OpenEntry<T> {
     for (const one of dismissed) one.settle(false);
   }
 
-  protected override emit(fact: WatchEvent<T>): void {
-    super.emit(fact);
-    if (fact.type !== 'status' || this.#waiting === undefined) return;
-    const { link } = fact.status;
+  protected override emit(event: WatchEvent<T>): void {
+    super.emit(event);
+    if (event.type !== 'status' || this.#waiting === undefined) return;
+    const { link } = event.status;
     if (link !== 'live' && link !== 'closed') return;
     const waiting = this.#waiting;
     this.#waiting = undefined;
