@@ -1,9 +1,4 @@
-export type {
-  CacheWithDel,
-  CacheWithDelete,
-  ClearableCache,
-  KeyedCache,
-} from './derived/cache-target.js';
+export type { ClearableCache, KeyedCache } from './derived/cache-target.js';
 export { derive } from './derived/derive.js';
 export { deriveEach, type DeriveEachOptions, type DerivedPool } from './derived/derive-each.js';
 export type { DeriveContext, DeriveOptions } from './derived/options.js';
@@ -19,28 +14,17 @@ export type {
 export { invalidate } from './derived/invalidate.js';
 export type { InvalidateOptions } from './derived/invalidate-options.js';
 export type { Invalidation } from './derived/invalidation.js';
-export type { BackedCredentialStore } from './stores/store-base.js';
+export type { ObservableCredentialStore } from './stores/store-base.js';
 export { systemClock, type Clock } from './time/clock.js';
-export {
-  jsonCodec,
-  type CredentialCodec,
-  type CredentialSchema,
-  type CredentialSchemaFailure,
-  type CredentialSchemaProps,
-  type CredentialSchemaResult,
-  type CredentialSchemaSuccess,
-  type CredentialSchemaTypes,
-} from './credential/codec.js';
+export { jsonCodec, type CredentialCodec, type StandardSchema } from './credential/codec.js';
 export type {
   ChangeOrigin,
   ChangeSource,
   ClearedChange,
   CredentialChange,
-  CredentialChangeBase,
   CredentialChangeType,
   EvictedChange,
   ExpiredChange,
-  OtherNode,
   RenewedChange,
   SavedChange,
   UnreadableChange,
@@ -59,21 +43,18 @@ export type {
   ClearOptions,
   CredentialEvents,
   CredentialStore,
-  ObservableCredentialStore,
   ReadyOptions,
   SaveOptions,
-  ReplicationReceipt,
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,
 } from './credential/contract.js';
-export type { BackedCredentialDirectory } from './stores/directory/base.js';
+export type { CredentialDirectory } from './stores/directory/base.js';
 export type {
   ClearAllFailure,
   ClearAllOptions,
   ClearAllProgress,
   ClearAllReceipt,
-  CredentialDirectory,
   DirectoryEvents,
 } from './stores/directory/contract.js';
 export type { CredentialDirectoryOptions } from './stores/directory/options.js';
@@ -104,7 +85,6 @@ export {
 export { MemoryCredentialStore, type MemoryCredentialStoreOptions } from './memory/store.js';
 export type {
   AuthenticateRequest,
-  AuthenticateRequestBase,
   CredentialsOptions,
   DiscardReason,
   ReauthenticatorOptions,

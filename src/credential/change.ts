@@ -11,29 +11,25 @@ import type { UnreadableError } from '../errors.js';
 export type ChangeSource = 'live' | 'resync' | 'local';
 
 /**
- * The author of a change, as far as hints tell; a label, not a proof. `self`: this store's process · `{ node }`: another process that uses
- * credstream · `out-of-band`: any other client of Redis · `unknown`: no hint named an author, or Redis itself made the change.
+ * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's own instance ·
+ * `{ instance, name }`: another instance · `out-of-band`: any other client of Redis · `unknown`: no hint said, or Redis itself did.
+ *
+ * `instance` is the random id of one pool of connections, the same for all its writes. `name` is the label that it gave itself with the
+ * option `name`; empty when its message told none.
  *
  * @public
  */
-export type ChangeOrigin = 'self' | 'out-of-band' | 'unknown' | OtherNode;
+export type ChangeOrigin =
+  'self' | 'out-of-band' | 'unknown' | { readonly instance: string; readonly name: string };
 
 /**
- * Another process that uses credstream.
+ * New bytes were stored.
  *
  * @public
  */
-export interface OtherNode {
-  /** A name that it made up when it started; the same for all its writes. */
-  readonly node: string;
-}
-
-/**
- * The fields that all changes share.
- *
- * @public
- */
-export interface CredentialChangeBase<T> {
+export interface SavedChange<T> {
+  /** The discriminant of the union. */
+  readonly type: 'saved';
   /** The id of the credential. */
   readonly id: string;
   /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
@@ -44,16 +40,6 @@ export interface CredentialChangeBase<T> {
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
-}
-
-/**
- * New bytes were stored.
- *
- * @public
- */
-export interface SavedChange<T> extends CredentialChangeBase<T> {
-  /** The discriminant of the union. */
-  readonly type: 'saved';
   /** The new credential; hidden from inspection and serialization. */
   readonly credentials: T;
   /** The new credential with its end and its signal. */
@@ -69,9 +55,19 @@ export interface SavedChange<T> extends CredentialChangeBase<T> {
  *
  * @public
  */
-export interface RenewedChange<T> extends CredentialChangeBase<T> {
+export interface RenewedChange<T> {
   /** The discriminant of the union. */
   readonly type: 'renewed';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
   /** The credential; hidden from inspection and serialization. */
   readonly credentials: T;
   /** The credential with its new end. */
@@ -85,9 +81,19 @@ export interface RenewedChange<T> extends CredentialChangeBase<T> {
  *
  * @public
  */
-export interface ExpiredChange<T> extends CredentialChangeBase<T> {
+export interface ExpiredChange<T> {
   /** The discriminant of the union. */
   readonly type: 'expired';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
   /** The end that passed, in epoch milliseconds of the Redis server's clock; `undefined` when it was never known. */
   readonly expiresAt: number | undefined;
 }
@@ -97,10 +103,20 @@ export interface ExpiredChange<T> extends CredentialChangeBase<T> {
  *
  * @public
  */
-export interface ClearedChange<T> extends CredentialChangeBase<T> {
+export interface ClearedChange<T> {
   /** The discriminant of the union. */
   readonly type: 'cleared';
-  /** The `reason` given to `clear()`; `undefined` for none. */
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
+  /** The `reason` given to `clear()`, if it said one. */
   readonly reason: string | undefined;
 }
 
@@ -109,9 +125,19 @@ export interface ClearedChange<T> extends CredentialChangeBase<T> {
  *
  * @public
  */
-export interface EvictedChange<T> extends CredentialChangeBase<T> {
+export interface EvictedChange<T> {
   /** The discriminant of the union. */
   readonly type: 'evicted';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
 }
 
 /**
@@ -119,10 +145,20 @@ export interface EvictedChange<T> extends CredentialChangeBase<T> {
  *
  * @public
  */
-export interface UnreadableChange<T> extends CredentialChangeBase<T> {
+export interface UnreadableChange<T> {
   /** The discriminant of the union. */
   readonly type: 'unreadable';
-  /** The reason why the bytes cannot be read. */
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
+  /** Why it cannot be read. */
   readonly error: UnreadableError;
 }
 

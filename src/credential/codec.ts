@@ -14,72 +14,30 @@ export interface CredentialCodec<T> {
 }
 
 /**
- * The part of the Standard Schema interface (zod, valibot, arktype …) that a codec needs.
+ * The part of the Standard Schema interface that a codec needs; schemas of zod, valibot, arktype and many others have it.
  *
  * @public
  */
-export interface CredentialSchema<T> {
-  /** The property where the Standard Schema interface keeps everything. */
-  readonly '~standard': CredentialSchemaProps<T>;
-}
-
-/**
- * The properties under `~standard`.
- *
- * @public
- */
-export interface CredentialSchemaProps<T> {
-  /** Version of the interface. */
-  readonly version: 1;
-  /** Name of the schema library. */
-  readonly vendor: string;
-  /** Checks a value; may take its time. */
-  readonly validate: (
-    value: unknown,
-  ) => CredentialSchemaResult<T> | Promise<CredentialSchemaResult<T>>;
-  /** Only for the type system. */
-  readonly types?: CredentialSchemaTypes<T> | undefined;
-}
-
-/**
- * The types of a schema, which no value ever holds.
- *
- * @public
- */
-export interface CredentialSchemaTypes<T> {
-  /** The type of the value to check. */
-  readonly input: unknown;
-  /** The type of the checked value. */
-  readonly output: T;
-}
-
-/**
- * The result of a check: the output, or the issues.
- *
- * @public
- */
-export type CredentialSchemaResult<T> = CredentialSchemaSuccess<T> | CredentialSchemaFailure;
-
-/**
- * A value that a schema accepts.
- *
- * @public
- */
-export interface CredentialSchemaSuccess<T> {
-  /** The checked value. */
-  readonly value: T;
-  /** Absent, which marks a success. */
-  readonly issues?: undefined;
-}
-
-/**
- * A value that a schema refuses.
- *
- * @public
- */
-export interface CredentialSchemaFailure {
-  /** The issues. Only their number is ever used, because they may quote the value. */
-  readonly issues: readonly unknown[];
+export interface StandardSchema<T> {
+  /** The place where the Standard Schema interface keeps everything. */
+  readonly '~standard': {
+    /** Version of the interface. */
+    readonly version: 1;
+    /** Name of the schema library. */
+    readonly vendor: string;
+    /** Checks a value. Only the number of issues is ever used, because they may quote the value. */
+    readonly validate: (
+      value: unknown,
+    ) =>
+      | { readonly value: T; readonly issues?: undefined }
+      | { readonly issues: readonly unknown[] }
+      | Promise<
+          | { readonly value: T; readonly issues?: undefined }
+          | { readonly issues: readonly unknown[] }
+        >;
+    /** For the type system only; no schema holds it at run time. */
+    readonly types?: { readonly input: unknown; readonly output: T } | undefined;
+  };
 }
 
 /** Plain credentials are rarely nested deeper than this; a circular object always is. */
@@ -101,7 +59,7 @@ const DEEPEST_PLAIN = 8;
  * ```
  * @public
  */
-export function jsonCodec<T>(schema?: CredentialSchema<T>): CredentialCodec<T> {
+export function jsonCodec<T>(schema?: StandardSchema<T>): CredentialCodec<T> {
   if (schema === undefined) {
     return {
       serialize: (credentials) => toJson(credentials, refuseLoss),

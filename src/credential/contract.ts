@@ -1,4 +1,3 @@
-import type { Observable } from 'rxjs';
 import type { CredentialChange, CredentialChangeType } from './change.js';
 import type { CredentialSnapshot } from './snapshot.js';
 import type { CredentialState } from './state.js';
@@ -56,8 +55,8 @@ export interface SaveOptions<T = unknown> {
   /** Carried to other processes in their `saved` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
   /**
-   * Resolves only when so many replicas have the write, or after `replicaTimeoutMs`; a whole number from 1 to 1,000. The receipt carries
-   * the number that acknowledged. Too few are no error, because the write has happened. Default: waits for none.
+   * Resolves only when so many replicas have the write, or after `replicaTimeoutMs`; a whole number from 1 to 1,000. The receipt tells the
+   * number reached. Too few are no error, because the write has happened. Default: waits for none.
    */
   readonly replicas?: number | undefined;
   /** How long to wait for `replicas`, in milliseconds from 1 to 60,000. Default 1,000. */
@@ -101,28 +100,20 @@ export interface UpdateOptions {
 }
 
 /**
- * How far a write got beyond the Redis server that replied.
+ * What became of a `save`.
  *
  * @public
  */
-export interface ReplicationReceipt {
-  /** The number of replicas known to have the write; there may be more. Only if `replicas` was given. */
-  readonly replicas?: number | undefined;
-  /**
-   * Why Redis did not give the number: refused, link lost, or no reply within `replicaTimeoutMs`. Then `replicas` is the number known by
-   * then, mostly 0. `undefined` when Redis gave a number, even one that is too low.
-   */
-  readonly replicasError?: RefusedError | UnavailableError | undefined;
-}
-
-/**
- * The result of a `save`.
- *
- * @public
- */
-export interface SaveReceipt extends ReplicationReceipt {
+export interface SaveReceipt {
   /** Whether the write was announced to other processes; `false` when Redis refuses this process the channel. */
   readonly announced: boolean;
+  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  readonly replicas?: number | undefined;
+  /**
+   * Why Redis did not tell how many: refused, cut off, or no answer within `replicaTimeoutMs`. Then `replicas` is what was known by then, mostly
+   * 0. `undefined` when Redis told, also if that were too few.
+   */
+  readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
 
 /**
@@ -131,13 +122,20 @@ export interface SaveReceipt extends ReplicationReceipt {
  *
  * @public
  */
-export interface UpdateReceipt<T> extends ReplicationReceipt {
+export interface UpdateReceipt<T> {
   /** Whether something was written; `false` when the function returned `undefined`. */
   readonly written: boolean;
   /** The stored credentials: the new ones, or without a write the ones that were found. */
   readonly credentials: T | undefined;
   /** How many times the function was called. */
   readonly attempts: number;
+  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  readonly replicas?: number | undefined;
+  /**
+   * Why Redis did not tell how many: refused, cut off, or no answer within `replicaTimeoutMs`. Then `replicas` is what was known by then, mostly
+   * 0. `undefined` when Redis told, also if that were too few.
+   */
+  readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
 
 /**
@@ -169,124 +167,3 @@ export type CredentialEvents<T> = {
   /** Every new status; a listener of it starts no watch. */
   readonly status: (status: StoreStatus) => unknown;
 };
-
-/**
- * A credential store that reports every change of its credential, no matter which process or client made it.
- *
- * Watching starts with the first `ready()`, listener, iteration or subscription, and ends when the last of them is gone; `ready()` keeps
- * the watch until `close()`. `status$`, `current` and a listener of `'status'` start no watch.
- *
- * @example
- * ```ts
- * import { Redis } from 'ioredis';
- * import { RedisCredentialStore } from 'credstream';
- *
- * const redis = new Redis();
- * const store = new RedisCredentialStore<{ apiKey: string }>(redis, { key: 'billing:api-key' });
- * store.changes$.subscribe((change) => {
- *   console.log(change.type, change.origin);
- * });
- * ```
- * @public
- */
-export interface ObservableCredentialStore<T> extends CredentialStore<T>, AsyncDisposable {
-  /** The id of the credential in changes and snapshots. */
-  readonly id: string;
-
-  /**
-   * Reads the stored credential from Redis, with its end and all that `onlyIf` needs. Starts no watch and does not judge validity.
-   *
-   * @returns `undefined` when nothing is stored or when the bytes cannot be decoded
-   * @throws UnavailableError, RefusedError, ClosedError
-   */
-  read(): Promise<CredentialSnapshot<T> | undefined>;
-
-  /**
-   * Reads the credentials, passes them to `fn`, and stores its result only if no other writer wrote in between; else starts over.
-   *
-   * @param fn - gets a private copy of the stored credentials; returns the new credentials, or `undefined` to leave everything as it is
-   * @throws UnreadableError when the bytes cannot be decoded, ConflictError after `maxAttempts`, the errors of `fn`, and those of `save`
-   */
-  update(
-    fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
-    options?: UpdateOptions,
-  ): Promise<UpdateReceipt<T>>;
-
-  /**
-   * Changes from now on. Hot: a late subscriber gets no past ones. Emits a change only against a known earlier state, never errors,
-   * completes on `close()`.
-   */
-  readonly changes$: Observable<CredentialChange<T>>;
-
-  /**
-   * The valid credentials, `undefined` while there are none. Silent until the first observation and while withheld; then the value at once,
-   * then every new one. Never errors, completes on `close()`.
-   */
-  readonly credentials$: Observable<T | undefined>;
-
-  /** The state at once, then every new one. Never errors, completes on `close()`. */
-  readonly state$: Observable<CredentialState<T>>;
-
-  /** The status at once, then every new one. Starts no watch. Never errors, completes with `closed` on `close()`. */
-  readonly status$: Observable<StoreStatus>;
-
-  /**
-   * Emits each credential once, `leadMs` milliseconds before its end, or at once when less is left. Emits again after its end moved later;
-   * never emits one that has expired. Cold. Never errors, completes on `close()`.
-   *
-   * @param leadMs - from 0 to 2^31-1
-   */
-  expiring$(leadMs: number): Observable<CredentialSnapshot<T>>;
-
-  /**
-   * The credential from memory: no promise, no I/O, never past its end. `undefined` while nothing is watched, and when the credential is
-   * absent, expired, unreadable or withheld.
-   */
-  readonly current: CredentialSnapshot<T> | undefined;
-
-  /** The state as `state$` would emit it now. Starts no watch. */
-  readonly state: CredentialState<T>;
-
-  /** The status as `status$` would emit it now. */
-  readonly status: StoreStatus;
-
-  /**
-   * Starts watching, resolves when live, and keeps watching until `close()`.
-   *
-   * @throws TimeoutError when the store is not live within `timeoutMs` (its `cause` says why, the store keeps trying), ClosedError, the
-   *   signal's reason
-   */
-  ready(options?: ReadyOptions): Promise<void>;
-
-  /**
-   * Calls `listener` on every event of a type, and keeps watching until `off`. An error that the listener throws or rejects with goes to
-   * `onCallbackError`.
-   *
-   * @returns this store
-   */
-  on<Type extends keyof CredentialEvents<T>>(type: Type, listener: CredentialEvents<T>[Type]): this;
-
-  /** Like `on`, for one event. */
-  once<Type extends keyof CredentialEvents<T>>(
-    type: Type,
-    listener: CredentialEvents<T>[Type],
-  ): this;
-
-  /** Removes a listener; does nothing for an unknown one. */
-  off<Type extends keyof CredentialEvents<T>>(
-    type: Type,
-    listener: CredentialEvents<T>[Type],
-  ): this;
-
-  /**
-   * Iterates over changes from now on; ends on `close()`. A slow consumer's buffer is bounded: past 1,024 changes the oldest of one credential
-   * are merged, so that the latest is never lost.
-   */
-  [Symbol.asyncIterator](): AsyncIterableIterator<CredentialChange<T>>;
-
-  /**
-   * Ends every stream, lets writes under way finish within `closeTimeoutMs`, and releases every connection and timer. The caller's client
-   * stays open. Idempotent, never rejects.
-   */
-  close(): Promise<void>;
-}

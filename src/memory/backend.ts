@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import type { AttemptBackend } from '../backend/attempts.js';
+import { AttemptVerbs } from '../backend/attempt-verbs.js';
+import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
+import type { ChangeOrigin } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
 import type {
   Backend,
@@ -16,7 +18,7 @@ import type {
 import { digest } from '../credential/encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
 import type { OptionSharing } from '../util/option-sharing.js';
-import { markCleared, MemoryAttempts } from './attempts.js';
+import { storeTombstone, swapAttempt } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed, type MemoryListener } from './feed.js';
 
@@ -29,16 +31,19 @@ const NO_REPLICAS: ReplicaAck = { replicas: 0, replicasError: undefined };
  * another, bytes are copied both ways, and hints travel apart from the data.
  */
 export class MemoryBackend implements Backend, HintFeed, MemoryListener {
+  readonly name: string;
   readonly joinedAt: number;
+  readonly replyTimeoutMs = 0;
   readonly #memory: CredentialMemory;
   readonly #feed: MemoryFeed;
   /** Created by the first write, because most stores only watch. */
   #instance: string | undefined;
-  #attempts: MemoryAttempts | undefined;
+  #attempts: AttemptVerbs | undefined;
   #closed = false;
 
-  constructor(memory: CredentialMemory) {
+  constructor(memory: CredentialMemory, name: string) {
     this.#memory = memory;
+    this.name = name;
     this.#feed = memory.connection((one) => new MemoryFeed(one));
     this.joinedAt = this.#feed.generation;
   }
@@ -63,8 +68,8 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return this;
   }
 
-  isInstance(name: string): boolean {
-    return this.#instance === name;
+  isInstance(id: string): boolean {
+    return this.#instance === id;
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {
@@ -101,7 +106,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
       const expiresAt =
         ttl === 'keep' ? before?.expiresAt : ttl === 'none' ? undefined : this.#memory.now() + ttl;
       this.#memory.put(key, Buffer.from(bytes), expiresAt);
-      this.#memory.tell(key, { type: 'written', origin: { node: this.instance }, reason });
+      this.#memory.tell(key, { type: 'written', origin: this.#origin, reason });
       return () => ({
         announced: true,
         ...(wanted && { replicated: Promise.resolve(NO_REPLICAS) }),
@@ -117,12 +122,12 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return this.#request(() => {
       if (!this.#matches(key, expected)) return conflict;
       const removed = this.#memory.drop(key);
-      markCleared(this.#memory, key);
+      storeTombstone(this.#memory, key);
       if (removed) {
         this.#memory.tell(key, {
           type: 'removed',
           as: 'cleared',
-          origin: { node: this.instance },
+          origin: this.#origin,
           reason,
         });
       }
@@ -130,11 +135,16 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     });
   }
 
-  get attempts(): AttemptBackend {
-    return (this.#attempts ??= new MemoryAttempts(this.#memory, {
-      instance: this.instance,
-      request: (execute) => this.#request(execute),
-    }));
+  get attempts(): AttemptVerbs {
+    return (this.#attempts ??= new AttemptVerbs(this));
+  }
+
+  swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
+    const lost = request.change === undefined ? disconnected() : undefined;
+    return this.#request(() => {
+      const reply = swapAttempt(this.#memory, request, this.#origin);
+      return () => reply;
+    }, lost);
   }
 
   watch(key: string, watcher: KeyWatcher): void {
@@ -166,7 +176,12 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return Promise.resolve();
   }
 
-  /** Captures the content of a key now, as a reply that arrives later. */
+  get #origin(): ChangeOrigin {
+    const { instance, name } = this;
+    return { instance, name };
+  }
+
+  /** What is there now, as an answer that arrives later. */
   #read(key: string, maxBytes: number, sentAt: number): () => Observation {
     const entry = this.#memory.peek(key);
     const serverNow = this.#memory.now();

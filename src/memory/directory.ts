@@ -1,4 +1,4 @@
-import { BackedCredentialDirectory } from '../stores/directory/base.js';
+import { CredentialDirectory } from '../stores/directory/base.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
@@ -33,7 +33,7 @@ export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectory
  * ```
  * @public
  */
-export class MemoryCredentialDirectory<T> extends BackedCredentialDirectory<T> {
+export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialDirectoryOptions<T>) {
     const resolved = resolveDirectoryOptions(options, ['memory']);
@@ -41,6 +41,6 @@ export class MemoryCredentialDirectory<T> extends BackedCredentialDirectory<T> {
     if (!(memory instanceof CredentialMemory)) {
       throw new InvalidOptionError('memory', 'must be a CredentialMemory');
     }
-    super(resolved, resolved.key, new MemoryBackend(memory));
+    super(resolved, resolved.key, new MemoryBackend(memory, resolved.name));
   }
 }

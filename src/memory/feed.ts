@@ -14,8 +14,8 @@ import type { CredentialMemory, MemoryClient } from './credential-memory.js';
 export interface MemoryListener {
   /** The generation in which the store was created. */
   readonly joinedAt: number;
-  /** Whether the store writes under this name. */
-  isInstance(name: string): boolean;
+  /** Whether it writes as this instance. */
+  isInstance(id: string): boolean;
 }
 
 interface Watch {
@@ -173,7 +173,7 @@ function isOwn(hint: Hint | AttemptHint, listener: MemoryListener): hint is Hint
   return (
     hint.type !== 'attempt' &&
     typeof hint.origin === 'object' &&
-    listener.isInstance(hint.origin.node)
+    listener.isInstance(hint.origin.instance)
   );
 }
 

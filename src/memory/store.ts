@@ -1,4 +1,4 @@
-import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
+import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
 import { InvalidOptionError } from '../errors.js';
 import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
 import { CredentialMemory } from './credential-memory.js';
@@ -31,7 +31,7 @@ export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<
  * ```
  * @public
  */
-export class MemoryCredentialStore<T> extends BackedCredentialStore<T> {
+export class MemoryCredentialStore<T> extends ObservableCredentialStore<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialStoreOptions<T>) {
     const resolved = resolveStoreOptions(options, ['memory']);
@@ -39,6 +39,6 @@ export class MemoryCredentialStore<T> extends BackedCredentialStore<T> {
     if (!(memory instanceof CredentialMemory)) {
       throw new InvalidOptionError('memory', 'must be a CredentialMemory');
     }
-    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory)));
+    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory, resolved.name)));
   }
 }

@@ -1,3 +1,4 @@
+import { LONGEST_PAUSE_MS } from '../backend/attempts.js';
 import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
 import { checkFunction, checkMs, checkNames, describeType } from '../util/option-checks.js';
@@ -8,11 +9,11 @@ import type { ReauthenticationCause } from './state.js';
 import { turnsOf } from './turns.js';
 
 /**
- * What every {@link AuthenticateRequest} has.
+ * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
  *
  * @public
  */
-export interface AuthenticateRequestBase {
+export type AuthenticateRequest<T> = {
   /** Counts all attempts at this credential, in the whole cluster. */
   readonly attempt: number;
   /** Aborts when another node has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */
@@ -22,32 +23,24 @@ export interface AuthenticateRequestBase {
    * may be spent.
    */
   readonly inDoubt: boolean;
-}
-
-/**
- * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
- *
- * @public
- */
-export type AuthenticateRequest<T> = AuthenticateRequestBase &
-  (
-    | {
-        /** Why new credentials are needed. */
-        readonly cause: Extract<ReauthenticationCause, 'expiring' | 'expired' | 'rejected'>;
-        /** The credentials that are stored. */
-        readonly previous: T;
-        /** What was given to `reject`. */
-        readonly reason: string | undefined;
-      }
-    | {
-        /** Why new credentials are needed. */
-        readonly cause: Extract<ReauthenticationCause, 'absent' | 'cleared'>;
-        /** Nothing is stored. */
-        readonly previous: undefined;
-        /** There is none. */
-        readonly reason: undefined;
-      }
-  );
+} & (
+  | {
+      /** Why new credentials are needed. */
+      readonly cause: Extract<ReauthenticationCause, 'expiring' | 'expired' | 'rejected'>;
+      /** The credentials that are stored. */
+      readonly previous: T;
+      /** What was given to `reject`. */
+      readonly reason: string | undefined;
+    }
+  | {
+      /** Why new credentials are needed. */
+      readonly cause: Extract<ReauthenticationCause, 'absent' | 'cleared'>;
+      /** Nothing is stored. */
+      readonly previous: undefined;
+      /** There is none. */
+      readonly reason: undefined;
+    }
+);
 
 /**
  * Why new credentials were not stored. `superseded`: another node started later · `conflict`: other credentials were saved meanwhile ·
@@ -186,9 +179,6 @@ const NAMES = [
   'onDiscarded',
   'onFailure',
 ];
-
-/** The record of an attempt must outlive every pause. */
-const LONGEST_PAUSE_MS = 1_800_000;
 
 /** Checks everything at once and fills in defaults. @throws InvalidOptionError */
 export function resolveReauthenticatorOptions<T>(

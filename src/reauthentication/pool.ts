@@ -1,4 +1,4 @@
-import type { BackedCredentialDirectory } from '../stores/directory/base.js';
+import type { CredentialDirectory } from '../stores/directory/base.js';
 import { directoryInternalsOf } from '../stores/directory/base.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { InvalidOptionError } from '../errors.js';
@@ -73,10 +73,8 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidOptionError */
-  constructor(directory: BackedCredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
+  constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
     const parts = directoryInternalsOf(directory);
-    if (parts === undefined)
-      throw new InvalidOptionError('directory', 'must be a credential directory of this package');
     const { concurrency = 16, idleMs = 600_000, authenticate, ...each } = options;
     if (typeof authenticate !== 'function')
       throw new InvalidOptionError(

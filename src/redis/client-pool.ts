@@ -50,12 +50,14 @@ export class ClientPool {
   /**
    * Joins the pool of a client, or creates it.
    *
-   * @param connect - creates the backend of the stores with these settings
+   * @param name - the label of the stores for people
+   * @param connect - makes what the stores with these settings and this name reach Redis by
    * @throws InvalidOptionError
    */
   static acquire(
     redis: RedisClient,
     settings: RedisSettings,
+    name: string,
     connect: (pool: ClientPool) => Backend,
   ): Backend {
     const template = readTemplate(redis);
@@ -70,7 +72,7 @@ export class ClientPool {
         'must be the one that the other stores on this client use',
       );
     }
-    return pool.#join(settings, connect);
+    return pool.#join(settings, name, connect);
   }
 
   /** A name that is unique among all processes, and among all calls in this process. */
@@ -79,35 +81,34 @@ export class ClientPool {
     return `${this.instance}:${String(this.#names)}`;
   }
 
-  /** Closes the connections, within `timeoutMs`, when the last store has left. */
-  async release(settings: RedisSettings, timeoutMs: number): Promise<void> {
-    if (this.#leave(settings) > 0) return;
+  /** The last to leave closes the connections, within `timeoutMs`. */
+  async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
+    if (this.#leave(usersKey(settings, name)) > 0) return;
     pools.delete(this.template.client);
     await this.servers.close(timeoutMs);
   }
 
-  /** Returns the one backend that all stores with equal settings share. */
-  #join(settings: RedisSettings, connect: (pool: ClientPool) => Backend): Backend {
-    const name = settingsKey(settings);
-    const same = this.#users.get(name);
+  /** Gives the one object that all who ask for the same share. */
+  #join(settings: RedisSettings, name: string, connect: (pool: ClientPool) => Backend): Backend {
+    const key = usersKey(settings, name);
+    const same = this.#users.get(key);
     if (same !== undefined) {
       same.count += 1;
       return same.backend;
     }
     const backend = connect(this);
-    this.#users.set(name, { settings, backend, count: 1 });
+    this.#users.set(key, { settings, backend, count: 1 });
     this.#applySettings();
     return backend;
   }
 
-  /** Returns the number of distinct settings still in use. */
-  #leave(settings: RedisSettings): number {
-    const name = settingsKey(settings);
-    const same = this.#users.get(name);
+  /** Says how many kinds of users are left. */
+  #leave(key: string): number {
+    const same = this.#users.get(key);
     if (same !== undefined) {
       same.count -= 1;
       if (same.count === 0) {
-        this.#users.delete(name);
+        this.#users.delete(key);
         this.#applySettings();
       }
     }
@@ -122,12 +123,7 @@ export class ClientPool {
   }
 }
 
-function settingsKey({
-  heartbeatMs,
-  replyTimeoutMs,
-  pollMs,
-  probeMs,
-  configureNotifications,
-}: RedisSettings): string {
-  return [heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications].join(' ');
+function usersKey(settings: RedisSettings, name: string): string {
+  const { heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications } = settings;
+  return [heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications, name].join(' ');
 }

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialDirectory } from '../stores/directory/base.js';
+import { CredentialDirectory } from '../stores/directory/base.js';
 import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
@@ -51,7 +51,7 @@ export interface RedisCredentialDirectoryOptions<T>
  * ```
  * @public
  */
-export class RedisCredentialDirectory<T> extends BackedCredentialDirectory<T> {
+export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
   /**
    * Sends no command yet.
    *
@@ -63,6 +63,6 @@ export class RedisCredentialDirectory<T> extends BackedCredentialDirectory<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');
-    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings));
+    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings, resolved.name));
   }
 }

@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
+import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
 import { checkKey } from '../util/option-checks.js';
 import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
 import { RedisBackend } from './backend.js';
@@ -47,7 +47,7 @@ export interface RedisCredentialStoreOptions<T>
  * ```
  * @public
  */
-export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
+export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
   /**
    * Sends no command yet.
    *
@@ -61,6 +61,6 @@ export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
-    super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings)));
+    super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings, resolved.name)));
   }
 }

@@ -90,15 +90,17 @@ export function checkMs(
   return value;
 }
 
+/** Whether {@link checkReason} accepts it. */
+export function isReason(reason: unknown): reason is string {
+  return typeof reason === 'string' && reason.length <= MAX_REASON_LENGTH && isWellFormed(reason);
+}
+
 export function checkReason(reason: unknown): string | undefined {
-  if (reason === undefined) return undefined;
-  if (typeof reason !== 'string' || reason.length > MAX_REASON_LENGTH || !isWellFormed(reason)) {
-    throw new InvalidOptionError(
-      'reason',
-      `must be a well-formed string of at most ${String(MAX_REASON_LENGTH)} characters`,
-    );
-  }
-  return reason;
+  if (reason === undefined || isReason(reason)) return reason;
+  throw new InvalidOptionError(
+    'reason',
+    `must be a well-formed string of at most ${String(MAX_REASON_LENGTH)} characters`,
+  );
 }
 
 export function checkSignal(signal: unknown): AbortSignal | undefined {

@@ -1,5 +1,5 @@
 import { inspect, type InspectOptions } from 'node:util';
-import type { ReplicationReceipt, UpdateReceipt } from '../credential/contract.js';
+import type { UpdateReceipt } from '../credential/contract.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
 
 /** Shows its credentials by name only, never to logging or serialization. */
@@ -14,7 +14,7 @@ export class RedactedReceipt<T> implements UpdateReceipt<T> {
     written: boolean,
     credentials: T | undefined,
     attempts: number,
-    replication: ReplicationReceipt = {},
+    replication: Pick<UpdateReceipt<T>, 'replicas' | 'replicasError'> = {},
   ) {
     this.written = written;
     this.#credentials = credentials;

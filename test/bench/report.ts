@@ -1,6 +1,6 @@
 import { type Finding, isMet, ratioOf, type Unit } from './bench.js';
 
-const HEAD = ['what', 'measured', 'floor', 'ratio', 'goal', 'verdict'] as const;
+const HEAD = ['figure', 'measured', 'floor', 'ratio', 'goal', 'verdict'] as const;
 
 function amount(value: number, unit: Unit): string {
   const digits = Number.isInteger(value)
@@ -56,7 +56,7 @@ export function asText(findings: readonly Finding[]): string {
   return table.map(line).join('\n');
 }
 
-/** As it stands in docs/performance.md. */
+/** As it stands in docs/reference/performance.md. */
 export function asMarkdown(findings: readonly Finding[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const rule = line(['---', '---:', '---:', '---:', '---:', '---']);

@@ -6,8 +6,10 @@ import { CLEARED_MS } from '../../src/backend/attempts.js';
 import { startRedis } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import {
-  forgetBlanks,
+  forgetStarts,
+  hearAnnouncements,
   type AttemptWorld,
+  type HeardAnnouncement,
   memoryWorld,
   redisWorld,
   speaker,
@@ -96,8 +98,8 @@ const end = verb(
   (world, { node: which, id: name, outcome: how, ...more }) =>
     speaker(world, which).end(name, how, more),
 );
-const absolve = verb('absolve', fc.tuple(node, id), (world, [which, name]) =>
-  speaker(world, which).absolve(name),
+const clearFailure = verb('clearFailure', fc.tuple(node, id), (world, [which, name]) =>
+  speaker(world, which).clearFailure(name),
 );
 const outside: readonly fc.Arbitrary<Verb>[] = [
   verb('set', bytes, (world, text) => world.outside.set(world.key, text)),
@@ -113,7 +115,7 @@ const verbs = fc.array(
     { weight: 2, arbitrary: renew },
     { weight: 5, arbitrary: commit },
     { weight: 4, arbitrary: end },
-    { weight: 1, arbitrary: absolve },
+    { weight: 1, arbitrary: clearFailure },
     ...outside.map((arbitrary) => ({ weight: 1, arbitrary })),
   ),
   { minLength: 5, maxLength: 25 },
@@ -134,17 +136,22 @@ function essence(world: AttemptWorld, answer: unknown): unknown {
 }
 
 function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
-  const { startedAt, leaseEndsAt, notBefore, node: name, ...rest } = record;
+  const { startedAt, leaseEndsAt, notBefore, instance: name, ...rest } = record;
   const far = (instant: number): boolean => instant > startedAt + LONG_MS / 2;
   const nodes = [0, 1].map((which) => speaker(world, which).node);
   return JSON.parse(
     JSON.stringify({
       ...rest,
-      node: nodes.indexOf(name),
+      instance: nodes.indexOf(name),
       lease: leaseEndsAt === 0 ? 'none' : far(leaseEndsAt),
       pause: notBefore === 0 ? 'none' : far(notBefore),
     }),
   ) as unknown;
+}
+
+function announcements(world: AttemptWorld, heard: readonly HeardAnnouncement[]) {
+  const nodes = [0, 1].map((which) => speaker(world, which).node);
+  return heard.map(({ kind, by }) => ({ kind, by: by === undefined ? by : nodes.indexOf(by) }));
 }
 
 async function kept(world: AttemptWorld): Promise<unknown> {
@@ -154,26 +161,31 @@ async function kept(world: AttemptWorld): Promise<unknown> {
   return { value, record: recordEssence(world, JSON.parse(text) as AttemptRecord) };
 }
 
-describe('the scripts of Redis and the memory', () => {
+describe('attempts in Redis and in a memory', () => {
   let server: RedisServer;
   let redis: AttemptWorld;
+  let redisEar: Awaited<ReturnType<typeof hearAnnouncements>>;
 
   beforeAll(async () => {
     server = await startRedis();
     redis = await redisWorld(server);
+    redisEar = await hearAnnouncements(redis);
   });
   afterAll(async () => {
     await redis.close();
     await server.stop();
   });
 
-  it('give the same answers, and keep the same, whatever is said to them', async () => {
+  it('give the same answers, keep the same and announce the same, whatever is said to them', async () => {
     const seen = new Map<string, number>();
+    const count = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1);
     await fc.assert(
       fc.asyncProperty(verbs, async (said) => {
         const memory = await memoryWorld();
+        const memoryEar = await hearAnnouncements(memory);
         await redis.outside.flush();
-        forgetBlanks(redis);
+        forgetStarts(redis);
+        await redisEar.take();
         for (const one of said) {
           const [expected, actual] = await Promise.all(
             [memory, redis].map(async (world) => essence(world, await one.say(world))),
@@ -182,16 +194,20 @@ describe('the scripts of Redis and the memory', () => {
           const [before, after] = await Promise.all([memory, redis].map(kept));
           expect(after).toEqual(before);
           await Promise.all([memory, redis].map((world) => world.advance(STRIDE_MS)));
+          const announced = announcements(memory, await memoryEar.take());
+          expect(announcements(redis, await redisEar.take())).toEqual(announced);
+          for (const { kind } of announced) count(`announced ${kind}`);
           const type =
             typeof actual === 'string' ? actual : (actual as { type?: string } | undefined)?.type;
-          if (type !== undefined) seen.set(type, (seen.get(type) ?? 0) + 1);
+          if (type !== undefined) count(type);
         }
         await memory.close();
       }),
       { numRuns: 100 },
     );
     // Proves nothing about an answer that never came.
-    const all = 'started held early fatal cleared superseded ended committed conflict'.split(' ');
+    const answers = 'started held early fatal cleared superseded ended committed conflict';
+    const all = [...answers.split(' '), 'announced saved', 'announced attempt'];
     expect([...seen.keys()].sort()).toEqual(all.sort());
-  });
+  }, 120_000);
 });

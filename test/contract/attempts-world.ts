@@ -2,22 +2,18 @@ import { createHash, randomUUID } from 'node:crypto';
 
 import type { Redis } from 'ioredis';
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
 
 import { CredentialMemory, MemoryCredentialStore, RedisCredentialStore } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type {
-  AttemptBackend,
-  CommitAttempt,
-  EndAttempt,
-  StartAttempt,
-} from '../../src/backend/attempts.js';
+import type { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
+import type { CommitAttempt, EndAttempt, StartAttempt } from '../../src/backend/attempts.js';
 import { internalsOf } from '../../src/stores/store-base.js';
 import type { Backend } from '../../src/backend/backend.js';
 import { connect, disconnect, type RedisTarget, startRedis, uniqueKey } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
-import { eventually } from '../support/wait.js';
+import { deferred, eventually } from '../support/wait.js';
 
 export const LEASE_MS = 60_000;
 /** So short that a real server need not be waited for. */
@@ -116,8 +112,10 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
       },
     },
     advance: async (ms) => {
-      const target_ = (await now()) + ms;
-      await eventually(async () => (await now()) >= target_, { timeoutMs: ms + 5_000 });
+      const until = (await now()) + ms;
+      // A short wait is over before a pause between two looks would be.
+      if (ms <= 20) while ((await now()) < until);
+      else await eventually(async () => expect(await now()).toBeGreaterThanOrEqual(until));
     },
     now,
     close: async () => {
@@ -128,38 +126,73 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
 }
 
 export function backendOf(world: AttemptWorld, node = 0): Backend {
-  const parts = internalsOf(world.stores[node]!);
-  if (parts === undefined) throw new Error('a store of ours has parts');
-  return parts.backend;
+  return internalsOf(world.stores[node]!).backend;
+}
+
+/** An announcement about an attempt, as an instance that takes no part hears it. */
+export interface HeardAnnouncement {
+  readonly kind: 'saved' | 'attempt';
+  /** The instance that announced it, where it says so. */
+  readonly by: string | undefined;
+}
+
+/** Hears the announcements about the credential of a world, from when this resolves. */
+export async function hearAnnouncements(world: AttemptWorld, node = 2) {
+  const { hints } = backendOf(world, node);
+  const { promise: live, resolve } = deferred();
+  let heard: HeardAnnouncement[] = [];
+  hints.watch(world.key, {
+    hint: (hint) => {
+      if (hint.type === 'attempt') heard.push({ kind: 'attempt', by: undefined });
+      // What others than the attempts do comes without an instance, or is a removal.
+      else if (hint.type === 'written' && typeof hint.origin === 'object')
+        heard.push({ kind: 'saved', by: hint.origin.instance });
+    },
+    conditionChanged: ({ link }) => {
+      if (link === 'live') resolve();
+    },
+    poll: () => true,
+  });
+  await world.advance(1);
+  await live;
+  return {
+    /** All that came since the last time; what was announced before is in. */
+    take: async (): Promise<HeardAnnouncement[]> => {
+      await hints.read(world.key, 0);
+      const all = heard;
+      heard = [];
+      return all;
+    },
+  };
 }
 
 /** What one node says, with everything filled in that a test does not care about. */
 export interface Speaker {
-  readonly backend: AttemptBackend;
+  readonly backend: AttemptVerbs;
   readonly node: string;
-  start(id: string, more?: Partial<StartAttempt>): ReturnType<AttemptBackend['start']>;
-  renew(id: string, leaseMs?: number): ReturnType<AttemptBackend['renew']>;
+  start(id: string, more?: Partial<StartAttempt>): ReturnType<AttemptVerbs['start']>;
+  renew(id: string, leaseMs?: number): ReturnType<AttemptVerbs['renew']>;
   commit(
     id: string,
     bytes: string,
     expected: string | undefined,
     more?: Partial<CommitAttempt>,
-  ): ReturnType<AttemptBackend['commit']>;
+  ): ReturnType<AttemptVerbs['commit']>;
   end(id: string, outcome: EndAttempt['outcome'], more?: Partial<EndAttempt>): Promise<void>;
-  absolve(id: string): Promise<void>;
+  clearFailure(id: string): Promise<void>;
 }
 
-/** Which attempts were told at their start that they are blank, as each node remembers of its own. */
-const blanks = new WeakMap<AttemptWorld, Set<string>>();
+/** The attempts that started from nothing, as each instance remembers of its own. */
+const fromNothing = new WeakMap<AttemptWorld, Set<string>>();
 
 /** For a world that begins anew. */
-export function forgetBlanks(world: AttemptWorld): void {
-  blanks.delete(world);
+export function forgetStarts(world: AttemptWorld): void {
+  fromNothing.delete(world);
 }
 
 export function speaker(world: AttemptWorld, node = 0): Speaker {
-  const blank = blanks.get(world) ?? new Set<string>();
-  blanks.set(world, blank);
+  const own = fromNothing.get(world) ?? new Set<string>();
+  fromNothing.set(world, own);
   const { key } = world;
   const { attempts: backend, instance: name } = backendOf(world, node);
   const common = { key, number: 7, failures: 0 };
@@ -176,11 +209,11 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         clearedBefore: undefined,
         ...more,
       });
-      if (start.type === 'started' && start.record.blank === true) blank.add(id);
+      if (start.type === 'started' && start.record.startedFromNothing === true) own.add(id);
       return start;
     },
     renew: (id, leaseMs = LEASE_MS) =>
-      backend.renew({ ...common, id, leaseMs, blank: blank.has(id) }),
+      backend.renew({ ...common, id, leaseMs, startedFromNothing: own.has(id) }),
     commit: async (id, bytes, expected, more = {}) =>
       backend.commit({
         ...common,
@@ -190,7 +223,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         expected: expected === undefined ? 'absent' : { digest: sha1(expected) },
         expectedTtlEnd: undefined,
         evicted: false,
-        blank: blank.has(id),
+        startedFromNothing: own.has(id),
         startedAt: await world.now(),
         pauseMs: 0,
         ...more,
@@ -205,7 +238,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         oauthError: undefined,
         ...more,
       }),
-    absolve: (id) => backend.absolve({ key, id }),
+    clearFailure: (id) => backend.clearFailure({ key, id }),
   };
 }
 

@@ -11,16 +11,25 @@ import { resolveInvalidateOptions } from '../../src/derived/invalidate-options.j
 import { resolveReauthenticatorOptions } from '../../src/reauthentication/options.js';
 import { resolveSettings } from '../../src/redis/connection-options.js';
 import { resolveStoreOptions } from '../../src/stores/options.js';
+import { headlessSentences } from '../support/lint/plain-english.js';
 import type { Document, Link } from './markdown.js';
-import { findDocument, place, readDocuments, readText, ROOT } from './repository.js';
+import { filesBelow, findDocument, place, readDocuments, readText, ROOT } from './repository.js';
+import { sectionsOf } from './sections.js';
 import { tableRows } from './tables.js';
 
 const documents = await readDocuments();
 const document = (file: string): Document => findDocument(documents, file);
 
 describe('the README', () => {
-  test('has at most 200 lines', () => {
-    expect(document('README.md').lines.length).toBeLessThanOrEqual(201);
+  test('has at most 150 lines', () => {
+    // The last line is the empty text behind the last line feed.
+    expect(document('README.md').lines.length - 1).toBeLessThanOrEqual(150);
+  });
+
+  test('has no table row wider than 160 characters', () => {
+    const rows = document('README.md').prose.filter((line) => line.trimStart().startsWith('|'));
+    expect(rows.length).toBeGreaterThan(0);
+    expect(rows.filter((row) => row.length > 160)).toEqual([]);
   });
 
   test('begins with a quick start of at most 20 lines that saves, subscribes and reads memory', () => {
@@ -68,14 +77,14 @@ function storeOptions(): Record<string, unknown> {
   return { ...own, ...rest };
 }
 
-describe('docs/important-defaults.md', () => {
+describe('docs/reference/defaults.md', () => {
   const headings = [
     'Options of every store',
     'Options of stores on Redis',
     'Options of a Reauthenticator',
   ];
   const rows = headings.flatMap((heading) =>
-    tableRows(document('docs/important-defaults.md'), heading),
+    tableRows(document('docs/reference/defaults.md'), heading),
   );
   const documented = new Map(rows.map(([name = '', value = '']) => [unquoted(name), value]));
 
@@ -109,7 +118,7 @@ describe('docs/important-defaults.md', () => {
     ['Options of derive', resolveDeriveOptions({})],
     ['Options of invalidate', resolveInvalidateOptions({})],
   ])('prints below "%s" the options and defaults that the code has', (heading, resolved) => {
-    const table = tableRows(document('docs/important-defaults.md'), heading);
+    const table = tableRows(document('docs/reference/defaults.md'), heading);
     expect(table.map(([name = '']) => unquoted(name)).sort()).toEqual(Object.keys(resolved).sort());
     const values = new Map<string, unknown>(Object.entries(resolved));
     for (const [name = '', value = ''] of table) {
@@ -119,10 +128,23 @@ describe('docs/important-defaults.md', () => {
   });
 
   test('says how many changes an iterator holds', () => {
-    const text = document('docs/important-defaults.md').prose.join(' ');
+    const text = document('docs/guides/surprises.md').prose.join(' ');
     expect(text).toContain(`${ITERATOR_BUFFER.toLocaleString('en-US')} changes`);
   });
 });
+
+test.each(documents.map((one) => [one.file, one] as const))(
+  '%s names the subject of every sentence',
+  (_file, { prose }) => {
+    const text = prose
+      // Cells of a table and headings are paragraphs.
+      .map((line) => line.replace(/^\s*[-*>] |^#+ /, '\n\n').replace(/(?<!\\)\|/g, '\n\n'))
+      .join('\n')
+      .replace(/\*\*|__/g, '')
+      .replace(/`[^`]*`/g, 'code');
+    expect(headlessSentences(text)).toEqual([]);
+  },
+);
 
 describe('links in the documents', () => {
   const links = documents.flatMap((one) => one.links);
@@ -134,11 +156,49 @@ describe('links in the documents', () => {
     }
     expect(broken).toEqual([]);
   });
+});
 
-  test('show the tests behind the guarantees', () => {
-    const tests = document('README.md').links.filter(({ target }) => target.startsWith('test/'));
-    expect(tests.length).toBeGreaterThan(10);
+describe('docs/reference/guarantees.md', () => {
+  const GUARANTEES = 14;
+
+  test('names for each guarantee the files of its tests, which exist', async () => {
+    const sections = sectionsOf(document('docs/reference/guarantees.md'), /^G\d+ /);
+    const numbers = sections.map(({ heading }) => heading.split(' ')[0]);
+    expect(numbers).toEqual(Array.from({ length: GUARANTEES }, (_, index) => `G${index + 1}`));
+    const existing = new Set(await filesBelow('test', '.test.ts'));
+    for (const { heading, links } of sections) {
+      const tests = links.map(({ target }) => target.replace(/^(\.\.\/)+/, ''));
+      expect(tests.length, heading).toBeGreaterThan(0);
+      expect(
+        tests.filter((file) => !existing.has(file)),
+        heading,
+      ).toEqual([]);
+    }
   });
+
+  test('is the only document that lists the things that are not promised', () => {
+    const headings = documents.flatMap(({ file, prose }) =>
+      prose.filter((line) => /^#+ .*not promised/i.test(line)).map(() => file),
+    );
+    expect(headings).toEqual(['docs/reference/guarantees.md']);
+  });
+});
+
+test('docs/README.md links to every document below docs', () => {
+  const { links } = document('docs/README.md');
+  const linked = new Set(links.map(({ target }) => posix.join('docs', target)));
+  const files = documents.map(({ file }) => file).filter((file) => file.startsWith('docs/'));
+  expect(files.filter((file) => file !== 'docs/README.md' && !linked.has(file))).toEqual([]);
+});
+
+test('examples/README.md has a row for every example', async () => {
+  const rows = tableRows(document('examples/README.md'), 'Examples');
+  const listed = rows.map(([name = '']) => /^\[(.+)\]/.exec(name)?.[1]);
+  const files = await filesBelow('examples', '.ts');
+  const examples = files
+    .map((file) => posix.relative('examples', file))
+    .filter((file) => /^\d\d-|\/main\.ts$/.test(file));
+  expect(listed.toSorted()).toEqual(examples.toSorted());
 });
 
 test('the commands in the documents are scripts of the package', async () => {

@@ -1,5 +1,6 @@
 import { VirtualClock } from 'credstream/testing';
 
+import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -33,18 +34,14 @@ const unused = (): never => {
  * hints and conditions of the feed are sent by the test.
  */
 export class ScriptedBackend implements Backend {
-  readonly instance = 'this-node';
+  readonly instance = 'this-instance';
+  readonly name = 'this-pod';
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
   readonly sharing = new OptionSharing();
-  readonly attempts = {
-    replyTimeoutMs: unused,
-    start: unused,
-    renew: unused,
-    commit: unused,
-    end: unused,
-    absolve: unused,
-  };
+  readonly replyTimeoutMs = 0;
+  readonly swap = unused;
+  readonly attempts = new AttemptVerbs(this);
   readonly requests: Request[] = [];
   /** How many looks were asked for. */
   looks = 0;

@@ -90,8 +90,10 @@ export class Writer {
   /** Stores the tombstone of a cleared key, so that no re-authentication undoes the clear. @throws UnavailableError, RefusedError */
   async storeTombstone(key: string): Promise<void> {
     const tombstone = clearedKey(key);
+    // Each clear leaves another value, so that none is taken for an earlier one.
+    const value = this.#stageName();
     try {
-      await this.#connection.call((client) => client.set(tombstone, '1', 'PX', CLEARED_MS));
+      await this.#connection.call((client) => client.set(tombstone, value, 'PX', CLEARED_MS));
     } catch (error) {
       throw readFailure(error);
     }

@@ -25,7 +25,7 @@ export const storingCases: readonly Scene[] = [
 
   scene('a store elsewhere loads what was saved', async (stage) => {
     await stage.store().save({ token: 'one' });
-    assert.deepEqual(await stage.store({ node: 'second' }).load(), { token: 'one' });
+    assert.deepEqual(await stage.store({ instance: 'second' }).load(), { token: 'one' });
   }),
 
   scene('the bytes at the key are exactly what serialize returned', async (stage) => {

@@ -1,0 +1,77 @@
+import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
+import type { AttemptSwap, AttemptView } from '../../backend/attempts.js';
+import type { Clock } from '../../time/clock.js';
+import type {
+  Backend,
+  HintFeed,
+  Observation,
+  RemoveRequest,
+  WriteRequest,
+} from '../../backend/backend.js';
+import type { OptionSharing } from '../../util/option-sharing.js';
+
+/** The backend as the stores of a directory see it: with a clock that has one timer for all of them. */
+export class DirectoryBackend implements Backend {
+  readonly clock: Clock;
+  readonly #backend: Backend;
+
+  constructor(backend: Backend, clock: Clock) {
+    this.#backend = backend;
+    this.clock = clock;
+  }
+
+  get hints(): HintFeed {
+    return this.#backend.hints;
+  }
+
+  get sharing(): OptionSharing {
+    return this.#backend.sharing;
+  }
+
+  get name(): string {
+    return this.#backend.name;
+  }
+
+  get instance(): string {
+    return this.#backend.instance;
+  }
+
+  get random(): () => number {
+    return this.#backend.random;
+  }
+
+  get replyTimeoutMs(): number {
+    return this.#backend.replyTimeoutMs;
+  }
+
+  get attempts(): AttemptVerbs {
+    return this.#backend.attempts;
+  }
+
+  swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
+    return this.#backend.swap(request);
+  }
+
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#backend.read(key, maxBytes);
+  }
+
+  keys(prefix: string): AsyncIterable<readonly string[]> {
+    return this.#backend.keys(prefix);
+  }
+
+  write(request: WriteRequest): Promise<{ readonly announced: boolean }> {
+    return this.#backend.write(request);
+  }
+
+  remove(
+    request: RemoveRequest,
+  ): Promise<{ readonly removed: boolean; readonly announced: boolean }> {
+    return this.#backend.remove(request);
+  }
+
+  /** The directory closes it. */
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}

@@ -1,0 +1,153 @@
+import { pauseAfter, type BackOff } from '../time/back-off.js';
+import type { Clock } from '../time/clock.js';
+import type { Backend } from '../backend/backend.js';
+import { setLongTimeout } from '../time/timers.js';
+import type { TimeSlicer } from '../time/time-slicing.js';
+
+/** `resync`: hints may have been missed · `all`: nobody sends hints · `unknown`: too many hints came for ids that were not known. */
+export type ScanTask = 'resync' | 'all' | 'unknown';
+
+/** Whom it serves. */
+export interface KeyScanHolder {
+  /** The keys that are known, from the first; others may come meanwhile. */
+  known(): Iterable<string>;
+  /** A key is to be looked at, known or not. */
+  found(key: string, task: ScanTask): void;
+  done(task: ScanTask): void;
+  /** It is tried again. */
+  failed(error: Error): void;
+}
+
+const RETRY_BACK_OFF: BackOff = { initialMs: 1_000, maxMs: 5_000 };
+/** Whoever sends hints for ids that are not there cannot keep the server busy: in between it rests for as long as a sweep takes. */
+const LEAST_REST_MS = 1_000;
+
+const WEIGHT: Readonly<Record<ScanTask, number>> = { unknown: 0, all: 1, resync: 2 };
+
+interface Run {
+  readonly task: ScanTask;
+  /** Whether those that are known have been looked at, so that a scan is all that is left. */
+  knownDone: boolean;
+}
+
+/** Goes through all keys under a prefix, those that are known and those that are found, one time after the other. */
+export class KeyScan {
+  readonly #backend: Backend;
+  readonly #prefix: string;
+  readonly #clock: Clock;
+  readonly #pace: () => TimeSlicer;
+  readonly #holder: KeyScanHolder;
+  /** Identifies the one under way. */
+  #current: Run | undefined;
+  #asked: ScanTask | undefined;
+  /** What is asked for is the rest of one that failed. */
+  #knownDone = false;
+  #failures = 0;
+  #cancelRest: (() => void) | undefined;
+
+  constructor(
+    backend: Backend,
+    prefix: string,
+    clock: Clock,
+    pace: () => TimeSlicer,
+    holder: KeyScanHolder,
+  ) {
+    this.#backend = backend;
+    this.#prefix = prefix;
+    this.#clock = clock;
+    this.#pace = pace;
+    this.#holder = holder;
+  }
+
+  /** Has everything gone through: now, or once more after the one under way. */
+  ask(task: ScanTask): void {
+    if (task === 'resync') this.stop();
+    if (task !== 'unknown') this.#knownDone = false;
+    this.#want(task);
+    if (this.#current !== undefined || (task === 'unknown' && this.#cancelRest !== undefined))
+      return;
+    this.#cancelRest?.();
+    this.#cancelRest = undefined;
+    this.#begin();
+  }
+
+  stop(): void {
+    this.#current = undefined;
+    this.#asked = undefined;
+    this.#knownDone = false;
+    this.#failures = 0;
+    this.#cancelRest?.();
+    this.#cancelRest = undefined;
+  }
+
+  #want(task: ScanTask): void {
+    const before = this.#asked;
+    if (before === undefined || WEIGHT[before] < WEIGHT[task]) this.#asked = task;
+  }
+
+  #begin(): void {
+    const task = this.#asked;
+    if (task === undefined) return;
+    this.#asked = undefined;
+    const current: Run = { task, knownDone: this.#knownDone };
+    this.#knownDone = false;
+    this.#current = current;
+    const startedAt = this.#clock.monotonic();
+    const restFor = (leastMs: number): void => {
+      this.#rest(Math.max(leastMs, this.#clock.monotonic() - startedAt));
+    };
+    void this.#run(current).then(
+      (finished) => {
+        if (!finished || this.#current !== current) return;
+        this.#current = undefined;
+        this.#failures = 0;
+        restFor(LEAST_REST_MS);
+        this.#holder.done(task);
+      },
+      (error: unknown) => {
+        if (this.#current !== current) return;
+        this.#current = undefined;
+        this.#failures += 1;
+        // Whoever has asked for more meanwhile wants all of it.
+        this.#knownDone = current.knownDone && (this.#asked ?? 'unknown') === 'unknown';
+        this.#want(task);
+        restFor(pauseAfter(this.#failures, RETRY_BACK_OFF, this.#backend.random));
+        this.#holder.failed(error instanceof Error ? error : new Error('scanning failed'));
+      },
+    );
+  }
+
+  /** Says whether it came to its end. */
+  async #run(current: Run): Promise<boolean> {
+    const isOver = (): boolean => this.#current !== current;
+    const pace = this.#pace();
+    const { task } = current;
+    if (task !== 'unknown' && !current.knownDone) {
+      for (const key of this.#holder.known()) {
+        this.#holder.found(key, task);
+        const rest = pace.yield();
+        if (rest !== undefined) await rest;
+        if (isOver()) return false;
+      }
+      current.knownDone = true;
+    }
+    for await (const page of this.#backend.keys(this.#prefix)) {
+      for (const key of page) {
+        if (isOver()) return false;
+        // Those that were known have been looked at just now.
+        this.#holder.found(key, 'unknown');
+        const rest = pace.yield();
+        if (rest !== undefined) await rest;
+      }
+      if (isOver()) return false;
+    }
+    return true;
+  }
+
+  #rest(restMs: number): void {
+    this.#cancelRest = setLongTimeout(this.#clock, restMs, () => {
+      this.#cancelRest = undefined;
+      this.#begin();
+    });
+  }
+}

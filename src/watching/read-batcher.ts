@@ -1,0 +1,115 @@
+import type { Clock } from '../time/clock.js';
+import type { HintFeed, Observation } from '../backend/backend.js';
+
+/** Looks in one call; a longer one would only keep the server from others. */
+const BATCH = 100;
+/** Calls under way: enough to keep the server busy while answers travel. */
+const CALLS = 4;
+/** Looks that may wait; whoever has more in mind waits himself. */
+const ROOM = BATCH * CALLS * 2;
+
+interface Waiting {
+  readonly key: string;
+  readonly resolve: (observation: Observation) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/**
+ * Looks at many keys by few calls: one alone is sent at once, those that come while it is under way are sent together. However many are asked
+ * for, only so many are under way.
+ */
+export class ReadBatcher {
+  readonly #hints: HintFeed;
+  readonly #clock: Clock;
+  readonly #maxBytes: number;
+  #waiting: Waiting[] = [];
+  /** Index of the first that waits. */
+  #first = 0;
+  #calls = 0;
+  #alone = 0;
+  #scheduled = false;
+  #waiters: (() => void)[] = [];
+
+  constructor(hints: HintFeed, clock: Clock, maxBytes: number) {
+    this.#hints = hints;
+    this.#clock = clock;
+    this.#maxBytes = maxBytes;
+  }
+
+  read(key: string): Promise<Observation> {
+    if (this.#hints.readMany === undefined || (this.#calls === 0 && this.#alone === 0))
+      return this.#readAlone(key);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ key, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** Resolves when there is room for more; `undefined` when there is now. */
+  capacity(): Promise<void> | undefined {
+    if (this.#load < ROOM) return undefined;
+    return new Promise((resolve) => this.#waiters.push(resolve));
+  }
+
+  get #load(): number {
+    return this.#waiting.length - this.#first + this.#alone;
+  }
+
+  #readAlone(key: string): Promise<Observation> {
+    this.#alone += 1;
+    return this.#hints.read(key, this.#maxBytes).finally(() => {
+      this.#alone -= 1;
+      this.#goOn();
+    });
+  }
+
+  /** A turn later, when more have come. */
+  #schedule(): void {
+    if (this.#scheduled || this.#calls >= CALLS) return;
+    this.#scheduled = true;
+    this.#clock.nextTurn(() => {
+      this.#scheduled = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    while (this.#calls < CALLS && this.#first < this.#waiting.length) {
+      const batch = this.#waiting.slice(this.#first, this.#first + BATCH);
+      this.#first += batch.length;
+      if (this.#first === this.#waiting.length) {
+        this.#waiting = [];
+        this.#first = 0;
+      } else if (this.#first > ROOM) {
+        this.#waiting = this.#waiting.slice(this.#first);
+        this.#first = 0;
+      }
+      this.#calls += 1;
+      void this.#readAll(batch);
+    }
+  }
+
+  async #readAll(batch: readonly Waiting[]): Promise<void> {
+    try {
+      const keys = batch.map(({ key }) => key);
+      const seen = (await this.#hints.readMany?.(keys, this.#maxBytes)) ?? [];
+      for (const [index, { key, resolve, reject }] of batch.entries()) {
+        const observation = seen[index];
+        if (observation === undefined) this.#readAlone(key).then(resolve, reject);
+        else resolve(observation);
+      }
+    } catch (error) {
+      for (const { reject } of batch) reject(error);
+    }
+    this.#calls -= 1;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (this.#first < this.#waiting.length) this.#schedule();
+    if (this.#waiters.length === 0 || this.#load >= ROOM) return;
+    const hoping = this.#waiters;
+    this.#waiters = [];
+    for (const resolve of hoping) resolve();
+  }
+}
