@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
@@ -36,7 +35,6 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   readonly #feed: MemoryFeed;
   /** Made by the first write: most stores only watch. */
   #instance: string | undefined;
-  #attempts: AttemptVerbs | undefined;
   #closed = false;
 
   constructor(memory: CredentialMemory) {
@@ -130,10 +128,6 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
       }
       return () => ({ removed, announced: true });
     });
-  }
-
-  get attempts(): AttemptVerbs {
-    return (this.#attempts ??= new AttemptVerbs(this));
   }
 
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {

@@ -1,4 +1,3 @@
-import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
@@ -24,7 +23,6 @@ export class RedisBackend implements Backend {
   readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
   readonly sharing: OptionSharing = new OptionSharing();
-  readonly attempts: AttemptVerbs = new AttemptVerbs(this);
 
   private constructor(hub: ClientPool, settings: RedisSettings) {
     this.#pool = hub;
