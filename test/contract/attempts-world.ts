@@ -146,7 +146,7 @@ export async function hearAnnouncements(world: AttemptWorld, node = 2) {
       if (hint.type === 'attempt') heard.push({ kind: 'attempt', by: undefined });
       // What others than the attempts do comes without an instance, or is a removal.
       else if (hint.type === 'written' && typeof hint.origin === 'object')
-        heard.push({ kind: 'saved', by: hint.origin.node });
+        heard.push({ kind: 'saved', by: hint.origin.instance });
     },
     conditionChanged: ({ link }) => {
       if (link === 'live') resolve();

@@ -13,7 +13,8 @@ import {
 } from '../../src/backend/backend.js';
 import { Encoding } from '../../src/credential/encoding.js';
 import { UnavailableError } from '../../src/errors.js';
-import { Entry } from '../../src/watching/entry.js';
+import { KeyWatch } from '../../src/watching/key-watch.js';
+import { OpenEntry } from '../../src/watching/open-entry.js';
 import { resolveStoreOptions } from '../../src/stores/options.js';
 import { OptionSharing } from '../../src/util/option-sharing.js';
 import { ServerTime } from '../../src/time/server-time.js';
@@ -26,7 +27,8 @@ type Value = 'token' | 'garbage' | 'none';
 
 /** A server whose every message takes as long as the scheduler likes, so that all orders are tried. */
 class ShuffledBackend implements Backend {
-  readonly instance = 'node';
+  readonly instance = 'instance';
+  readonly name = 'pod';
   readonly random = (): number => 0.5;
   readonly clock: Clock;
   /** All states that the key was in; the last one is how it is now. */
@@ -187,13 +189,14 @@ describe('in whatever order messages arrive', () => {
             [],
           );
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
-          const live = new Entry<string>('id', 'key', shared, backend, encoding);
+          const live = new OpenEntry<string>('id', new KeyWatch('key', shared, backend, encoding));
           const shown: (string | undefined)[] = [];
           let changes = 0;
-          live.events$.subscribe((fact) => {
-            if (fact.type === 'change') changes += 1;
-            if (fact.type !== 'state') return;
-            const { state } = fact;
+          live.events$.subscribe((event) => {
+            if (event.type !== 'state') return;
+            const { state, change } = event;
+            if (change !== undefined) changes += 1;
+            if (state === undefined) return;
             if (state.type === 'present') shown.push(state.snapshot.credentials);
             else shown.push(state.type === 'unreadable' ? 'garbage' : undefined);
           });

@@ -24,7 +24,6 @@ afterEach(async () => {
 /** How often a lease is asked for from now on, but by the node that dies. */
 function countStarts(): { count: number } {
   const starts = { count: 0 };
-  // eslint-disable-next-line @typescript-eslint/unbound-method
   const { start } = AttemptVerbs.prototype;
   const spy = vi.spyOn(AttemptVerbs.prototype, 'start').mockImplementation(function (
     this: AttemptVerbs,

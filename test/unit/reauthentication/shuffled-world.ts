@@ -165,7 +165,7 @@ export class ShuffledWorld {
     if (this.nodes.filter(({ crashed }) => !crashed).length === 1) return;
     const node = this.#at(which);
     node.crashed = true;
-    const { backend } = internalsOf(node.store)!;
+    const { backend } = internalsOf(node.store);
     const never = (): Promise<never> => new Promise(() => undefined);
     backend.swap = never;
   }
@@ -204,7 +204,7 @@ export class ShuffledWorld {
 
   #node(which: number): ShuffledNode {
     const store = this.#open();
-    const { backend } = internalsOf(store)!;
+    const { backend } = internalsOf(store);
     const swap = backend.swap.bind(backend);
     backend.swap = async (request) => {
       const answer = await swap(request);

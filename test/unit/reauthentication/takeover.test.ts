@@ -34,7 +34,7 @@ async function due(nodes: number, options: NodeOptions = {}): Promise<Node[]> {
 
 /** Cuts a node off for good, as a crash would: nothing it says arrives any more, and it hears nothing. */
 function kill(node: Node): void {
-  const { backend } = internalsOf(node.store)!;
+  const { backend } = internalsOf(node.store);
   const never = (): Promise<never> => new Promise(() => undefined);
   backend.swap = never;
 }
@@ -89,7 +89,7 @@ describe('a holder that dies', () => {
   it('that comes back hears that another one started, and stores nothing', async () => {
     const nodes = await due(2);
     const first = world.call(1);
-    const { backend } = internalsOf(nodes[first.node]!.store)!;
+    const { backend } = internalsOf(nodes[first.node]!.store);
     // Suspended: it does not renew.
     const swap = backend.swap.bind(backend);
     backend.swap = () => Promise.reject(new Error('suspended'));
@@ -113,7 +113,7 @@ describe('a holder that dies', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
-    const { backend } = internalsOf(nodes[0]!.store)!;
+    const { backend } = internalsOf(nodes[0]!.store);
     const paused = deferred();
     const observe = backend.read.bind(backend);
     backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
@@ -136,7 +136,7 @@ describe('a holder that dies', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const node = await world.node();
-    const { backend } = internalsOf(node.store)!;
+    const { backend } = internalsOf(node.store);
     const paused = deferred();
     const observe = backend.read.bind(backend);
     backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
@@ -152,7 +152,7 @@ describe('a holder that dies', () => {
 
   it('that comes back before another one started may store', async () => {
     const nodes = await due(1);
-    const { backend } = internalsOf(nodes[0]!.store)!;
+    const { backend } = internalsOf(nodes[0]!.store);
     const swap = backend.swap.bind(backend);
     backend.swap = () => Promise.reject(new Error('suspended'));
     await world.clock.advance(2 * LEASE - 1_000);
@@ -269,7 +269,7 @@ describe('a memory that cannot be reached', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
-    const { backend } = internalsOf(nodes[0]!.store)!;
+    const { backend } = internalsOf(nodes[0]!.store);
     const observe = backend.read.bind(backend);
     let failures = 1;
     backend.read = (key, maxBytes) => {

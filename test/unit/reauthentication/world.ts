@@ -140,7 +140,7 @@ export class World {
 
   /** The verbs as a node without a reauthenticator would say them. */
   get attempts(): AttemptVerbs {
-    return new AttemptVerbs(internalsOf(this.person)!.backend);
+    return new AttemptVerbs(internalsOf(this.person).backend);
   }
 
   /** An attempt of a node that will never say anything again. */
