@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../src/time/clock.js';
-import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -67,7 +66,6 @@ class ShuffledBackend implements Backend {
   readonly sharing = new OptionSharing();
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
-  readonly attempts = new AttemptVerbs(this);
 
   readonly hints: HintFeed = {
     watch: (_key, watcher) => {
