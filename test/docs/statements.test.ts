@@ -63,7 +63,7 @@ const REAUTHENTICATOR_OPTIONS = Object.keys({
 
 /** As they are given, not as they are kept. */
 function storeOptions(): Record<string, unknown> {
-  const { shared, ...own } = resolveStoreOptions({ key: 'key' }, []);
+  const { shared, ...own } = resolveStoreOptions({ key: 'key' });
   const { handler: _handler, ...rest } = shared;
   return { ...own, ...rest };
 }
