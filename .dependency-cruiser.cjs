@@ -23,7 +23,6 @@ const REDIS_FLOORS = [
   ['feed'],
   ['servers'],
   ['client-pool.ts'],
-  ['attempts'],
   ['backend.ts'],
   ['store.ts', 'directory.ts'],
 ];

@@ -1,10 +1,36 @@
 import { fileURLToPath } from 'node:url';
 
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const fromRoot = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
-export default defineConfig({
+/** Tests of these files stop servers, measure the heap, replace a package or run the machine hot: each has a process of its own. */
+const ALONE = [
+  'test/examples/**/*.test.ts',
+  'test/faults/**/*.test.ts',
+  'test/package/**/*.test.ts',
+  'test/topology/cluster-ioredis5.test.ts',
+];
+/** Begun first, so that no worker is left alone with one of them at the end. */
+const LONGEST = ['test/examples/', 'test/docs/docs', 'test/package/', 'test/faults/chaos'];
+
+/** Longest first; then files that have a process of their own, so that those which share one do not wait for them. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId, project }: TestSpecification): number => {
+      const longest = LONGEST.findIndex((path) => moduleId.includes(path));
+      if (longest >= 0) return longest;
+      return LONGEST.length + (project.config.isolate ? 0 : 1);
+    };
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other));
+  }
+}
+
+const project = (
+  name: string,
+  test: TestProjectInlineConfiguration['test'],
+): TestProjectInlineConfiguration => ({
   resolve: {
     // The same two names as `paths` in tsconfig.json. The longer one first: the first match wins.
     alias: [
@@ -12,23 +38,31 @@ export default defineConfig({
       { find: /^credstream$/, replacement: fromRoot('./src/index.ts') },
     ],
   },
+  test: { name, pool: 'forks', testTimeout: 60_000, hookTimeout: 120_000, ...test },
+});
+
+export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    exclude: ['test/bench/**', '**/node_modules/**'],
     globalSetup: ['test/support/global-setup.ts'],
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
-    // One process per file: fault tests stop servers and count handles.
-    pool: 'forks',
-    fileParallelism: true,
-    maxWorkers: 2,
-    typecheck: {
-      enabled: true,
-      include: ['test/types/**/*.test-d.ts'],
-      tsconfig: './tsconfig.json',
-      // Errors outside the type tests belong to `npm run types`.
-      ignoreSourceErrors: true,
-    },
+    // Most of what tests do is wait: for servers, for links to be given up, for ends of credentials.
+    maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
+    projects: [
+      // Their concurrent tests start several processes each.
+      project('alone', { include: ALONE, isolate: true, maxConcurrency: 3 }),
+      project('shared', {
+        include: ['test/**/*.test.ts'],
+        exclude: [...ALONE, 'test/bench/**', '**/node_modules/**'],
+        isolate: false,
+        typecheck: {
+          enabled: true,
+          include: ['test/types/**/*.test-d.ts'],
+          tsconfig: './test/types/tsconfig.json',
+          // Errors outside the type tests belong to `npm run types`.
+          ignoreSourceErrors: true,
+        },
+      }),
+    ],
     coverage: {
       provider: 'v8',
       include: ['src/**/*.ts'],

@@ -19,7 +19,7 @@ export type {
 export { invalidate } from './derived/invalidate.js';
 export type { InvalidateOptions } from './derived/invalidate-options.js';
 export type { Invalidation } from './derived/invalidation.js';
-export type { BackedCredentialStore } from './stores/store-base.js';
+export type { ObservableCredentialStore } from './stores/store-base.js';
 export { systemClock, type Clock } from './time/clock.js';
 export {
   jsonCodec,
@@ -59,7 +59,6 @@ export type {
   ClearOptions,
   CredentialEvents,
   CredentialStore,
-  ObservableCredentialStore,
   ReadyOptions,
   SaveOptions,
   ReplicationReceipt,
@@ -67,13 +66,12 @@ export type {
   UpdateOptions,
   UpdateReceipt,
 } from './credential/contract.js';
-export type { BackedCredentialDirectory } from './stores/directory/base.js';
+export type { CredentialDirectory } from './stores/directory/base.js';
 export type {
   ClearAllFailure,
   ClearAllOptions,
   ClearAllProgress,
   ClearAllReceipt,
-  CredentialDirectory,
   DirectoryEvents,
 } from './stores/directory/contract.js';
 export type { CredentialDirectoryOptions } from './stores/directory/options.js';

@@ -1,51 +1,75 @@
 import type { Ttl } from './ttl.js';
 
 /*
- * The seam for doing something once per cluster: the right of one node to re-authenticate a credential (the lease), and the record that it
- * started, which outlives the lease. Every verb is idempotent by the attempt's `id`, so that one whose answer was lost is simply said again.
- * Nothing in it is secret. All instants are the server's.
+ * The words for doing something once per cluster: the right of one instance to re-authenticate a credential (the lease), and the record that
+ * the attempt started, which outlives the lease. Every verb is idempotent by the attempt's `id`, so that a verb whose answer was lost is said
+ * again. Nothing here is secret. All instants are whole milliseconds of the server's clock, but for the ends of credentials.
+ *
+ * A backend reads and swaps (`AttemptBackend`); the rules are in `attempt-rules.ts`, the loop between them is `AttemptVerbs`.
  */
 
+/**
+ * OAuth's answers (RFC 6749 section 5.2, RFC 8628, OpenID Connect) that the same request will get again: only other credentials, another client
+ * or another configuration help.
+ */
+export const OAUTH_ERROR_CODES = [
+  'invalid_grant',
+  'invalid_client',
+  'unauthorized_client',
+  'unsupported_grant_type',
+  'invalid_scope',
+  'access_denied',
+  'expired_token',
+  'interaction_required',
+  'login_required',
+  'consent_required',
+] as const;
+
+export type OAuthErrorCode = (typeof OAUTH_ERROR_CODES)[number];
+
 /** How an attempt stands or ended. `unanswered`: its deadline passed, and what came of it is in doubt. */
-export type AttemptOutcome =
-  | 'running'
-  | 'committed'
-  | 'unchanged'
-  | 'needless'
-  | 'failed'
-  | 'fatal'
-  | 'unanswered'
-  | 'discarded';
+export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
+
+export const ATTEMPT_OUTCOMES = [
+  'running',
+  'committed',
+  'unchanged',
+  'needless',
+  'failed',
+  'fatal',
+  'unanswered',
+  'discarded',
+] as const;
 
 /** The last attempt at one credential, as it is stored. */
 export interface AttemptRecord {
   readonly id: string;
-  readonly node: string;
+  readonly instance: string;
   /** Counts the attempts at this credential, from 1. */
   readonly number: number;
   readonly startedAt: number;
-  /** Nobody else starts before, while the attempt is running. */
+  /** No other attempt starts before, while this one is running. */
   readonly leaseEndsAt: number;
   readonly outcome: AttemptOutcome;
   /** How many attempts in a row brought nothing. */
   readonly failures: number;
-  /** Nobody starts before. */
+  /** No attempt starts before. */
   readonly notBefore: number;
   /** An attempt before this one ended without an answer, and since then none has succeeded. */
   readonly inDoubt?: boolean | undefined;
-  /** It was written anew after all data were lost, the credential with it. */
-  readonly lost?: boolean | undefined;
+  /** The record was written anew after all data were lost, the credential with it. */
+  readonly recordLost?: boolean | undefined;
   /**
-   * It started where nothing at all was known: no credential, no attempt, no clear. Whoever had started before lost all data by then; this
-   * one could not know of them, and does not stand in their way.
+   * The attempt started where nothing at all was known: no credential, no attempt, no clear. An attempt from before the loss was unknown to it,
+   * and takes precedence.
    */
-  readonly blank?: boolean | undefined;
-  /** The attempt whose result was stored last. Should its holder not have heard of that, it is told when it asks again. */
+  readonly startedFromNothing?: boolean | undefined;
+  /** The attempt whose result was stored last: its holder may not have heard of that, and asks again. */
   readonly committed?: string | undefined;
-  /** The end of the credential that it was about, in digits; absent for none. */
-  readonly endsAt?: string | undefined;
-  /** A code for what went wrong, such as `invalid_grant`. */
-  readonly oauthError?: string | undefined;
+  /** The end of the credential that the attempt was about; absent for none. */
+  readonly endsAt?: number | undefined;
+  /** A code for the failure, such as `invalid_grant`. */
+  readonly oauthError?: OAuthErrorCode | undefined;
 }
 
 /** Names one attempt at one credential. */
@@ -56,7 +80,7 @@ export interface AttemptName {
 
 export interface StartAttempt extends AttemptName {
   readonly leaseMs: number;
-  /** How long after this start nobody starts again. */
+  /** How long after this start no other attempt starts. */
   readonly minIntervalMs: number;
   /** The end of the credential that the attempt is about. */
   readonly endsAt: number | undefined;
@@ -66,7 +90,7 @@ export interface StartAttempt extends AttemptName {
 
 export type AttemptStart =
   | { readonly type: 'started'; readonly record: AttemptRecord }
-  /** Another one is running (`held`), it is too early, or the last one failed for good; `leftMs` from now one may try again. */
+  /** Another attempt is running (`held`), it is too early, or the last one failed for good; after `leftMs` a start may succeed. */
   | {
       readonly type: 'held' | 'early' | 'fatal';
       readonly record: AttemptRecord;
@@ -76,14 +100,14 @@ export type AttemptStart =
 
 export interface RenewAttempt extends AttemptName {
   readonly leaseMs: number;
-  /** What to write down anew where the record was lost with all other data. */
+  /** Written down anew where the record was lost with all other data. */
   readonly number: number;
   readonly failures: number;
-  /** Whether this attempt itself is a blank one. */
-  readonly blank: boolean;
+  /** As this attempt's record said at its start. */
+  readonly startedFromNothing: boolean;
 }
 
-/** `superseded`: another one started later, which is not blank, or both are · `ended`: it has been given up or used. */
+/** `superseded`: another attempt takes precedence · `ended`: this one has been given up or used. */
 export type RenewOutcome = 'held' | 'superseded' | 'ended';
 
 export interface CommitAttempt extends AttemptName {
@@ -92,23 +116,23 @@ export interface CommitAttempt extends AttemptName {
   readonly ttl: Ttl;
   /** The stored bytes that the attempt started from. */
   readonly expected: { readonly digest: string } | 'absent';
-  /** When the server was to drop the bytes that it started from: gone after that they were not cleared. */
+  /** When the server was to drop the bytes that the attempt started from: bytes that are gone after that were not cleared. */
   readonly expectedTtlEnd: number | undefined;
-  /** The bytes that it started from were evicted. */
+  /** The bytes that the attempt started from were evicted. */
   readonly evicted: boolean;
-  /** Whether this attempt itself is a blank one. */
-  readonly blank: boolean;
-  /** When the attempt started: longer ago than {@link CLEARED_MS}, nobody knows any more whether it was cleared since. */
+  /** As this attempt's record said at its start. */
+  readonly startedFromNothing: boolean;
+  /** When the attempt started: after {@link CLEARED_MS} a clear since then may be forgotten. */
   readonly startedAt: number;
   readonly number: number;
   readonly failures: number;
-  /** For how long from now nobody starts again. */
+  /** For how long from now no attempt starts. */
   readonly pauseMs: number;
 }
 
 /**
- * `superseded`: another one started later, which is not blank, or both are · `conflict`: other bytes are stored · `cleared`: what it started
- * from was removed on purpose.
+ * `superseded`: another attempt takes precedence · `conflict`: other bytes are stored · `cleared`: the bytes that the attempt started from were
+ * removed on purpose.
  */
 export type CommitOutcome = 'committed' | 'superseded' | 'conflict' | 'cleared';
 
@@ -118,44 +142,65 @@ export interface EndAttempt extends AttemptName {
   readonly failures: number;
   readonly pauseMs: number;
   readonly endsAt: number | undefined;
-  readonly oauthError: string | undefined;
+  readonly oauthError: OAuthErrorCode | undefined;
 }
 
-/** The attempts at credentials, in the place where these are kept. */
+/** The content beside one credential, read in one step. */
+export interface AttemptView {
+  readonly now: number;
+  readonly record: AttemptRecord | undefined;
+  /** Whether the credential is stored, as whatever bytes or type. */
+  readonly stored: boolean;
+  /**
+   * The answer to a swap that was to write the credential, while the key holds neither the bytes to replace nor those to write; `false` in an
+   * answer to anything else.
+   */
+  readonly conflict: boolean;
+  /** When the credential was cleared on purpose; `undefined` when no clear is remembered, `Infinity` when its instant is not known. */
+  readonly clearedAt: number | undefined;
+  /** Changes when the record, the tombstone, or `stored` does. Tells nothing of the credential's bytes. */
+  readonly version: string;
+}
+
+/** The effects of a verb, all in one step. */
+export interface AttemptChange {
+  /** Kept for {@link RECORD_MS}. */
+  readonly record?: AttemptRecord;
+  readonly dropTombstone?: boolean;
+  /** The credential, if the key is absent, or holds the bytes to replace, or these bytes already. */
+  readonly write?: {
+    readonly bytes: Buffer;
+    readonly ttl: Ttl;
+    readonly replaces: { readonly digest: string } | 'absent';
+  };
+  /** Told to all who watch the credential. */
+  readonly announce?: 'saved' | 'attempt';
+}
+
+/** A question for the view, or a change that follows from a view. */
+export interface AttemptSwap {
+  readonly key: string;
+  /** Carried out only while the view still has this version, and nothing is in conflict. */
+  readonly change?: AttemptChange & { readonly version: string };
+}
+
+/** The part of a backend that re-authentication needs: compare-and-set beside a credential. */
 export interface AttemptBackend {
-  /** How long an answer may take at most, in milliseconds. */
-  replyTimeoutMs(): number;
-  /** @throws UnavailableError, RefusedError, OutcomeUnknownError (say it again) */
-  start(request: StartAttempt): Promise<AttemptStart>;
+  /** Names this process in announcements and records: a random UUID. */
+  readonly instance: string;
   /**
-   * Prolongs the lease.
+   * Reads the view, or changes it if it is unchanged.
    *
-   * @throws UnavailableError, RefusedError, OutcomeUnknownError (say it again)
+   * @throws UnavailableError, RefusedError (nothing was changed), OutcomeUnknownError (only of a change: say the verb again)
    */
-  renew(request: RenewAttempt): Promise<RenewOutcome>;
-  /**
-   * Stores what the attempt brought, in one step with: nobody has started after it, and the key still holds what it started from, or
-   * lost that without anybody wanting it.
-   *
-   * @throws UnavailableError, RefusedError, OutcomeUnknownError (say it again)
-   */
-  commit(request: CommitAttempt): Promise<CommitOutcome>;
-  /**
-   * Gives up the lease and tells all who wait what became of the attempt. Does nothing for one that has been superseded or is committed.
-   *
-   * @throws UnavailableError, RefusedError, OutcomeUnknownError (say it again)
-   */
-  end(request: EndAttempt): Promise<void>;
-  /**
-   * Takes back that this attempt failed for good, because new credentials were stored.
-   *
-   * @throws UnavailableError, RefusedError, OutcomeUnknownError (say it again)
-   */
-  absolve(name: AttemptName): Promise<void>;
+  swap(request: AttemptSwap): Promise<AttemptView | 'swapped'>;
 }
 
 /** How long the record of an attempt is kept. Longer than any pause between two attempts. */
 export const RECORD_MS = 3_600_000;
+
+/** The longest lease, interval and pause that options allow. A record that says more was not written by this package. */
+export const LONGEST_PAUSE_MS = 1_800_000;
 
 /** How long it is remembered that a credential was cleared on purpose. */
 export const CLEARED_MS = 3_600_000;

@@ -1,3 +1,4 @@
+import type { AttemptVerbs } from './attempt-verbs.js';
 import type { AttemptBackend } from './attempts.js';
 import type { Content } from '../credential/content.js';
 import type { ChangeOrigin } from '../credential/change.js';
@@ -178,11 +179,11 @@ export interface RemoveRequest {
 }
 
 /** The place where credentials are kept, for any number of stores. Every promise settles within the backend's own deadlines. */
-export interface Backend {
+export interface Backend extends AttemptBackend {
   /** What the stores on this backend share of their options. */
   readonly sharing: OptionSharing;
-  /** Names this process in announcements. */
-  readonly instance: string;
+  /** How long an answer may take at most, in milliseconds. */
+  readonly replyTimeoutMs: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly hints: HintFeed;
@@ -209,8 +210,8 @@ export interface Backend {
   remove(
     request: RemoveRequest,
   ): Promise<{ readonly removed: boolean; readonly announced: boolean }>;
-  /** The right to do something about a credential once for all nodes. */
-  readonly attempts: AttemptBackend;
+  /** The right to do something about a credential once for all instances, by {@link swap}. */
+  readonly attempts: AttemptVerbs;
   /** One store needs it no longer: the last to say so lets go of all resources. Never rejects, and settles within `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }

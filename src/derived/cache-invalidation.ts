@@ -2,7 +2,7 @@ import { Subscription } from 'rxjs';
 import type { CredentialChange } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
-import type { ObservableCredentialStore } from '../credential/contract.js';
+import type { ObservableCredentialStore } from '../stores/store-base.js';
 import type { ResolvedInvalidateOptions } from './invalidate-options.js';
 import type { Invalidation } from './invalidation.js';
 import { Removals, type Remover } from './removals.js';

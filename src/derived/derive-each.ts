@@ -1,4 +1,4 @@
-import { directoryInternalsOf, type BackedCredentialDirectory } from '../stores/directory/base.js';
+import { directoryInternalsOf, type CredentialDirectory } from '../stores/directory/base.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
 import { describeType } from '../util/option-checks.js';
@@ -93,13 +93,11 @@ export interface DerivedPool<V> extends AsyncDisposable {
  * @public
  */
 export function deriveEach<T, V>(
-  directory: BackedCredentialDirectory<T>,
+  directory: CredentialDirectory<T>,
   create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
   options: DeriveEachOptions<NoInfer<V>> = {},
 ): DerivedPool<V> {
   const parts = directoryInternalsOf(directory);
-  if (parts === undefined)
-    throw new InvalidOptionError('directory', 'must be a credential directory of this package');
   if (typeof create !== 'function')
     throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
   // Whatever is wrong shows now, and not with the first credential.

@@ -1,4 +1,4 @@
-import type { ObservableCredentialStore } from '../credential/contract.js';
+import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { InvalidOptionError } from '../errors.js';
 import { describeType } from '../util/option-checks.js';
 import { checkStore } from './check-store.js';

@@ -3,7 +3,7 @@ import { map, Observable, Subscription } from 'rxjs';
 import { withdraws } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
-import type { ObservableCredentialStore } from '../credential/contract.js';
+import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
 import { describeType } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';

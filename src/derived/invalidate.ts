@@ -1,4 +1,4 @@
-import type { ObservableCredentialStore } from '../credential/contract.js';
+import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { clearerOf, removerOf, type ClearableCache, type KeyedCache } from './cache-target.js';
 import { CacheInvalidation } from './cache-invalidation.js';
 import { checkStore } from './check-store.js';

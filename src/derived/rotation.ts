@@ -1,5 +1,5 @@
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { ObservableCredentialStore } from '../credential/contract.js';
+import type { ObservableCredentialStore } from '../stores/store-base.js';
 import type { BuiltValue } from './built-value.js';
 import { sameCredential } from './same-credential.js';
 import { ServerTimeBound } from './server-time-bound.js';

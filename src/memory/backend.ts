@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { AttemptBackend } from '../backend/attempts.js';
+import { AttemptVerbs } from '../backend/attempt-verbs.js';
+import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
   Backend,
@@ -16,7 +17,7 @@ import type {
 import { digest } from '../credential/encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
 import type { OptionSharing } from '../util/option-sharing.js';
-import { markCleared, MemoryAttempts } from './attempts.js';
+import { storeTombstone, swapAttempt } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed, type MemoryListener } from './feed.js';
 
@@ -30,11 +31,12 @@ const NO_REPLICAS: ReplicaAck = { replicas: 0, replicasError: undefined };
  */
 export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   readonly joinedAt: number;
+  readonly replyTimeoutMs = 0;
   readonly #memory: CredentialMemory;
   readonly #feed: MemoryFeed;
   /** Made by the first write: most stores only watch. */
   #instance: string | undefined;
-  #attempts: MemoryAttempts | undefined;
+  #attempts: AttemptVerbs | undefined;
   #closed = false;
 
   constructor(memory: CredentialMemory) {
@@ -117,7 +119,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return this.#request(() => {
       if (!this.#matches(key, expected)) return conflict;
       const removed = this.#memory.drop(key);
-      markCleared(this.#memory, key);
+      storeTombstone(this.#memory, key);
       if (removed) {
         this.#memory.tell(key, {
           type: 'removed',
@@ -130,11 +132,16 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     });
   }
 
-  get attempts(): AttemptBackend {
-    return (this.#attempts ??= new MemoryAttempts(this.#memory, {
-      instance: this.instance,
-      request: (execute) => this.#request(execute),
-    }));
+  get attempts(): AttemptVerbs {
+    return (this.#attempts ??= new AttemptVerbs(this));
+  }
+
+  swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
+    const lost = request.change === undefined ? disconnected() : undefined;
+    return this.#request(() => {
+      const reply = swapAttempt(this.#memory, request, this.instance);
+      return () => reply;
+    }, lost);
   }
 
   watch(key: string, watcher: KeyWatcher): void {

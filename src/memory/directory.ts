@@ -1,4 +1,4 @@
-import { BackedCredentialDirectory } from '../stores/directory/base.js';
+import { CredentialDirectory } from '../stores/directory/base.js';
 import {
   DIRECTORY_OPTIONS,
   resolveDirectoryOptions,
@@ -36,7 +36,7 @@ const TABLE = { ...DIRECTORY_OPTIONS, ...IN_MEMORY_OPTIONS };
  * ```
  * @public
  */
-export class MemoryCredentialDirectory<T> extends BackedCredentialDirectory<T> {
+export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialDirectoryOptions<T>) {
     const resolved = resolveDirectoryOptions(options, TABLE);

@@ -1,4 +1,4 @@
-import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
+import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
 import {
   resolveStoreOptions,
   STORE_OPTIONS,
@@ -37,7 +37,7 @@ const TABLE = { ...STORE_OPTIONS, ...IN_MEMORY_OPTIONS };
  * ```
  * @public
  */
-export class MemoryCredentialStore<T> extends BackedCredentialStore<T> {
+export class MemoryCredentialStore<T> extends ObservableCredentialStore<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialStoreOptions<T>) {
     const resolved = resolveStoreOptions(options, TABLE);

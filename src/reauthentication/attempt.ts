@@ -40,8 +40,8 @@ export class Attempt<T> {
     const { backend, key } = context.internals;
     this.#startedAt = backend.clock.monotonic();
     const { leaseMs } = context.options;
-    const { id, number, failures, blank = false } = record;
-    const request = { key, id, leaseMs, number, failures, blank };
+    const { id, number, failures, startedFromNothing = false } = record;
+    const request = { key, id, leaseMs, number, failures, startedFromNothing };
     this.#lease = new Lease(backend, request, askedAt, () => {
       this.#abort.abort(new Error('another node has started to re-authenticate'));
     });

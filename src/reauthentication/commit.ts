@@ -24,7 +24,7 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  */
 export async function commit<T>(
   { internals, pauses, wasEvicted, troubled }: AttemptContext<T>,
-  { id, number, startedAt, blank = false }: AttemptRecord,
+  { id, number, startedAt, startedFromNothing = false }: AttemptRecord,
   { expected, ttlEnd }: Basis<T>,
   credentials: T,
   after: (over: boolean) => AfterCommit,
@@ -47,7 +47,7 @@ export async function commit<T>(
         expectedTtlEnd: ttlEnd,
         evicted: wasEvicted(),
         startedAt,
-        blank,
+        startedFromNothing,
         ...after(over),
       });
       if (outcome === 'committed')

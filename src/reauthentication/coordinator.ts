@@ -248,12 +248,12 @@ export class Coordinator<T> {
       return undefined;
     }
     const { record, leftMs } = start;
-    const { number: attempt, node, oauthError, failures } = record;
+    const { number: attempt, instance, oauthError, failures } = record;
     const until = this.#internals.backend.clock.now() + leftMs;
     switch (start.type) {
       case 'held':
         this.#cooldown.begin(leftMs);
-        this.#show({ type: 'waiting', instance: node, attempt, until });
+        this.#show({ type: 'waiting', instance, attempt, until });
         break;
       case 'early':
         this.#cooldown.begin(leftMs);
@@ -263,7 +263,7 @@ export class Coordinator<T> {
         if (outdated) this.#clearFailure(record.id);
         else {
           this.#assessment.failed(record);
-          this.#show({ type: 'failed', attempt, instance: node, oauthError: oauthError });
+          this.#show({ type: 'failed', attempt, instance, oauthError });
         }
         break;
     }

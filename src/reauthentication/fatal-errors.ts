@@ -1,19 +1,6 @@
-/**
- * OAuth's answers (RFC 6749 section 5.2, RFC 8628, OpenID Connect) that the same request will get again: only other credentials, another client
- * or another configuration help.
- */
-const FATAL: ReadonlySet<unknown> = new Set([
-  'invalid_grant',
-  'invalid_client',
-  'unauthorized_client',
-  'unsupported_grant_type',
-  'invalid_scope',
-  'access_denied',
-  'expired_token',
-  'interaction_required',
-  'login_required',
-  'consent_required',
-]);
+import { OAUTH_ERROR_CODES, type OAuthErrorCode } from '../backend/attempts.js';
+
+const FATAL: ReadonlySet<unknown> = new Set(OAUTH_ERROR_CODES);
 
 /** Errors may name their cause, which may name its own; nobody means more than this. */
 const DEPTH = 5;
@@ -24,12 +11,12 @@ const DEPTH = 5;
  * Known are the places where `openid-client`, `oauth4webapi` (`error`), `google-auth-library`, `axios` (`response.data.error`), `simple-oauth2`,
  * `@hapi/boom` (`data.payload.error`), `@azure/msal-node` (`errorCode`), `passport-oauth2` and others (`code`, `body.error`) put it.
  */
-export function fatalCode(error: unknown): string | undefined {
+export function fatalCode(error: unknown): OAuthErrorCode | undefined {
   let at: unknown = error;
   for (let depth = 0; depth < DEPTH && isObject(at); depth += 1) {
     for (const place of PLACES) {
       const code = readAt(at, place);
-      if (FATAL.has(code)) return code as string;
+      if (FATAL.has(code)) return code as OAuthErrorCode;
     }
     at = readAt(at, ['cause']);
   }

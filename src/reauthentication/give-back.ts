@@ -13,5 +13,5 @@ export async function releaseLease<T>(
 /** What stood in the way of the credentials before does not of those that are there now. */
 export function clearFailure<T>({ backend, key }: StoreInternals<T>, id: string): void {
   // Who does not reach Redis now need not: the end of the new credentials tells them apart, but for those without one.
-  backend.attempts.absolve({ key, id }).catch(() => undefined);
+  backend.attempts.clearFailure({ key, id }).catch(() => undefined);
 }

@@ -1,3 +1,4 @@
+import { LONGEST_PAUSE_MS } from '../backend/attempts.js';
 import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
 import { checkMs } from '../util/option-checks.js';
@@ -175,16 +176,13 @@ export interface ResolvedReauthenticatorOptions<T> extends Omit<
   readonly backOff: BackOff;
 }
 
-/** The record of an attempt must outlive every pause. */
-const LONGEST_PAUSE_MS = 1_800_000;
-
 /** The options of a `Reauthenticator`. */
 export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   ReauthenticatorOptions<unknown>,
   ReauthenticatorOptionsOpen
 > = {
   authenticate: requiredFunction(
-    'One node of the cluster calls it at a time. It must not wait for `credentials()` of the same reauthenticator, which wait for it.',
+    'One instance of the whole cluster calls it at a time. It must not wait for `credentials()` of the same reauthenticator, which wait for it.',
   ),
   leadMs: ms({
     default: 60_000,
@@ -199,13 +197,13 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   jitter: share({
     default: 0.1,
     max: 1,
-    cost: '`0` lets all nodes ask for the lease at the same instant: as many commands at once as there are nodes, still one call.',
+    cost: '`0` lets all instances ask for the lease at the same moment: as many commands at once as there are instances, still one call.',
   }),
   leaseMs: ms({
     default: 15_000,
     min: 100,
     max: LONGEST_PAUSE_MS,
-    cost: 'A shorter lease takes over earlier from a node that died, and gives up a node that is only paused earlier. At least one and a half times `replyTimeoutMs`.',
+    cost: 'A shorter lease takes over earlier from an instance that died, and gives up an instance that is only paused earlier. At least one and a half times `replyTimeoutMs`.',
   }),
   attemptTimeoutMs: ms({
     default: 30_000,

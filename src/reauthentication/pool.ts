@@ -1,7 +1,6 @@
-import type { BackedCredentialDirectory } from '../stores/directory/base.js';
+import type { CredentialDirectory } from '../stores/directory/base.js';
 import { directoryInternalsOf } from '../stores/directory/base.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
 import { checkOptions, count, ms, type OptionsTable } from '../util/options.js';
 import { Semaphore } from '../util/semaphore.js';
@@ -96,10 +95,8 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidOptionError */
-  constructor(directory: BackedCredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
+  constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
     const parts = directoryInternalsOf(directory);
-    if (parts === undefined)
-      throw new InvalidOptionError('directory', 'must be a credential directory of this package');
     checkOptions(REAUTHENTICATOR_POOL_OPTIONS, options);
     const {
       concurrency = REAUTHENTICATOR_POOL_OPTIONS.concurrency.default,

@@ -1,6 +1,6 @@
 import { closeOnce } from '../util/close-once.js';
 import type { Observable } from 'rxjs';
-import { internalsOf, type BackedCredentialStore } from '../stores/store-base.js';
+import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
 import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
 import { checkFunction, checkReason } from '../util/option-checks.js';
@@ -81,12 +81,10 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * @param store - a store of this package; it may be shared with others
    * @throws InvalidOptionError, ClosedError
    */
-  constructor(store: BackedCredentialStore<T>, options: ReauthenticatorOptions<T>) {
+  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>) {
     const parts = internalsOf(store);
-    if (parts === undefined)
-      throw new InvalidOptionError('store', 'must be a credential store of this package');
     this.#options = resolveReauthenticatorOptions(options);
-    const shortest = parts.backend.attempts.replyTimeoutMs() * 1.5;
+    const shortest = parts.backend.replyTimeoutMs * 1.5;
     if (this.#options.leaseMs < shortest)
       throw new InvalidOptionError(
         'leaseMs',

@@ -1,4 +1,5 @@
-import type { AttemptBackend } from '../backend/attempts.js';
+import { AttemptVerbs } from '../backend/attempt-verbs.js';
+import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
   Backend,
@@ -9,9 +10,9 @@ import type {
   Written,
 } from '../backend/backend.js';
 import { OptionSharing } from '../util/option-sharing.js';
-import { encodeAnnouncement } from './commands/announcement.js';
+import { encodeAnnouncement, type Announcement } from './commands/announcement.js';
+import { swapAttempt } from './commands/attempt-swap.js';
 import type { CommandSession } from './commands/channel.js';
-import { RedisAttempts } from './attempts/attempts.js';
 import { ClientPool } from './client-pool.js';
 import { announcementChannel } from './keys.js';
 import type { RedisSettings } from './connection-options.js';
@@ -23,7 +24,7 @@ export class RedisBackend implements Backend {
   readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
   readonly sharing: OptionSharing = new OptionSharing();
-  #attempts: RedisAttempts | undefined;
+  readonly attempts: AttemptVerbs = new AttemptVerbs(this);
 
   private constructor(hub: ClientPool, settings: RedisSettings) {
     this.#pool = hub;
@@ -41,6 +42,10 @@ export class RedisBackend implements Backend {
 
   get clock(): Clock {
     return this.#settings.clock;
+  }
+
+  get replyTimeoutMs(): number {
+    return this.#settings.replyTimeoutMs;
   }
 
   get random(): () => number {
@@ -90,8 +95,17 @@ export class RedisBackend implements Backend {
     return result;
   }
 
-  get attempts(): AttemptBackend {
-    return (this.#attempts ??= new RedisAttempts(this.#pool, this.#settings.replyTimeoutMs));
+  swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
+    return this.#pool.servers.withSession(request.key, async (session) => {
+      const kind = request.change?.announce;
+      const what = { key: request.key, reason: undefined };
+      const publication = kind && this.#publication(kind, what, session);
+      const newName = (): string => this.#pool.newName();
+      const reply = await swapAttempt(session.connection, request, newName, publication);
+      if ('version' in reply) return reply;
+      if (kind !== undefined) this.#setCanAnnounce(session, publication, reply.announced);
+      return 'swapped';
+    });
   }
 
   close(timeoutMs: number): Promise<void> {
@@ -99,7 +113,7 @@ export class RedisBackend implements Backend {
   }
 
   #publication(
-    kind: 'saved' | 'cleared',
+    kind: Announcement['kind'],
     { key, reason }: { readonly key: string; readonly reason: string | undefined },
     { canAnnounce, refusedAt }: CommandSession,
   ): Publication | undefined {

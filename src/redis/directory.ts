@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialDirectory } from '../stores/directory/base.js';
+import { CredentialDirectory } from '../stores/directory/base.js';
 import {
   DIRECTORY_OPTIONS,
   resolveDirectoryOptions,
@@ -54,7 +54,7 @@ const TABLE = { ...DIRECTORY_OPTIONS, ...CONNECTION_OPTIONS };
  * ```
  * @public
  */
-export class RedisCredentialDirectory<T> extends BackedCredentialDirectory<T> {
+export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
   /**
    * Sends nothing yet.
    *

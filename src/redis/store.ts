@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { BackedCredentialStore, ownCredential } from '../stores/store-base.js';
+import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
 import { checkKey } from '../util/option-checks.js';
 import {
   resolveStoreOptions,
@@ -53,7 +53,7 @@ const TABLE = { ...STORE_OPTIONS, ...CONNECTION_OPTIONS };
  * ```
  * @public
  */
-export class RedisCredentialStore<T> extends BackedCredentialStore<T> {
+export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
   /**
    * Sends nothing yet.
    *

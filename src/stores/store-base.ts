@@ -9,7 +9,7 @@ import type { CredentialState } from '../credential/state.js';
 import type {
   ClearOptions,
   CredentialEvents,
-  ObservableCredentialStore,
+  CredentialStore,
   ReadyOptions,
   SaveOptions,
   SaveReceipt,
@@ -18,7 +18,7 @@ import type {
 } from '../credential/contract.js';
 import { CredentialWriter } from '../writing/credential-writer.js';
 import { Encoding } from '../credential/encoding.js';
-import { ClosedError, TimeoutError } from '../errors.js';
+import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
 import { Entry } from '../watching/entry.js';
 import { checkMs } from '../util/option-checks.js';
 import { becomeReady } from './readiness.js';
@@ -29,13 +29,21 @@ import type { StoreStatus } from '../credential/status.js';
 import { withDeadline } from '../time/timers.js';
 import type { WatchedEntry } from '../watching/watched.js';
 
-let internalsIn: <T>(store: BackedCredentialStore<T>) => StoreInternals<T> | undefined;
+let internalsIn: <T>(store: ObservableCredentialStore<T>) => StoreInternals<T> | undefined;
 
-/** What is inside a store; `undefined` when it was not made by this package. */
-export function internalsOf<T>(
-  store: BackedCredentialStore<T> | null,
-): StoreInternals<T> | undefined {
-  return typeof store === 'object' && store !== null ? internalsIn(store) : undefined;
+/**
+ * The parts of a store that other features of this package build on.
+ *
+ * @throws InvalidOptionError when another package made the store
+ */
+export function internalsOf<T>(store: ObservableCredentialStore<T>): StoreInternals<T> {
+  const given: unknown = store;
+  const internals = typeof given === 'object' && given !== null ? internalsIn(store) : undefined;
+  if (internals !== undefined) return internals;
+  throw new InvalidOptionError(
+    'store',
+    'must be made by this package: a RedisCredentialStore, a MemoryCredentialStore or a store of one of their directories',
+  );
 }
 
 /** What a store has once it is used in that way. */
@@ -48,15 +56,35 @@ interface OnDemand<T> {
 }
 
 /**
- * What every credential store of this package is: the watching, reading and writing of one key of a backend.
+ * A credential store that tells what happens to its credential, whoever caused it.
  *
+ * Watching starts with the first `ready()`, listener, iteration or subscription, and ends when the last of them is gone; `ready()`
+ * holds on until `close()`. `status$`, `current` and listening to `'status'` start nothing.
+ *
+ * @remarks
+ * Only this package makes one: a `RedisCredentialStore`, a `MemoryCredentialStore`, or a store of one of their directories. `derive`,
+ * `invalidate` and `Reauthenticator` refuse every other object. Code that only keeps credentials can ask for a {@link CredentialStore}, which
+ * anybody can implement.
+ *
+ * @example
+ * ```ts
+ * import { Redis } from 'ioredis';
+ * import { RedisCredentialStore } from 'credstream';
+ *
+ * const redis = new Redis();
+ * const store = new RedisCredentialStore<{ apiKey: string }>(redis, { key: 'billing:api-key' });
+ * store.changes$.subscribe((change) => {
+ *   console.log(change.type, change.origin);
+ * });
+ * ```
  * @public
  */
-export abstract class BackedCredentialStore<T> implements ObservableCredentialStore<T> {
+export abstract class ObservableCredentialStore<T> implements CredentialStore<T>, AsyncDisposable {
   static {
     internalsIn = (store) => (#live in store ? store.#internals() : undefined);
   }
 
+  /** What names the credential in changes and snapshots. */
   readonly id: string;
   readonly #live: WatchedEntry<T>;
   readonly #shared: SharedUse<T> | undefined;
@@ -74,30 +102,46 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     this.#shared = shared;
   }
 
+  /**
+   * Changes from now on. Hot: a late subscriber gets no past ones. Emits a change only against a known earlier state, never errors,
+   * completes on `close()`.
+   */
   get changes$(): Observable<CredentialChange<T>> {
     return this.#streams.changes$;
   }
 
+  /**
+   * The valid credentials, `undefined` while there are none. Silent until the first observation and while withheld; then the value at
+   * once, then every new one. Never errors, completes on `close()`.
+   */
   get credentials$(): Observable<T | undefined> {
     return this.#streams.credentials$;
   }
 
+  /** The state at once, then every new one. Never errors, completes on `close()`. */
   get state$(): Observable<CredentialState<T>> {
     return this.#streams.state$;
   }
 
+  /** The status at once, then every new one. Starts no watch. Never errors, completes with `closed` on `close()`. */
   get status$(): Observable<StoreStatus> {
     return this.#streams.status$;
   }
 
+  /**
+   * The credential from memory: no promise, no input or output, never past its end. `undefined` while nothing is watched, and when it is
+   * absent, expired, unreadable or withheld.
+   */
   get current(): CredentialSnapshot<T> | undefined {
     return this.#live.current;
   }
 
+  /** The state as `state$` would emit it now. Starts no watch. */
   get state(): CredentialState<T> {
     return this.#live.state;
   }
 
+  /** The status as `status$` would emit it now. */
   get status(): StoreStatus {
     return this.#live.status;
   }
@@ -108,6 +152,12 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     return found.type === 'readable' ? found.credentials : undefined;
   }
 
+  /**
+   * Reads what is stored now, with its end and what `onlyIf` needs. Starts no watch and does not judge validity.
+   *
+   * @returns `undefined` when nothing is stored or when the bytes cannot be decoded
+   * @throws UnavailableError, RefusedError, ClosedError
+   */
   async read(): Promise<CredentialSnapshot<T> | undefined> {
     this.#checkOpen();
     return this.#write((writer) => writer.read());
@@ -123,6 +173,12 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     return this.#write((writer) => writer.clear(options));
   }
 
+  /**
+   * Reads, lets `fn` say what to store instead, and writes it only if nobody wrote in between; else starts over.
+   *
+   * @param fn - gets a private copy of what is stored; returns the new credentials, or `undefined` to leave everything as it is
+   * @throws UnreadableError when what is stored cannot be decoded, ConflictError after `maxAttempts`, what `fn` throws, and what `save` throws
+   */
   async update(
     fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
     options: UpdateOptions = {},
@@ -131,16 +187,33 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     return this.#write((writer) => writer.update(fn, options));
   }
 
+  /**
+   * Emits each credential once, `leadMs` milliseconds before its end, or at once when less is left. Again after its end moved later; never
+   * for one that has expired. Cold. Never errors, completes on `close()`.
+   *
+   * @param leadMs - from 0 to 2^31-1
+   */
   expiring$(leadMs: number): Observable<CredentialSnapshot<T>> {
     return expiringStream(this.#live, checkMs(leadMs, 'leadMs', 0));
   }
 
+  /**
+   * Starts watching, resolves when live, and keeps watching until `close()`.
+   *
+   * @throws TimeoutError when that takes longer than `timeoutMs` (its `cause` says why, the store keeps trying), ClosedError, the
+   * signal's reason
+   */
   ready(options: ReadyOptions = {}): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(new ClosedError());
     const { backend, options: own } = this.#live;
     return becomeReady(this.#live, options, backend.clock, own.readyTimeoutMs);
   }
 
+  /**
+   * Calls `listener` on every event of a type, and keeps watching until `off`. What it throws or rejects goes to `onCallbackError`.
+   *
+   * @returns this store
+   */
   on<Type extends keyof CredentialEvents<T>>(
     type: Type,
     listener: CredentialEvents<T>[Type],
@@ -149,6 +222,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     return this;
   }
 
+  /** Like `on`, for one event. */
   once<Type extends keyof CredentialEvents<T>>(
     type: Type,
     listener: CredentialEvents<T>[Type],
@@ -157,6 +231,7 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     return this;
   }
 
+  /** Takes a listener back; does nothing for one that is not there. */
   off<Type extends keyof CredentialEvents<T>>(
     type: Type,
     listener: CredentialEvents<T>[Type],
@@ -165,11 +240,18 @@ export abstract class BackedCredentialStore<T> implements ObservableCredentialSt
     return this;
   }
 
-  /** Iterates over changes from now on, until `close()`; see {@link ObservableCredentialStore}. */
+  /**
+   * Iterates over changes from now on; ends on `close()`. A slow consumer's buffer is bounded: past 1,024 changes the oldest of one credential
+   * are merged, so that the latest is never lost.
+   */
   [Symbol.asyncIterator](): AsyncIterableIterator<CredentialChange<T>> {
     return new ChangeIterator(this.changes$);
   }
 
+  /**
+   * Ends every stream, lets writes under way finish within `closeTimeoutMs`, and lets go of every connection and timer. The caller's
+   * client stays open. Idempotent, never rejects.
+   */
   close(): Promise<void> {
     return (
       this.#closing ??

@@ -11,13 +11,13 @@ import {
   describeType,
 } from './option-checks.js';
 
-/** One row of a table: what an option may be, and what `docs/reference/defaults.md` says of it. */
+/** One row of a table: the check of an option, and its words in `docs/reference/defaults.md`. */
 interface OptionRow {
   /** Throws an InvalidOptionError for a value that the option must not have; gets `undefined` only when the option is required. */
   readonly check: (value: unknown, name: string) => unknown;
   /** The values that are taken, in words. */
   readonly range: string;
-  /** What a change costs. */
+  /** The cost of a change, in words. */
   readonly cost: string;
 }
 
@@ -107,7 +107,7 @@ function checkObject(given: unknown): asserts given is object {
     throw new InvalidOptionError('options', `must be an object, not ${describeType(given)}`);
 }
 
-/** What a row says of its default. */
+/** The part of a row about its default. */
 interface Defaulted<D> {
   readonly default: D;
   readonly shown?: string;

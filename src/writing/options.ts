@@ -19,7 +19,7 @@ const replicaTimeoutMs = ms({
   cost: 'Bounds the wait for `replicas`. With a replica that hangs the call takes as long.',
 });
 
-/** What `save` and `update` have in common. */
+/** The options that `save` and `update` have in common. */
 const WRITE_OPTIONS = {
   ttlSeconds: option({
     default: undefined,
@@ -63,7 +63,7 @@ export const CLEAR_OPTIONS: OptionsTable<ClearOptions, keyof ClearOptions> = {
   signal: signal('Stops waiting. A removal that has been sent may still happen.'),
 };
 
-/** What a write asks of replicas, by options whose values were checked. @throws InvalidOptionError */
+/** The wish for replicas, from options whose values were checked. @throws InvalidOptionError */
 export function replicationOf({
   replicas,
   replicaTimeoutMs: timeoutMs,

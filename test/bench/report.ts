@@ -56,7 +56,7 @@ export function asText(findings: readonly Finding[]): string {
   return table.map(line).join('\n');
 }
 
-/** As it stands in docs/performance.md. */
+/** As it stands in docs/reference/performance.md. */
 export function asMarkdown(findings: readonly Finding[]): string {
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
   const rule = line(['---', '---:', '---:', '---:', '---:', '---']);

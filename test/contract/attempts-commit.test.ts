@@ -65,14 +65,14 @@ onBothBackends('committing an attempt', (scene) => {
     await world.outside.set(world.key, 'old');
     await one.start('a');
     await world.outside.flush();
-    expect(await two.start('b')).toMatchObject({ record: { blank: true } });
+    expect(await two.start('b')).toMatchObject({ record: { startedFromNothing: true } });
     expect(await one.renew('a')).toBe('held');
     expect(await two.renew('b')).toBe('superseded');
     await world.outside.flush();
     await two.start('c');
     await two.end('c', 'failed');
     await world.advance(INTERVAL_MS + 1);
-    expect(await two.start('d')).toMatchObject({ record: { blank: true, number: 2 } });
+    expect(await two.start('d')).toMatchObject({ record: { startedFromNothing: true, number: 2 } });
     expect(await one.commit('a', 'new', 'old')).toBe('committed');
     expect(await two.commit('d', 'newer', undefined)).toBe('superseded');
     expect(await stored()).toBe('new');
@@ -240,7 +240,7 @@ onBothBackends('committing an attempt', (scene) => {
       await clear();
       expect(await one.commit('a', 'new', 'old', { evicted: true })).toBe('cleared');
       await world.outside.set(world.key, 'old');
-      await one.absolve('');
+      await one.clearFailure('');
       await world.outside.delete(world.key);
       expect(await one.commit('a', 'new', 'old', { evicted: true })).toBe('committed');
     });

@@ -30,7 +30,7 @@ onBothBackends('an attempt', (scene) => {
       expect(await scene.one.renew('a')).toBe('held');
       expect(await scene.two.start('b')).toMatchObject({
         type: 'held',
-        record: { id: 'a', node: scene.one.node, number: 7, outcome: 'running' },
+        record: { id: 'a', instance: scene.one.node, number: 7, outcome: 'running' },
       });
     });
   });
@@ -77,14 +77,14 @@ onBothBackends('an attempt', (scene) => {
     });
   });
 
-  describe('absolving', () => {
+  describe('clearing a failure', () => {
     it('takes back that an attempt failed for good, and no other', async () => {
       await scene.one.start('a');
       await scene.one.end('a', 'fatal', { failures: 4, pauseMs: LEASE_MS });
-      await scene.two.absolve('other');
+      await scene.two.clearFailure('other');
       expect((await scene.two.start('b')).type).toBe('fatal');
-      await scene.two.absolve('a');
-      await scene.two.absolve('a');
+      await scene.two.clearFailure('a');
+      await scene.two.clearFailure('a');
       expect(await scene.two.start('b')).toMatchObject({
         type: 'started',
         record: { failures: 0 },
@@ -93,19 +93,19 @@ onBothBackends('an attempt', (scene) => {
 
     it('does not touch an attempt that failed in another way, or runs', async () => {
       await scene.one.start('a');
-      await scene.two.absolve('a');
+      await scene.two.clearFailure('a');
       expect(await scene.one.renew('a')).toBe('held');
       await scene.one.end('a', 'failed', { pauseMs: LEASE_MS });
-      await scene.two.absolve('a');
+      await scene.two.clearFailure('a');
       expect((await scene.two.start('b')).type).toBe('early');
     });
 
     it('forgets a clear, but only while something is stored', async () => {
       await scene.world.stores[0]!.clear();
-      await scene.one.absolve('');
+      await scene.one.clearFailure('');
       expect((await scene.one.start('a')).type).toBe('cleared');
       await scene.world.outside.set(scene.world.key, 'new');
-      await scene.one.absolve('');
+      await scene.one.clearFailure('');
       await scene.world.outside.delete(scene.world.key);
       expect((await scene.one.start('a')).type).toBe('started');
     });

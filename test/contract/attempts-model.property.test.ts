@@ -6,7 +6,7 @@ import { CLEARED_MS } from '../../src/backend/attempts.js';
 import { startRedis } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import {
-  forgetBlanks,
+  forgetStarts,
   type AttemptWorld,
   memoryWorld,
   redisWorld,
@@ -96,8 +96,8 @@ const end = verb(
   (world, { node: which, id: name, outcome: how, ...more }) =>
     speaker(world, which).end(name, how, more),
 );
-const absolve = verb('absolve', fc.tuple(node, id), (world, [which, name]) =>
-  speaker(world, which).absolve(name),
+const clearFailure = verb('clearFailure', fc.tuple(node, id), (world, [which, name]) =>
+  speaker(world, which).clearFailure(name),
 );
 const outside: readonly fc.Arbitrary<Verb>[] = [
   verb('set', bytes, (world, text) => world.outside.set(world.key, text)),
@@ -113,7 +113,7 @@ const verbs = fc.array(
     { weight: 2, arbitrary: renew },
     { weight: 5, arbitrary: commit },
     { weight: 4, arbitrary: end },
-    { weight: 1, arbitrary: absolve },
+    { weight: 1, arbitrary: clearFailure },
     ...outside.map((arbitrary) => ({ weight: 1, arbitrary })),
   ),
   { minLength: 5, maxLength: 25 },
@@ -134,13 +134,13 @@ function essence(world: AttemptWorld, answer: unknown): unknown {
 }
 
 function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
-  const { startedAt, leaseEndsAt, notBefore, node: name, ...rest } = record;
+  const { startedAt, leaseEndsAt, notBefore, instance: name, ...rest } = record;
   const far = (instant: number): boolean => instant > startedAt + LONG_MS / 2;
   const nodes = [0, 1].map((which) => speaker(world, which).node);
   return JSON.parse(
     JSON.stringify({
       ...rest,
-      node: nodes.indexOf(name),
+      instance: nodes.indexOf(name),
       lease: leaseEndsAt === 0 ? 'none' : far(leaseEndsAt),
       pause: notBefore === 0 ? 'none' : far(notBefore),
     }),
@@ -173,7 +173,7 @@ describe('the scripts of Redis and the memory', () => {
       fc.asyncProperty(verbs, async (said) => {
         const memory = await memoryWorld();
         await redis.outside.flush();
-        forgetBlanks(redis);
+        forgetStarts(redis);
         for (const one of said) {
           const [expected, actual] = await Promise.all(
             [memory, redis].map(async (world) => essence(world, await one.say(world))),

@@ -7,12 +7,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
 import { CredentialMemory, MemoryCredentialStore, RedisCredentialStore } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type {
-  AttemptBackend,
-  CommitAttempt,
-  EndAttempt,
-  StartAttempt,
-} from '../../src/backend/attempts.js';
+import type { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
+import type { CommitAttempt, EndAttempt, StartAttempt } from '../../src/backend/attempts.js';
 import { internalsOf } from '../../src/stores/store-base.js';
 import type { Backend } from '../../src/backend/backend.js';
 import { connect, disconnect, type RedisTarget, startRedis, uniqueKey } from '../support/redis.js';
@@ -135,31 +131,31 @@ export function backendOf(world: AttemptWorld, node = 0): Backend {
 
 /** What one node says, with everything filled in that a test does not care about. */
 export interface Speaker {
-  readonly backend: AttemptBackend;
+  readonly backend: AttemptVerbs;
   readonly node: string;
-  start(id: string, more?: Partial<StartAttempt>): ReturnType<AttemptBackend['start']>;
-  renew(id: string, leaseMs?: number): ReturnType<AttemptBackend['renew']>;
+  start(id: string, more?: Partial<StartAttempt>): ReturnType<AttemptVerbs['start']>;
+  renew(id: string, leaseMs?: number): ReturnType<AttemptVerbs['renew']>;
   commit(
     id: string,
     bytes: string,
     expected: string | undefined,
     more?: Partial<CommitAttempt>,
-  ): ReturnType<AttemptBackend['commit']>;
+  ): ReturnType<AttemptVerbs['commit']>;
   end(id: string, outcome: EndAttempt['outcome'], more?: Partial<EndAttempt>): Promise<void>;
-  absolve(id: string): Promise<void>;
+  clearFailure(id: string): Promise<void>;
 }
 
-/** Which attempts were told at their start that they are blank, as each node remembers of its own. */
-const blanks = new WeakMap<AttemptWorld, Set<string>>();
+/** The attempts that started from nothing, as each instance remembers of its own. */
+const fromNothing = new WeakMap<AttemptWorld, Set<string>>();
 
 /** For a world that begins anew. */
-export function forgetBlanks(world: AttemptWorld): void {
-  blanks.delete(world);
+export function forgetStarts(world: AttemptWorld): void {
+  fromNothing.delete(world);
 }
 
 export function speaker(world: AttemptWorld, node = 0): Speaker {
-  const blank = blanks.get(world) ?? new Set<string>();
-  blanks.set(world, blank);
+  const own = fromNothing.get(world) ?? new Set<string>();
+  fromNothing.set(world, own);
   const { key } = world;
   const { attempts: backend, instance: name } = backendOf(world, node);
   const common = { key, number: 7, failures: 0 };
@@ -176,11 +172,11 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         clearedBefore: undefined,
         ...more,
       });
-      if (start.type === 'started' && start.record.blank === true) blank.add(id);
+      if (start.type === 'started' && start.record.startedFromNothing === true) own.add(id);
       return start;
     },
     renew: (id, leaseMs = LEASE_MS) =>
-      backend.renew({ ...common, id, leaseMs, blank: blank.has(id) }),
+      backend.renew({ ...common, id, leaseMs, startedFromNothing: own.has(id) }),
     commit: async (id, bytes, expected, more = {}) =>
       backend.commit({
         ...common,
@@ -190,7 +186,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         expected: expected === undefined ? 'absent' : { digest: sha1(expected) },
         expectedTtlEnd: undefined,
         evicted: false,
-        blank: blank.has(id),
+        startedFromNothing: own.has(id),
         startedAt: await world.now(),
         pauseMs: 0,
         ...more,
@@ -205,7 +201,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         oauthError: undefined,
         ...more,
       }),
-    absolve: (id) => backend.absolve({ key, id }),
+    clearFailure: (id) => backend.clearFailure({ key, id }),
   };
 }
 

@@ -22,11 +22,11 @@ onBothBackends('starting an attempt', (scene) => {
       type: 'started',
       record: {
         id: 'a',
-        node: scene.two.node,
+        instance: scene.two.node,
         number: 1,
         outcome: 'running',
         failures: 0,
-        endsAt: '2000000000000.5',
+        endsAt: 2_000_000_000_000.5,
       },
     });
     if (start.type !== 'started') return;
@@ -61,7 +61,7 @@ onBothBackends('starting an attempt', (scene) => {
   it('is held until the lease ends', async () => {
     await scene.one.start('a', { leaseMs: 200 });
     const held = await scene.two.start('b');
-    expect(held).toMatchObject({ type: 'held', record: { id: 'a', node: scene.one.node } });
+    expect(held).toMatchObject({ type: 'held', record: { id: 'a', instance: scene.one.node } });
     if (held.type !== 'held') return;
     expect(held.leftMs).toBeGreaterThan(0);
     expect(held.leftMs).toBeLessThanOrEqual(200);
@@ -146,7 +146,7 @@ onBothBackends('starting an attempt', (scene) => {
       expect(await scene.two.start(newId(), { endsAt })).toMatchObject({
         type: 'fatal',
         leftMs: 0,
-        record: { id: 'a', node: scene.one.node, oauthError: 'invalid_grant', endsAt: String(end) },
+        record: { id: 'a', instance: scene.one.node, oauthError: 'invalid_grant', endsAt: end },
       });
     }
     expect((await scene.two.start('b', { endsAt: end + 1_001 })).type).toBe('started');
@@ -217,7 +217,7 @@ onBothBackends('starting an attempt', (scene) => {
         () => scene.one.renew('a'),
         () => scene.one.end('a', 'failed'),
         () => scene.one.commit('a', 'new', 'old'),
-        () => scene.one.absolve('a'),
+        () => scene.one.clearFailure('a'),
       ]) {
         await scene.world.outside.set(scene.world.recordKey, garbage);
         await act();

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import {
   type CredentialChange,
   type CredentialDirectoryOptions,
-  type BackedCredentialDirectory,
+  type CredentialDirectory,
   InvalidOptionError,
 } from 'credstream';
 
@@ -18,7 +18,7 @@ export interface DirectoryPlace {
   open(
     options?: Partial<CredentialDirectoryOptions<Token>>,
     node?: 'first' | 'second',
-  ): BackedCredentialDirectory<Token>;
+  ): CredentialDirectory<Token>;
   /** Keys in full. */
   set(key: string, value: string, ttlMs?: number): Promise<unknown>;
   delete(key: string): Promise<unknown>;
@@ -40,7 +40,7 @@ async function ready(
   place: DirectoryPlace,
   options?: Partial<CredentialDirectoryOptions<Token>>,
 ): Promise<{
-  directory: BackedCredentialDirectory<Token>;
+  directory: CredentialDirectory<Token>;
   changes: Collected<CredentialChange<Token>>;
 }> {
   const directory = place.open(options);
@@ -49,7 +49,7 @@ async function ready(
   return { directory, changes };
 }
 
-async function idsOf(directory: BackedCredentialDirectory<Token>): Promise<string[]> {
+async function idsOf(directory: CredentialDirectory<Token>): Promise<string[]> {
   const ids: string[] = [];
   for await (const id of directory.ids()) ids.push(id);
   return ids.sort();

@@ -8,8 +8,8 @@ import { readText } from './repository.js';
 
 const redis = useRedis();
 
-/** The rules as `docs/security-and-access.md` prints them, by user. */
-const text = await readText('docs/security-and-access.md');
+/** The rules as `docs/reference/security.md` prints them, by user. */
+const text = await readText('docs/reference/security.md');
 const rules = new Map(
   [...text.matchAll(/^ACL SETUSER (\S+) (.+)$/gm)].map((match) => [match[1]!, match[2]!]),
 );

@@ -7,16 +7,17 @@ import { type Document, type Fence, fencesOfComments, readMarkdown } from './mar
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** Written by tools, which check them themselves. */
-const GENERATED = ['docs/api', 'docs/api-report'];
+const GENERATED = ['docs/reference/api', 'docs/inside/api-report'];
 
-/** The documents that people wrote: those at the top, and those below `docs`. */
+/** The documents that people wrote: at the top, below `docs`, and below `examples`. */
 export async function readDocuments(): Promise<readonly Document[]> {
   const top = (await readdir(ROOT)).filter((name) => name.endsWith('.md'));
   const below = (await filesBelow('docs', '.md')).filter(
     (file) => !GENERATED.some((folder) => file.startsWith(`${folder}/`)),
   );
+  const examples = await filesBelow('examples', '.md');
   return Promise.all(
-    [...top, ...below].map(async (file) => readMarkdown(file, await readText(file))),
+    [...top, ...below, ...examples].map(async (file) => readMarkdown(file, await readText(file))),
   );
 }
 
@@ -41,7 +42,7 @@ export async function readSourceExamples(): Promise<readonly Fence[]> {
 }
 
 /** Paths from the top of the repository, with slashes. */
-async function filesBelow(folder: string, ending: string): Promise<readonly string[]> {
+export async function filesBelow(folder: string, ending: string): Promise<readonly string[]> {
   const entries = await readdir(join(ROOT, folder), { recursive: true, withFileTypes: true });
   return entries
     .filter((entry) => entry.isFile() && entry.name.endsWith(ending))

@@ -1,11 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, realpath, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, realpath, rm, symlink, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 
+import { transform } from 'esbuild';
+
+import { compiledProgram } from '../support/compiled-programs.js';
 import type { Fence } from './markdown.js';
 import { ROOT } from './repository.js';
 
@@ -18,38 +20,34 @@ const DEADLINE_MS = 60_000;
 export interface Workshop extends AsyncDisposable {
   /** Runs a program until it ends by itself; rejects, with what it printed, when it fails. Gives what it printed. */
   run(fence: Fence, redisUrl: string): Promise<string>;
-  /** Runs a file of tests with vitest; rejects as `run` does. */
-  test(fence: Fence): Promise<string>;
+  /** Runs files of tests with vitest; rejects as `run` does. Gives how the tests of each have ended. */
+  test(fences: readonly Fence[]): Promise<(readonly string[])[]>;
 }
 
 export async function openWorkshop(): Promise<Workshop> {
   const folder = await realpath(await mkdtemp(join(tmpdir(), 'credstream-docs-')));
   await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'), 'dir');
-  await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
-  const paths = {
-    credstream: [join(ROOT, 'src/index.ts')],
-    'credstream/testing': [join(ROOT, 'src/testing/index.ts')],
-  };
+  // A package finds itself by its own name: here, the library as it was compiled for this run.
+  const library = compiledProgram(join(ROOT, 'src'));
+  if (library === undefined) throw new Error('nothing was compiled for this run');
+  await symlink(library, join(folder, 'src'), 'dir');
+  const exports = { '.': './src/index.js', './testing': './src/testing/index.js' };
   await writeFile(
-    join(folder, 'tsconfig.json'),
-    JSON.stringify({ extends: join(ROOT, 'tsconfig.json'), compilerOptions: { paths } }),
+    join(folder, 'package.json'),
+    JSON.stringify({ name: 'credstream', type: 'module', exports }),
   );
-  const alias = Object.entries(paths)
-    .map(([name, [path]]) => ({ find: name, replacement: path }))
-    .reverse();
   await writeFile(
     join(folder, 'vitest.config.js'),
-    `export default ${JSON.stringify({ resolve: { alias }, test: { include: ['*.test.ts'] } })};\n`,
+    `export default { test: { include: ['*.test.ts'], pool: 'threads', maxWorkers: 1 } };\n`,
   );
 
   const require = createRequire(import.meta.url);
-  const tsx = pathToFileURL(require.resolve('tsx')).href;
   const vitest = join(dirname(require.resolve('vitest/package.json')), 'vitest.mjs');
   let programs = 0;
-  const write = async (fence: Fence, ending: string): Promise<string> => {
+  const write = async (text: string, ending: string): Promise<string> => {
     programs += 1;
     const file = join(folder, `program-${programs}${ending}`);
-    await writeFile(file, fence.text);
+    await writeFile(file, text);
     return file;
   };
   const execute = async (args: readonly string[], env: Record<string, string>): Promise<string> => {
@@ -64,10 +62,28 @@ export async function openWorkshop(): Promise<Workshop> {
     return stdout;
   };
   return {
-    run: async (fence, redisUrl) =>
-      execute(['--import', tsx, await write(fence, '.ts')], { REDIS_URL: redisUrl }),
-    test: async (fence) =>
-      execute([vitest, 'run', await write(fence, '.test.ts')], { NO_COLOR: '1' }),
+    run: async (fence, redisUrl) => {
+      const { code } = await transform(fence.text, {
+        loader: 'ts',
+        format: 'esm',
+        target: 'node20',
+      });
+      return execute([await write(code, '.js')], { REDIS_URL: redisUrl });
+    },
+    test: async (fences) => {
+      const files = await Promise.all(fences.map(({ text }) => write(text, '.test.ts')));
+      const results = join(folder, 'results.json');
+      await execute([vitest, 'run', '--reporter=json', `--outputFile=${results}`], {
+        NO_COLOR: '1',
+      });
+      const { testResults } = JSON.parse(await readFile(results, 'utf8')) as {
+        testResults: { name: string; assertionResults: { status: string }[] }[];
+      };
+      return files.map((file) => {
+        const result = testResults.find(({ name }) => name === file);
+        return result?.assertionResults.map(({ status }) => status) ?? [];
+      });
+    },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }

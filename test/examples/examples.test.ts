@@ -6,6 +6,9 @@ import { NOTIFICATIONS } from '../integration/world.js';
 import { useRedis } from '../support/redis.js';
 import { EXAMPLES, run } from './finished-process.js';
 
+/** Only an example that hangs reaches it. */
+const TIMEOUT_MS = 120_000;
+
 /** What each example has to print, in this order; other lines may stand between. */
 const EXPECTED: Readonly<Record<string, readonly string[]>> = {
   '01-plain-persistence.ts': [
@@ -136,8 +139,9 @@ const RANDOM = /[\w-]{24,}/;
 
 const names = Object.keys(EXPECTED);
 
-describe('the examples', () => {
-  const redis = useRedis();
+// At the same time: an example waits most of its time, for servers and for ends.
+describe('the examples', { timeout: TIMEOUT_MS + 30_000, concurrent: true }, () => {
+  const redis = useRedis('suite');
 
   it('are all run here', async () => {
     const found = (await readdir(EXAMPLES)).filter((name) => name.endsWith('.ts'));
@@ -150,7 +154,7 @@ describe('the examples', () => {
       const server = await redis.startRedis({ config: NOTIFICATIONS });
       const { code, stdout, stderr } = await run(name, {
         env: { REDIS_URL: server.url },
-        timeoutMs: 20_000,
+        timeoutMs: TIMEOUT_MS,
       });
       expect(stderr).toBe('');
       if (name === WITH_DATABASE && stdout.startsWith(NO_DATABASE)) {
@@ -172,7 +176,7 @@ describe('the examples', () => {
   it.each(Object.keys(WITH_SERVERS))(
     '%s starts what it needs and does what it says',
     async (name) => {
-      const { code, stdout, stderr } = await run(name, { timeoutMs: 25_000 });
+      const { code, stdout, stderr } = await run(name, { timeoutMs: TIMEOUT_MS });
       expect(stderr).toBe('');
       expect(stdout).toMatch(inOrder(WITH_SERVERS[name]!));
       expect(stdout).not.toContain(SECRET);
@@ -183,7 +187,7 @@ describe('the examples', () => {
   it('say what is missing where there is no PostgreSQL', async () => {
     const { code, stdout, stderr } = await run(WITH_DATABASE, {
       env: { REDIS_URL: '', PG_BIN: '/no/postgres' },
-      timeoutMs: 20_000,
+      timeoutMs: TIMEOUT_MS,
     });
     expect(stdout).toMatch(new RegExp(`^${NO_DATABASE}.*PG_BIN.*\n$`));
     expect(stderr).toBe('');
@@ -193,7 +197,7 @@ describe('the examples', () => {
   it('start a Redis themselves where none is given', async () => {
     const { code, stdout } = await run('01-plain-persistence.ts', {
       env: { REDIS_URL: '' },
-      timeoutMs: 25_000,
+      timeoutMs: TIMEOUT_MS,
     });
     expect(stdout).toMatch(inOrder(EXPECTED['01-plain-persistence.ts']!));
     expect(code).toBe(0);

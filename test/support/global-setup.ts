@@ -1,5 +1,6 @@
 import type { TestProject } from 'vitest/node';
 
+import { compilePrograms } from './compiled-programs.js';
 import { findRedis, type RedisKind } from './redis-server/index.js';
 
 declare module 'vitest' {
@@ -10,12 +11,15 @@ declare module 'vitest' {
   }
 }
 
-/** Starts the one server that a run shares, and returns what stops it. */
+/** Starts the one server that a run shares, compiles the programs that tests start, and returns what ends both. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   const provider = await findRedis();
-  const server = await provider.start();
+  const [server, programs] = await Promise.all([provider.start(), compilePrograms()]);
+  project.onTestsRerun(() => programs.update());
   console.log(`Tests run on ${provider.description}, Redis ${server.version} at ${server.url}`);
   project.provide('redisUrl', server.url);
   project.provide('redisKind', server.kind);
-  return () => server.stop();
+  return async () => {
+    await Promise.all([server.stop(), programs[Symbol.asyncDispose]()]);
+  };
 }

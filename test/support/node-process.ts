@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import type { Readable } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
+import { compiledProgram } from './compiled-programs.js';
 import { type GuardedProcess, type ProcessExit, spawnGuarded } from './guarded-process.js';
 import { Inbox } from './inbox.js';
 
@@ -36,22 +37,27 @@ export interface NodeProcess<Received = unknown, Sent = unknown> extends AsyncDi
 }
 
 /**
- * Starts `process.execPath --import tsx file`. `Received` is what the file promises to send; nobody checks it. The child
+ * Starts a file with Node: as it was compiled for the test run, or else `--import tsx`. `Received` is what the file promises to send; nobody checks it. The child
  * cannot outlive this process, also when suspended; a test stops it itself, see `useCleanup`.
  */
 export async function startNodeProcess<Received = unknown, Sent = unknown>(
   file: string | URL,
   { args = [], env = {}, nodeArgs = [] }: NodeProcessOptions = {},
 ): Promise<NodeProcess<Received, Sent>> {
-  // By its full address: the child may run anywhere.
-  const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
   const path = typeof file === 'string' ? file : fileURLToPath(file);
   const running = await spawnGuarded(
     process.execPath,
-    [...nodeArgs, '--import', tsx, path, ...args],
+    [...nodeArgs, ...programArgs(path), ...args],
     { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], env: { ...process.env, ...env } },
   );
   return overIpc<Received, Sent>(running, path);
+}
+
+function programArgs(path: string): string[] {
+  const compiled = compiledProgram(path);
+  if (compiled !== undefined) return [compiled];
+  // By its full address: the child may run anywhere.
+  return ['--import', pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href, path];
 }
 
 function overIpc<Received, Sent>(

@@ -7,7 +7,7 @@ import { brings, isLive, useCluster } from './support/cluster-world.js';
 
 const world = useCluster({ replicasPerMaster: 0 });
 
-const text = await readText('docs/security-and-access.md');
+const text = await readText('docs/reference/security.md');
 
 /** The rule that the documents print for a user, with what they say of a cluster. */
 function ruleOf(user: string): string[] {

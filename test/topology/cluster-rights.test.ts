@@ -14,7 +14,7 @@ import { brings, FAST, isLive, shown, useCluster } from './support/cluster-world
 const world = useCluster({ replicasPerMaster: 0 });
 
 const PASSWORD = 'secret';
-/** What docs/security-and-access.md gives to a process with a Reauthenticator, for keys that begin with `app:`. */
+/** What docs/reference/security.md gives to a process with a Reauthenticator, for keys that begin with `app:`. */
 const ONE_SERVER =
   '-@all +evalsha_ro +eval_ro +strlen +get +pexpiretime +time +multi +exec +set +del +publish +evalsha +eval +subscribe ' +
   '+unsubscribe ~app:* ~credstream:stage:{app:* ~credstream:cleared:{app:* ~credstream:attempt:{app:* resetchannels ' +

@@ -1,5 +1,6 @@
 import { VirtualClock } from 'credstream/testing';
 
+import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -37,14 +38,9 @@ export class ScriptedBackend implements Backend {
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
   readonly sharing = new OptionSharing();
-  readonly attempts = {
-    replyTimeoutMs: unused,
-    start: unused,
-    renew: unused,
-    commit: unused,
-    end: unused,
-    absolve: unused,
-  };
+  readonly replyTimeoutMs = 0;
+  readonly swap = unused;
+  readonly attempts = new AttemptVerbs(this);
   readonly requests: Request[] = [];
   /** How many looks were asked for. */
   looks = 0;

@@ -29,7 +29,7 @@ export interface RemoteNodeOptions {
   readonly logins: { readonly key: string; readonly pollMs: number };
 }
 
-const START_DEADLINE_MS = 15_000;
+const START_DEADLINE_MS = 60_000;
 
 /** Starts a process with a store of its own; resolves when that is live. */
 export async function startRemoteNode(

@@ -23,7 +23,7 @@ export interface OAuthServer extends AsyncDisposable {
   readonly revoked: number;
 }
 
-const START_DEADLINE_MS = 15_000;
+const START_DEADLINE_MS = 60_000;
 
 /** Starts a real OAuth server on a free port; its access tokens last `tokenSeconds`. */
 export async function startOAuthServer(tokenSeconds: number): Promise<OAuthServer> {

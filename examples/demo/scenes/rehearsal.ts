@@ -12,7 +12,7 @@ export interface Rehearsal {
 const MOST_SAVES = 150;
 /** Where nobody may announce a write every one of them waits for a poll. */
 const LONGEST_MS = 2_000;
-const PATIENCE_MS = 5_000;
+const PATIENCE_MS = 20_000;
 
 /**
  * Saves a dummy many times before the first scene: a process that has just started runs code that is not compiled yet, and what counts

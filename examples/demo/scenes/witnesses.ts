@@ -24,7 +24,8 @@ export interface ExpiryStep {
   readonly deadline: Deadline;
 }
 
-const PATIENCE_MS = 5_000;
+/** Far more than a busy machine needs: who is silent for so long has missed it. */
+const PATIENCE_MS = 20_000;
 
 /** The nodes as those who vouch for every step: each must be told of it, in the same order, and of nothing else. */
 export class Witnesses {

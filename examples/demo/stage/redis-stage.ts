@@ -21,7 +21,7 @@ export async function setRedisStage(
   nodeNames: readonly string[],
 ): Promise<Stage> {
   const options = { key: `credstream-demo:${randomUUID().slice(0, 8)}`, pollMs: POLL_MS };
-  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1, commandTimeout: 2_000 });
+  const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1, commandTimeout: 10_000 });
   redis.on('error', () => {});
   const store = new RedisCredentialStore<AccessToken>(redis, options);
   // A lease cannot be shorter than one and a half times the wait for an answer.

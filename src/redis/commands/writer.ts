@@ -89,9 +89,11 @@ export class Writer {
 
   /** Remembers that the key was cleared, so that no re-authentication undoes it. @throws UnavailableError, RefusedError */
   async storeTombstone(key: string): Promise<void> {
-    const mark = clearedKey(key);
+    const tombstone = clearedKey(key);
+    // Each clear leaves another value, so that none is taken for an earlier one.
+    const value = this.#stageName();
     try {
-      await this.#connection.call((client) => client.set(mark, '1', 'PX', CLEARED_MS));
+      await this.#connection.call((client) => client.set(tombstone, value, 'PX', CLEARED_MS));
     } catch (error) {
       throw readFailure(error);
     }

@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import type { BackedCredentialStore } from '../store-base.js';
+import type { ObservableCredentialStore } from '../store-base.js';
 import { ChangeIterator } from '../change-iterator.js';
 import { closeOnce } from '../../util/close-once.js';
 import { changeStream, statusStream } from '../streams.js';
@@ -14,7 +14,7 @@ import type {
   SaveReceipt,
 } from '../../credential/contract.js';
 import { Encoding } from '../../credential/encoding.js';
-import { ClosedError, TimeoutError } from '../../errors.js';
+import { ClosedError, InvalidOptionError, TimeoutError } from '../../errors.js';
 import { checkId, isKey } from '../../util/option-checks.js';
 import { becomeReady } from '../readiness.js';
 import { StoreEvents } from '../store-events.js';
@@ -23,12 +23,7 @@ import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { StoreStatus } from '../../credential/status.js';
 import { withDeadline } from '../../time/timers.js';
 import { clearEach } from './clear-all.js';
-import type {
-  ClearAllOptions,
-  ClearAllReceipt,
-  CredentialDirectory,
-  DirectoryEvents,
-} from './contract.js';
+import type { ClearAllOptions, ClearAllReceipt, DirectoryEvents } from './contract.js';
 import { CredentialRegistry } from './open-credentials.js';
 import { PrefixBackend } from '../../watching/many/prefix-backend.js';
 import { PrefixFeed } from '../../watching/many/prefix-feed.js';
@@ -47,21 +42,49 @@ export interface DirectoryInternals {
 
 let internalsIn: (directory: object) => DirectoryInternals | undefined;
 
-/** What is inside a directory; `undefined` when it was not made by this package. */
-export function directoryInternalsOf(directory: unknown): DirectoryInternals | undefined {
-  return typeof directory === 'object' && directory !== null ? internalsIn(directory) : undefined;
+/**
+ * The parts of a directory that other features of this package build on.
+ *
+ * @throws InvalidOptionError when another package made the directory
+ */
+export function directoryInternalsOf(directory: unknown): DirectoryInternals {
+  const internals =
+    typeof directory === 'object' && directory !== null ? internalsIn(directory) : undefined;
+  if (internals !== undefined) return internals;
+  throw new InvalidOptionError(
+    'directory',
+    'must be made by this package: a RedisCredentialDirectory or a MemoryCredentialDirectory',
+  );
 }
 
 /**
- * What every credential directory of this package is: the watching, reading and writing of all keys of a backend under one prefix.
+ * Many credentials, of users, tenants or services, each with an id, under one prefix.
  *
+ * @remarks
+ * However many are watched, the directory has one subscription, one heartbeat and one timer. A credential that nobody watches costs nothing
+ * until somebody subscribes to `changes$`; then which bytes are stored and when they end is kept of each, but not the value.
+ *
+ * Only this package makes one: a `RedisCredentialDirectory` or a `MemoryCredentialDirectory`. `deriveEach` and `ReauthenticatorPool` refuse every
+ * other object.
+ *
+ * @example
+ * ```ts
+ * import { MemoryCredentialDirectory, type CredentialDirectory } from 'credstream';
+ *
+ * const tokens: CredentialDirectory<{ token: string }> = new MemoryCredentialDirectory({ prefix: 'user:' });
+ * tokens.changes$.subscribe((change) => {
+ *   console.log(change.id, change.type);
+ * });
+ * await tokens.save('42', { token: 'one' });
+ * ```
  * @public
  */
-export abstract class BackedCredentialDirectory<T> implements CredentialDirectory<T> {
+export abstract class CredentialDirectory<T> implements AsyncDisposable {
   static {
     internalsIn = (directory) => (#registry in directory ? directory.#internals() : undefined);
   }
 
+  /** What the keys of its credentials begin with. */
   readonly prefix: string;
   readonly #keyPrefix: string;
   readonly #backend: Backend;
@@ -116,55 +139,85 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
     this.#events = new StoreEvents(this.#tracking, options.onCallbackError);
   }
 
+  /**
+   * Changes of all credentials under the prefix from now on, also of those that nobody watches; `id` tells which. Hot: a late subscriber gets
+   * no past ones. Never errors, completes on `close()`.
+   *
+   * @remarks
+   * As with a store, changes come against a known earlier state only: `ready()` resolves when all are known. `previous` is there where a
+   * store watches that credential, and undefined for all others, whose value nobody keeps; likewise, the `signal` of a snapshot aborts only where a
+   * store watches. No order is promised across ids.
+   */
   get changes$(): Observable<CredentialChange<T>> {
     return changeStream(this.#tracking);
   }
 
+  /** The status of `changes$` at once, then every new one. `live`: all credentials are known. Starts nothing. Never errors, completes with `closed` on `close()`. */
   get status$(): Observable<StoreStatus> {
     return statusStream(this.#tracking);
   }
 
+  /** The status as `status$` would emit it now. */
   get status(): StoreStatus {
     return this.#tracking.status;
   }
 
-  store(id: string): BackedCredentialStore<T> {
+  /**
+   * A store of one credential: another object each time, light, not to be pooled. All stores of one id share one watch, which ends with the last
+   * who watches. Closing it ends only what it was used for; closing the directory closes it.
+   *
+   * @throws InvalidOptionError for an id that is no string, is empty, has control characters or lone surrogates, is too long, or would lead to a
+   * key of the library's own; ClosedError
+   */
+  store(id: string): ObservableCredentialStore<T> {
     this.#checkOpen();
     checkId(id, this.#keyPrefix);
     return new DirectoryStore(id, this.#registry);
   }
 
+  /** The credential from memory, if anybody in this process watches it; see `current` of a store. No promise, no input or output. */
   current(id: string): CredentialSnapshot<T> | undefined {
     return this.#registry.get(id)?.current;
   }
 
+  /** As `read()` of a store. */
   async read(id: string): Promise<CredentialSnapshot<T> | undefined> {
     return this.store(id).read();
   }
 
+  /** As `load()` of a store. */
   async load(id: string): Promise<T | undefined> {
     return this.store(id).load();
   }
 
+  /** As `save()` of a store. Saves of one id go out in the order of the calls. */
   async save(id: string, credentials: T, options?: SaveOptions<T>): Promise<SaveReceipt> {
     return this.store(id).save(credentials, options);
   }
 
+  /** As `clear()` of a store. */
   async clear(id: string, options?: ClearOptions<T>): Promise<boolean> {
     return this.store(id).clear(options);
   }
 
+  /**
+   * Starts to track all credentials for `changes$`, resolves when all are known, and goes on until `close()`.
+   *
+   * @throws TimeoutError when that takes longer than `timeoutMs`, ClosedError, the signal's reason
+   */
   async ready(options: ReadyOptions = {}): Promise<void> {
     this.#checkOpen();
     const { readyTimeoutMs } = this.#options;
     await becomeReady(this.#tracking, options, this.#backend.clock, readyTimeoutMs);
   }
 
+  /** Calls `listener` on every event of a type, and tracks all credentials until `off`. What it throws or rejects goes to `onCallbackError`. */
   on<Type extends keyof DirectoryEvents<T>>(type: Type, listener: DirectoryEvents<T>[Type]): this {
     this.#events.add(type, listener, false);
     return this;
   }
 
+  /** Like `on`, for one event. */
   once<Type extends keyof DirectoryEvents<T>>(
     type: Type,
     listener: DirectoryEvents<T>[Type],
@@ -173,11 +226,18 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
     return this;
   }
 
+  /** Takes a listener back; does nothing for one that is not there. */
   off<Type extends keyof DirectoryEvents<T>>(type: Type, listener: DirectoryEvents<T>[Type]): this {
     this.#events.remove(type, listener);
     return this;
   }
 
+  /**
+   * The ids of all credentials that are stored, each once, in no order; page by page, at the reader's pace. Whatever is there all the while
+   * is given; of what comes or goes meanwhile, some. Keys of another Redis type than a string, and keys that no id leads to, are left out.
+   *
+   * @throws UnavailableError, RefusedError, ClosedError
+   */
   ids(): AsyncIterableIterator<string> {
     return listIds(
       () => {
@@ -188,6 +248,13 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
     );
   }
 
+  /**
+   * Removes all credentials under the prefix that are there all the while, for example after a leak. One that cannot be removed does not stop the
+   * others.
+   *
+   * @throws InvalidOptionError, UnavailableError and RefusedError when they could not be listed, ClosedError, the signal's reason. What was
+   * removed by then stays removed.
+   */
   async clearAll(options: ClearAllOptions = {}): Promise<ClearAllReceipt> {
     this.#checkOpen();
     const clear = (id: string, reason: string | undefined): Promise<boolean> =>
@@ -195,11 +262,15 @@ export abstract class BackedCredentialDirectory<T> implements CredentialDirector
     return clearEach(this.ids(), clear, options, this.#options.onCallbackError);
   }
 
-  /** Iterates over changes from now on, until `close()`; see {@link CredentialDirectory}. */
+  /** Iterates over `changes$`, with the bounded buffer of a store's iterator. */
   [Symbol.asyncIterator](): AsyncIterableIterator<CredentialChange<T>> {
     return new ChangeIterator(this.changes$);
   }
 
+  /**
+   * Closes what was built on its stores, ends every stream of it and of them, lets writes under way finish within `closeTimeoutMs`, and lets go of
+   * every connection and timer. Idempotent, never rejects.
+   */
   close(): Promise<void> {
     return (
       this.#closing ??

@@ -11,7 +11,7 @@ import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { SharedUse } from '../store-internals.js';
 import { idleStatus, type StoreStatus } from '../../credential/status.js';
 import type { LiveWaiter, WatchedEntry } from '../../watching/watched.js';
-import { BackedCredentialStore } from '../store-base.js';
+import { ObservableCredentialStore } from '../store-base.js';
 import type { CredentialRegistry } from './open-credentials.js';
 import type { SharedCredential } from './shared-entry.js';
 
@@ -183,7 +183,7 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
 }
 
 /** A light store of one credential of a directory. */
-export class DirectoryStore<T> extends BackedCredentialStore<T> {
+export class DirectoryStore<T> extends ObservableCredentialStore<T> {
   constructor(id: string, registry: CredentialRegistry<T>) {
     const view = new CredentialView(id, registry);
     super(view, view);

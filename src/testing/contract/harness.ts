@@ -1,4 +1,4 @@
-import type { ObservableCredentialStore } from '../../credential/contract.js';
+import type { ObservableCredentialStore } from '../../stores/store-base.js';
 import type { CredentialStoreOptions } from '../../stores/options.js';
 
 /**

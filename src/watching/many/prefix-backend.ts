@@ -1,4 +1,5 @@
-import type { AttemptBackend } from '../../backend/attempts.js';
+import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
+import type { AttemptSwap, AttemptView } from '../../backend/attempts.js';
 import type { Clock } from '../../time/clock.js';
 import type {
   Backend,
@@ -33,8 +34,16 @@ export class PrefixBackend implements Backend {
     return this.#backend.random;
   }
 
-  get attempts(): AttemptBackend {
+  get replyTimeoutMs(): number {
+    return this.#backend.replyTimeoutMs;
+  }
+
+  get attempts(): AttemptVerbs {
     return this.#backend.attempts;
+  }
+
+  swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
+    return this.#backend.swap(request);
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {

@@ -1,7 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 
-import type { BackedCredentialStore, RedisCredentialDirectory } from 'credstream';
+import type { ObservableCredentialStore, RedisCredentialDirectory } from 'credstream';
 import type { Redis } from 'ioredis';
 
 import { connect } from '../../support/redis-clients.js';
@@ -19,7 +19,7 @@ const CHUNK = 1_000;
 
 let client: Redis;
 let directory: RedisCredentialDirectory<Tokens>;
-let stores: BackedCredentialStore<Tokens>[] = [];
+let stores: ObservableCredentialStore<Tokens>[] = [];
 
 const idOf = (nth: number): string => `tenant-${String(nth).padStart(8, '0')}`;
 const valueOf = (nth: number, at?: number): string =>
@@ -56,7 +56,7 @@ function heapNow(): number {
 const isLive = (link: string): boolean => link === 'live';
 
 /** Resolves when the status has left `live` and come back. */
-function livesAgain(one: Pick<BackedCredentialStore<Tokens>, 'status$'>): Promise<void> {
+function livesAgain(one: Pick<ObservableCredentialStore<Tokens>, 'status$'>): Promise<void> {
   return new Promise((resolve) => {
     let left = false;
     const subscription = one.status$.subscribe(({ link }) => {

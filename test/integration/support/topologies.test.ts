@@ -1,3 +1,5 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
 import { expect, it } from 'vitest';
 
 import { useCleanup } from '../../support/cleanup.js';
@@ -73,6 +75,29 @@ it('can cut one client off from one master of a cluster', async () => {
   expect(await cut!.admin.get(lost)).toBe('1');
   await proxies.heal(cut!);
   expect(await eventually(() => client.get(lost))).toBe('1');
+});
+
+it('gives clients of a cluster that leave no rejection behind where ioredis drops a promise', async () => {
+  const rejections: unknown[] = [];
+  const record = (reason: unknown): number => rejections.push(reason);
+  process.on('unhandledRejection', record);
+  track(record, () => process.off('unhandledRejection', record));
+  const cluster = await startCluster({ masters: 2, replicasPerMaster: 0 });
+  const proxies = track(await cluster.natMapThroughProxies(), (one) => one.close());
+  const options = { maxRedirections: 2, retryDelayOnFailover: 0 };
+  const client = track(cluster.clientThrough(proxies, options), (one) => one.disconnect());
+  await client.set('a', '1');
+  const owner = await cluster.ownerOf('a');
+  const [target] = (await cluster.masters()).filter((node) => node !== owner);
+  const move = cluster.moveOf(cluster.slotOf('a'), owner, target!);
+  await move.open();
+  await move.moveKeys(['a']);
+
+  proxies.cut(target!, 'refused');
+  await expect(client.get('a')).rejects.toThrow();
+  // Node looks for unhandled rejections when all reactions to promises have run.
+  await nextTurn();
+  expect(rejections).toEqual([]);
 });
 
 it('gives a Sentinel set that replaces a master, also one that hangs and comes back', async () => {

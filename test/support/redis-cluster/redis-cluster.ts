@@ -1,4 +1,4 @@
-import { Cluster, type ClusterOptions } from 'ioredis';
+import { Cluster, type ClusterOptions, type Redis } from 'ioredis';
 
 import { slotOf } from '../../../src/redis/keys.js';
 import { TopologyProxies } from '../redis-topology/topology-proxies.js';
@@ -218,5 +218,19 @@ async function moveAll(move: SlotMove): Promise<void> {
 /** Tests break links on purpose. */
 function quiet(client: Cluster): Cluster {
   client.on('error', () => {});
+  client.on('+node', handleAsking);
   return client;
+}
+
+/**
+ * ioredis sends ASKING before a redirected command and drops the promise. A node whose connection closes at that moment (it is cut
+ * off, or has no slots yet and is forgotten with the next CLUSTER SLOTS) rejects it; the command itself rejects or is sent again.
+ */
+function handleAsking(node: Redis): void {
+  const asking = node.asking.bind(node) as () => Promise<'OK'>;
+  node.asking = () => {
+    const reply = asking();
+    reply.catch(() => {});
+    return reply;
+  };
 }

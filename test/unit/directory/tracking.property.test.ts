@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 
 import {
-  type BackedCredentialStore,
+  type ObservableCredentialStore,
   type CredentialChange,
   CredentialMemory,
   MemoryCredentialDirectory,
@@ -75,7 +75,7 @@ it('tells of every id, in order and once, whatever happens and whoever watches',
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
       const clock = new VirtualClock();
       const memory = new CredentialMemory({ clock });
-      const open = new Map<string, BackedCredentialStore<Token>>();
+      const open = new Map<string, ObservableCredentialStore<Token>>();
       const directory = new MemoryCredentialDirectory<Token>({
         prefix: 'app:',
         memory: memory,

@@ -148,7 +148,7 @@ describe('a failure for good', () => {
       expect(auth.state).toEqual({
         type: 'failed',
         attempt: 1,
-        instance: world.record?.['node'],
+        instance: world.record?.['instance'],
         oauthError: 'invalid_grant',
       });
       const error: unknown = await auth.credentials().catch((reason: unknown) => reason);

@@ -129,7 +129,7 @@ describe('of several nodes', () => {
     });
     expect(nodes[1 - holder]!.auth.state).toEqual({
       type: 'waiting',
-      instance: world.record?.['node'],
+      instance: world.record?.['instance'],
       attempt: 1,
       until: world.clock.now() + 15_000,
     });

@@ -9,7 +9,7 @@ import {
   Reauthenticator,
 } from 'credstream';
 
-import type { AttemptBackend } from '../../../src/backend/attempts.js';
+import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 import { internalsOf } from '../../../src/stores/store-base.js';
 import type { Token } from './world.js';
 
@@ -168,7 +168,7 @@ export class ShuffledWorld {
     node.crashed = true;
     const { backend } = internalsOf(node.store)!;
     const never = (): Promise<never> => new Promise(() => undefined);
-    for (const verb of ['start', 'renew', 'commit', 'end', 'absolve'] as const)
+    for (const verb of ['start', 'renew', 'commit', 'end', 'clearFailure'] as const)
       Object.assign(backend.attempts, { [verb]: never });
   }
 
@@ -215,7 +215,7 @@ export class ShuffledWorld {
         this.#since.set(which, this.#past);
       }
       return answer;
-    }) satisfies AttemptBackend['start'];
+    }) satisfies AttemptVerbs['start'];
     const auth = new Reauthenticator<Token>(store, {
       authenticate: (request) => this.#provide(which, request),
       leadMs: 5_000,

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import type { AttemptBackend } from '../../../src/backend/attempts.js';
+import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 import { internalsOf } from '../../../src/stores/store-base.js';
 import { deferred } from '../../support/wait.js';
 import {
@@ -36,11 +36,11 @@ async function due(nodes: number, options: NodeOptions = {}): Promise<Node[]> {
 function kill(node: Node): void {
   const { backend } = internalsOf(node.store)!;
   const never = (): Promise<never> => new Promise(() => undefined);
-  for (const verb of ['start', 'renew', 'commit', 'end', 'absolve'] as const)
+  for (const verb of ['start', 'renew', 'commit', 'end', 'clearFailure'] as const)
     Object.assign(backend.attempts, { [verb]: never });
 }
 
-type Renew = AttemptBackend['renew'];
+type Renew = AttemptVerbs['renew'];
 
 /** As a link that fails so often, and then works. */
 function renewFailing(renew: Renew, failures: number): Renew {

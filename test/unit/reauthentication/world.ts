@@ -11,7 +11,8 @@ import {
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { AttemptBackend, EndAttempt } from '../../../src/backend/attempts.js';
+import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
+import type { EndAttempt } from '../../../src/backend/attempts.js';
 import { internalsOf } from '../../../src/stores/store-base.js';
 import { type Deferred, deferred } from '../../support/wait.js';
 
@@ -138,7 +139,7 @@ export class World {
   }
 
   /** The verbs as a node without a reauthenticator would say them. */
-  get attempts(): AttemptBackend {
+  get attempts(): AttemptVerbs {
     return internalsOf(this.person)!.backend.attempts;
   }
 

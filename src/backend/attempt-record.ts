@@ -1,0 +1,95 @@
+import {
+  ATTEMPT_OUTCOMES,
+  OAUTH_ERROR_CODES,
+  type AttemptOutcome,
+  type AttemptRecord,
+  type OAuthErrorCode,
+} from './attempts.js';
+
+/*
+ * The one parser of the record of an attempt. Other users of the same place may write anything there: text that breaks a rule below counts as
+ * no record, and no such text reaches a state or an error.
+ */
+
+/** A backend does not fetch a longer record. */
+export const MAX_RECORD_BYTES = 4_096;
+
+/** The largest number of attempts and of failures in a record. */
+export const MAX_COUNT = 1_000_000_000;
+
+const ID = /^[\w:.-]{1,128}$/;
+/** Shown to people, therefore nothing but the random id that every backend gives itself. */
+const INSTANCE = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
+const OUTCOMES: ReadonlySet<unknown> = new Set(ATTEMPT_OUTCOMES);
+const CODES: ReadonlySet<unknown> = new Set(OAUTH_ERROR_CODES);
+
+export function encodeRecord(record: AttemptRecord): string {
+  return JSON.stringify(record);
+}
+
+/** Reads a record that anybody may have written; `undefined` for anything that is none. */
+export function parseRecord(bytes: Buffer): AttemptRecord | undefined {
+  if (bytes.length === 0 || bytes.length > MAX_RECORD_BYTES) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString());
+  } catch {
+    return undefined;
+  }
+  return typeof value === 'object' && value !== null
+    ? recordOf(value as Readonly<Record<string, unknown>>)
+    : undefined;
+}
+
+function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | undefined {
+  const { id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore } = value;
+  const { inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError } = value;
+  const fits =
+    isText(id, ID) &&
+    isText(instance, INSTANCE) &&
+    isWhole(number, 1, MAX_COUNT) &&
+    isWhole(startedAt) &&
+    isWhole(leaseEndsAt) &&
+    isOutcome(outcome) &&
+    isWhole(failures, 0, MAX_COUNT) &&
+    isWhole(notBefore) &&
+    isOptional(inDoubt, isBoolean) &&
+    isOptional(recordLost, isBoolean) &&
+    isOptional(startedFromNothing, isBoolean) &&
+    isOptional(committed, (one) => isText(one, ID)) &&
+    isOptional(endsAt, isNumber) &&
+    isOptional(oauthError, isCode);
+  if (!fits) return undefined;
+  return {
+    ...{ id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore },
+    ...{ inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError },
+  };
+}
+
+function isText(value: unknown, pattern: RegExp): value is string {
+  return typeof value === 'string' && pattern.test(value);
+}
+
+function isWhole(value: unknown, min = 0, max: number = Number.MAX_SAFE_INTEGER): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max;
+}
+
+function isNumber(value: unknown): value is number {
+  return Number.isFinite(value);
+}
+
+function isBoolean(value: unknown): value is boolean {
+  return typeof value === 'boolean';
+}
+
+function isOutcome(value: unknown): value is AttemptOutcome {
+  return OUTCOMES.has(value);
+}
+
+function isCode(value: unknown): value is OAuthErrorCode {
+  return CODES.has(value);
+}
+
+function isOptional<V>(value: unknown, is: (one: unknown) => one is V): value is V | undefined {
+  return value === undefined || is(value);
+}

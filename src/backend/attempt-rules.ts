@@ -1,0 +1,240 @@
+import {
+  CLEARED_MS,
+  LONGEST_PAUSE_MS,
+  SAME_END_MS,
+  type AttemptChange,
+  type AttemptName,
+  type AttemptRecord,
+  type AttemptStart,
+  type AttemptView,
+  type CommitAttempt,
+  type CommitOutcome,
+  type EndAttempt,
+  type RenewAttempt,
+  type RenewOutcome,
+  type StartAttempt,
+} from './attempts.js';
+import { MAX_COUNT } from './attempt-record.js';
+
+/*
+ * The rules of an attempt: pure functions from a view and a request to a decision. A backend carries the change out only if the view is still
+ * the same; else the rule decides again on the new view.
+ */
+
+/** The answer to a verb, true once the change has been carried out. */
+export interface Decision<R> {
+  readonly answer: R;
+  /** Absent when there is nothing to change. */
+  readonly change?: AttemptChange;
+}
+
+/** Takes the lease, unless another attempt runs, it is too early, the last attempt failed for good, or the credential was cleared. */
+export function start(
+  view: AttemptView,
+  request: StartAttempt,
+  instance: string,
+): Decision<AttemptStart> {
+  const { now, record, stored, clearedAt } = view;
+  const { id, leaseMs, minIntervalMs, clearedBefore = -Infinity } = request;
+  const old = record && bounded(record, now);
+  if (old?.id === id) {
+    if (old.outcome !== 'running') return { answer: { type: 'started', record: old } };
+    const prolonged = { ...old, leaseEndsAt: later(now, leaseMs) };
+    return { answer: { type: 'started', record: prolonged }, change: { record: prolonged } };
+  }
+  const refuse = (
+    type: 'held' | 'early' | 'fatal',
+    last: AttemptRecord,
+    leftMs: number,
+  ): Decision<AttemptStart> => ({
+    answer: { type, record: last, leftMs },
+    // A lease or pause without end is stored with one, or it would have as long left the next time.
+    ...(last !== record && { change: { record: last } }),
+  });
+  if (old?.outcome === 'running' && old.leaseEndsAt > now)
+    return refuse('held', old, old.leaseEndsAt - now);
+  const counts = clearedBefore !== Infinity && clearedAt !== undefined;
+  if (!stored && counts && clearedAt >= clearedBefore) return { answer: { type: 'cleared' } };
+  const endsAt = finite(request.endsAt);
+  if (old?.outcome === 'fatal' && (!stored || isSameEnd(old.endsAt, endsAt)))
+    return refuse('fatal', old, 0);
+  if (old !== undefined && old.notBefore > now) return refuse('early', old, old.notBefore - now);
+  const fromNothing = !stored && clearedAt === undefined;
+  const started: AttemptRecord = {
+    id,
+    instance,
+    number: count((old?.number ?? 0) + 1),
+    startedAt: now,
+    leaseEndsAt: later(now, leaseMs),
+    outcome: 'running',
+    failures: old?.failures ?? 0,
+    notBefore: later(now, minIntervalMs),
+    endsAt,
+    inDoubt: leavesDoubt(old) || undefined,
+    committed: old?.outcome === 'committed' ? old.id : old?.committed,
+    startedFromNothing:
+      (fromNothing && (old === undefined || old.startedFromNothing === true)) || undefined,
+  };
+  return {
+    answer: { type: 'started', record: started },
+    change: { record: started, dropTombstone: clearedAt !== undefined },
+  };
+}
+
+/** Prolongs the lease, also of a record that was lost. */
+export function renew(
+  view: AttemptView,
+  request: RenewAttempt,
+  instance: string,
+): Decision<RenewOutcome> {
+  const old = unlessFromNothing(view.record, request);
+  if (old !== undefined && old.id !== request.id) return { answer: 'superseded' };
+  if (old !== undefined && old.outcome !== 'running') return { answer: 'ended' };
+  const record = {
+    ...(old ?? recreated(view, request, instance)),
+    leaseEndsAt: later(view.now, request.leaseMs),
+    startedFromNothing: request.startedFromNothing || undefined,
+  };
+  return { answer: 'held', change: { record } };
+}
+
+/**
+ * Stores new credentials, if no other attempt takes precedence and the key still holds the bytes that the attempt started from, or has lost
+ * them without anybody wanting that.
+ */
+export function commit(
+  view: AttemptView,
+  request: CommitAttempt,
+  instance: string,
+): Decision<CommitOutcome> {
+  const { id, bytes, ttl, expected, number, failures, pauseMs } = request;
+  const { now, stored, conflict, clearedAt } = view;
+  const old = unlessFromNothing(view.record, request);
+  if (old?.committed === id) return { answer: 'committed' };
+  if (old !== undefined && old.id !== id) return { answer: 'superseded' };
+  if (old?.outcome === 'committed') return { answer: 'committed' };
+  if (clearedAt !== undefined) return { answer: 'cleared' };
+  if (conflict) return { answer: 'conflict' };
+  if (!stored && !wasLost(request, now, old)) return { answer: 'cleared' };
+  const record: AttemptRecord = {
+    id,
+    instance,
+    number: count(number),
+    startedAt: old?.startedAt ?? now,
+    leaseEndsAt: 0,
+    outcome: 'committed',
+    failures: count(failures),
+    notBefore: later(now, pauseMs),
+  };
+  const write = { bytes, ttl, replaces: expected };
+  return { answer: 'committed', change: { record, write, announce: 'saved' } };
+}
+
+/** Gives up the lease and tells how the attempt ended; does nothing for one that is superseded or committed. */
+export function end(view: AttemptView, request: EndAttempt, instance: string): Decision<undefined> {
+  const { id, outcome, failures, pauseMs, endsAt, oauthError } = request;
+  const old = view.record;
+  if (old !== undefined && (old.id !== id || old.outcome === 'committed'))
+    return { answer: undefined };
+  const record: AttemptRecord = {
+    ...(old ?? recreated(view, request, instance)),
+    leaseEndsAt: 0,
+    outcome,
+    failures: count(failures),
+    notBefore: later(view.now, pauseMs),
+    endsAt: finite(endsAt),
+    oauthError,
+  };
+  return { answer: undefined, change: { record, announce: 'attempt' } };
+}
+
+/**
+ * Takes back that this attempt failed for good, because new credentials were stored. While a credential is stored, a remembered clear is older
+ * and is forgotten too.
+ */
+export function clearFailure(
+  { record: old, stored, clearedAt }: AttemptView,
+  { id }: AttemptName,
+): Decision<undefined> {
+  const dropTombstone = stored && clearedAt !== undefined;
+  const isOver = old?.id === id && old.outcome === 'fatal';
+  if (!isOver) return { answer: undefined, ...(dropTombstone && { change: { dropTombstone } }) };
+  const record: AttemptRecord = { ...old, outcome: 'needless', failures: 0, notBefore: 0 };
+  return { answer: undefined, change: { record, dropTombstone } };
+}
+
+/** The record with a lease and a pause that options allow. */
+function bounded(record: AttemptRecord, now: number): AttemptRecord {
+  const latest = now + LONGEST_PAUSE_MS;
+  const { leaseEndsAt, notBefore } = record;
+  if (leaseEndsAt <= latest && notBefore <= latest) return record;
+  return {
+    ...record,
+    leaseEndsAt: Math.min(leaseEndsAt, latest),
+    notBefore: Math.min(notBefore, latest),
+  };
+}
+
+/** Stands for a record that was lost with all other data. */
+function recreated(
+  { now, stored }: AttemptView,
+  { id, number, failures }: RenewAttempt | EndAttempt,
+  instance: string,
+): AttemptRecord {
+  return {
+    id,
+    instance,
+    number: count(number),
+    startedAt: now,
+    leaseEndsAt: 0,
+    outcome: 'running',
+    failures: count(failures),
+    notBefore: 0,
+    recordLost: !stored || undefined,
+  };
+}
+
+/** Whether a credential that is absent was lost without anybody wanting that. */
+function wasLost(
+  { expected, expectedTtlEnd, evicted, startedAt }: CommitAttempt,
+  now: number,
+  old: AttemptRecord | undefined,
+): boolean {
+  if (now - startedAt >= CLEARED_MS) return false;
+  const due = expectedTtlEnd !== undefined && now >= expectedTtlEnd;
+  return expected === 'absent' || evicted || due || old === undefined || old.recordLost === true;
+}
+
+/** An attempt that failed, or was needless, after one without an answer does not tell how that one ended. */
+function leavesDoubt(record: AttemptRecord | undefined): boolean {
+  const { outcome, inDoubt = false } = record ?? {};
+  if (outcome === 'failed' || outcome === 'needless') return inDoubt;
+  return outcome === 'running' || outcome === 'unanswered';
+}
+
+/** Another attempt that started from nothing takes no precedence, unless this one did so too. */
+function unlessFromNothing(
+  record: AttemptRecord | undefined,
+  { id, startedFromNothing }: Pick<RenewAttempt, 'id' | 'startedFromNothing'>,
+): AttemptRecord | undefined {
+  const yields = record?.startedFromNothing === true && record.id !== id && !startedFromNothing;
+  return yields ? undefined : record;
+}
+
+function isSameEnd(a: number | undefined, b: number | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return Math.abs(a - b) <= SAME_END_MS;
+}
+
+function later(now: number, ms: number): number {
+  return now + Math.ceil(ms);
+}
+
+/** A number that the next reader of the record accepts. */
+function count(value: number): number {
+  return Math.min(value, MAX_COUNT);
+}
+
+function finite(instant: number | undefined): number | undefined {
+  return Number.isFinite(instant) ? instant : undefined;
+}

@@ -1,0 +1,75 @@
+import { UnavailableError } from '../errors.js';
+import { clearFailure, commit, end, renew, start, type Decision } from './attempt-rules.js';
+import type {
+  AttemptBackend,
+  AttemptName,
+  AttemptStart,
+  AttemptView,
+  CommitAttempt,
+  CommitOutcome,
+  EndAttempt,
+  RenewAttempt,
+  RenewOutcome,
+  StartAttempt,
+} from './attempts.js';
+
+/** A swap fails only because another one has succeeded: so many in a row are not made by attempts. */
+const MAX_TRIES = 20;
+
+/**
+ * The five verbs of an attempt on any backend: each reads the view, decides by the rules, and swaps, again where the view has changed meanwhile.
+ * Each rejects with `UnavailableError`, `RefusedError`, or `OutcomeUnknownError` (say it again).
+ */
+export class AttemptVerbs {
+  readonly #backend: AttemptBackend;
+
+  constructor(backend: AttemptBackend) {
+    this.#backend = backend;
+  }
+
+  /** Takes the lease, if no other attempt holds it and nothing else stands against one. */
+  start(request: StartAttempt): Promise<AttemptStart> {
+    return this.#settle(request, start);
+  }
+
+  /** Prolongs the lease. */
+  renew(request: RenewAttempt): Promise<RenewOutcome> {
+    return this.#settle(request, renew);
+  }
+
+  /**
+   * Stores the result of an attempt, in one step with the checks: no other attempt takes precedence, and the key still holds the bytes that the
+   * attempt started from, or has lost them without anybody wanting that.
+   */
+  commit(request: CommitAttempt): Promise<CommitOutcome> {
+    return this.#settle(request, commit);
+  }
+
+  /** Gives up the lease and tells all who wait how the attempt ended. Does nothing for one that is superseded or committed. */
+  end(request: EndAttempt): Promise<void> {
+    return this.#settle(request, end);
+  }
+
+  /** Takes back that this attempt failed for good, because new credentials were stored. */
+  clearFailure(name: AttemptName): Promise<void> {
+    return this.#settle(name, clearFailure);
+  }
+
+  async #settle<Q extends AttemptName, R>(
+    request: Q,
+    decide: (view: AttemptView, request: Q, instance: string) => Decision<R>,
+  ): Promise<R> {
+    const { key } = request;
+    const { instance } = this.#backend;
+    let reply = await this.#backend.swap({ key });
+    for (let tries = 0; reply !== 'swapped' && tries < MAX_TRIES; tries += 1) {
+      const { answer, change } = decide(reply, request, instance);
+      if (change === undefined) return answer;
+      reply = await this.#backend.swap({ key, change: { ...change, version: reply.version } });
+      if (reply === 'swapped') return answer;
+    }
+    throw new UnavailableError(
+      `the record of the last attempt changed ${String(MAX_TRIES)} times while it was being changed; nothing was written`,
+    );
+  }
+}

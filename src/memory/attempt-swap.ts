@@ -1,0 +1,72 @@
+import { encodeRecord, MAX_RECORD_BYTES, parseRecord } from '../backend/attempt-record.js';
+import {
+  CLEARED_MS,
+  RECORD_MS,
+  type AttemptChange,
+  type AttemptSwap,
+  type AttemptView,
+} from '../backend/attempts.js';
+import { digest } from '../credential/encoding.js';
+import type { CredentialMemory } from './credential-memory.js';
+
+const recordKey = (key: string): string => `credstream:attempt:${key}`;
+const clearedKey = (key: string): string => `credstream:cleared:${key}`;
+
+/** Remembers that a credential was cleared on purpose. */
+export function storeTombstone(memory: CredentialMemory, key: string): void {
+  memory.put(clearedKey(key), Buffer.from('1'), memory.now() + CLEARED_MS);
+}
+
+/** Reads the view of one credential, or changes it if it is unchanged. */
+export function swapAttempt(
+  memory: CredentialMemory,
+  { key, change }: AttemptSwap,
+  instance: string,
+): AttemptView | 'swapped' {
+  const view = viewOf(memory, key);
+  if (change === undefined || change.version !== view.version) return view;
+  if (change.write !== undefined && isOther(memory, key, change.write))
+    return { ...view, conflict: true };
+  const { record, dropTombstone = false, write, announce } = change;
+  if (write !== undefined) {
+    const { bytes, ttl } = write;
+    const keep = ttl === 'keep' ? memory.peek(key)?.expiresAt : undefined;
+    memory.put(key, Buffer.from(bytes), typeof ttl === 'number' ? memory.now() + ttl : keep);
+  }
+  if (record !== undefined) {
+    const bytes = Buffer.from(encodeRecord(record));
+    memory.put(recordKey(key), bytes, memory.now() + RECORD_MS);
+  }
+  if (dropTombstone) memory.drop(clearedKey(key));
+  if (announce === 'attempt') memory.tell(key, { type: 'attempt' });
+  else if (announce === 'saved')
+    memory.tell(key, { type: 'written', origin: { node: instance }, reason: undefined });
+  return 'swapped';
+}
+
+function viewOf(memory: CredentialMemory, key: string): AttemptView {
+  const bytes = memory.peek(recordKey(key))?.bytes ?? Buffer.alloc(0);
+  const stored = memory.peek(key) !== undefined;
+  const tombstone = memory.peek(clearedKey(key));
+  const clearedAt = tombstone && (tombstone.expiresAt ?? Infinity) - CLEARED_MS;
+  const text = bytes.length > MAX_RECORD_BYTES ? bytes.length : bytes.toString('latin1');
+  return {
+    now: Math.floor(memory.now()),
+    record: parseRecord(bytes),
+    stored,
+    conflict: false,
+    clearedAt,
+    version: JSON.stringify([text, stored, String(clearedAt)]),
+  };
+}
+
+/** Whether other bytes are stored than those to replace and those to write. */
+function isOther(
+  memory: CredentialMemory,
+  key: string,
+  { bytes, replaces }: NonNullable<AttemptChange['write']>,
+): boolean {
+  const held = memory.peek(key)?.bytes;
+  if (held === undefined || held.equals(bytes)) return false;
+  return replaces === 'absent' || digest(held) !== replaces.digest;
+}
