@@ -8,11 +8,11 @@ import { ClosedError, EncodeError, UnreadableError } from '../errors.js';
 import { isWellFormed } from '../util/option-checks.js';
 import { isThenable, abortable, thenSync, withDeadline } from '../time/timers.js';
 
-/** Instants before March 1973 are seconds that somebody took for milliseconds. */
+/** Instants before March 1973 are seconds that were mistaken for milliseconds. */
 const EARLIEST_MS = 1e11;
 const LATEST_MS = 8.64e15;
 
-/** The caller's function that says when credentials end. */
+/** The caller's function that gives the end of credentials. */
 export type ExpiresAt<T> = (credentials: T) => Date | number | null | undefined;
 
 export interface EncodingOptions<T> extends CredentialCodec<T> {
@@ -30,12 +30,14 @@ export type Decoded<T> =
   | { readonly type: 'readable'; readonly credentials: T; readonly logicalEnd: number | undefined }
   | { readonly type: 'unreadable'; readonly error: UnreadableError };
 
-/** Between credentials and bytes, with the caller's functions on a leash: deadlines, size, and no error of theirs let through. */
+/**
+ * Converts between credentials and bytes, and confines the caller's functions: deadlines, a size limit, and none of their errors passed on.
+ */
 export class Encoding<T> {
   readonly #options: EncodingOptions<T>;
   readonly #expiresAt: ExpiresAt<T> | undefined;
   readonly #clock: Clock;
-  /** Made when there is something to wait for. */
+  /** Created on the first wait. */
   #closing: AbortController | undefined;
 
   constructor(options: EncodingOptions<T>, expiresAt: ExpiresAt<T> | undefined, clock: Clock) {
@@ -44,13 +46,13 @@ export class Encoding<T> {
     this.#clock = clock;
   }
 
-  /** Stops waiting for the caller's functions: who waits gets a ClosedError. */
+  /** Stops the waits for the caller's functions; each waiting call rejects with a ClosedError. */
   close(): void {
     this.#closer().abort(new ClosedError());
   }
 
   /**
-   * There at once where `serialize` is synchronous.
+   * Synchronous where `serialize` is.
    *
    * @throws EncodeError; rejects with it or with a ClosedError
    */
@@ -59,7 +61,7 @@ export class Encoding<T> {
   }
 
   /**
-   * There at once where `deserialize` is synchronous.
+   * Synchronous where `deserialize` is.
    *
    * @param again - these very bytes failed before, so that the caller's own error was reported already
    */
@@ -87,7 +89,7 @@ export class Encoding<T> {
       : this.judge(result);
   }
 
-  /** As {@link decode}, for credentials that are held: frozen, because everybody in the process shares them. */
+  /** As {@link decode}, for credentials that are kept: frozen, because everybody in the process shares them. */
   decodeHeld(
     content: Exclude<Content, { type: 'absent' }>,
     again = false,
@@ -107,7 +109,7 @@ export class Encoding<T> {
       if (decoded.type === 'readable') freezePlain(decoded.credentials);
       return decoded;
     } catch (error) {
-      // Getters of what others decode may throw.
+      // The getters of a value from a custom codec may throw.
       if (!again) this.#options.onCallbackError(error, 'deserialize');
       return unreadable('decode', 'what deserialize returned could not be frozen');
     }
@@ -130,7 +132,7 @@ export class Encoding<T> {
   #serialize(credentials: T): unknown {
     const failed = (error: unknown): never => {
       if (error instanceof EncodeError || this.#isClosing(error)) throw error;
-      // What it threw may quote the credential.
+      // The error may quote the credential.
       this.#options.onCallbackError(error, 'serialize');
       throw new EncodeError('threw', 'serialize threw');
     };
@@ -149,7 +151,7 @@ export class Encoding<T> {
   #undecodable(error: unknown, again: boolean): Decoded<T> {
     if (error instanceof UnreadableError) return { type: 'unreadable', error };
     if (this.#isClosing(error)) throw error;
-    // What it threw may quote the bytes; JSON.parse does.
+    // The error may quote the bytes; that of JSON.parse does.
     if (!again) this.#options.onCallbackError(error, 'deserialize');
     return unreadable('decode', 'deserialize could not read the stored bytes');
   }
@@ -164,7 +166,7 @@ export class Encoding<T> {
   #closer(): AbortController {
     if (this.#closing === undefined) {
       this.#closing = new AbortController();
-      // One listener for each write that is being serialized.
+      // Every write that waits for `serialize` adds a listener.
       setMaxListeners(0, this.#closing.signal);
     }
     return this.#closing;
@@ -174,7 +176,7 @@ export class Encoding<T> {
     return this.#closing?.signal.aborted === true && error === this.#closing.signal.reason;
   }
 
-  /** The instant, or what is wrong with it. */
+  /** The instant, or the message of the failure. */
   #logicalEnd(credentials: T): { readonly at: number } | undefined | string {
     const expiresAt = this.#expiresAt;
     if (expiresAt === undefined) return undefined;
@@ -188,7 +190,7 @@ export class Encoding<T> {
       return 'expiresAt threw';
     }
     if (end === undefined || end === null) return undefined;
-    // Nothing it may reject with is to end as an unhandled rejection.
+    // A promise is no instant; its rejection must not go unhandled.
     if (isThenable(end))
       Promise.resolve(end).catch((error: unknown) => {
         this.#options.onCallbackError(error, 'expiresAt');
@@ -211,7 +213,7 @@ function bytesOf(serialized: unknown): Buffer {
   throw new EncodeError('not-bytes', 'serialize returned neither a string nor a Uint8Array');
 }
 
-/** Names stored bytes without showing them; never leaves the process except inside a staged copy beside the bytes. */
+/** Identifies stored bytes without showing them; never leaves the process except inside a staged copy beside the bytes. */
 export function digest(bytes: Uint8Array): string {
   return hash('sha1', bytes, 'hex');
 }

@@ -21,7 +21,7 @@ const absent: Known<never> = {
   toleranceMs: 0,
 };
 
-/** Pure: compares what was known with what was seen, and says what is known now and the one change that follows, if any. */
+/** Pure: compares the known state with a reading, and returns the new known state and the one change that follows, if any. */
 export function transition<T>(
   known: Known<T>,
   sighting: DecodedReading<T>,
@@ -42,7 +42,7 @@ export function transition<T>(
   }
 }
 
-/** Pure: Redis cannot be asked; if the end of what is known has passed, it is over. */
+/** Pure: Redis cannot be asked; if the end of the known credential has passed, the credential expires. */
 export function concludeExpiry<T>(known: Known<T>, when: Circumstances): Step<T> {
   const { state } = known;
   if (state.type !== 'present' || !hasEnded(state.snapshot.expiresAt, when.now)) return { known };
@@ -54,7 +54,7 @@ type Readable<T> = Extract<DecodedReading<T>, { type: 'readable' }>;
 function seenAbsent<T>(known: Known<T>, when: Circumstances): Step<T> {
   const { state } = known;
   if (state.type === 'unknown') return { known: absent };
-  // Nothing was stored before either: an expired credential whose bytes are gone stays the expired one.
+  // The key was absent before too: an expired credential whose bytes are gone stays the expired one.
   if (known.digest === undefined) return { known };
 
   const type = when.labels.removal?.type ?? (ended(known, when.now) ? 'expired' : 'cleared');
@@ -67,7 +67,7 @@ function seenAbsent<T>(known: Known<T>, when: Circumstances): Step<T> {
         passedEnd(state.snapshot.expiresAt, when),
       );
     }
-    // Its end was told already; this is only the TTL that takes the bytes.
+    // The expiry was emitted already; the TTL only removes the bytes.
     if (state.type === 'expired') return { known: { ...known, digest: undefined } };
   }
   const common = { ...seen(when), previous: snapshotOf(state) };
@@ -124,11 +124,11 @@ function seenAgain<T>(
   if (known.state.type === 'expired' && over) return { known: { ...known, ttlEnd } };
   if (known.state.type === 'present') {
     if (over) return expire({ ...known, ttlEnd }, held, when, end);
-    // A wobbling end would creep if each small difference were taken over.
+    // A wobbling end would creep if each small difference were adopted.
     const toleranceMs = known.toleranceMs + when.toleranceMs;
     if (sameInstant(end, held.expiresAt, toleranceMs)) return { known: { ...known, ttlEnd } };
   }
-  // An expired credential that comes back was withdrawn, so its new life gets a new signal.
+  // An expired credential that comes back was withdrawn, so it gets a new signal.
   const withdrawal = known.state.type === 'present' ? withdrawalOf(held) : undefined;
   const snapshot = hold(sighting, withdrawal, when);
   const change = createChange<T>({
@@ -159,7 +159,7 @@ function seenAnew<T>(
     known.state.type === 'present' && !when.abortOnSaved
       ? withdrawalOf(known.state.snapshot)
       : undefined;
-  // What was rejected is withdrawn already; what comes after it is not.
+  // A rejected credential is withdrawn already; its successor is not.
   const snapshot = hold(sighting, replaces?.withdrawn ? undefined : replaces, when);
   if (hasEnded(end, when.now)) {
     const next: Known<T> = {
@@ -170,7 +170,7 @@ function seenAnew<T>(
     };
     if (known.state.type === 'unknown') return { known: next };
     const untold: Known<T> = { ...next, untold: true };
-    // Over a valid credential this is the end of it; over anything else nothing valid was lost.
+    // In place of a valid credential this is an expiry; otherwise nothing valid was lost.
     if (known.state.type !== 'present') return { known: untold };
     return {
       known: untold,
@@ -179,7 +179,7 @@ function seenAnew<T>(
   }
   const next: Known<T> = { state: { type: 'present', snapshot }, digest, ttlEnd, toleranceMs };
   if (known.state.type === 'unknown') return { known: next };
-  // Written out: to spread them into the literal would take longer than all the rest.
+  // Written out, because a spread into the literal would cost more than the rest.
   const change = createChange<T>({
     id: when.id,
     at: Math.floor(when.now),
@@ -223,7 +223,7 @@ function hold<T>(
   return new StoredSnapshot(when.id, credentials, end, digest, withdrawal);
 }
 
-/** The end as it was last seen, unless that is still to come: then somebody moved it, and the one that passed is not known. */
+/** The last known end, unless it is still to come: then another client moved the end, and the one that passed is not known. */
 function passedEnd(end: number | undefined, when: Circumstances): number | undefined {
   return hasEnded(end, when.now + when.toleranceMs) ? end : undefined;
 }

@@ -8,13 +8,13 @@ import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
 import { describeType } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
 import { WAIT_OPTIONS } from './options.js';
+import { OrderedSubject } from '../util/ordered-subject.js';
 import { setLongTimeout, abortable, withDeadline } from '../time/timers.js';
 import type { BuiltValue } from './built-value.js';
 import type { DeriveContext, ResolvedDeriveOptions } from './options.js';
 import type { Derived, DerivedWaitOptions } from './derived.js';
 import { sameDerivedState, type DerivedState } from './state.js';
 import { Rotation } from './rotation.js';
-import { ToldValue } from './told-value.js';
 
 /** How soon to look again at a store that shows a credential but does not give it out: it says nothing when its doubt is over. */
 const DOUBT_MS = 1_000;
@@ -26,8 +26,10 @@ export class DerivedValue<T, V> implements Derived<V> {
   readonly #store: ObservableCredentialStore<T>;
   readonly #options: ResolvedDeriveOptions<V>;
   readonly #rotation: Rotation<T, V>;
-  readonly #values = new ToldValue<BuiltValue<V> | undefined>(undefined);
-  readonly #states = new ToldValue<DerivedState>({ type: 'idle', waitingFor: 'use' });
+  readonly #values = new OrderedSubject<BuiltValue<V> | undefined>({ value: undefined });
+  readonly #states = new OrderedSubject<DerivedState>({
+    value: { type: 'idle', waitingFor: 'use' },
+  });
   readonly #waiters = new Set<() => void>();
   /** What was built and is not disposed of. */
   readonly #undisposed = new Set<BuiltValue<V>>();
@@ -67,11 +69,14 @@ export class DerivedValue<T, V> implements Derived<V> {
     });
     this.value$ = new Observable((subscriber) => {
       this.#begin();
-      return this.#values.stream$.pipe(map((built) => built?.handOut())).subscribe(subscriber);
+      return this.#values
+        .asObservable()
+        .pipe(map((built) => built?.handOut()))
+        .subscribe(subscriber);
     });
     this.state$ = new Observable((subscriber) => {
       this.#watch();
-      return this.#states.stream$.subscribe(subscriber);
+      this.#states.subscribe(subscriber);
     });
     if (options.eager) {
       this.#used = true;
@@ -244,12 +249,12 @@ export class DerivedValue<T, V> implements Derived<V> {
     const served = this.#served();
     if (served !== this.#toldValue) {
       this.#toldValue = served;
-      this.#values.tell(served);
+      this.#values.emit(served);
     }
     const state = this.state;
     if (state !== this.#toldState) {
       this.#toldState = state;
-      this.#states.tell(state);
+      this.#states.emit(state);
     }
     if (this.#served() !== undefined) for (const wake of this.#waiters) wake();
   }
@@ -282,9 +287,9 @@ export class DerivedValue<T, V> implements Derived<V> {
     this.#subscription?.unsubscribe();
     this.#withdrawal?.removeEventListener('abort', this.#withdrawn);
     this.#cancelTimer();
-    if (this.#toldValue !== undefined) this.#values.tell(undefined);
+    if (this.#toldValue !== undefined) this.#values.emit(undefined);
     this.#values.complete();
-    this.#states.tell({ type: 'closed' });
+    this.#states.emit({ type: 'closed' });
     this.#states.complete();
     for (const wake of this.#waiters) wake();
     for (const built of this.#undisposed) built.finish();

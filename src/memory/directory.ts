@@ -21,7 +21,7 @@ export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectory
 const TABLE = { ...DIRECTORY_OPTIONS, ...IN_MEMORY_OPTIONS };
 
 /**
- * Many credentials inside this process, for tests and for programs that run alone. It behaves as the directory on Redis does.
+ * Many credentials inside this process, for tests and for programs that run alone. The directory behaves as the one on Redis does.
  *
  * @example
  * ```ts
@@ -40,6 +40,6 @@ export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialDirectoryOptions<T>) {
     const resolved = resolveDirectoryOptions(options, TABLE);
-    super(resolved, resolved.key, new MemoryBackend(resolveMemory(options)));
+    super(resolved, resolved.key, new MemoryBackend(resolveMemory(options), resolved.name));
   }
 }

@@ -21,8 +21,8 @@ export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<
 const TABLE = { ...STORE_OPTIONS, ...IN_MEMORY_OPTIONS };
 
 /**
- * A credential store inside this process, for tests and for programs that run alone. It goes through the same states and tells the same
- * changes as the one on Redis.
+ * A credential store inside this process, for tests and for programs that run alone. The store goes through the same states and emits the
+ * same changes as the one on Redis.
  *
  * @example
  * ```ts
@@ -41,6 +41,12 @@ export class MemoryCredentialStore<T> extends ObservableCredentialStore<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialStoreOptions<T>) {
     const resolved = resolveStoreOptions(options, TABLE);
-    super(ownCredential(resolved, resolved.key, new MemoryBackend(resolveMemory(options))));
+    super(
+      ownCredential(
+        resolved,
+        resolved.key,
+        new MemoryBackend(resolveMemory(options), resolved.name),
+      ),
+    );
   }
 }

@@ -19,21 +19,27 @@ import type { RedisSettings } from './connection-options.js';
 import type { RedisClient } from './client/template.js';
 import type { Publication } from './commands/transaction.js';
 
-/** The access to a Redis for all stores that ask for the same; the connections behind it are shared with the others on the same client. */
+/**
+ * The access to Redis that all stores with equal settings share; the connections behind it are shared with the other stores on the same
+ * client.
+ */
 export class RedisBackend implements Backend {
   readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
+  readonly name: string;
   readonly sharing: OptionSharing = new OptionSharing();
   readonly attempts: AttemptVerbs = new AttemptVerbs(this);
 
-  private constructor(hub: ClientPool, settings: RedisSettings) {
+  private constructor(hub: ClientPool, settings: RedisSettings, name: string) {
     this.#pool = hub;
     this.#settings = settings;
+    this.name = name;
   }
 
   /** @throws InvalidOptionError */
-  static acquire(redis: RedisClient, settings: RedisSettings): Backend {
-    return ClientPool.acquire(redis, settings, (hub) => new RedisBackend(hub, settings));
+  static acquire(redis: RedisClient, settings: RedisSettings, name: string): Backend {
+    const connect = (hub: ClientPool): Backend => new RedisBackend(hub, settings, name);
+    return ClientPool.acquire(redis, settings, name, connect);
   }
 
   get instance(): string {
@@ -109,7 +115,7 @@ export class RedisBackend implements Backend {
   }
 
   close(timeoutMs: number): Promise<void> {
-    return this.#pool.release(this.#settings, timeoutMs);
+    return this.#pool.release(this.#settings, this.name, timeoutMs);
   }
 
   #publication(
@@ -117,14 +123,14 @@ export class RedisBackend implements Backend {
     { key, reason }: { readonly key: string; readonly reason: string | undefined },
     { canAnnounce, refusedAt }: CommandSession,
   ): Publication | undefined {
-    // It may have been granted since; to ask with every write would make each of them two.
+    // The permission may have been granted since, but an attempt with every write would double the commands of each.
     if (!canAnnounce && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
       return undefined;
     const { instance, template } = this.#pool;
     const at = this.clock.now();
     return {
       channel: announcementChannel(template.db, key),
-      message: encodeAnnouncement({ kind, node: instance, at, reason }),
+      message: encodeAnnouncement({ kind, instance, name: this.name, at, reason }),
     };
   }
 

@@ -1,5 +1,6 @@
 import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
+import { checkInstanceName, DEFAULT_INSTANCE_NAME } from '../util/instance-name.js';
 import { jsonCodec, type CredentialCodec } from '../credential/codec.js';
 import type { ExpiresAt } from '../credential/encoding.js';
 import { InvalidOptionError } from '../errors.js';
@@ -57,6 +58,11 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
   /** Largest size of the stored bytes, from 1 to 536,870,912. Larger values are neither written nor fetched. Default 1,048,576 (1 MiB). */
   readonly maxBytes?: number | undefined;
   /**
+   * What other instances see beside the random id of this one, in the `origin` of changes: a label for operators, 1 to 128 characters, no
+   * control characters, not secret. Default: `hostname:pid`.
+   */
+  readonly name?: string | undefined;
+  /**
    * Told what options' functions and listeners threw or rejected. Default: a process warning without the error's message, which may
    * hold a secret.
    */
@@ -65,6 +71,7 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
 
 export interface ResolvedStoreOptions<T> {
   readonly key: string;
+  readonly name: string;
   /** Not among what is shared: it is mostly written in place, and so another function for each store. */
   readonly expiresAt: ExpiresAt<T> | undefined;
   /** What stores that ask for the same can share. */
@@ -130,6 +137,13 @@ export const STORE_OPTIONS: OptionsTable<CredentialStoreOptions<unknown>, StoreO
     max: 2 ** 29,
     cost: 'The default is 1 MiB. A larger limit lets a foreign value of that size travel to every process that watches.',
   }),
+  name: option({
+    default: DEFAULT_INSTANCE_NAME,
+    shown: '`hostname:pid`',
+    check: checkInstanceName,
+    range: 'a string of 1 to 128 characters, no control characters',
+    cost: 'The label that other instances see beside the random id of this one. The name of the pod or of the service leads an operator to the process.',
+  }),
   onCallbackError: callbackErrors('functions and listeners of the caller'),
 };
 
@@ -147,16 +161,16 @@ export function resolveStoreOptions<T>(
   table: OptionRows = STORE_OPTIONS,
 ): ResolvedStoreOptions<T> {
   checkNames(table, options);
-  const { key, ...rest } = resolvePart<CredentialStoreOptions<T>, StoreOptionsOpen>(
+  const { key, name, ...rest } = resolvePart<CredentialStoreOptions<T>, StoreOptionsOpen>(
     STORE_OPTIONS,
     options,
   );
-  return { key, expiresAt: rest.expiresAt, shared: sharedOptions(rest) };
+  return { key, name, expiresAt: rest.expiresAt, shared: sharedOptions(rest) };
 }
 
 /** What stores of different keys have in common. */
 export function sharedOptions<T>(
-  options: Omit<Resolved<CredentialStoreOptions<T>, StoreOptionsOpen>, 'key'>,
+  options: Omit<Resolved<CredentialStoreOptions<T>, StoreOptionsOpen>, 'key' | 'name'>,
 ): SharedStoreOptions<T> {
   const { serialize, deserialize, expiresAt: _own, onCallbackError: handler, ...values } = options;
   return {

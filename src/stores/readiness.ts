@@ -4,7 +4,7 @@ import type { ReadyOptions } from '../credential/contract.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { checkOptions } from '../util/options.js';
 import { setLongTimeout } from '../time/timers.js';
-import type { LiveWaiter, EventSource } from '../watching/watched.js';
+import type { EventSource, LiveWaiter } from '../watching/event-source.js';
 import { READY_OPTIONS } from './options.js';
 
 type Pinnable<T> = EventSource<T> & { keepAlive(): void };

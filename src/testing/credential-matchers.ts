@@ -11,7 +11,7 @@ export interface ExpectedChange {
   readonly credentials?: unknown;
   /** The credentials of the snapshot before; `undefined`: there was none. */
   readonly previous?: unknown;
-  /** Who made it; `{ node }` may hold an asymmetric matcher such as `expect.any(String)`. */
+  /** Who made it; `{ instance, name }` may hold an asymmetric matcher such as `expect.any(String)`. */
   readonly origin?: unknown;
   /** How it was noticed. */
   readonly source?: ChangeSource | undefined;

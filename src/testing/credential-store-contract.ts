@@ -19,8 +19,8 @@ export const CONTRACT_OPTIONS: OptionsTable<ContractOptions> = {
 };
 
 /**
- * What every `ObservableCredentialStore` promises, as cases for any test runner. The stores of this package pass them; an implementation of
- * your own that passes them can take their place.
+ * The promises of every `ObservableCredentialStore`, as cases for any test runner. They hold on each backend: run them on the Redis that your
+ * application uses, with its settings and rights.
  *
  * @remarks
  * The cases use `node:assert` and no runner. They may run in any order and side by side.
@@ -36,7 +36,7 @@ export const CONTRACT_OPTIONS: OptionsTable<ContractOptions> = {
  * const ends = new Map<string, number>();
  *
  * const harness: ContractHarness = {
- *   createStore: (_node, options) => new MemoryCredentialStore({ ...options, memory }),
+ *   createStore: (_instance, options) => new MemoryCredentialStore({ ...options, memory }),
  *   now: () => clock.now(),
  *   advance: (ms) => clock.advance(ms),
  *   outside: {
@@ -79,7 +79,7 @@ export function credentialStoreContract(options: ContractOptions = {}): readonly
  *
  * declare function createHarness(): ContractHarness;
  *
- * void describe('MyCredentialStore', () => {
+ * void describe('our stores', () => {
  *   registerCredentialStoreContract(it, createHarness);
  * });
  * ```

@@ -31,7 +31,7 @@ type Looked<T> =
   | { readonly type: 'absent' }
   | (Decoded<T> & { readonly digest: string; readonly ttlEnd: number | undefined });
 
-/** Reads and writes one credential, in call order, for callers that wait for the answer. */
+/** Reads and writes one credential, in the order of the calls. */
 export class CredentialWriter<T> {
   readonly #id: string;
   readonly #key: string;
@@ -43,7 +43,7 @@ export class CredentialWriter<T> {
   readonly #queue = new WriteQueue();
   readonly #replications = new Replications();
   #time: ServerTime | undefined;
-  /** Nothing is sent any more once it has aborted, and nobody pauses. */
+  /** Aborted by `close()`: no command is sent and no pause continues from then on. */
   readonly #closing = new AbortController();
 
   constructor(live: WatchedEntry<T>) {
@@ -55,11 +55,11 @@ export class CredentialWriter<T> {
     this.#encoding = encoding;
     this.#live = live;
     this.#typeCheck = new KeyTypeCheck(live, () => this.#observe());
-    // One listener for each update that pauses.
+    // Every paused update adds a listener.
     setMaxListeners(0, this.#closing.signal);
   }
 
-  /** @param held - what is found will be shared, and is frozen */
+  /** @param held - the credentials are shared with the whole process, and therefore frozen */
   async readDecoded(held = false): Promise<Looked<T>> {
     const { content, expiresAt: ttlEnd } = await this.#observe();
     if (content.type === 'absent') return content;
@@ -97,8 +97,8 @@ export class CredentialWriter<T> {
     const expected = this.#expected(options.onlyIf);
     const key = this.#key;
     const removal = this.#queue.run(
-      // DEL does not tell what it takes away, and unlike SET it cannot be made to refuse. Looked at beforehand, because what is sent must
-      // go out at once, or a later write would overtake it.
+      // DEL does not say which type it removed, and unlike SET it cannot be made to refuse. The type is checked beforehand, because the
+      // command must be sent without delay, or a later write would overtake it.
       () => this.#typeCheck.check(expected === undefined),
       async () => {
         this.#checkOpen(signal);
@@ -126,7 +126,7 @@ export class CredentialWriter<T> {
     for (let attempts = 1; ; attempts += 1) {
       signal?.throwIfAborted();
       const found = await abortable(this.readDecoded(), signal);
-      // Bytes that cannot be read may be somebody's only refresh token; only a plain save writes over them.
+      // Unreadable bytes may be somebody's only refresh token; only a plain save overwrites them.
       if (found.type === 'unreadable') throw found.error;
       const current = found.type === 'readable' ? found.credentials : undefined;
       const next = await abortable(Promise.resolve(fn(current)), signal);
@@ -143,13 +143,13 @@ export class CredentialWriter<T> {
     }
   }
 
-  /** Resolves when no write is under way, nor the waiting for its replicas. */
+  /** Resolves when no write is under way, and no wait for replicas. */
   async idle(): Promise<void> {
     await this.#queue.idle();
     await this.#replications.idle();
   }
 
-  /** Nothing is sent any more, whatever still waits. */
+  /** Sends no further command; waiting calls reject with a ClosedError. */
   close(): void {
     this.#closing.abort();
   }
@@ -200,7 +200,7 @@ export class CredentialWriter<T> {
     return abortable(replicated, signal);
   }
 
-  /** After a write that did something, this process's own view is at least as new. */
+  /** Awaits a write and then brings the entry of this instance up to the write. */
   async #caughtUp<R>(write: Promise<R>, own: Hint): Promise<R> {
     this.#live.ownWrites += 1;
     const result = await write.finally(() => {
@@ -229,7 +229,7 @@ export class CredentialWriter<T> {
     return observation;
   }
 
-  /** Jittered, so that writers which met once do not meet again. */
+  /** The pause is jittered, so that two writers that collided do not collide again. */
   async #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock, random } = this.#backend;
     const longest = Math.min(2 ** attempts * 2, LONGEST_PAUSE_MS);

@@ -2,11 +2,11 @@ import type { Observation } from '../backend/backend.js';
 import { RefusedError, UnreadableError } from '../errors.js';
 import type { WatchedEntry } from '../watching/watched.js';
 
-/** SET and DEL take a list or a hash away without a word; a key that holds one was surely not meant. */
+/** Refuses to replace a list, hash or other type: SET and DEL remove one without an error, and no caller means that. */
 export class KeyTypeCheck<T> {
   readonly #live: WatchedEntry<T>;
   readonly #observe: () => Promise<Observation>;
-  /** The key was seen to be free or to hold a string. */
+  /** The key was free or held a string when it was last read. */
   #checked = false;
 
   constructor(live: WatchedEntry<T>, observe: () => Promise<Observation>) {
@@ -15,14 +15,14 @@ export class KeyTypeCheck<T> {
   }
 
   /**
-   * @param again - looks also at a key that was looked at before
+   * @param again - reads the key even if it was checked before
    * @returns whether the key holds a string that is too large to be fetched
-   * @throws UnreadableError when it holds another type, UnavailableError, ClosedError
+   * @throws UnreadableError when the key holds another type, UnavailableError, ClosedError
    */
   check(again = false): boolean | Promise<boolean> {
     const { state } = this.#live;
     const seen = state.type === 'unreadable' ? state.error : undefined;
-    // What was seen may be over by now; a type that forbids the write is looked for anew.
+    // The state may be out of date; a type that forbids the write is read again before the write is refused.
     if (this.#checked && !again && seen?.reason !== 'wrong-type')
       return seen?.reason === 'too-large';
     return this.#lookForString();
@@ -40,7 +40,7 @@ export class KeyTypeCheck<T> {
       this.#checked = true;
       return content.type === 'foreign';
     } catch (error) {
-      // Who may write but not read writes unseen.
+      // A user with write but no read permission skips the type check.
       if (!(error instanceof RefusedError)) throw error;
       this.#checked = true;
       return false;

@@ -1,11 +1,11 @@
 import type { ReplicaAck, Written } from '../backend/backend.js';
 import { UnavailableError } from '../errors.js';
 
-/** The writes of one store whose replicas are being waited for. */
+/** The writes of one store that still wait for replicas. */
 export class Replications {
   readonly #underWay = new Set<Promise<ReplicaAck>>();
 
-  /** Takes note of a write that was answered, if it waits for replicas. */
+  /** Tracks a write whose replicas are awaited. */
   note(written: Written): Written {
     const { replicated } = written;
     if (replicated !== undefined) {
@@ -20,7 +20,7 @@ export class Replications {
   }
 }
 
-/** Never rejects: the write has happened. */
+/** Never rejects, because the write has happened. */
 export async function replicasOf({ replicated }: Written): Promise<ReplicaAck> {
   if (replicated !== undefined) return replicated;
   const replicasError = new UnavailableError(

@@ -128,12 +128,12 @@ describe('a client of the caller with a keyPrefix', () => {
     await prefixed.store.save({ token: 'a' });
     expect(await plain.changes.next()).toMatchObject({
       id: keyPrefix + prefixed.key,
-      origin: { node: expect.any(String) as string },
+      origin: { instance: expect.any(String) as string, name: expect.any(String) as string },
     });
     await plain.store.save({ token: 'b' }, { onlyIf: plain.store.current! });
     expect(await prefixed.changes.next(brings('b'))).toMatchObject({
       id: prefixed.key,
-      origin: { node: expect.any(String) as string },
+      origin: { instance: expect.any(String) as string, name: expect.any(String) as string },
     });
   });
 

@@ -1,16 +1,8 @@
 import { expect, it } from 'vitest';
 
 import { RedisCredentialStore, UnavailableError } from '../../src/index.js';
-import {
-  FAST,
-  isLive,
-  isNotLive,
-  KEY,
-  listen,
-  NOISE_MS,
-  say,
-  useFaults,
-} from '../faults/support/faults.js';
+import { FAST, isLive, isNotLive, KEY, listen, say, useFaults } from '../faults/support/faults.js';
+import { noiseMs } from '../support/machine-noise.js';
 import { eventually } from '../support/wait.js';
 
 const { connect, open, startNotifying, track, watch } = useFaults();
@@ -35,7 +27,7 @@ it.each([
   const demotedAt = performance.now();
   await admin.replicaof(other.host, other.port);
   const status = await statuses.next(isNotLive);
-  const bound = FAST.heartbeatMs + FAST.replyTimeoutMs + NOISE_MS;
+  const bound = FAST.heartbeatMs + FAST.replyTimeoutMs + noiseMs();
   expect(performance.now() - demotedAt).toBeLessThan(bound);
   expect(status).toMatchObject({ freshness: 'stale', error: REPLICA });
   await eventually(() => expect(store.load()).rejects.toMatchObject(REPLICA));

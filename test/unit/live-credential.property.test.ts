@@ -27,7 +27,8 @@ type Value = 'token' | 'garbage' | 'none';
 
 /** A server whose every message takes as long as the scheduler likes, so that all orders are tried. */
 class ShuffledBackend implements Backend {
-  readonly instance = 'node';
+  readonly instance = 'instance';
+  readonly name = 'pod';
   readonly random = (): number => 0.5;
   readonly clock: Clock;
   /** All states that the key was in; the last one is how it is now. */
@@ -189,10 +190,11 @@ describe('in whatever order messages arrive', () => {
           const live = new Entry<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];
           let changes = 0;
-          live.events$.subscribe((fact) => {
-            if (fact.type === 'change') changes += 1;
-            if (fact.type !== 'state') return;
-            const { state } = fact;
+          live.events$.subscribe((event) => {
+            if (event.type !== 'state') return;
+            const { state, change } = event;
+            if (change !== undefined) changes += 1;
+            if (state === undefined) return;
             if (state.type === 'present') shown.push(state.snapshot.credentials);
             else shown.push(state.type === 'unreadable' ? 'garbage' : undefined);
           });

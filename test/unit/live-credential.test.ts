@@ -68,7 +68,7 @@ describe('hints and observations', () => {
   it('take the label from the last hint, and each hint once', async () => {
     const { backend, clock, changes } = await watched({ token: 'one' });
     backend.put('two');
-    backend.hint({ origin: { node: 'other' }, reason: 'rotation' });
+    backend.hint({ origin: { instance: 'other', name: 'pod-7' }, reason: 'rotation' });
     await clock.settle();
     backend.hold({ type: 'absent' });
     backend.hint({ type: 'removed', as: 'evicted', origin: 'unknown' });
@@ -77,7 +77,10 @@ describe('hints and observations', () => {
     await backend.clock.settle();
     backend.poll();
     await clock.settle();
-    expect(changes[0]).toBeChange('saved', { origin: { node: 'other' }, reason: 'rotation' });
+    expect(changes[0]).toBeChange('saved', {
+      origin: { instance: 'other', name: 'pod-7' },
+      reason: 'rotation',
+    });
     expect(changes[1]).toBeChange('evicted', { origin: 'unknown' });
     expect(changes[2]).toBeChange('saved', { origin: 'unknown', reason: undefined });
   });
@@ -232,7 +235,11 @@ describe('watching', () => {
 });
 
 describe('hints', () => {
-  const written = (reason: string): Hint => ({ type: 'written', origin: { node: 'n' }, reason });
+  const written = (reason: string): Hint => ({
+    type: 'written',
+    origin: { instance: 'n', name: 'pod' },
+    reason,
+  });
 
   it('that come in one piece of input cost one look, sent at once, which their labels are for', async () => {
     const { backend, clock, changes } = await watched({ token: 'one' });
@@ -280,18 +287,18 @@ describe('hints', () => {
     backend.put('own');
     backend.hint({ type: 'written', origin: 'self' });
     backend.put('two');
-    backend.hint({ type: 'written', origin: { node: 'another' } });
+    backend.hint({ type: 'written', origin: { instance: 'another', name: 'pod-8' } });
     live.ownWrites -= 1;
     await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
     await clock.settle();
     expect(changes).toHaveLength(1);
     expect(changes[0]).toBeChange('saved', { credentials: { token: 'two' } });
-    expect(changes[0]?.origin).toEqual({ node: 'another' });
+    expect(changes[0]?.origin).toEqual({ instance: 'another', name: 'pod-8' });
   });
 });
 
-describe('facts', () => {
-  it('come in one order for everybody, also those that are caused by telling', async () => {
+describe('events', () => {
+  it('come in one order for all subscribers, also those that a subscriber causes', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const orders: string[][] = [[], []];
     let cut = false;
@@ -299,28 +306,42 @@ describe('facts', () => {
       orders[0]?.push(type);
       if (type !== 'state' || cut) return;
       cut = true;
-      // In the middle of telling the state, before the change that belongs to it.
       backend.feed({ link: 'reconnecting' });
     });
     live.events$.subscribe(({ type }) => orders[1]?.push(type));
     backend.put('two');
     backend.hint();
     await clock.settle();
-    expect(orders[0]).toEqual(['state', 'status', 'change']);
+    expect(orders[0]).toEqual(['state', 'status']);
     expect(orders[1]).toEqual(orders[0]);
   });
 
-  it('show the new state and the withdrawn signal to who hears of the change', async () => {
+  it('with a change find the new state in the store, and the signal of the old one aborts', async () => {
     const { backend, clock, live, states } = await watched({ token: 'one' });
     const held = live.current;
     let seen: unknown;
-    live.events$.subscribe((fact) => {
-      if (fact.type === 'change') seen = [live.state.type, live.current, states.at(-1)?.type];
+    live.events$.subscribe((event) => {
+      if (event.type === 'state' && event.change !== undefined)
+        seen = [live.state.type, live.current, states.at(-1)?.type];
     });
     backend.hold({ type: 'absent' });
     backend.hint({ type: 'removed', as: 'cleared' });
     await clock.settle();
     expect(seen).toEqual(['absent', undefined, 'absent']);
     expect(held?.signal.aborted).toBe(true);
+  });
+
+  it('with a change that comes while the credential is withheld repeat no state', async () => {
+    const { backend, clock, live, changes, states } = await watched(
+      { token: 'one' },
+      { inMs: HOUR, maxStalenessMs: 0 },
+    );
+    backend.feed({ link: 'reconnecting' });
+    const withheld = live.state;
+    expect(withheld.type).toBe('withheld');
+    await clock.advance(2 * HOUR);
+    expect(changes.map(({ type }) => type)).toEqual(['expired']);
+    expect(states.filter((state) => state === withheld)).toHaveLength(1);
+    expect(states.at(-1)).toBe(withheld);
   });
 });

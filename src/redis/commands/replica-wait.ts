@@ -12,12 +12,12 @@ import {
 } from '../connection/connection.js';
 import type { ServerTemplate } from '../client/server-template.js';
 
-/** How long one WAIT blocks the connection for those that come meanwhile. */
+/** How long one WAIT blocks the connection for later waiters. */
 const SHORTEST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 500;
-/** Redis looks at the end of a WAIT ten times a second. */
+/** Redis checks the timeout of a WAIT ten times a second. */
 const LATENESS_MS = 100;
-/** How long a mark outlives a process that dies before it has claimed it. */
+/** How long a marker outlives a process that dies before it has claimed the marker. */
 const MARKER_MS = 10_000;
 
 /** One write that waits for replicas. */
@@ -26,7 +26,7 @@ class Waiter {
   readonly wanted: number;
   readonly since: number;
   readonly dueAt: number;
-  /** A WAIT that ends in time is under way for it. */
+  /** Whether a WAIT that ends in time is under way for this write. */
   underWay = false;
   settled = false;
   #acked = 0;
@@ -45,7 +45,7 @@ class Waiter {
     this.#settle = settle;
   }
 
-  /** Who has a later write has this one too, so what was reached once stays. */
+  /** A replica with a later write has this one too, so the highest count stays valid. */
   take(count: number, now: number): void {
     this.#acked = Math.max(this.#acked, count);
     if (this.#acked >= this.wanted || now >= this.dueAt) this.settle();
@@ -59,16 +59,16 @@ class Waiter {
 }
 
 /**
- * Finds out how many replicas have a write, by WAIT, on a connection of its own, because WAIT blocks the one on which it is sent.
+ * Finds out how many replicas have a write, by WAIT, on a connection of its own, because WAIT blocks its connection.
  *
- * WAIT asks about what was written before the last command of its own connection (Redis 7.2 and later: before the last write of its own
- * connection), not about a write of another one. To send the write itself there would let it, and all later ones of the store, wait
- * behind the WAITs of others. So the connection of the write writes a mark after it, and the connection of the WAIT removes that mark: a
- * write, after the other one. That the mark was there also proves that this is a server that has the write, and not the new master of a
- * failover that lost it, whose replicas would count for nothing.
+ * WAIT counts the replicas that have every write before the last command of its own connection (Redis 7.2 and later: before the last write
+ * of its own connection); writes of other connections do not count. If the write itself were sent there, it and all later writes of the
+ * store would queue behind the WAITs of others. Therefore the connection of the write stores a marker after it, and the connection of the
+ * WAIT removes that marker: a write, after the other one. The existence of the marker also proves that this server has the write, and is
+ * not the new master of a failover that lost it, whose replicas would count for nothing.
  *
- * Many wait at once: each WAIT asks for all of them, is answered as soon as the first of them can be, and is so short that those who
- * come meanwhile hardly wait for it; longer, the longer somebody has been waiting, because each mark makes the goal a later one.
+ * Many writes wait at once: each WAIT serves all of them, is answered as soon as the first of them can be, and is so short that later
+ * waiters hardly wait for it. It grows with the age of the oldest waiter, because each marker moves the goal to a later write.
  */
 export class ReplicaWait {
   readonly #template: ServerTemplate;
@@ -76,19 +76,19 @@ export class ReplicaWait {
   readonly #clock: Clock;
   readonly #newName: () => string;
   #connection: Connection | undefined;
-  /** Their marks are set, and not claimed yet. */
+  /** Waiters whose markers are stored and not claimed yet. */
   #marked: Waiter[] = [];
-  /** Their marks were claimed, so that a WAIT is about their writes. */
+  /** Waiters whose markers are claimed, so that a WAIT covers their writes. */
   #claimed: Waiter[] = [];
   #running = false;
   readonly #closing = new AbortController();
 
-  /** @param newName - gives a name that nobody else uses */
+  /** @param newName - returns a name that is used nowhere else */
   constructor(template: ServerTemplate, options: ConnectionSettings, newName: () => string) {
     this.#template = template;
     this.#clock = options.clock;
     this.#newName = newName;
-    // Each that waits listens.
+    // Every waiter adds a listener.
     setMaxListeners(0, this.#closing.signal);
     this.#options = {
       clock: options.clock,
@@ -98,9 +98,9 @@ export class ReplicaWait {
   }
 
   /**
-   * Resolves when so many replicas have what was written to `key`, or with those that have it when the time is up. Never rejects.
+   * Resolves when the wanted number of replicas has the write to `key`, or with the number at the end of the timeout. Never rejects.
    *
-   * @param writtenOver - the link over which Redis has answered the write
+   * @param writtenOver - the connection over which Redis replied to the write
    */
   acked(writtenOver: CommandConnection, key: string, wanted: ReplicasWanted): Promise<ReplicaAck> {
     return new Promise((resolve) => {
@@ -135,7 +135,7 @@ export class ReplicaWait {
     });
   }
 
-  /** Who still waits is told what is known. */
+  /** Settles the remaining waiters with the numbers known so far. */
   close(): void {
     this.#closing.abort();
     this.#connection?.kill();
@@ -154,13 +154,13 @@ export class ReplicaWait {
     }
   }
 
-  /** The other side may have become a replica without ending its connections, or be another server than the writes go to. */
+  /** The server may have become a replica without ending its connections, or be another server than that of the writes. */
   #doubt(error: unknown): void {
     if (replyWord(error) !== 'NOPERM') this.#connection?.kill();
   }
 
   #waits(): boolean {
-    // A WAIT on another connection would not be about their writes.
+    // A WAIT on a new connection would not cover their writes.
     if (!this.#connection?.open)
       for (const waiter of this.#claimed) waiter.settle(readFailure(new ConnectionLostError(true)));
     const waiting = ({ settled }: Waiter): boolean => !settled;
@@ -173,7 +173,7 @@ export class ReplicaWait {
     if (this.#connection?.open) return this.#connection;
     const { signal } = this.#closing;
     const link = await Connection.open(this.#template, this.#options, signal);
-    // Closed in the very moment in which it was handed over; nobody else would close it any more.
+    // The wait closed between the opening and this line; `close()` did not see this connection.
     if (signal.aborted) {
       link.kill();
       throw new ConnectionLostError(false);
@@ -182,7 +182,7 @@ export class ReplicaWait {
     return link;
   }
 
-  /** Claims the marks that are new and waits a while for replicas, in one round trip. @throws LinkLostError, or an error reply of Redis */
+  /** Claims the new markers and waits a while for replicas, in one round trip. @throws ConnectionLostError, or an error reply of Redis */
   async #ask(link: Connection): Promise<void> {
     const marked = this.#marked.splice(0);
     const all = [...this.#claimed, ...marked];
@@ -194,7 +194,7 @@ export class ReplicaWait {
     const shortest = Math.min(Math.max(age, SHORTEST_WAIT_MS), LONGEST_WAIT_MS, left);
     const claims = marked.map((waiter) => this.#claim(link, waiter));
     const count = await link.call((client) =>
-      // 0 would be for ever.
+      // A timeout of 0 would block for ever.
       client.wait(Math.min(...all.map(({ wanted }) => wanted)), Math.max(1, Math.ceil(shortest))),
     );
     const doubts = (await Promise.all(claims)).filter((doubt) => doubt !== undefined);
@@ -203,11 +203,11 @@ export class ReplicaWait {
       waiter.underWay = false;
       waiter.take(count, then);
     }
-    // Not before: the answer to the WAIT came with theirs.
+    // Not earlier, because the reply to the WAIT came with these replies.
     for (const doubt of doubts) this.#doubt(doubt);
   }
 
-  /** Gives what speaks against the link, if anything does. */
+  /** Returns the evidence against the connection, if there is any. */
   async #claim(link: Connection, waiter: Waiter): Promise<unknown> {
     try {
       if ((await link.call((client) => client.del(waiter.marker))) > 0) return undefined;

@@ -20,7 +20,7 @@ import type { AnyWatched } from './subscribers.js';
 const MAX_READS = 256;
 const EPOCH_BYTES = 1_024;
 
-/** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
+/** One session of the subscribed connection: its subscriptions, its heartbeat, its probes. Ends as a whole when any part fails. */
 export class FeedSession {
   readonly #context: FeedSessionContext;
   readonly #connection: Connection;
@@ -36,7 +36,7 @@ export class FeedSession {
   #polled = false;
   #reporting = false;
   #missing: AnyWatched[] = [];
-  /** A resync looks at everything at once; the reply deadline is for one look, not for all of them. */
+  /** A resync reads everything at once; the reply deadline is for one reading, not for all of them. */
   readonly #permits = new Semaphore(MAX_READS);
   #stopped = false;
 
@@ -76,7 +76,7 @@ export class FeedSession {
     });
   }
 
-  /** Connects and subscribes to all keys watched now. @throws LinkLostError, or an error reply of Redis */
+  /** Connects and subscribes to all keys watched now. @throws ConnectionLostError, or an error reply of Redis */
   static async open(context: FeedSessionContext, signal: AbortSignal): Promise<FeedSession> {
     const link = await Connection.open(context.template, context.connectionSettings, signal);
     const run = new FeedSession(context, link);
@@ -103,19 +103,19 @@ export class FeedSession {
     return this.#connection.confirmedAt;
   }
 
-  /** The observer of the subscribed connection, if that can read. */
+  /** The reader of the subscribed connection, if that can read. */
   get reader(): Reader | undefined {
     return this.#connection.canReadWhileSubscribed ? this.#reader : undefined;
   }
 
-  /** Starts the heartbeat, polling and probing; the run is live. */
+  /** Starts heartbeat, polling and probing; the session is live. */
   start(): void {
     void this.#connection.closed.then(() => {
       this.#fail(new ConnectionLostError(true, this.#connection.lastError));
     });
     this.applySettings();
     void this.modes.probe();
-    // Keys that came while the run was being opened.
+    // Keys whose watch began during the opening of the session.
     for (const watched of this.#context.keys)
       if (watched.subscribedTo === undefined) this.listen(watched);
   }
@@ -137,7 +137,7 @@ export class FeedSession {
     });
   }
 
-  /** Subscribes to a key, together with all others that come in the same turn. */
+  /** Subscribes to a key, together with all other keys of the same turn. */
   listen(watched: AnyWatched): void {
     this.#missing.push(watched);
     if (this.#missing.length > 1) return;
@@ -154,7 +154,7 @@ export class FeedSession {
     this.#subscriptions.unsubscribe(watched).catch(this.#failUnlessRefused);
   }
 
-  /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
+  /** @throws UnavailableError, after the session was reported as lost, or RefusedError */
   read(key: string, maxBytes: number): Promise<Observation> {
     const epochKey = this.#epoch.takeDue();
     const request = { key, maxBytes, epochKey };
@@ -172,7 +172,7 @@ export class FeedSession {
     return this.#permits.acquire()?.then(look) ?? look();
   }
 
-  /** As {@link FeedSession.read}; `undefined` for each key that is to be observed alone. */
+  /** As {@link FeedSession.read}; `undefined` for each key that is to be read alone. */
   async readMany(
     keys: readonly string[],
     maxBytes: number,
@@ -185,7 +185,7 @@ export class FeedSession {
     }
   }
 
-  /** What a reading failed with. One that got no answer is the end of the run, told before the reader hears of it. */
+  /** The error of a failed reading. A reading without a reply ends the session, which is reported before the caller gets the error. */
   failure(error: unknown): UnavailableError | RefusedError {
     const failure = readFailure(error);
     if (failure instanceof UnavailableError && !(failure instanceof RedirectedError))
@@ -211,9 +211,9 @@ export class FeedSession {
   }
 
   #taken(look: RawReading, epochKey: string | undefined): Observation {
-    // The sample hides the step from whoever looks later.
+    // The sample would hide the step from later checks.
     if (this.#context.time.hasStepped()) this.#report('clock');
-    // Reported in a later turn: the observation at hand is of the data as it is now.
+    // Reported in a later turn, because the observation at hand already shows the new data.
     if (epochKey !== undefined && look.epoch !== undefined) this.#epoch.take(epochKey, look.epoch);
     return toObservation(look, this.#context.time);
   }
@@ -228,7 +228,7 @@ export class FeedSession {
   }
 
   #report(gap: 'data' | 'clock'): void {
-    // However many reads notice the same gap, it is one.
+    // Several readings that notice the same gap report one.
     if (this.#reporting) return;
     this.#reporting = true;
     this.#context.connectionSettings.clock.nextTurn(() => {
@@ -252,15 +252,15 @@ export class FeedSession {
     else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }
 
-  /** Proves the link alive, by an observation where it can, so that lost hints are made up for too, and the server a master. */
+  /** Proves the link alive, where possible by an observation, which also makes up for lost hints, and the server a master. */
   #heartbeat(): void {
     const { keys, time } = this.#context;
     if (time.hasStepped()) this.#report('clock');
-    // One key alone tells of its own loss.
+    // A single key shows its own loss.
     if (keys.size > 1) this.#epoch.ask();
     const polled = this.#polled || keys.pollNext();
     this.#polled = false;
-    // A key is busy while it is observed, and that tells as much.
+    // A key with a reading under way is busy, and that reading proves as much.
     this.#role.ask((polled && this.reader !== undefined) || this.#connection.awaited);
   }
 
@@ -277,7 +277,7 @@ export class FeedSession {
       await this.#subscriptions.subscribe(missing);
       if (this.#stopped) return;
       for (const watched of missing) {
-        // Its watchers left before it was subscribed to, unless others came for the same key.
+        // The last watcher left during the subscription, unless another one came for the same key.
         if (!this.#context.keys.has(watched)) this.leave(watched);
       }
       this.#context.changed(this, missing);

@@ -15,7 +15,7 @@ import { toObservation } from '../commands/reader.js';
 import { retryPauseMs } from '../connection/retry.js';
 import { WatchedKeys, type AnyWatched, type WatchedKey } from './subscribers.js';
 
-/** A link that lived this long was a good one: the next failure is a new one. */
+/** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;
 
 type Condition = Pick<FeedCondition, 'link' | 'generation' | 'gap' | 'error'>;
@@ -28,14 +28,14 @@ export interface FeedContext extends Omit<FeedSessionContext, 'keys' | 'lost' | 
 }
 
 /**
- * Keeps the hints of all watched keys coming: while any key is watched there is a run, or one is being opened, or a timer that will open
- * one. Every gap between runs is a new generation.
+ * Keeps the hints of all watched keys arriving: while any key is watched there is a session, or one is being opened, or a timer will open
+ * one. Every gap between sessions begins a new generation.
  */
 export class Feed implements HintFeed {
   readonly #context: FeedContext;
   readonly #keys = new WatchedKeys();
   #session: FeedSession | undefined;
-  /** Identifies the attempt under way, and gives it up. */
+  /** Identifies the opening under way, and aborts it. */
   #opening: AbortController | undefined;
   #cancelRetry: (() => void) | undefined;
   #wasLive = false;
@@ -47,11 +47,11 @@ export class Feed implements HintFeed {
     gap: 'link',
     error: undefined,
   };
-  /** Keys in the same condition share one value. */
+  /** Keys in the same condition share one object. */
   readonly #conditions = new Map<string, FeedCondition>();
   #lastConfirmedAt: number;
   #recounting = false;
-  /** Whether this process may announce its writes, as far as it knows. */
+  /** Whether this process may announce its writes, as far as known. */
   #canAnnounce = true;
   #closed = false;
 
@@ -97,7 +97,7 @@ export class Feed implements HintFeed {
     this.#left(this.#keys.removePrefix(prefix, watcher));
   }
 
-  /** Looks at a key over the subscribed connection; `undefined` when that is not there or cannot read. */
+  /** Reads a key over the subscribed connection; `undefined` when there is none or it cannot read. */
   async tryRead(key: string, maxBytes: number): Promise<Observation | undefined> {
     const run = this.#session;
     if (run?.reader === undefined) return undefined;
@@ -107,13 +107,13 @@ export class Feed implements HintFeed {
         this.#context.time,
       );
     } catch (error) {
-      // Let go because the last watcher left, not lost: the other connection can answer.
+      // The session ended with its last watcher and was not lost: the other connection can reply.
       if (this.#keys.isEmpty) return undefined;
       throw run.failure(error);
     }
   }
 
-  /** Tells watchers, all or those of `some` keys, what has changed about their feeds. */
+  /** Reports the changed condition to the watchers, of all keys or of `some`. */
   changed(some?: readonly AnyWatched[]): void {
     if (some === undefined) this.#conditions.clear();
     this.#keys.report((watched) => this.#conditionOf(watched), some);
@@ -242,7 +242,7 @@ export class Feed implements HintFeed {
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {
-    // Not an async function: what is to be sent goes out at once.
+    // Not an async function, because the command has to be sent synchronously.
     if (this.#session === undefined) return Promise.resolve().then(() => this.#unlinked());
     return this.#session.read(key, maxBytes);
   }
@@ -251,7 +251,10 @@ export class Feed implements HintFeed {
     throw this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis');
   }
 
-  /** The bound depends on the settings, and on how many keys share the heartbeat; told once a turn, however many come and go in it. */
+  /**
+   * The lag depends on the settings, and on the number of keys in the heartbeat's rotation; reported once a turn, however many keys come
+   * and go.
+   */
   #recount(): void {
     if (this.#recounting || this.#session === undefined) return;
     this.#recounting = true;

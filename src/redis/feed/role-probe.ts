@@ -3,8 +3,8 @@ import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.
 import type { Connection } from '../connection/connection.js';
 
 /**
- * Asks again and again whether a feed's server is still a master: one that was demoted goes on answering, and sends the notifications of
- * its new master late or never.
+ * Checks again and again whether a feed's server is still a master: a demoted server goes on replying, and sends the notifications of its
+ * new master late or never.
  */
 export class RoleProbe {
   readonly #connection: Connection;
@@ -13,7 +13,7 @@ export class RoleProbe {
   #commanding: CommandSession | undefined;
   #asking = false;
 
-  /** @param failed - the link is dead, or not to be trusted */
+  /** @param failed - called when the link is dead, or not to be trusted */
   constructor(link: Connection, commands: CommandChannel, failed: (error: unknown) => void) {
     this.#connection = link;
     this.#commands = commands;
@@ -21,9 +21,9 @@ export class RoleProbe {
   }
 
   /**
-   * At most one question is under way.
+   * At most one check is under way.
    *
-   * @param alive - whether something else proves the link alive, or does not need to
+   * @param alive - whether something else proves the link alive, or no proof is needed
    */
   ask(alive: boolean): void {
     if (this.#asking || (alive && !this.#connection.mustBeMaster)) return;
@@ -31,7 +31,7 @@ export class RoleProbe {
     this.#check()
       .catch((error: unknown) => {
         this.#failed(error);
-        // What served the feed serves the commands too.
+        // The commands go to the same server.
         if (error instanceof NotMasterError) void this.#commands.verify().catch(() => undefined);
       })
       .finally(() => {
@@ -42,7 +42,7 @@ export class RoleProbe {
   async #check(): Promise<void> {
     if (this.#connection.canReadWhileSubscribed) return this.#connection.verify();
     if (!this.#connection.awaited) await this.#ping();
-    // Under RESP2 a subscribed connection cannot ask. The other one speaks for both as long as it is the same.
+    // Under RESP2 a subscribed connection cannot send HELLO. The command connection speaks for both as long as it is the same one.
     if (!this.#connection.mustBeMaster) return;
     const commanding = await this.#commands.verify();
     this.#commanding ??= commanding;
@@ -53,7 +53,7 @@ export class RoleProbe {
     try {
       await this.#connection.call((client) => client.ping());
     } catch (error) {
-      // A refusal is an answer.
+      // A refusal is a reply too.
       if (replyWord(error) === undefined) throw error;
     }
   }

@@ -6,11 +6,11 @@ import type { CommandConnection } from '../connection/connection.js';
 import { Reader } from '../commands/reader.js';
 import { Writer } from '../commands/writer.js';
 
-/** A connection to the node that a slot is moving to, which serves keys of it only when asked for them in this way. */
+/** A connection to the target of a moving slot, which serves keys of that slot only after ASKING. */
 class AskingConnection implements CommandConnection {
   readonly oneCommandOnly = true;
   readonly #connection: CommandConnection;
-  /** Why Redis would not be asked in this way. */
+  /** The error by which Redis refused ASKING. */
   refusal: Error | undefined;
 
   constructor(link: CommandConnection) {
@@ -21,7 +21,7 @@ class AskingConnection implements CommandConnection {
     return this.#connection.open;
   }
 
-  /** @param send - sends one command, or a transaction: that is how far the asking reaches */
+  /** @param send - sends one command, or one transaction: ASKING holds for no more */
   call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
     return this.#connection.call((client) => {
       client.call('ASKING').catch((error: unknown) => {
@@ -37,9 +37,9 @@ class AskingConnection implements CommandConnection {
 }
 
 /**
- * Uses a connection to the node that a slot is moving to.
+ * Uses a connection to the target of a moving slot.
  *
- * @throws RefusedError where asking is not allowed, or what `use` throws
+ * @throws RefusedError where ASKING is not permitted, or the error of `use`
  */
 export async function asking<R>(
   commanding: CommandSession,
@@ -68,7 +68,7 @@ export async function asking<R>(
       writer: new Writer(link, stageName),
     });
   } catch (error) {
-    // Who was not asked in this way sends back to where it came from.
+    // Without ASKING the target replies MOVED to the source.
     throw link.refusal !== undefined && error instanceof RedirectedError
       ? readFailure(link.refusal)
       : error;

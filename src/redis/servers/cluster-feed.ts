@@ -18,7 +18,7 @@ import { SessionTimers } from '../connection/session-timers.js';
 import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
 
-/** MIGRATE sends the time that is left, so a key that is moved ends later by as long as that took. */
+/** MIGRATE sends the remaining TTL, so a moved key ends later by the time of the transfer. */
 const MOVED_LATE_MS = 100;
 
 export interface ClusterFeedContext {
@@ -28,29 +28,29 @@ export interface ClusterFeedContext {
   readonly topology: Pick<ClusterTopology, 'refresh' | 'failure'>;
   readonly serverOf: (slot: number) => Server | undefined;
   readonly masters: () => readonly Server[];
-  /** Looks at a key which the node that should have it does not have. */
+  /** Reads a key that the server of its slot does not have. */
   readonly redirected: (key: string, maxBytes: number, error: unknown) => Promise<Observation>;
 }
 
 /** The watched keys of one slot. */
 interface Route {
-  /** The master that has it; `undefined` while none is known. */
+  /** The master of the slot; `undefined` while none is known. */
   server: Server | undefined;
   readonly watches: Map<string, readonly KeyWatcher[]>;
-  /** Up to when the node before vouched for what is held; until the present one has been read from. */
+  /** The confirmation of the previous master; until the first reading from the present one. */
   confirmedAt: number | undefined;
 }
 
-/** Keeps each watched key in the feed of the master that has it, and follows when that is another one, also while nothing happens. */
+/** Keeps each watched key in the feed of its master, and follows the slot to another master, also without traffic. */
 export class ClusterFeed implements HintFeed {
   readonly #context: ClusterFeedContext;
   readonly #routes = new Map<number, Route>();
   readonly #prefixes: ClusterPrefixes;
   readonly #timers: SessionTimers<'refresh'>;
-  /** Keys that were found elsewhere than where their hints come from. */
+  /** Keys that were found on another server than the one that sends their hints. */
   readonly #misrouted = new Set<string>();
   #cancelLocating: (() => void) | undefined;
-  /** Identifies the seeking under way. */
+  /** Identifies the search under way. */
   #locating: object | undefined;
   #failures = 0;
   #wasAssigned = false;
@@ -117,7 +117,7 @@ export class ClusterFeed implements HintFeed {
   #readOver(key: string, maxBytes: number): Promise<Observation> {
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
-    // One that is watched by itself is looked at where its hints come from, also a moment after its slot has moved.
+    // A watched key is read from the server that sends its hints, also in the moment after its slot has moved.
     const node = route?.watches.has(key) ? route.server : this.#context.serverOf(slot);
     if (node === undefined)
       return Promise.reject(new UnavailableError('there is no link to Redis'));
@@ -150,7 +150,7 @@ export class ClusterFeed implements HintFeed {
     for (const { feed } of this.#context.masters()) feed.reportClockStep();
   }
 
-  /** Slots have other masters than before. */
+  /** Follows slots to their new masters. */
   rerouted(): void {
     if (this.#closed) return;
     for (const [slot, route] of this.#routes) this.#reroute(slot, route);
@@ -169,7 +169,7 @@ export class ClusterFeed implements HintFeed {
   #begin(): void {
     const period = (): number => this.#context.settings().heartbeatMs;
     this.#timers.every('refresh', period, () => {
-      // No command would tell a client that only listens where its slots are.
+      // No command would report a moved slot to a client that only subscribes.
       void this.#context.topology.refresh(1).then(() => {
         this.#pollMisrouted();
       });
@@ -208,7 +208,7 @@ export class ClusterFeed implements HintFeed {
     this.#locate();
   }
 
-  /** One for all, as long as it is the same that is wrong. */
+  /** All keys without a master share one condition, as long as the failure is the same. */
   #unassigned(error?: Error): FeedCondition {
     const link = isDenial(error)
       ? 'unauthorized'
@@ -229,7 +229,7 @@ export class ClusterFeed implements HintFeed {
     return this.#unassignedCondition;
   }
 
-  /** Asks again and again, until every slot that is watched has a master. */
+  /** Refreshes the topology until every watched slot has a master. */
   #locate(): void {
     if (this.#closed || this.#locating !== undefined) return;
     const { clock, topology, settings } = this.#context;

@@ -18,11 +18,11 @@ export interface ClusterPrefixesContext {
   readonly newGeneration: () => number;
   readonly masters: () => readonly Server[];
   readonly serverOf: (slot: number) => Server | undefined;
-  /** The condition of a key that no master has. */
+  /** The condition of a key that has no master. */
   readonly unassigned: () => FeedCondition;
 }
 
-/** The watched prefixes: each is subscribed to on every master, because any of them may have keys below it. */
+/** The watched prefixes: each is subscribed to on every master, because any master may have keys below it. */
 export class ClusterPrefixes {
   readonly #context: ClusterPrefixesContext;
   readonly #watches = new Map<PrefixWatcher, PrefixWatch>();
@@ -48,7 +48,7 @@ export class ClusterPrefixes {
     if (this.isEmpty) this.close();
   }
 
-  /** Up to when all hints have arrived about a prefix, or about a key below one; `undefined` for any other. */
+  /** The confirmation of a prefix, or of a key below one; `undefined` for any other key. */
   confirmedAt(key: string): number | undefined {
     for (const watch of this.#watches.values()) {
       if (watch.prefix === key) return watch.confirmedAt;
@@ -57,18 +57,18 @@ export class ClusterPrefixes {
     return undefined;
   }
 
-  /** Has a key looked at that is below a watched prefix: what happened to it may have been missed. */
+  /** Emits a hint for a key below a watched prefix, because its own hints may have been missed. */
   doubt(key: string): void {
     for (const { prefix, watcher } of this.#watches.values())
       if (key.startsWith(prefix))
         watcher.hint(key, { type: 'written', origin: 'unknown', reason: undefined });
   }
 
-  /** Slots have other masters than before. */
+  /** Follows slots to their new masters. */
   rerouted(): void {
     for (const watch of this.#watches.values()) watch.spread();
     if (this.isEmpty || this.#cancelShift !== undefined) return;
-    // Hints of what moved may have been missed. Slots often move by the hundred, one after the other: not a resync for each.
+    // Hints of moved keys may have been missed. Slots often move by the hundred, one after the other, and share one resync.
     const { clock, settings } = this.#context;
     this.#cancelShift = setLongTimeout(clock, settings().heartbeatMs, () => {
       this.#cancelShift = undefined;
@@ -89,11 +89,11 @@ class PrefixWatch {
   readonly #context: ClusterPrefixesContext;
   readonly #parts = new Map<Server, PrefixPart>();
   #condition: FeedCondition | undefined;
-  /** What the present generation is made of. */
+  /** The generations that the present generation is composed of. */
   #made = '';
   #wasLive = false;
   #ended = false;
-  /** Up to when masters vouched that have gone since everything was live. */
+  /** The earliest confirmation of the masters that have gone since everything was live. */
   #lost = Infinity;
 
   constructor(prefix: string, watcher: PrefixWatcher, context: ClusterPrefixesContext) {
@@ -115,12 +115,12 @@ class PrefixWatch {
     return Math.min(this.#lost, node?.feed.confirmedAt() ?? this.#context.clock.monotonic());
   }
 
-  /** How many looks each master's heartbeat has to make, so that together they look at all. */
+  /** The number of readings that each master's heartbeat contributes, so that together they cover all keys. */
   get share(): number {
     return Math.ceil(this.watcher.size / Math.max(1, this.#parts.size));
   }
 
-  /** Subscribes on those that are masters now, and on no others. */
+  /** Subscribes on the present masters, and on no others. */
   spread(): void {
     const masters = new Set(this.#context.masters());
     for (const [node, part] of this.#parts) {
@@ -140,7 +140,7 @@ class PrefixWatch {
     });
   }
 
-  /** Has everything looked at again. */
+  /** Starts a resync. */
   shift(): void {
     this.#made = '';
     this.report();
@@ -153,12 +153,12 @@ class PrefixWatch {
     this.#ended = true;
   }
 
-  /** Whether hints from this master are to be believed for a key: all of them hear all announcements. */
+  /** Whether this master is responsible for a key: every master receives all announcements. */
   isOf(node: Server, key: string): boolean {
     return this.#context.serverOf(slotOf(key)) === node;
   }
 
-  /** Whether it is the one, of those where nothing tells of changes, that polls for all. */
+  /** Whether this part polls for all parts without keyspace notifications. */
   polls(part: PrefixPart): boolean {
     for (const one of this.#parts.values())
       if (one.condition?.notifications !== 'keyspace') return one === part;
@@ -166,7 +166,7 @@ class PrefixWatch {
   }
 
   report(): void {
-    // About to be spread.
+    // The first call of `spread` is still to come.
     if (this.#ended) return;
     if (
       this.#parts.size === 0 &&
@@ -176,7 +176,7 @@ class PrefixWatch {
       return;
     this.#condition = this.#together();
     this.watcher.conditionChanged(this.#condition, (key) => this.#conditionOf(key));
-    // Whoever became stale has asked since when by now.
+    // A watcher that became stale has read `confirmedAt` by now.
     if (this.#condition.link === 'live') this.#lost = Infinity;
   }
 
@@ -186,7 +186,7 @@ class PrefixWatch {
     return condition ?? this.#context.unassigned();
   }
 
-  /** The condition of the whole: as good as that of the worst master. */
+  /** The condition of the whole prefix: as good as that of the worst master. */
   #together(): FeedCondition {
     const parts = [...this.#parts.values()].map(({ condition }) => condition);
     const known = parts.filter((condition) => condition !== undefined);
@@ -228,7 +228,7 @@ class PrefixPart implements PrefixWatcher {
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
-    // A foreign write to a slot that is on its way here counts too.
+    // A foreign write to a slot that is moving to this master counts too.
     const foreign = hint.type !== 'attempt' && hint.origin === 'out-of-band';
     if (foreign || this.#whole.isOf(this.#server, key)) this.#whole.watcher.hint(key, hint);
   }
@@ -239,7 +239,7 @@ class PrefixPart implements PrefixWatcher {
   }
 
   poll(): false | 'elsewhere' {
-    // It may have been a key of another master: this one has yet to prove that it is alive.
+    // The reading may have gone to another master: this one still has to prove that it is alive.
     return this.#whole.watcher.poll() !== false && 'elsewhere';
   }
 

@@ -2,12 +2,12 @@ import { isPassing, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { hostOr, createAddress, parseAddress, type Address } from '../client/address.js';
 
-/** What one node says of the whole cluster. */
+/** The view that one server has of the whole cluster. */
 export interface ClusterView {
-  /** How new it is: a failover or a moved slot makes a greater one. `undefined` where the node may not be asked for it. */
+  /** The age of the view: a failover or a moved slot increases the epoch. `undefined` where the server does not permit the command. */
   readonly epoch: number | undefined;
   readonly ranges: readonly SlotRange[];
-  /** The others, which know the cluster too. */
+  /** The replicas, which know the cluster too. */
   readonly replicas: readonly Address[];
 }
 
@@ -18,13 +18,13 @@ export interface SlotRange {
 }
 
 /**
- * Asks a node.
+ * Asks a server for its view.
  *
- * @param from - the host under which it was reached
- * @throws LinkLostError, or an error reply of Redis
+ * @param from - the host under which the server was reached
+ * @throws ConnectionLostError, or an error reply of Redis
  */
 export async function askForView(link: CommandConnection, from: string): Promise<ClusterView> {
-  // The epoch first: a view may be taken for older than it is, and never for newer.
+  // The epoch is read first: a view may pass for older than it is, but never for newer.
   const [epoch, slots] = await Promise.all([
     epochSeenBy(link),
     link.call((client) => client.call('CLUSTER', 'SLOTS')),
@@ -43,20 +43,20 @@ export async function askForView(link: CommandConnection, from: string): Promise
   return { epoch, ranges, replicas };
 }
 
-/** Slots that are on their way from a node or to it. */
+/** The slots that are moving from a server or to it. */
 export interface SlotMoves {
   readonly open: boolean;
-  /** Where those go that leave it. */
+  /** The servers to which slots are moving. */
   readonly targets: readonly Address[];
 }
 
 const NO_MOVES: SlotMoves = { open: false, targets: [] };
 
 /**
- * Asks a node which slots are moving; who may not ask for that takes them for resting.
+ * Asks a server for its moving slots; a user without the permission gets none.
  *
- * @param from - the host under which it was reached
- * @throws LinkLostError, or a passing error reply
+ * @param from - the host under which the server was reached
+ * @throws ConnectionLostError, or a passing error reply
  */
 export async function askForMoves(link: CommandConnection, from: string): Promise<SlotMoves> {
   let text: string;
@@ -70,7 +70,7 @@ export async function askForMoves(link: CommandConnection, from: string): Promis
   const nodes = text.split('\n').map((line) => line.split(' '));
   const addresses = new Map(nodes.map(([id = '', address = '']) => [id, address]));
   const own = nodes.find(([, , flags = '']) => flags.split(',').includes('myself')) ?? [];
-  // `[slot->-id]` leaves it, `[slot-<-id]` comes to it.
+  // `[slot->-id]` leaves the server, `[slot-<-id]` comes to it.
   const moving = own.filter((part) => part.startsWith('['));
   const targets = moving.flatMap((part) => {
     const [, id = ''] = /->-([0-9a-f]+)\]$/.exec(part) ?? [];

@@ -5,7 +5,7 @@ import { Server, type ServerContext } from './server.js';
 import type { Servers } from './servers.js';
 import type { ServerTemplate } from '../client/server-template.js';
 
-/** One server has all keys; or one at a time, where Sentinel says which. */
+/** One server has all keys; with Sentinel one at a time. */
 export class SingleServer implements Servers {
   readonly #server: Server;
 

@@ -58,11 +58,11 @@ export function resolveDirectoryOptions<T>(
   table: OptionRows,
 ): ResolvedStoreOptions<T> {
   checkNames(table, options);
-  const { prefix, ...each } = resolvePart<CredentialDirectoryOptions<T>, StoreOptionsOpen>(
+  const { prefix, name, ...each } = resolvePart<CredentialDirectoryOptions<T>, StoreOptionsOpen>(
     DIRECTORY_OPTIONS,
     options,
   );
-  return { key: prefix, expiresAt: each.expiresAt, shared: sharedOptions(each) };
+  return { key: prefix, name, expiresAt: each.expiresAt, shared: sharedOptions(each) };
 }
 
 /** The options of `clearAll()`. */

@@ -104,7 +104,7 @@ export const closingCases: readonly Scene[] = [
   scene('closing one store leaves the others as they are', async (stage) => {
     const { store } = await stage.watch();
     const other = await stage.watch();
-    const elsewhere = await stage.watch({ node: 'second' });
+    const elsewhere = await stage.watch({ instance: 'second' });
     await store.close();
     await stage.outside.set(stage.key, bytesOf('one'));
     for (const { changes } of [other, elsewhere]) await changes.expect('saved');

@@ -2,12 +2,12 @@ import type { ObservableCredentialStore } from '../../stores/store-base.js';
 import type { CredentialStoreOptions } from '../../stores/options.js';
 
 /**
- * The process that a store of the contract runs in, or stands for. Two stores on one node may share connections and call their writes their
- * own; stores on different nodes must not.
+ * The instance that a store of the contract belongs to. Two stores of one instance may share connections and call their writes their own; stores
+ * of different instances must not.
  *
  * @public
  */
-export type ContractNode = 'first' | 'second';
+export type ContractInstance = 'first' | 'second';
 
 /**
  * Another client of the place where the credentials are kept, one that has never heard of credential stores. What it does is
@@ -43,7 +43,7 @@ export interface ContractHarness {
    * within a second or so, by notification or by polling, without `advance`.
    */
   createStore<T>(
-    node: ContractNode,
+    instance: ContractInstance,
     options: CredentialStoreOptions<T>,
   ): ObservableCredentialStore<T>;
   /** A client beside the stores. */

@@ -9,7 +9,7 @@ export const snapshotCases: readonly Scene[] = [
     const signal = store.current?.signal;
     assert.equal(signal?.aborted, false);
     await changes.expect('saved');
-    await stage.store({ node: 'second' }).clear();
+    await stage.store({ instance: 'second' }).clear();
     const cleared = await changes.expect('cleared');
     assert.equal(signal.aborted, true);
     assert.equal(signal.reason, cleared);

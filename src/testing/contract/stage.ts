@@ -5,7 +5,7 @@ import type { Observable } from 'rxjs';
 import type { ObservableCredentialStore } from '../../stores/store-base.js';
 import { isCredstreamError, type AnyCredstreamError } from '../../errors.js';
 import type { CredentialStoreOptions } from '../../stores/options.js';
-import type { ContractCase, ContractHarness, ContractNode, OutsideClient } from './harness.js';
+import type { ContractCase, ContractHarness, ContractInstance, OutsideClient } from './harness.js';
 import { Changes, inTime, Recorder } from './recorder.js';
 
 /** What the credentials of the contract look like. */
@@ -23,7 +23,9 @@ export const HOUR_MS = 3_600_000;
 /** How far an end may be from what was asked for: both sides round, and commands travel. */
 const SLACK_MS = 1_000;
 
-type StoreOptions<T> = Partial<CredentialStoreOptions<T>> & { readonly node?: ContractNode };
+type StoreOptions<T> = Partial<CredentialStoreOptions<T>> & {
+  readonly instance?: ContractInstance;
+};
 
 export interface Watched<T> {
   readonly store: ObservableCredentialStore<T>;
@@ -48,8 +50,8 @@ export class Stage {
   }
 
   store<T = Token>(options: StoreOptions<T> = {}): ObservableCredentialStore<T> {
-    const { node = 'first', ...rest } = options;
-    const store = this.#harness.createStore<T>(node, { key: this.key, ...rest });
+    const { instance = 'first', ...rest } = options;
+    const store = this.#harness.createStore<T>(instance, { key: this.key, ...rest });
     this.#stores.push(store as unknown as ObservableCredentialStore<never>);
     return store;
   }

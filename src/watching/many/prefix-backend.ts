@@ -26,6 +26,10 @@ export class PrefixBackend implements Backend {
     return this.#backend.sharing;
   }
 
+  get name(): string {
+    return this.#backend.name;
+  }
+
   get instance(): string {
     return this.#backend.instance;
   }
