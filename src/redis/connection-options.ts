@@ -48,7 +48,7 @@ export const CONNECTION_OPTIONS: OptionsTable<RedisConnectionOptions> = {
   heartbeatMs: ms({
     default: 5_000,
     min: 10,
-    cost: 'Two commands per interval on one server, three with RESP2; [in a cluster](../guides/redis-topologies.md#what-it-costs) a few per master. A shorter interval notices a dead link sooner: within `heartbeatMs` + `replyTimeoutMs`.',
+    cost: 'Two commands per interval on one server, three with RESP2; [in a cluster](../guides/redis-topologies.md#costs) a few per master. A shorter interval notices a dead link sooner: within `heartbeatMs` + `replyTimeoutMs`.',
   }),
   replyTimeoutMs: ms({
     default: 2_000,

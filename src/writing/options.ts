@@ -70,11 +70,11 @@ export function replicationOf({
 }: Pick<SaveOptions, 'replicas' | 'replicaTimeoutMs'>):
   Omit<ReplicasWanted, 'signals'> | undefined {
   if (replicas !== undefined) return { replicas, timeoutMs: timeoutMs ?? replicaTimeoutMs.default };
-  // It bounds nothing else: a caller who thinks so would wait for longer.
+  // The option bounds nothing else; ignored, it would let its caller wait longer than intended.
   if (timeoutMs !== undefined)
     throw new InvalidOptionError(
       'replicaTimeoutMs',
-      'is only for waiting for replicas: give replicas',
+      'bounds the wait for replicas: give replicas too',
     );
   return undefined;
 }

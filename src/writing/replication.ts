@@ -24,7 +24,7 @@ export class Replications {
 export async function replicasOf({ replicated }: Written): Promise<ReplicaAck> {
   if (replicated !== undefined) return replicated;
   const replicasError = new UnavailableError(
-    'the answer to the write was lost, and with it the way to ask for its replicas',
+    'the reply to the write was lost, and the number of its replicas with it',
   );
   return { replicas: 0, replicasError };
 }

@@ -4,6 +4,7 @@ import { dirname, join, posix } from 'node:path';
 import { describe, expect, test } from 'vitest';
 
 import { ITERATOR_BUFFER } from '../../src/stores/change-iterator.js';
+import { headlessSentences } from '../support/lint/plain-english.js';
 import type { Document, Link } from './markdown.js';
 import { filesBelow, findDocument, place, readDocuments, readText, ROOT } from './repository.js';
 import { sectionsOf } from './sections.js';
@@ -47,6 +48,19 @@ test('docs/guides/surprises.md says how many changes an iterator holds', () => {
   const text = document('docs/guides/surprises.md').prose.join(' ');
   expect(text).toContain(`${ITERATOR_BUFFER.toLocaleString('en-US')} changes`);
 });
+
+test.each(documents.map((one) => [one.file, one] as const))(
+  '%s names the subject of every sentence',
+  (_file, { prose }) => {
+    const text = prose
+      // Cells of a table and headings are paragraphs.
+      .map((line) => line.replace(/^\s*[-*>] |^#+ /, '\n\n').replace(/(?<!\\)\|/g, '\n\n'))
+      .join('\n')
+      .replace(/\*\*|__/g, '')
+      .replace(/`[^`]*`/g, 'code');
+    expect(headlessSentences(text)).toEqual([]);
+  },
+);
 
 describe('links in the documents', () => {
   const links = documents.flatMap((one) => one.links);

@@ -7,7 +7,7 @@ import { eventually } from '../support/wait.js';
 
 const { connect, open, startNotifying, track, watch } = useFaults();
 
-const REPLICA = { code: 'UNAVAILABLE', message: 'Redis there is a replica, not a master' };
+const REPLICA = { code: 'UNAVAILABLE', message: 'the Redis server is a replica, not a master' };
 
 it.each([
   ['RESP3', {}],
@@ -34,7 +34,7 @@ it.each([
   await expect(store.save('v2')).rejects.toBeInstanceOf(UnavailableError);
   expect(changes.values.map(say)).toEqual(['saved v1']);
   await admin.replicaof('NO', 'ONE');
-  await statuses.next(isLive, 10_000);
+  await statuses.next(isLive, 30_000);
   await store.save('v3');
   expect(await admin.get(KEY)).toBe('"v3"');
 });
