@@ -173,21 +173,18 @@ describe('in whatever order messages arrive', () => {
         fc.array(step, { maxLength: 25 }),
         async (scheduler, steps) => {
           const backend = new ShuffledBackend(scheduler);
-          const { shared } = resolveStoreOptions<string>(
-            {
-              key: 'key',
-              serialize: unused,
-              deserialize: async (bytes) => {
-                await backend.later('decode');
-                const text = bytes.toString();
-                if (text.startsWith('garbage')) throw new Error('garbage');
-                return text;
-              },
-              maxStalenessMs: Infinity,
-              onCallbackError: () => {},
+          const { shared } = resolveStoreOptions<string>({
+            key: 'key',
+            serialize: unused,
+            deserialize: async (bytes) => {
+              await backend.later('decode');
+              const text = bytes.toString();
+              if (text.startsWith('garbage')) throw new Error('garbage');
+              return text;
             },
-            [],
-          );
+            maxStalenessMs: Infinity,
+            onCallbackError: () => {},
+          });
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
           const live = new OpenEntry<string>('id', new KeyWatch('key', shared, backend, encoding));
           const shown: (string | undefined)[] = [];
