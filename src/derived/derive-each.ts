@@ -12,7 +12,7 @@ import type { Derived, DerivedWaitOptions } from './derived.js';
  *
  * @public
  */
-export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager' | 'clock'> {
+export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager'> {
   /**
    * How many calls of `create` are made at the same time, from 1 to 1,000; the others wait their turn, as part of `createTimeoutMs`. Default 16.
    */
@@ -73,36 +73,36 @@ export function deriveEach<T, V>(
   create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
   options: DeriveEachOptions<NoInfer<V>> = {},
 ): DerivedPool<V> {
-  const parts = directoryInternalsOf(directory);
+  const internals = directoryInternalsOf(directory);
   if (typeof create !== 'function')
     throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
   const { concurrency = 16, idleMs = 600_000, ...each } = options;
-  // Whatever is wrong shows now, and not with the first credential.
+  // A wrong option is refused now, and not with the first credential.
   resolveDeriveOptions<V>(each);
-  const slots = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
+  const semaphore = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
   const inTurn = async (credentials: T, context: DeriveContext): Promise<V> => {
     const { signal } = context;
-    await slots.acquire();
-    let taken = true;
-    const give = (): void => {
-      if (taken) slots.release();
-      taken = false;
+    await semaphore.acquire();
+    let held = true;
+    const release = (): void => {
+      if (held) semaphore.release();
+      held = false;
     };
     try {
-      // Nobody wants it any longer: it waited for too long, or another credential came.
+      // The wait was too long, or another credential came.
       signal.throwIfAborted();
-      // One that never settles must not keep the others waiting for ever; what it brings late is disposed of all the same.
-      signal.addEventListener('abort', give, { once: true });
+      // A call that never settles must not hold up the others for ever; its late value is disposed of all the same.
+      signal.addEventListener('abort', release, { once: true });
       return await create(credentials, context);
     } finally {
-      signal.removeEventListener('abort', give);
-      give();
+      signal.removeEventListener('abort', release);
+      release();
     }
   };
   const pool = new KeyedPool<Derived<V>>(
-    parts.clock,
+    internals.clock,
     checkMs(idleMs, 'idleMs', 1_000, Infinity),
-    (id) => derive<T, V>(directory.store(id), inTurn, { ...each, clock: parts.clock }),
+    (id) => derive<T, V>(directory.store(id), inTurn, each),
     (one) => one.close(),
   );
   let closing: Promise<void> | undefined;
@@ -110,7 +110,7 @@ export function deriveEach<T, V>(
     forget();
     return (closing ??= pool.close());
   };
-  const forget = parts.closeFirst(close);
+  const forget = internals.closeFirst(close);
   return {
     get size() {
       return pool.size;

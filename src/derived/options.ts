@@ -1,11 +1,4 @@
-import { systemClock, type Clock } from '../time/clock.js';
-import {
-  checkBoolean,
-  checkClock,
-  checkFunction,
-  checkMs,
-  checkNames,
-} from '../util/option-checks.js';
+import { checkBoolean, checkFunction, checkMs, checkNames } from '../util/option-checks.js';
 import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 
 /**
@@ -52,10 +45,6 @@ export interface DeriveOptions<V> {
   readonly closeTimeoutMs?: number | undefined;
   /** Told what `create` and `dispose` threw or rejected. Default: a process warning without the error's message, which may hold a secret. */
   readonly onCallbackError?: CallbackErrorHandler | undefined;
-  /** Time; default the machine's. Tests give the virtual one of the store. */
-  readonly clock?: Clock | undefined;
-  /** Gives numbers from 0 to below 1, for the jitter of pauses; default `Math.random`. */
-  readonly random?: (() => number) | undefined;
 }
 
 export interface ResolvedDeriveOptions<V> {
@@ -66,8 +55,6 @@ export interface ResolvedDeriveOptions<V> {
   readonly getTimeoutMs: number;
   readonly closeTimeoutMs: number;
   readonly onCallbackError: CallbackErrorHandler;
-  readonly clock: Clock;
-  readonly random: () => number;
 }
 
 const NAMES = [
@@ -78,14 +65,11 @@ const NAMES = [
   'getTimeoutMs',
   'closeTimeoutMs',
   'onCallbackError',
-  'clock',
-  'random',
 ];
 
 export function resolveDeriveOptions<V>(options: DeriveOptions<V>): ResolvedDeriveOptions<V> {
   checkNames(options, NAMES);
-  for (const name of ['dispose', 'onCallbackError', 'random'] as const)
-    checkFunction(options[name], name);
+  for (const name of ['dispose', 'onCallbackError'] as const) checkFunction(options[name], name);
   checkBoolean(options.eager, 'eager');
   const {
     dispose,
@@ -94,8 +78,6 @@ export function resolveDeriveOptions<V>(options: DeriveOptions<V>): ResolvedDeri
     createTimeoutMs = 30_000,
     getTimeoutMs = 30_000,
     closeTimeoutMs = 5_000,
-    clock = systemClock,
-    random = Math.random,
   } = options;
   return {
     dispose,
@@ -105,7 +87,5 @@ export function resolveDeriveOptions<V>(options: DeriveOptions<V>): ResolvedDeri
     getTimeoutMs: checkMs(getTimeoutMs, 'getTimeoutMs', 1, Infinity),
     closeTimeoutMs: checkMs(closeTimeoutMs, 'closeTimeoutMs'),
     onCallbackError: errorHandler(options.onCallbackError),
-    clock: checkClock(clock),
-    random,
   };
 }
