@@ -6,6 +6,7 @@ import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
 import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
+import { OrderedSubject } from '../util/ordered-subject.js';
 import { checkMs, checkNames, checkSignal, describeType } from '../util/option-checks.js';
 import { setLongTimeout, abortable, withDeadline } from '../time/timers.js';
 import type { WatchedEntry } from '../watching/watched.js';
@@ -14,7 +15,6 @@ import type { ResolvedDeriveOptions } from './options.js';
 import type { Derived, DerivedWaitOptions } from './derived.js';
 import { sameDerivedState, type DerivedState } from './state.js';
 import { Rotation } from './rotation.js';
-import { ToldValue } from './told-value.js';
 import type { BuildContext } from './value-builder.js';
 
 /** Follows a store, builds values from its credential and decides which of them may be served. */
@@ -25,8 +25,10 @@ export class DerivedValue<T, V> implements Derived<V> {
   readonly #options: ResolvedDeriveOptions<V>;
   readonly #clock: Clock;
   readonly #rotation: Rotation<T, V>;
-  readonly #values = new ToldValue<BuiltValue<V> | undefined>(undefined);
-  readonly #states = new ToldValue<DerivedState>({ type: 'idle', waitingFor: 'use' });
+  readonly #values = new OrderedSubject<BuiltValue<V> | undefined>({ value: undefined });
+  readonly #states = new OrderedSubject<DerivedState>({
+    value: { type: 'idle', waitingFor: 'use' },
+  });
   readonly #waiters = new Set<() => void>();
   /** The values that were built and are not disposed of. */
   readonly #undisposed = new Set<BuiltValue<V>>();
@@ -62,11 +64,14 @@ export class DerivedValue<T, V> implements Derived<V> {
     });
     this.value$ = new Observable((subscriber) => {
       this.#begin();
-      return this.#values.stream$.pipe(map((built) => built?.handOut())).subscribe(subscriber);
+      return this.#values
+        .asObservable()
+        .pipe(map((built) => built?.handOut()))
+        .subscribe(subscriber);
     });
     this.state$ = new Observable((subscriber) => {
       this.#watch();
-      return this.#states.stream$.subscribe(subscriber);
+      this.#states.subscribe(subscriber);
     });
     if (context.options.eager) {
       this.#used = true;
@@ -219,22 +224,22 @@ export class DerivedValue<T, V> implements Derived<V> {
   #review(): void {
     if (this.#closing !== undefined) return;
     if (this.#used) this.#rotation.start();
-    // `create` may have closed this object.
+    this.#rotation.settle();
+    // `create` and `dispose` may have closed this object.
     if (!this.#isClosing()) this.#emit();
   }
 
   #emit(): void {
-    this.#rotation.settle();
     this.#setTimer();
     const served = this.#served();
     if (served !== this.#lastValue) {
       this.#lastValue = served;
-      this.#values.tell(served);
+      this.#values.emit(served);
     }
     const state = this.state;
     if (state !== this.#lastState) {
       this.#lastState = state;
-      this.#states.tell(state);
+      this.#states.emit(state);
     }
     if (this.#served() !== undefined) for (const wake of this.#waiters) wake();
   }
@@ -269,9 +274,9 @@ export class DerivedValue<T, V> implements Derived<V> {
     this.#subscription?.unsubscribe();
     this.#withdrawal?.removeEventListener('abort', this.#withdrawn);
     this.#cancelTimer();
-    if (this.#lastValue !== undefined) this.#values.tell(undefined);
+    if (this.#lastValue !== undefined) this.#values.emit(undefined);
     this.#values.complete();
-    this.#states.tell({ type: 'closed' });
+    this.#states.emit({ type: 'closed' });
     this.#states.complete();
     for (const wake of this.#waiters) wake();
     for (const built of this.#undisposed) built.finish();

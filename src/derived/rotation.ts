@@ -71,7 +71,7 @@ export class Rotation<T, V> {
     return undefined;
   }
 
-  /** The progress for the credential that the store has; `undefined` when the store vouches for none, or for one of which no state has told. */
+  /** The progress for the credential that the store has; `undefined` when the store vouches for none, or for one that no state has shown yet. */
   get progress(): BuildProgress | undefined {
     return this.#isCurrent(this.#builder) ? this.#builder?.progress : undefined;
   }

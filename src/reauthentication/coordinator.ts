@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { BehaviorSubject, type Observable, type Subscription } from 'rxjs';
+import type { Observable, Subscription } from 'rxjs';
 import type { AttemptRecord, AttemptStart } from '../backend/attempts.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
@@ -7,6 +7,7 @@ import { ClosedError } from '../errors.js';
 import type { WatchEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/store-internals.js';
 import { withDeadline } from '../time/timers.js';
+import { OrderedSubject } from '../util/ordered-subject.js';
 import { Attempt } from './attempt.js';
 import { begin, Waiters, type Waiter } from './waiters.js';
 import { clearFailure, releaseLease } from './give-back.js';
@@ -27,7 +28,8 @@ export class Coordinator<T> {
   readonly #internals: StoreInternals<T>;
   readonly #options: ResolvedReauthenticatorOptions<T>;
   readonly #context: AttemptContext<T>;
-  readonly #state$ = new BehaviorSubject<ReauthenticationState>({ type: 'idle' });
+  #state: ReauthenticationState = { type: 'idle' };
+  readonly #states = new OrderedSubject({ value: this.#state });
   readonly #assessment: CredentialAssessment<T>;
   readonly #waiters: Waiters<T>;
   readonly #schedule: RenewalSchedule<T>;
@@ -74,8 +76,8 @@ export class Coordinator<T> {
     };
     this.#schedule = new RenewalSchedule(parts.live, options, random, evaluate);
     this.#subscription = parts.live.events$.subscribe({
-      next: (fact) => {
-        this.#learn(fact);
+      next: (event) => {
+        this.#learn(event);
       },
     });
     this.#release = parts.live.retain();
@@ -83,11 +85,11 @@ export class Coordinator<T> {
   }
 
   get state(): ReauthenticationState {
-    return this.#state$.value;
+    return this.#state;
   }
 
   get state$(): Observable<ReauthenticationState> {
-    return this.#state$.asObservable();
+    return this.#states.asObservable();
   }
 
   /** Valid credentials from memory, if they stay valid for so long. */
@@ -131,26 +133,22 @@ export class Coordinator<T> {
     this.#run?.attempt.abandon();
     this.#subscription.unsubscribe();
     this.#release();
-    this.#state$.next({ type: 'closed' });
-    this.#state$.complete();
+    this.#show({ type: 'closed' });
+    this.#states.complete();
   }
 
-  #learn(fact: WatchEvent<T>): void {
-    if (fact.type === 'status') {
+  #learn(event: WatchEvent<T>): void {
+    if (event.type === 'status') {
       // Redis is back; the pause was only for its sake.
-      if (fact.status.link !== 'live' || this.#unreachable === 0) return;
+      if (event.status.link !== 'live' || this.#unreachable === 0) return;
       this.#unreachable = 0;
       this.#cooldown.end();
     }
-    if (fact.type === 'change') this.#assessment.changed(fact.change);
+    if (event.type === 'state' && event.change !== undefined)
+      this.#assessment.changed(event.change);
     // Whoever waits for this very end need not wait any longer.
-    if (fact.type === 'attempt') this.#cooldown.end();
-    // Why it is absent is told next.
-    if (fact.type === 'state' && fact.state.type === 'absent')
-      queueMicrotask(() => {
-        this.#evaluate();
-      });
-    else this.#evaluate();
+    if (event.type === 'attempt') this.#cooldown.end();
+    this.#evaluate();
   }
 
   #evaluate(): void {
@@ -310,6 +308,7 @@ export class Coordinator<T> {
   /** Last of all that a step does: whoever is told may ask for credentials, or close. */
   #show(state: ReauthenticationState): void {
     if (this.state.type === 'idle' && state.type === 'idle') return;
-    this.#state$.next(state);
+    this.#state = state;
+    this.#states.emit(state);
   }
 }

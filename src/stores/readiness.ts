@@ -4,7 +4,7 @@ import type { ReadyOptions } from '../credential/contract.js';
 import { ClosedError, TimeoutError } from '../errors.js';
 import { checkMs, checkNames, checkSignal } from '../util/option-checks.js';
 import { setLongTimeout } from '../time/timers.js';
-import type { LiveWaiter, EventSource } from '../watching/watched.js';
+import type { EventSource, LiveWaiter } from '../watching/event-source.js';
 
 type Pinnable<T> = EventSource<T> & { keepAlive(): void };
 

@@ -3,9 +3,8 @@ import type { Subscription } from 'rxjs';
 import { callSafely } from '../util/callbacks.js';
 import type { CredentialEvents } from '../credential/contract.js';
 import { InvalidOptionError } from '../errors.js';
-import type { WatchEvent } from '../watching/event-source.js';
+import type { EventSource, WatchEvent } from '../watching/event-source.js';
 import type { CallbackErrorHandler } from '../util/callbacks.js';
-import type { EventSource } from '../watching/watched.js';
 
 type Type = keyof CredentialEvents<unknown>;
 type Listener = (value: never) => unknown;
@@ -28,7 +27,7 @@ const TYPES: ReadonlySet<unknown> = new Set<Type>([
   'status',
 ]);
 
-/** Tells facts to plain listeners, each of which keeps the watch going (but for `status`) and none of which can break the others. */
+/** Passes events on to plain listeners, each of which keeps the watch going (but for `status`) and none of which can break the others. */
 export class StoreEvents<T> {
   readonly #live: EventSource<T>;
   readonly #failed: CallbackErrorHandler;
@@ -45,10 +44,10 @@ export class StoreEvents<T> {
     check(type, listener);
     if (this.#live.closed) return;
     this.#subscription ??= this.#live.events$.subscribe({
-      next: (fact) => {
-        this.#emit(fact);
+      next: (event) => {
+        this.#emit(event);
       },
-      // Not before: who closes from inside a listener still hears what was to be told.
+      // Not on `close()`: events that wait when a listener closes the store are still delivered.
       complete: () => {
         this.#clear();
       },
@@ -85,17 +84,21 @@ export class StoreEvents<T> {
     registration.release();
   }
 
-  #emit(fact: WatchEvent<T>): void {
-    switch (fact.type) {
-      case 'state':
-        this.#emitter.emit('state', fact.state);
+  #emit(event: WatchEvent<T>): void {
+    switch (event.type) {
+      case 'state': {
+        const { state, change } = event;
+        if (state !== undefined) this.#emitter.emit('state', state);
+        if (change !== undefined)
+          // As in the streams: no change before the state that it led to.
+          this.#live.afterEvent(() => {
+            this.#emitter.emit(change.type, change);
+            this.#emitter.emit('change', change);
+          });
         break;
+      }
       case 'status':
-        this.#emitter.emit('status', fact.status);
-        break;
-      case 'change':
-        this.#emitter.emit(fact.change.type, fact.change);
-        this.#emitter.emit('change', fact.change);
+        this.#emitter.emit('status', event.status);
         break;
       case 'attempt':
         break;

@@ -3,9 +3,9 @@ import type { CredentialChange } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
-import type { WatchEvent } from '../watching/event-source.js';
+import type { EventSource, WatchEvent } from '../watching/event-source.js';
 import type { StoreStatus } from '../credential/status.js';
-import type { EventSource, WatchedEntry } from '../watching/watched.js';
+import type { WatchedEntry } from '../watching/watched.js';
 
 /** The streams of one credential. */
 export interface CredentialStreams<T> {
@@ -24,12 +24,12 @@ export function credentialStreams<T>(live: WatchedEntry<T>): CredentialStreams<T
   };
 }
 
-/** Passes on the facts of one type; watches for as long as it is subscribed, unless told not to. */
+/** Passes on what a stream takes of each event; watches for as long as it is subscribed, unless told not to. */
 function eventStream<T, V>(
   live: EventSource<T>,
   watch: boolean,
   first: (subscriber: Subscriber<V>) => void,
-  next: (fact: WatchEvent<T>, subscriber: Subscriber<V>) => void,
+  next: (event: WatchEvent<T>, subscriber: Subscriber<V>) => void,
 ): Observable<V> {
   return new Observable<V>((subscriber) => {
     // Retained before the first value, so that a subscriber that takes one value and leaves does not stop a watch it never started.
@@ -40,8 +40,8 @@ function eventStream<T, V>(
     if (subscriber.closed) return;
     subscriber.add(
       live.events$.subscribe({
-        next: (fact) => {
-          next(fact, subscriber);
+        next: (event) => {
+          next(event, subscriber);
         },
         complete: () => {
           subscriber.complete();
@@ -56,8 +56,14 @@ export function changeStream<T>(live: EventSource<T>): Observable<CredentialChan
     live,
     true,
     () => undefined,
-    (fact, subscriber) => {
-      if (fact.type === 'change') subscriber.next(fact.change);
+    (event, subscriber) => {
+      if (event.type !== 'state') return;
+      const { change } = event;
+      if (change === undefined) return;
+      // No subscriber receives the change before another one receives the state that it led to.
+      live.afterEvent(() => {
+        subscriber.next(change);
+      });
     },
   );
 }
@@ -77,8 +83,8 @@ export function stateStream<T>(live: WatchedEntry<T>): Observable<CredentialStat
       () => {
         tell(live.state);
       },
-      (fact) => {
-        if (fact.type === 'state') tell(fact.state);
+      (event) => {
+        if (event.type === 'state' && event.state !== undefined) tell(event.state);
       },
     ).subscribe({
       complete: () => {
@@ -95,8 +101,8 @@ export function statusStream<T>(live: EventSource<T>): Observable<StoreStatus> {
     (subscriber) => {
       subscriber.next(live.status);
     },
-    (fact, subscriber) => {
-      if (fact.type === 'status') subscriber.next(fact.status);
+    (event, subscriber) => {
+      if (event.type === 'status') subscriber.next(event.status);
     },
   );
 }

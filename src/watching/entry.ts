@@ -23,7 +23,7 @@ import { concludeExpiry, transition } from '../credential/transition.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import { EndAlarm, type EndAlarmHolder } from '../time/end-alarm.js';
-import { EventEmitterBase } from './event-source.js';
+import { EventSourceBase } from './event-source.js';
 import { Freshness, type FreshnessHolder } from './freshness.js';
 import { HintLabels } from './hint-labels.js';
 import { ObservationLoop, type Observer } from './observation-loop.js';
@@ -39,7 +39,7 @@ import type { WatchedEntry } from './watched.js';
  * What arrives after the {@link ObservationLoop} of its generation was stopped is dropped.
  */
 export class Entry<T>
-  extends EventEmitterBase<T>
+  extends EventSourceBase<T>
   implements WatchedEntry<T>, KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder
 {
   readonly id: string;
@@ -292,9 +292,8 @@ export class Entry<T>
   #review(change?: CredentialChange<T>): void {
     this.#freshness.review(this.#known.state.type !== 'unknown');
     const view = this.#view();
-    const told = this.#emitted;
+    const state = view === this.#emitted ? undefined : view;
     this.#emitted = view;
-    if (view !== told) this.emit({ type: 'state', state: view });
-    if (change !== undefined) this.emit({ type: 'change', change });
+    if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
   }
 }

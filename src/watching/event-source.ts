@@ -1,91 +1,87 @@
-import { Observable, Subject, type Subscriber } from 'rxjs';
+import { Observable } from 'rxjs';
 import type { AttemptHint } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { CredentialState } from '../credential/state.js';
-import { RefCounted } from '../util/ref-counted.js';
 import type { StoreStatus } from '../credential/status.js';
+import { OrderedSubject } from '../util/ordered-subject.js';
+import { RefCounted } from '../util/ref-counted.js';
 
-/** Something to tell the outside. */
+/** Subscribers see another state of the credential, or the credential changed, or both at once. */
+export interface StateEvent<T> {
+  readonly type: 'state';
+  /**
+   * The state that is seen from now on. `undefined` when the state is seen as before: the credential changed while it is withheld, or the
+   * event tells of a credential whose value is not kept.
+   */
+  readonly state: CredentialState<T> | undefined;
+  /** The change that led to the state. `undefined` for a state without a change: the first one, `withheld`, and the one after `withheld`. */
+  readonly change: CredentialChange<T> | undefined;
+}
+
+/** What subscribers of a watched credential, or of many, receive. */
 export type WatchEvent<T> =
-  | { readonly type: 'state'; readonly state: CredentialState<T> }
-  | { readonly type: 'change'; readonly change: CredentialChange<T> }
-  | { readonly type: 'status'; readonly status: StoreStatus }
-  | AttemptHint;
+  StateEvent<T> | { readonly type: 'status'; readonly status: StoreStatus } | AttemptHint;
 
-/** The telling of facts to those who listen now. */
-class OrderedEvents<T> {
-  readonly #listeners$ = new Subject<WatchEvent<T>>();
-  #queue: WatchEvent<T>[] | undefined;
-  #completed = false;
-  #after: (() => void)[] | undefined;
+/** Somebody who waits for a credential to become live. */
+export interface LiveWaiter {
+  /** The source that becomes live, as the waiter sees it. */
+  readonly of: object;
+  /** Called once: with `true` as soon as the source is live, with `false` when it closes. */
+  settle(isLive: boolean): void;
+}
 
-  /** Whether one is being told. */
-  get busy(): boolean {
-    return this.#queue !== undefined;
-  }
-
-  /** Whether nobody listens and nothing waits to be told. */
-  get idle(): boolean {
-    return !this.busy && !this.#listeners$.observed;
-  }
-
-  addTo(subscriber: Subscriber<WatchEvent<T>>): void {
-    this.#listeners$.subscribe(subscriber);
-  }
-
-  emit(fact: WatchEvent<T>): void {
-    if (this.#queue !== undefined) {
-      this.#queue.push(fact);
-      return;
-    }
-    this.#queue = [fact];
-    for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-      this.#listeners$.next(next);
-    }
-    this.#queue = undefined;
-    const after = this.#after ?? [];
-    this.#after = undefined;
-    for (const run of after) run();
-    if (this.#completed) this.complete();
-  }
-
-  /** Calls `run` when everybody has heard what is being told. */
-  afterEmit(run: () => void): void {
-    (this.#after ??= []).push(run);
-  }
-
-  /** After what is being told. */
-  complete(): void {
-    this.#completed = true;
-    if (!this.busy) this.#listeners$.complete();
-  }
+/** Something that emits events while it is retained. */
+export interface EventSource<T> {
+  readonly closed: boolean;
+  readonly status: StoreStatus;
+  /** The events in one order for all subscribers; completes on `close()`. */
+  readonly events$: Observable<WatchEvent<T>>;
+  /** Calls `run` when all subscribers have received the event that is being delivered, before the next one; at once when there is none. */
+  afterEvent(run: () => void): void;
+  /** Registers a waiter for less memory than a subscription takes. A source without it has few waiters: they subscribe. */
+  awaitLive?(waiter: LiveWaiter): void;
+  /** Removes a waiter that was registered. */
+  leaveLive?(waiter: LiveWaiter): void;
+  /** Starts for the first caller and stops with the last; returns the release, which may be called twice. */
+  retain(): () => void;
 }
 
 /**
- * Tells facts to whoever listens; those caused while one is being told wait their turn, so that everybody sees the same order. Most
- * credentials are only read from memory; they do not carry what tells nobody.
+ * The part of an {@link EventSource} that delivers events. Most of very many sources have no subscriber: such a source has no subject
+ * either. There are no private methods, because they would cost each source a field.
  */
-export abstract class EventEmitterBase<T> extends RefCounted {
-  #events: OrderedEvents<T> | undefined;
+export abstract class EventSourceBase<T> extends RefCounted implements EventSource<T> {
+  #events: OrderedSubject<WatchEvent<T>> | undefined;
 
-  /** What happens, in order; completes on `close()`. */
+  abstract readonly status: StoreStatus;
+
   get events$(): Observable<WatchEvent<T>> {
     return new Observable((subscriber) => {
       if (this.closed && this.#events?.busy !== true) {
         subscriber.complete();
         return;
       }
-      (this.#events ??= new OrderedEvents()).addTo(subscriber);
+      const events = (this.#events ??= new OrderedSubject());
+      events.subscribe(subscriber);
       subscriber.add(() => {
         if (this.#events?.idle) this.#events = undefined;
       });
+      const { current } = events;
+      // Streams of changes deliver after the event: whoever subscribes because of the new state still receives the change.
+      if (current?.type === 'state' && current.change !== undefined)
+        subscriber.next({ ...current, state: undefined });
     });
   }
 
-  /** Calls `run` when everybody has heard what is being told now. */
-  afterEmit(run: () => void): void {
-    if (this.#events?.busy) this.#events.afterEmit(run);
-    else run();
+  afterEvent(run: () => void): void {
+    if (this.#events === undefined) run();
+    else this.#events.afterValue(run);
+  }
+
+  /** Calls `run` when all subscribers have received all events; at once when none is being delivered. */
+  whenIdle(run: () => void): void {
+    if (this.#events === undefined) run();
+    else this.#events.whenIdle(run);
   }
 
   override close(): void {
@@ -93,8 +89,8 @@ export abstract class EventEmitterBase<T> extends RefCounted {
     this.#events?.complete();
   }
 
-  protected emit(fact: WatchEvent<T>): void {
-    this.#events?.emit(fact);
+  protected emit(event: WatchEvent<T>): void {
+    this.#events?.emit(event);
     if (this.#events?.idle) this.#events = undefined;
   }
 }

@@ -1,34 +1,10 @@
-import type { Observable } from 'rxjs';
 import type { Backend, Hint } from '../backend/backend.js';
 import type { CredentialSnapshot, Withdrawal } from '../credential/snapshot.js';
 import type { CredentialState, Known } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
-import type { WatchEvent } from './event-source.js';
+import type { EventSource } from './event-source.js';
 import type { SharedStoreOptions } from './entry-options.js';
-import type { StoreStatus } from '../credential/status.js';
-
-/** Who waits for a credential to become live. */
-export interface LiveWaiter {
-  /** What it waits for, as whoever waits sees it. */
-  readonly of: object;
-  /** Once: with `true` as soon as it is live, with `false` when it closes. */
-  settle(isLive: boolean): void;
-}
-
-/** What tells facts for as long as somebody holds it. */
-export interface EventSource<T> {
-  readonly closed: boolean;
-  readonly status: StoreStatus;
-  /** What happens, in order; completes on `close()`. */
-  readonly events$: Observable<WatchEvent<T>>;
-  /** For those of whom there are very many, to whom a subscription each would be dear; without it the facts tell. */
-  awaitLive?(waiter: LiveWaiter): void;
-  /** Takes that back. */
-  leaveLive?(waiter: LiveWaiter): void;
-  /** Starts for the first caller and stops with the last; returns what lets go, which may be called twice. */
-  retain(): () => void;
-}
 
 /** A credential as those see it who read, stream and build on it; whether they share the watch of it is not their business. */
 export interface WatchedEntry<T> extends EventSource<T> {

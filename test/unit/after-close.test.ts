@@ -113,8 +113,8 @@ describe('a watcher that is closed', () => {
     release();
     expect(backend.watching).toBe(0);
     const looks = backend.looks;
-    live.events$.subscribe((fact) => {
-      if (fact.type === 'status' && fact.status.link === 'connecting') live.close();
+    live.events$.subscribe((event) => {
+      if (event.type === 'status' && event.status.link === 'connecting') live.close();
     });
     const again = live.retain();
     await clock.settle();
@@ -142,8 +142,12 @@ describe('a watcher that is closed', () => {
     async (type) => {
       const { backend, clock, live, changes } = await watched({ token: 'one' }, { inMs: HOUR });
       let closed = 0;
-      live.events$.subscribe((fact) => {
-        if (fact.type !== type || closed > 0) return;
+      live.events$.subscribe((event) => {
+        const isIt =
+          type === 'change'
+            ? event.type === 'state' && event.change !== undefined
+            : event.type === type;
+        if (!isIt || closed > 0) return;
         closed += 1;
         live.close();
       });

@@ -8,6 +8,7 @@ import {
   type Observable,
   of,
   share,
+  skip,
   Subject,
   switchMap,
   take,
@@ -25,6 +26,7 @@ import {
   stateStream,
   statusStream,
 } from '../../src/stores/streams.js';
+import { StoreEvents } from '../../src/stores/store-events.js';
 import { bytesOf, liveWorld, type LiveWorld, watched } from './live-world.js';
 import { HOUR } from './scripted-backend.js';
 
@@ -188,6 +190,60 @@ describe('a subscription', () => {
     backend.hint();
     await clock.settle();
     expect(late).toEqual(['absent', 'present']);
+  });
+});
+
+describe('state$ and changes$', () => {
+  it('deliver the state to all subscribers before the change, in whatever order these came', async () => {
+    const { backend, clock, live } = await watched({ token: 'one' });
+    const events = new StoreEvents(live, () => undefined);
+    const seen: string[] = [];
+    events.add('change', () => seen.push("on('change')"), false);
+    changeStream(live).subscribe(() => seen.push('changes$'));
+    events.add('saved', () => seen.push("on('saved')"), false);
+    stateStream(live)
+      .pipe(skip(1))
+      .subscribe(() => seen.push('state$'));
+    events.add('state', () => seen.push("on('state')"), false);
+    backend.put('two');
+    backend.hint();
+    await clock.settle();
+    expect(seen).toEqual(["on('state')", 'state$', "on('saved')", "on('change')", 'changes$']);
+  });
+
+  it('keep a change with its state, also when a subscriber of the state causes the next one', async () => {
+    const { backend, clock, live } = await watched({ token: 'one' }, { maxStalenessMs: 0 });
+    const seen: string[] = [];
+    let cut = false;
+    stateStream(live)
+      .pipe(skip(1))
+      .subscribe(({ type }) => {
+        seen.push(type);
+        if (cut) return;
+        cut = true;
+        backend.feed({ link: 'reconnecting' });
+      });
+    changeStream(live).subscribe(({ type }) => seen.push(type));
+    backend.put('two');
+    backend.hint();
+    await clock.settle();
+    expect(seen).toEqual(['present', 'saved', 'withheld']);
+  });
+
+  it('give the change also to a subscriber that comes because of its state', async () => {
+    const { backend, clock, live } = await watched({ token: 'one' });
+    const events = new StoreEvents(live, () => undefined);
+    const seen: string[] = [];
+    const come = (): void => {
+      changeStream(live).subscribe(({ type }) => seen.push(`changes$ ${type}`));
+      events.add('saved', () => seen.push("on('saved')"), false);
+      events.add('state', () => seen.push("on('state')"), false);
+    };
+    stateStream(live).pipe(skip(1), take(1)).subscribe(come);
+    backend.put('two');
+    backend.hint();
+    await clock.settle();
+    expect(seen).toEqual(['changes$ saved', "on('saved')"]);
   });
 });
 

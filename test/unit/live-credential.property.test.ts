@@ -193,10 +193,11 @@ describe('in whatever order messages arrive', () => {
           const live = new Entry<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];
           let changes = 0;
-          live.events$.subscribe((fact) => {
-            if (fact.type === 'change') changes += 1;
-            if (fact.type !== 'state') return;
-            const { state } = fact;
+          live.events$.subscribe((event) => {
+            if (event.type !== 'state') return;
+            const { state, change } = event;
+            if (change !== undefined) changes += 1;
+            if (state === undefined) return;
             if (state.type === 'present') shown.push(state.snapshot.credentials);
             else shown.push(state.type === 'unreadable' ? 'garbage' : undefined);
           });

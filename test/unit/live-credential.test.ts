@@ -297,8 +297,8 @@ describe('hints', () => {
   });
 });
 
-describe('facts', () => {
-  it('come in one order for everybody, also those that are caused by telling', async () => {
+describe('events', () => {
+  it('come in one order for all subscribers, also those that a subscriber causes', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const orders: string[][] = [[], []];
     let cut = false;
@@ -306,28 +306,42 @@ describe('facts', () => {
       orders[0]?.push(type);
       if (type !== 'state' || cut) return;
       cut = true;
-      // In the middle of telling the state, before the change that belongs to it.
       backend.feed({ link: 'reconnecting' });
     });
     live.events$.subscribe(({ type }) => orders[1]?.push(type));
     backend.put('two');
     backend.hint();
     await clock.settle();
-    expect(orders[0]).toEqual(['state', 'status', 'change']);
+    expect(orders[0]).toEqual(['state', 'status']);
     expect(orders[1]).toEqual(orders[0]);
   });
 
-  it('show the new state and the withdrawn signal to who hears of the change', async () => {
+  it('with a change find the new state in the store, and the signal of the old one aborts', async () => {
     const { backend, clock, live, states } = await watched({ token: 'one' });
     const held = live.current;
     let seen: unknown;
-    live.events$.subscribe((fact) => {
-      if (fact.type === 'change') seen = [live.state.type, live.current, states.at(-1)?.type];
+    live.events$.subscribe((event) => {
+      if (event.type === 'state' && event.change !== undefined)
+        seen = [live.state.type, live.current, states.at(-1)?.type];
     });
     backend.hold({ type: 'absent' });
     backend.hint({ type: 'removed', as: 'cleared' });
     await clock.settle();
     expect(seen).toEqual(['absent', undefined, 'absent']);
     expect(held?.signal.aborted).toBe(true);
+  });
+
+  it('with a change that comes while the credential is withheld repeat no state', async () => {
+    const { backend, clock, live, changes, states } = await watched(
+      { token: 'one' },
+      { inMs: HOUR, maxStalenessMs: 0 },
+    );
+    backend.feed({ link: 'reconnecting' });
+    const withheld = live.state;
+    expect(withheld.type).toBe('withheld');
+    await clock.advance(2 * HOUR);
+    expect(changes.map(({ type }) => type)).toEqual(['expired']);
+    expect(states.filter((state) => state === withheld)).toHaveLength(1);
+    expect(states.at(-1)).toBe(withheld);
   });
 });

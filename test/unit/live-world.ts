@@ -58,10 +58,11 @@ export function liveWorld({
   const changes: CredentialChange<Token>[] = [];
   const states: CredentialState<Token>[] = [];
   const statuses: StoreStatus[] = [];
-  live.events$.subscribe((fact) => {
-    if (fact.type === 'change') changes.push(fact.change);
-    else if (fact.type === 'state') states.push(fact.state);
-    else if (fact.type === 'status') statuses.push(fact.status);
+  live.events$.subscribe((event) => {
+    if (event.type === 'status') statuses.push(event.status);
+    if (event.type !== 'state') return;
+    if (event.state !== undefined) states.push(event.state);
+    if (event.change !== undefined) changes.push(event.change);
   });
   return {
     backend,

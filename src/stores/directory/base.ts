@@ -119,8 +119,8 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
         backend: new PrefixBackend(backend, feed, paced),
         options,
         encoding,
-        told: (watched, fact) => {
-          this.#tracking.told(watched, fact);
+        told: (watched, event) => {
+          this.#tracking.told(watched, event);
         },
       },
       (id) => keyPrefix + id,

@@ -1,10 +1,9 @@
 import type { Backend } from '../../backend/backend.js';
 import { CredentialWriter } from '../../writing/credential-writer.js';
 import type { Encoding } from '../../credential/encoding.js';
-import type { WatchEvent } from '../../watching/event-source.js';
+import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
 import { Entry } from '../../watching/entry.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
-import type { LiveWaiter } from '../../watching/watched.js';
 
 /** What all credentials of a directory have together. */
 export interface DirectoryContext<T> {
@@ -12,7 +11,7 @@ export interface DirectoryContext<T> {
   readonly options: SharedStoreOptions<T>;
   readonly encoding: Encoding<T>;
   /** Told of everything that happens to any credential that is watched, before those who watch it. */
-  told(shared: SharedCredential<T>, fact: WatchEvent<T>): void;
+  told(shared: SharedCredential<T>, event: WatchEvent<T>): void;
 }
 
 /** One credential of a directory, for all stores that use it at the moment. */
@@ -55,11 +54,11 @@ export class SharedCredential<T> extends Entry<T> {
     for (const one of dismissed) one.settle(false);
   }
 
-  protected override emit(fact: WatchEvent<T>): void {
-    this.#context.told(this, fact);
-    super.emit(fact);
-    if (fact.type !== 'status' || this.#waiting === undefined) return;
-    const { link } = fact.status;
+  protected override emit(event: WatchEvent<T>): void {
+    this.#context.told(this, event);
+    super.emit(event);
+    if (event.type !== 'status' || this.#waiting === undefined) return;
+    const { link } = event.status;
     if (link !== 'live' && link !== 'closed') return;
     const waiting = this.#waiting;
     this.#waiting = undefined;

@@ -5,12 +5,12 @@ import { unknown, type CredentialState, type Known } from '../../credential/stat
 import type { CredentialWriter } from '../../writing/credential-writer.js';
 import type { Deadline } from '../../time/deadlines.js';
 import type { Encoding } from '../../credential/encoding.js';
-import type { WatchEvent } from '../../watching/event-source.js';
+import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
 import { RefCounted } from '../../util/ref-counted.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { SharedUse } from '../store-internals.js';
 import { idleStatus, type StoreStatus } from '../../credential/status.js';
-import type { LiveWaiter, WatchedEntry } from '../../watching/watched.js';
+import type { WatchedEntry } from '../../watching/watched.js';
 import { ObservableCredentialStore } from '../store-base.js';
 import type { CredentialRegistry } from './open-credentials.js';
 import type { SharedCredential } from './shared-entry.js';
@@ -82,9 +82,9 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
       (this.#ending$ ??= new Subject()).subscribe(subscriber);
       subscriber.add(
         shared.events$.subscribe({
-          next: (fact) => {
+          next: (event) => {
             // What the others' watch does is no longer this store's business.
-            if (fact.type !== 'status' || !super.closed) subscriber.next(fact);
+            if (event.type !== 'status' || !super.closed) subscriber.next(event);
           },
           complete: () => {
             subscriber.complete();
@@ -92,6 +92,12 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
         }),
       );
     });
+  }
+
+  afterEvent(run: () => void): void {
+    const shared = this.#any;
+    if (shared === undefined) run();
+    else shared.afterEvent(run);
   }
 
   get ownWrites(): number {
@@ -174,7 +180,7 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
     // Who closes from inside a subscriber lets the others hear what is being told.
     const shared = this.#any;
     if (shared === undefined) end();
-    else shared.afterEmit(end);
+    else shared.whenIdle(end);
   }
 
   get #any(): SharedCredential<T> | undefined {

@@ -8,14 +8,13 @@ import type {
 } from '../../backend/backend.js';
 import type { ChangeSource, CredentialChange } from '../../credential/change.js';
 import type { Encoding } from '../../credential/encoding.js';
-import { EventEmitterBase, type WatchEvent } from '../event-source.js';
+import { EventSourceBase, type WatchEvent } from '../event-source.js';
 import {
   idleStatus,
   isSameStatus,
   type LinkStatus,
   type StoreStatus,
 } from '../../credential/status.js';
-import type { EventSource } from '../watched.js';
 import type { PrefixFeed, Tracker } from './prefix-feed.js';
 import type { ReadBatcher } from './read-batcher.js';
 import { TimeSlicer } from './yielding.js';
@@ -45,10 +44,7 @@ export interface TrackingContext<T> {
 }
 
 /** Tells what happens to every credential under a prefix, also to those that nobody watches, for as long as somebody wants to know. */
-export class Tracking<T>
-  extends EventEmitterBase<T>
-  implements EventSource<T>, Tracker, TrackedOwner<T>
-{
+export class Tracking<T> extends EventSourceBase<T> implements Tracker, TrackedOwner<T> {
   readonly #context: TrackingContext<T>;
   readonly #tracked = new Map<string, TrackedCredential<T>>();
   readonly #scan: KeyScan;
@@ -188,23 +184,19 @@ export class Tracking<T>
   }
 
   /** Something happened to a credential that is watched. */
-  told(watched: WatchedAt<T>, fact: WatchEvent<T>): void {
-    if (!this.retained || this.closed) return;
+  told(watched: WatchedAt<T>, event: WatchEvent<T>): void {
+    if (!this.retained || this.closed || event.type !== 'state') return;
     const tracked = this.#tracked.get(watched.key);
-    if (fact.type === 'change') {
-      this.emit({ type: 'change', change: tracked?.relayed(fact.change) ?? fact.change });
-      return;
-    }
-    if (fact.type !== 'state' || fact.state.type === 'unknown' || fact.state.type === 'withheld')
-      return;
-    const change = tracked?.join(watched.known, watched.serverNow());
-    if (change !== undefined) this.emit({ type: 'change', change });
+    const { state, change } = event;
+    if (state !== undefined && state.type !== 'unknown' && state.type !== 'withheld')
+      this.#emitChange(tracked?.join(watched.known, watched.serverNow()));
+    if (change !== undefined) this.#emitChange(tracked?.relayed(change) ?? change);
   }
 
   seen(tracked: TrackedCredential<T>, generation: number, change?: CredentialChange<T>): void {
     if (generation === this.generation) this.#catchUp(tracked);
     this.#recount(tracked);
-    if (change !== undefined) this.emit({ type: 'change', change });
+    this.#emitChange(change);
   }
 
   failed(tracked: TrackedCredential<T>, generation: number): void {
@@ -239,6 +231,10 @@ export class Tracking<T>
     this.#failure = undefined;
     this.#staleSince = undefined;
     this.#publish(as === 'idle' ? idleStatus : { ...idleStatus, link: as });
+  }
+
+  #emitChange(change: CredentialChange<T> | undefined): void {
+    if (change !== undefined) this.emit({ type: 'state', state: undefined, change });
   }
 
   #add(key: string): TrackedCredential<T> | undefined {
