@@ -3,8 +3,8 @@ import type { CredentialSnapshot } from './snapshot.js';
 import type { UnreadableError } from '../errors.js';
 
 /**
- * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this
- * process concluded alone, cut off from Redis.
+ * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this process concluded
+ * alone, while the link was lost.
  *
  * @public
  */
@@ -32,11 +32,11 @@ export interface SavedChange<T> {
   readonly type: 'saved';
   /** What names the credential. */
   readonly id: string;
-  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
   readonly at: number;
-  /** How it was noticed. */
+  /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** Who made it, as far as hints tell. */
+  /** The author of the change, as far as hints tell. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -44,9 +44,9 @@ export interface SavedChange<T> {
   readonly credentials: T;
   /** The new credential with its end and its signal. */
   readonly snapshot: CredentialSnapshot<T>;
-  /** When it ends, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
+  /** The end of the new credential, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
   readonly expiresAt: number | undefined;
-  /** The `reason` that the writer gave, if it said one. */
+  /** The `reason` that the writer gave; `undefined` for none. */
   readonly reason: string | undefined;
 }
 
@@ -77,7 +77,7 @@ export interface RenewedChange<T> {
 }
 
 /**
- * The credential reached its end. Comes once per credential.
+ * The credential reached its end. Emitted once per credential.
  *
  * @public
  */
@@ -141,7 +141,7 @@ export interface EvictedChange<T> {
 }
 
 /**
- * What is stored now is not a credential that this store can read.
+ * The key now holds something that is not a credential which this store can read.
  *
  * @public
  */
@@ -163,7 +163,7 @@ export interface UnreadableChange<T> {
 }
 
 /**
- * Something that happened to a credential; `type` tells which.
+ * One change of a credential; `type` discriminates.
  *
  * @public
  */
@@ -192,7 +192,7 @@ class RedactedChange<T> {
     Object.assign(this, fields);
   }
 
-  /** On the prototype, so that neither inspection nor serialization nor a spread finds it. */
+  /** A getter on the prototype is found neither by inspection nor by serialization nor by a spread. */
   get credentials(): T | undefined {
     return this.snapshot?.credentials;
   }
@@ -202,13 +202,13 @@ class RedactedChange<T> {
   }
 }
 
-/** Makes a change whose credentials are hidden from inspection and serialization. */
+/** Creates a change whose credentials are hidden from inspection and serialization. */
 export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
-  // The getter supplies what the union asks for beyond the fields.
+  // The getter supplies the field that the union requires beyond `fields`.
   return new RedactedChange<T>(fields) as unknown as CredentialChange<T>;
 }
 
-/** Whether a change takes the previous credential out of use; whether a newer one in its place does is up to the caller. */
+/** Whether a change withdraws the previous credential; the caller decides whether a newer credential in its place does. */
 export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
   return change.type === 'saved' ? onSaved : change.type !== 'renewed';
 }

@@ -128,7 +128,13 @@ class Removal {
       // The cache may have called back and closed this removal.
       if (run !== this.#running) return;
       this.#cancelTimer = setLongTimeout(clock, removalTimeoutMs, () => {
-        this.#fail(run, new TimeoutError('a removal from a cache', removalTimeoutMs));
+        this.#fail(
+          run,
+          new TimeoutError(
+            'invalidate(): a removal from the cache did not settle',
+            removalTimeoutMs,
+          ),
+        );
       });
     } catch (error) {
       this.#fail(run, error);

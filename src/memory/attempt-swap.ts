@@ -25,7 +25,7 @@ export function swapAttempt(
   origin: ChangeOrigin,
 ): AttemptView | 'swapped' {
   const view = viewOf(memory, key);
-  if (change === undefined || change.version !== view.version) return view;
+  if (change?.version !== view.version) return view;
   if (change.write !== undefined && isOther(memory, key, change.write))
     return { ...view, conflict: true };
   const { record, dropTombstone = false, write, announce } = change;

@@ -22,13 +22,13 @@ import { storeTombstone, swapAttempt } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed, type MemoryListener } from './feed.js';
 
-/** Keys in one answer. */
+/** Keys per page. */
 const PAGE = 1_000;
 const NO_REPLICAS: ReplicaAck = { replicas: 0, replicasError: undefined };
 
 /**
- * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, so does its
- * answer, bytes are copied both ways, and hints travel apart from the data.
+ * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, its reply takes
+ * another, bytes are copied both ways, and hints travel apart from the data.
  */
 export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   readonly name: string;
@@ -36,7 +36,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   readonly replyTimeoutMs = 0;
   readonly #memory: CredentialMemory;
   readonly #feed: MemoryFeed;
-  /** Made by the first write: most stores only watch. */
+  /** Created by the first write, because most stores only watch. */
   #instance: string | undefined;
   #attempts: AttemptVerbs | undefined;
   #closed = false;
@@ -164,7 +164,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   }
 
   confirmedAt(): number {
-    return this.#feed.vouchedAt();
+    return this.#feed.confirmedAt();
   }
 
   reportClockStep(): void {
@@ -210,7 +210,9 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   /** One turn to the memory, one back; a connection lost on the way back leaves the caller in doubt. */
   async #request<R>(
     execute: () => () => R,
-    lost: Error = new OutcomeUnknownError('the memory was disconnected before it answered'),
+    lost: Error = new OutcomeUnknownError(
+      'the memory was disconnected before it replied; the write may have happened',
+    ),
   ): Promise<R> {
     await this.#turn();
     if (this.#closed) throw new ClosedError();
@@ -238,5 +240,5 @@ function disconnected(): UnavailableError {
 }
 
 function conflict(): never {
-  throw new ConflictError('other bytes are stored than the write was to replace');
+  throw new ConflictError('the stored bytes are not the ones that the write was to replace');
 }

@@ -18,7 +18,7 @@ export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectory
 }
 
 /**
- * Many credentials inside this process, for tests and for programs that run alone. It behaves as the directory on Redis does.
+ * Many credentials inside this process, for tests and for programs that run alone. The directory behaves as the one on Redis does.
  *
  * @example
  * ```ts

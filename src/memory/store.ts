@@ -15,8 +15,8 @@ export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<
 }
 
 /**
- * A credential store inside this process, for tests and for programs that run alone. It goes through the same states and tells the same
- * changes as the one on Redis.
+ * A credential store inside this process, for tests and for programs that run alone. The store goes through the same states and emits the
+ * same changes as the one on Redis.
  *
  * @example
  * ```ts

@@ -9,23 +9,23 @@ import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
 import { SingleServer } from './servers/single-server.js';
 
-/** All stores on one client of the caller share one hub. */
+/** All stores on one client of the caller share one pool. */
 const pools = new WeakMap<RedisClient, ClientPool>();
 
-/** Stores that ask for the same. */
+/** The stores with equal settings. */
 interface Users {
   readonly settings: RedisSettings;
   readonly backend: Backend;
   count: number;
 }
 
-/** What the stores on one client share: the connections, the feed. Lives as long as any of them. */
+/** The connections and the feed that the stores on one client share. A pool lives as long as any of its stores. */
 export class ClientPool {
   readonly instance: string = randomUUID();
   readonly template: RedisTemplate;
   readonly clock: Clock;
   readonly servers: Servers;
-  /** The stores, by what they ask for: thousands may ask for the same. */
+  /** The stores by their settings: thousands may have equal ones. */
   readonly #users = new Map<string, Users>();
   #settings: RedisSettings;
   #names = 0;
@@ -48,7 +48,7 @@ export class ClientPool {
   }
 
   /**
-   * Joins the hub of a client, or makes one.
+   * Joins the pool of a client, or creates it.
    *
    * @param name - the label of the stores for people
    * @param connect - makes what the stores with these settings and this name reach Redis by
@@ -58,24 +58,24 @@ export class ClientPool {
     redis: RedisClient,
     settings: RedisSettings,
     name: string,
-    connect: (hub: ClientPool) => Backend,
+    connect: (pool: ClientPool) => Backend,
   ): Backend {
     const template = readTemplate(redis);
-    let hub = pools.get(redis);
-    if (hub === undefined) {
-      hub = new ClientPool(template, settings);
-      pools.set(redis, hub);
+    let pool = pools.get(redis);
+    if (pool === undefined) {
+      pool = new ClientPool(template, settings);
+      pools.set(redis, pool);
     }
-    if (hub.clock !== settings.clock) {
+    if (pool.clock !== settings.clock) {
       throw new InvalidOptionError(
         'clock',
         'must be the one that the other stores on this client use',
       );
     }
-    return hub.#join(settings, name, connect);
+    return pool.#join(settings, name, connect);
   }
 
-  /** A name that no other process, and no other call in this one, uses. */
+  /** A name that is unique among all processes, and among all calls in this process. */
   newName(): string {
     this.#names += 1;
     return `${this.instance}:${String(this.#names)}`;
@@ -89,7 +89,7 @@ export class ClientPool {
   }
 
   /** Gives the one object that all who ask for the same share. */
-  #join(settings: RedisSettings, name: string, connect: (hub: ClientPool) => Backend): Backend {
+  #join(settings: RedisSettings, name: string, connect: (pool: ClientPool) => Backend): Backend {
     const key = usersKey(settings, name);
     const same = this.#users.get(key);
     if (same !== undefined) {

@@ -2,7 +2,7 @@ import { inspect, type InspectOptions } from 'node:util';
 import type { UpdateReceipt } from '../credential/contract.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
 
-/** Shows its credentials only to who asks for them by name, not to who logs or serializes it. */
+/** Shows its credentials by name only, never to logging or serialization. */
 export class RedactedReceipt<T> implements UpdateReceipt<T> {
   readonly written: boolean;
   readonly attempts: number;

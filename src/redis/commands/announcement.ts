@@ -57,7 +57,7 @@ const REMOVALS: ReadonlyMap<string, 'expired' | 'evicted' | 'cleared'> = new Map
   ['move_from', 'cleared'],
 ]);
 
-/** Reads the event name of a keyspace notification; names we do not know mean that something changed. */
+/** Translates the event name of a keyspace notification; an unknown name means that something changed. */
 export function hintFromEvent(event: string): Hint {
   const as = REMOVALS.get(event);
   if (as === undefined) return { type: 'written', origin: 'out-of-band', reason: undefined };
