@@ -18,7 +18,7 @@ import type { Derived, DerivedWaitOptions } from './derived.js';
  *
  * @public
  */
-export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager' | 'clock'> {
+export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager'> {
   /**
    * How many calls of `create` are made at the same time, from 1 to 1,000; the others wait their turn, as part of `createTimeoutMs`. Default 16.
    */
@@ -27,7 +27,7 @@ export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager' | '
   readonly idleMs?: number | undefined;
 }
 
-const { eager: _eager, clock: _clock, ...EACH } = DERIVE_OPTIONS;
+const { eager: _eager, ...EACH } = DERIVE_OPTIONS;
 
 /** The options of `deriveEach`. */
 export const DERIVE_EACH_OPTIONS: OptionsTable<DeriveEachOptions<unknown>, DeriveOptionsOpen> = {
@@ -97,40 +97,40 @@ export function deriveEach<T, V>(
   create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
   options: DeriveEachOptions<NoInfer<V>> = {},
 ): DerivedPool<V> {
-  const parts = directoryInternalsOf(directory);
+  const internals = directoryInternalsOf(directory);
   if (typeof create !== 'function')
     throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
-  // Whatever is wrong shows now, and not with the first credential.
+  // A wrong option is refused now, and not with the first credential.
   checkOptions(DERIVE_EACH_OPTIONS, options);
   const {
     concurrency = DERIVE_EACH_OPTIONS.concurrency.default,
     idleMs = DERIVE_EACH_OPTIONS.idleMs.default,
     ...each
   } = options;
-  const slots = new Semaphore(concurrency);
+  const semaphore = new Semaphore(concurrency);
   const inTurn = async (credentials: T, context: DeriveContext): Promise<V> => {
     const { signal } = context;
-    await slots.acquire();
-    let taken = true;
-    const give = (): void => {
-      if (taken) slots.release();
-      taken = false;
+    await semaphore.acquire();
+    let held = true;
+    const release = (): void => {
+      if (held) semaphore.release();
+      held = false;
     };
     try {
-      // Nobody wants it any longer: it waited for too long, or another credential came.
+      // The wait was too long, or another credential came.
       signal.throwIfAborted();
-      // One that never settles must not keep the others waiting for ever; what it brings late is disposed of all the same.
-      signal.addEventListener('abort', give, { once: true });
+      // A call that never settles must not hold up the others for ever; its late value is disposed of all the same.
+      signal.addEventListener('abort', release, { once: true });
       return await create(credentials, context);
     } finally {
-      signal.removeEventListener('abort', give);
-      give();
+      signal.removeEventListener('abort', release);
+      release();
     }
   };
   const pool = new KeyedPool<Derived<V>>(
-    parts.clock,
+    internals.clock,
     idleMs,
-    (id) => derive<T, V>(directory.store(id), inTurn, { ...each, clock: parts.clock }),
+    (id) => derive<T, V>(directory.store(id), inTurn, each),
     (one) => one.close(),
   );
   let closing: Promise<void> | undefined;
@@ -138,7 +138,7 @@ export function deriveEach<T, V>(
     forget();
     return (closing ??= pool.close());
   };
-  const forget = parts.closeFirst(close);
+  const forget = internals.closeFirst(close);
   return {
     get size() {
       return pool.size;

@@ -1,12 +1,9 @@
-import type { Clock } from '../time/clock.js';
 import { InvalidOptionError } from '../errors.js';
 import {
   callbackErrors,
-  clock,
   flag,
   ms,
   option,
-  random,
   resolveOptions,
   type OptionsTable,
   type Resolved,
@@ -21,21 +18,17 @@ import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 export interface InvalidateOptions {
   /**
    * The entries that depend on the credential: one key, several, or a function that says which there are now. What the function throws
-   * goes to `onCallbackError`, and it is called again. Default: the `id` of the store.
+   * goes to `onCallbackError`, and it is called again. Required unless `all` is `true`.
    */
   readonly keys?: string | readonly string[] | ((id: string) => Iterable<string>) | undefined;
   /** Whether to empty the whole cache, instead of `keys`. Default `false`. */
-  readonly clearAll?: boolean | undefined;
+  readonly all?: boolean | undefined;
   /** Whether to remove entries also when only the end of the credential moved. Default `false`: what was made from it still holds. */
   readonly onRenewed?: boolean | undefined;
   /** How long one removal may take, in milliseconds; then it counts as failed and is tried again. Default 10,000. */
   readonly removalTimeoutMs?: number | undefined;
   /** Told what the cache and `keys` threw or rejected. Default: a process warning without the error's message. */
   readonly onCallbackError?: CallbackErrorHandler | undefined;
-  /** Time; default the machine's. Tests give the virtual one of the store. */
-  readonly clock?: Clock | undefined;
-  /** Gives numbers from 0 to below 1, for the jitter of pauses; default `Math.random`. */
-  readonly random?: (() => number) | undefined;
 }
 
 type InvalidateOptionsOpen = 'keys' | 'onCallbackError';
@@ -63,25 +56,23 @@ export const INVALIDATE_OPTIONS: OptionsTable<InvalidateOptions, InvalidateOptio
     range: 'a string, a list of strings, or a function of the id',
     cost: 'A function is called at every invalidation.',
   }),
-  clearAll: flag('`true` also removes entries that have nothing to do with the credential.'),
+  all: flag('`true` also removes entries that have nothing to do with the credential.'),
   onRenewed: flag('`true` also empties the cache when only the end of the credential moved.'),
   removalTimeoutMs: ms({
     default: 10_000,
     cost: 'A shorter time tries again sooner on a slow cache, and the two removals may overlap. A longer time lets a removal that hangs hold up the next try.',
   }),
   onCallbackError: callbackErrors('the cache and `keys`'),
-  clock: clock('The store has the same.'),
-  random: random(),
 };
 
 /** Checks everything at once and fills in defaults. @throws InvalidOptionError */
 export function resolveInvalidateOptions(options: InvalidateOptions): ResolvedInvalidateOptions {
   const resolved = resolveOptions(INVALIDATE_OPTIONS, options);
-  const { keys, clearAll, onCallbackError } = resolved;
-  if (clearAll && keys !== undefined) {
+  const { keys, all, onCallbackError } = resolved;
+  if (all && keys !== undefined) {
     throw new InvalidOptionError(
       'keys',
-      'must be left out with clearAll, which removes every entry',
+      'must be left out with `all: true`, which removes every entry',
     );
   }
   return { ...resolved, keys: keysOf(keys), onCallbackError: errorHandler(onCallbackError) };

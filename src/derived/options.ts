@@ -1,12 +1,9 @@
-import type { Clock } from '../time/clock.js';
 import type { DerivedWaitOptions } from './derived.js';
 import {
   callback,
   callbackErrors,
-  clock,
   flag,
   ms,
-  random,
   resolveOptions,
   signal,
   type OptionsTable,
@@ -58,10 +55,6 @@ export interface DeriveOptions<V> {
   readonly closeTimeoutMs?: number | undefined;
   /** Told what `create` and `dispose` threw or rejected. Default: a process warning without the error's message, which may hold a secret. */
   readonly onCallbackError?: CallbackErrorHandler | undefined;
-  /** Time; default the machine's. Tests give the virtual one of the store. */
-  readonly clock?: Clock | undefined;
-  /** Gives numbers from 0 to below 1, for the jitter of pauses; default `Math.random`. */
-  readonly random?: (() => number) | undefined;
 }
 
 /** Those that are undefined when they are left out. */
@@ -103,8 +96,6 @@ export const DERIVE_OPTIONS: OptionsTable<DeriveOptions<unknown>, DeriveOptionsO
     cost: 'A shorter time cuts off running uses sooner. A longer time lets a use that hangs hold up the shutdown.',
   }),
   onCallbackError: callbackErrors('`create` and `dispose`'),
-  clock: clock('The store has the same.'),
-  random: random(),
 };
 
 /** Checks everything at once and fills in defaults. @throws InvalidOptionError */
