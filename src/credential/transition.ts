@@ -7,19 +7,13 @@ import {
 } from './snapshot.js';
 import {
   snapshotOf,
+  absent,
   hasEnded,
   type Circumstances,
   type Known,
   type DecodedReading,
   type Step,
 } from './state.js';
-
-const absent: Known<never> = {
-  state: { type: 'absent' },
-  digest: undefined,
-  ttlEnd: undefined,
-  toleranceMs: 0,
-};
 
 /** Pure: compares the known state with a reading, and returns the new known state and the one change that follows, if any. */
 export function transition<T>(

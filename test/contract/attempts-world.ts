@@ -126,9 +126,7 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
 }
 
 export function backendOf(world: AttemptWorld, node = 0): Backend {
-  const parts = internalsOf(world.stores[node]!);
-  if (parts === undefined) throw new Error('a store of ours has parts');
-  return parts.backend;
+  return internalsOf(world.stores[node]!).backend;
 }
 
 /** An announcement about an attempt, as an instance that takes no part hears it. */
@@ -148,7 +146,7 @@ export async function hearAnnouncements(world: AttemptWorld, node = 2) {
       if (hint.type === 'attempt') heard.push({ kind: 'attempt', by: undefined });
       // What others than the attempts do comes without an instance, or is a removal.
       else if (hint.type === 'written' && typeof hint.origin === 'object')
-        heard.push({ kind: 'saved', by: hint.origin.node });
+        heard.push({ kind: 'saved', by: hint.origin.instance });
     },
     conditionChanged: ({ link }) => {
       if (link === 'live') resolve();

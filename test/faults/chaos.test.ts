@@ -151,7 +151,7 @@ async function agreed(
   await eventually(
     () => expect(all.filter(({ store }) => store.status.link !== 'live')).toEqual([]),
     {
-      timeoutMs: 12_000,
+      timeoutMs: 30_000,
     },
   );
   const maxLagMs = Math.max(...all.map(({ store }) => store.status.maxLagMs ?? 0));

@@ -120,7 +120,7 @@ it('takes a server that is still loading for one that is not there yet', async (
   expect(loading).toMatchObject({ link: 'reconnecting', error: { code: 'UNAVAILABLE' } });
   await expect(store.load()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   expect(store.current?.credentials).toBe('v1');
-  await statuses.next(isLive, 15_000);
+  await statuses.next(isLive, 30_000);
   await eventually(() => writer.set(KEY, 'v2'));
   await changes.next(saved('v2'));
   expect(changes.values).toHaveLength(1);

@@ -26,7 +26,7 @@ describe('a server that says nothing of expiry', () => {
     else await admin.call('DEBUG', 'SET-ACTIVE-EXPIRE', '0');
     const keys = Array.from({ length: 100 }, (_, index) => `token:${index}`);
     const pipeline = admin.pipeline();
-    for (const [index, key] of keys.entries()) pipeline.set(key, 'v1', 'PX', 1_000 + 10 * index);
+    for (const [index, key] of keys.entries()) pipeline.set(key, 'v1', 'PX', 4_000 + 10 * index);
     await pipeline.exec();
     const watched = watchKeys(connect(server, { lazyConnect: true }), keys, NO_ROUNDS);
     for (const { store } of watched) track(store, () => store.close());
@@ -124,7 +124,7 @@ describe('an end of its own', () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { changes } = await watch(server, { expiresAt });
-    const end = Math.ceil(await serverNow(admin)) + 100;
+    const end = Math.ceil(await serverNow(admin)) + 1_000;
     await admin.set(KEY, `v1@${end}`);
     await changes.next(({ type }) => type === 'expired');
     await admin.del(KEY);

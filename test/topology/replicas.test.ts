@@ -34,7 +34,7 @@ it.each([
   await expect(store.save('v2')).rejects.toBeInstanceOf(UnavailableError);
   expect(changes.values.map(say)).toEqual(['saved v1']);
   await admin.replicaof('NO', 'ONE');
-  await statuses.next(isLive, 10_000);
+  await statuses.next(isLive, 30_000);
   await store.save('v3');
   expect(await admin.get(KEY)).toBe('"v3"');
 });
