@@ -164,7 +164,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   }
 
   confirmedAt(): number {
-    return this.#feed.vouchedAt();
+    return this.#feed.confirmedAt();
   }
 
   reportClockStep(): void {
@@ -210,7 +210,9 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   /** One turn to the memory, one back; a connection lost on the way back leaves the caller in doubt. */
   async #request<R>(
     execute: () => () => R,
-    lost: Error = new OutcomeUnknownError('the memory was disconnected before it answered'),
+    lost: Error = new OutcomeUnknownError(
+      'the memory was disconnected before it replied; the write may have happened',
+    ),
   ): Promise<R> {
     await this.#turn();
     if (this.#closed) throw new ClosedError();
@@ -238,5 +240,5 @@ function disconnected(): UnavailableError {
 }
 
 function conflict(): never {
-  throw new ConflictError('other bytes are stored than the write was to replace');
+  throw new ConflictError('the stored bytes are not the ones that the write was to replace');
 }

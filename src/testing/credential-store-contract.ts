@@ -14,8 +14,7 @@ import { watchingCases } from './contract/watching-cases.js';
  * The promises of every `ObservableCredentialStore`, as cases for any test runner. They hold on each backend: run them on the Redis that your
  * application uses, with its settings and rights.
  *
- * @remarks
- * The cases use `node:assert` and no runner. They may run in any order and side by side.
+ * @remarks The cases use `node:assert` and no runner. They may run in any order and side by side.
  *
  * @example
  * ```ts

@@ -23,7 +23,7 @@ export function checkReplication({
     if (replicaTimeoutMs !== undefined)
       throw new InvalidOptionError(
         'replicaTimeoutMs',
-        'is only for waiting for replicas: give replicas',
+        'bounds the wait for replicas: give replicas too',
       );
     return undefined;
   }
@@ -65,7 +65,7 @@ export class Replications {
 export async function replicasOf({ replicated }: Written): Promise<ReplicaAck> {
   if (replicated !== undefined) return replicated;
   const replicasError = new UnavailableError(
-    'the answer to the write was lost, and with it the way to ask for its replicas',
+    'the reply to the write was lost, and the number of its replicas with it',
   );
   return { replicas: 0, replicasError };
 }

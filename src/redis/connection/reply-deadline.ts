@@ -19,7 +19,7 @@ export class ReplyDeadline {
   readonly #late: () => void;
   readonly #calls = new Set<CallUnderWay>();
   #cancelTimer: (() => void) | undefined;
-  #ringsAt = Infinity;
+  #firesAt = Infinity;
 
   /** @param late - called when a reply did not come in time; must stop all */
   constructor(clock: Clock, timeoutMs: () => number, late: () => void) {
@@ -38,7 +38,7 @@ export class ReplyDeadline {
     const dueAt = sentAt + this.#timeoutMs();
     const call: CallUnderWay = { sentAt, dueAt, reject };
     this.#calls.add(call);
-    if (dueAt < this.#ringsAt) this.#arm(dueAt);
+    if (dueAt < this.#firesAt) this.#arm(dueAt);
     return call;
   }
 
@@ -50,7 +50,7 @@ export class ReplyDeadline {
   stop(error: Error): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    this.#ringsAt = -Infinity;
+    this.#firesAt = -Infinity;
     if (this.#calls.size === 0) return;
     this.#clock.nextTurn(() => {
       for (const { reject } of this.#calls) reject(error);
@@ -60,13 +60,13 @@ export class ReplyDeadline {
 
   #arm(at: number): void {
     this.#cancelTimer?.();
-    this.#ringsAt = at;
+    this.#firesAt = at;
     this.#cancelTimer = setLongTimeout(this.#clock, at - this.#clock.monotonic(), () => {
-      this.#ring();
+      this.#fire();
     });
   }
 
-  #ring(): void {
+  #fire(): void {
     const now = this.#clock.monotonic();
     const due = [...this.#calls].filter(({ dueAt }) => dueAt <= now);
     // After a blocked event loop the replies may have arrived without having been read: timers run before input.
@@ -74,7 +74,7 @@ export class ReplyDeadline {
       this.#clock.nextTurn(() => {
         if (due.some((call) => this.#calls.has(call))) this.#late();
       });
-    this.#ringsAt = Infinity;
+    this.#firesAt = Infinity;
     this.#cancelTimer = undefined;
     let next = Infinity;
     for (const { dueAt } of this.#calls) if (dueAt > now) next = Math.min(next, dueAt);

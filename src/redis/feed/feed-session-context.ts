@@ -16,9 +16,9 @@ export interface FeedSessionContext extends DataEpochContext {
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   readonly settings: () => RedisSettings;
   /** The link is lost, or not to be trusted. */
-  lost(run: object, error: unknown): void;
+  lost(session: object, error: unknown): void;
   /** Hints may have been missed although the link lives. */
-  gap(run: object, gap: 'data' | 'clock'): void;
+  gap(session: object, gap: 'data' | 'clock'): void;
   /** The subscriptions of all keys have changed, or of `some` only. */
-  changed(run: object, some?: readonly AnyWatched[]): void;
+  changed(session: object, some?: readonly AnyWatched[]): void;
 }

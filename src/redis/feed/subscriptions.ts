@@ -13,10 +13,10 @@ export class Subscriptions {
   readonly #connection: Connection;
   readonly #db: number;
 
-  constructor(link: Connection, db: number) {
-    this.#connection = link;
+  constructor(connection: Connection, db: number) {
+    this.#connection = connection;
     this.#db = db;
-    forgetChannelNames(link.client);
+    forgetChannelNames(connection.client);
   }
 
   /** Resolves when Redis has confirmed; sets `subscribedTo` of each key. @throws ConnectionLostError, or a passing error reply */
