@@ -37,13 +37,21 @@ export class Encoding<T> {
   readonly #options: EncodingOptions<T>;
   readonly #expiresAt: ExpiresAt<T> | undefined;
   readonly #clock: Clock;
+  readonly #subject: string | undefined;
   /** Created on the first wait. */
   #closing: AbortController | undefined;
 
-  constructor(options: EncodingOptions<T>, expiresAt: ExpiresAt<T> | undefined, clock: Clock) {
+  /** @param subject - the id, or the pattern of ids, that messages name */
+  constructor(
+    options: EncodingOptions<T>,
+    expiresAt: ExpiresAt<T> | undefined,
+    clock: Clock,
+    subject?: string,
+  ) {
     this.#options = options;
     this.#expiresAt = expiresAt;
     this.#clock = clock;
+    this.#subject = subject;
   }
 
   /** Stops the waits for the caller's functions; each waiting call rejects with a ClosedError. */
@@ -78,7 +86,11 @@ export class Encoding<T> {
       result = isThenable(deserialized)
         ? this.#inTime(
             deserialized,
-            (ms) => new UnreadableError('timeout', `deserialize did not settle within ${ms} ms`),
+            (ms) =>
+              new UnreadableError(
+                'timeout',
+                `${this.#callOf('deserialize')} did not settle within ${ms} ms`,
+              ),
           )
         : deserialized;
     } catch (error) {
@@ -111,17 +123,20 @@ export class Encoding<T> {
     } catch (error) {
       // The getters of a value from a custom codec may throw.
       if (!again) this.#options.onCallbackError(error, 'deserialize');
-      return unreadable('decode', 'what deserialize returned could not be frozen');
+      return unreadable(
+        'decode',
+        `the value that ${this.#callOf('deserialize')} returned could not be frozen`,
+      );
     }
   }
 
   #encoded(credentials: T, serialized: unknown): Encoded {
-    const bytes = bytesOf(serialized);
+    const bytes = bytesOf(serialized, this.#callOf('serialize'));
     const { maxBytes } = this.#options;
     if (bytes.length > maxBytes) {
       throw new EncodeError(
         'too-large',
-        `serialize returned more than maxBytes (${String(maxBytes)}) bytes`,
+        `${this.#callOf('serialize')} returned more than maxBytes (${String(maxBytes)}) bytes`,
       );
     }
     const end = this.#logicalEnd(credentials);
@@ -134,14 +149,15 @@ export class Encoding<T> {
       if (error instanceof EncodeError || this.#isClosing(error)) throw error;
       // The error may quote the credential.
       this.#options.onCallbackError(error, 'serialize');
-      throw new EncodeError('threw', 'serialize threw');
+      throw new EncodeError('threw', `${this.#callOf('serialize')} threw`);
     };
     try {
       const result: unknown = this.#options.serialize(credentials);
       if (!isThenable(result)) return result;
       return this.#inTime(
         result,
-        (ms) => new EncodeError('timeout', `serialize did not settle within ${ms} ms`),
+        (ms) =>
+          new EncodeError('timeout', `${this.#callOf('serialize')} did not settle within ${ms} ms`),
       ).catch(failed);
     } catch (error) {
       return failed(error);
@@ -153,7 +169,7 @@ export class Encoding<T> {
     if (this.#isClosing(error)) throw error;
     // The error may quote the bytes; that of JSON.parse does.
     if (!again) this.#options.onCallbackError(error, 'deserialize');
-    return unreadable('decode', 'deserialize could not read the stored bytes');
+    return unreadable('decode', `${this.#callOf('deserialize')} could not read the stored bytes`);
   }
 
   #inTime<R>(result: PromiseLike<R>, late: (ms: string) => Error): Promise<R> {
@@ -176,6 +192,10 @@ export class Encoding<T> {
     return this.#closing?.signal.aborted === true && error === this.#closing.signal.reason;
   }
 
+  #callOf(name: string): string {
+    return this.#subject === undefined ? name : `${name} of "${this.#subject}"`;
+  }
+
   /** The instant, or the message of the failure. */
   #logicalEnd(credentials: T): { readonly at: number } | undefined | string {
     const expiresAt = this.#expiresAt;
@@ -187,7 +207,7 @@ export class Encoding<T> {
       at = end instanceof Date ? end.getTime() : end;
     } catch (error) {
       this.#options.onCallbackError(error, 'expiresAt');
-      return 'expiresAt threw';
+      return `${this.#callOf('expiresAt')} threw`;
     }
     if (end === undefined || end === null) return undefined;
     // A promise is no instant; its rejection must not go unhandled.
@@ -196,21 +216,21 @@ export class Encoding<T> {
         this.#options.onCallbackError(error, 'expiresAt');
       });
     if (typeof at !== 'number' || !Number.isFinite(at) || at > LATEST_MS) {
-      return 'expiresAt returned neither a valid Date nor epoch milliseconds';
+      return `${this.#callOf('expiresAt')} returned neither a valid Date nor epoch milliseconds`;
     }
     if (at < EARLIEST_MS)
-      return 'expiresAt returned what looks like seconds; it must return epoch milliseconds';
+      return `${this.#callOf('expiresAt')} returned a number of seconds, by its size; it must return epoch milliseconds`;
     return { at };
   }
 }
 
-function bytesOf(serialized: unknown): Buffer {
+function bytesOf(serialized: unknown, call: string): Buffer {
   if (typeof serialized === 'string') {
     if (isWellFormed(serialized)) return Buffer.from(serialized);
-    throw new EncodeError('not-bytes', 'serialize returned a string with a lone surrogate');
+    throw new EncodeError('not-bytes', `${call} returned a string with a lone surrogate`);
   }
   if (serialized instanceof Uint8Array) return Buffer.from(serialized);
-  throw new EncodeError('not-bytes', 'serialize returned neither a string nor a Uint8Array');
+  throw new EncodeError('not-bytes', `${call} returned neither a string nor a Uint8Array`);
 }
 
 /** Identifies stored bytes without showing them; never leaves the process except inside a staged copy beside the bytes. */

@@ -156,6 +156,13 @@ export const unknown: Known<never> = {
   toleranceMs: 0,
 };
 
+export const absent: Known<never> = {
+  state: { type: 'absent' },
+  digest: undefined,
+  ttlEnd: undefined,
+  toleranceMs: 0,
+};
+
 /** Whether an end has passed for certain: Redis still serves a key in the very millisecond in which its TTL ends. */
 export function hasEnded(end: number | undefined, now: number): boolean {
   return end !== undefined && now >= end + 1;

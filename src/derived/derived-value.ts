@@ -5,8 +5,10 @@ import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
 import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
+import { describeType } from '../util/option-checks.js';
+import { checkOptions } from '../util/options.js';
+import { WAIT_OPTIONS } from './options.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
-import { checkMs, checkNames, checkSignal, describeType } from '../util/option-checks.js';
 import { setLongTimeout, abortable, withDeadline } from '../time/timers.js';
 import type { BuiltValue } from './built-value.js';
 import type { DeriveContext, ResolvedDeriveOptions } from './options.js';
@@ -131,14 +133,12 @@ export class DerivedValue<T, V> implements Derived<V> {
 
   /** Waits until a value may be served, and takes it in the very step in which that was found out. */
   async #obtain<R>(options: DerivedWaitOptions, take: (built: BuiltValue<V>) => R): Promise<R> {
-    checkNames(options, ['signal', 'timeoutMs']);
-    const { timeoutMs = this.#options.getTimeoutMs } = options;
-    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
-    const signal = checkSignal(options.signal);
+    checkOptions(WAIT_OPTIONS, options);
+    const { signal, timeoutMs = this.#options.getTimeoutMs } = options;
     const { clock } = this.#options;
     const startedAt = clock.monotonic();
     const late = (): Error =>
-      new TimeoutError('building a value', timeoutMs, this.#store.status.error);
+      new TimeoutError('get() or use(): no value was built', timeoutMs, this.#store.status.error);
     for (;;) {
       if (this.#closing === undefined) this.#begin();
       if (this.#closing !== undefined) throw new ClosedError('the derived value');
@@ -295,7 +295,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     for (const built of this.#undisposed) built.finish();
     const dropped = this.#rotation.drop(new ClosedError('the derived value'));
     const { clock, closeTimeoutMs } = this.#options;
-    const late = (): Error => new TimeoutError('close', closeTimeoutMs);
+    const late = (): Error => new TimeoutError('close(): values are still in use', closeTimeoutMs);
     const disposed = dropped.then(() =>
       Promise.all([...this.#undisposed].map((built) => built.disposed)),
     );

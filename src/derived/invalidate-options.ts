@@ -1,12 +1,16 @@
-import { systemClock, type Clock } from '../time/clock.js';
+import type { Clock } from '../time/clock.js';
 import { InvalidOptionError } from '../errors.js';
 import {
-  checkBoolean,
-  checkClock,
-  checkFunction,
-  checkMs,
-  checkNames,
-} from '../util/option-checks.js';
+  callbackErrors,
+  clock,
+  flag,
+  ms,
+  option,
+  random,
+  resolveOptions,
+  type OptionsTable,
+  type Resolved,
+} from '../util/options.js';
 import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 
 /**
@@ -34,58 +38,56 @@ export interface InvalidateOptions {
   readonly random?: (() => number) | undefined;
 }
 
-export interface ResolvedInvalidateOptions {
+type InvalidateOptionsOpen = 'keys' | 'onCallbackError';
+
+export interface ResolvedInvalidateOptions extends Omit<
+  Resolved<InvalidateOptions, InvalidateOptionsOpen>,
+  InvalidateOptionsOpen
+> {
   /** The function's iterable, as it is; without the option `undefined`. */
   readonly keys: ((id: string) => Iterable<string>) | undefined;
-  readonly clearAll: boolean;
-  readonly onRenewed: boolean;
-  readonly removalTimeoutMs: number;
   readonly onCallbackError: CallbackErrorHandler;
-  readonly clock: Clock;
-  readonly random: () => number;
 }
 
-const NAMES = [
-  'keys',
-  'clearAll',
-  'onRenewed',
-  'removalTimeoutMs',
-  'onCallbackError',
-  'clock',
-  'random',
-];
+/** The options of `invalidate`. */
+export const INVALIDATE_OPTIONS: OptionsTable<InvalidateOptions, InvalidateOptionsOpen> = {
+  keys: option({
+    default: undefined,
+    shown: "the store's `id`",
+    check: (value, name) => {
+      if (typeof value === 'function') return;
+      const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+      if (list.length === 0 || list.some((key) => typeof key !== 'string'))
+        throw new InvalidOptionError(name, 'must be a string, a list of strings or a function');
+    },
+    range: 'a string, a list of strings, or a function of the id',
+    cost: 'A function is called at every invalidation.',
+  }),
+  clearAll: flag('`true` also removes entries that have nothing to do with the credential.'),
+  onRenewed: flag('`true` also empties the cache when only the end of the credential moved.'),
+  removalTimeoutMs: ms({
+    default: 10_000,
+    cost: 'A shorter time tries again sooner on a slow cache, and the two removals may overlap. A longer time lets a removal that hangs hold up the next try.',
+  }),
+  onCallbackError: callbackErrors('the cache and `keys`'),
+  clock: clock('The store has the same.'),
+  random: random(),
+};
 
+/** Checks everything at once and fills in defaults. @throws InvalidOptionError */
 export function resolveInvalidateOptions(options: InvalidateOptions): ResolvedInvalidateOptions {
-  checkNames(options, NAMES);
-  checkBoolean(options.clearAll, 'clearAll');
-  checkBoolean(options.onRenewed, 'onRenewed');
-  checkFunction(options.onCallbackError, 'onCallbackError');
-  checkFunction(options.random, 'random');
-  const {
-    clearAll = false,
-    onRenewed = false,
-    removalTimeoutMs = 10_000,
-    clock = systemClock,
-    random = Math.random,
-  } = options;
-  if (clearAll && options.keys !== undefined) {
+  const resolved = resolveOptions(INVALIDATE_OPTIONS, options);
+  const { keys, clearAll, onCallbackError } = resolved;
+  if (clearAll && keys !== undefined) {
     throw new InvalidOptionError(
       'keys',
       'must be left out with clearAll, which removes every entry',
     );
   }
-  return {
-    keys: checkKeys(options.keys),
-    clearAll,
-    onRenewed,
-    removalTimeoutMs: checkMs(removalTimeoutMs, 'removalTimeoutMs'),
-    onCallbackError: errorHandler(options.onCallbackError),
-    clock: checkClock(clock),
-    random,
-  };
+  return { ...resolved, keys: keysOf(keys), onCallbackError: errorHandler(onCallbackError) };
 }
 
-function checkKeys(keys: InvalidateOptions['keys']): ResolvedInvalidateOptions['keys'] {
+function keysOf(keys: InvalidateOptions['keys']): ResolvedInvalidateOptions['keys'] {
   if (keys === undefined) return undefined;
   if (typeof keys === 'function') {
     // A string is iterable too, but nobody means its characters.
@@ -94,9 +96,6 @@ function checkKeys(keys: InvalidateOptions['keys']): ResolvedInvalidateOptions['
       return typeof found === 'string' ? [found] : found;
     };
   }
-  const list: readonly unknown[] = Array.isArray(keys) ? [...(keys as readonly unknown[])] : [keys];
-  if (list.length === 0 || list.some((key) => typeof key !== 'string')) {
-    throw new InvalidOptionError('keys', 'must be a string, a list of strings or a function');
-  }
-  return () => list as readonly string[];
+  const list = typeof keys === 'string' ? [keys] : [...keys];
+  return () => list;
 }

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { ChangeOrigin } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
@@ -38,7 +37,6 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   readonly #feed: MemoryFeed;
   /** Created by the first write, because most stores only watch. */
   #instance: string | undefined;
-  #attempts: AttemptVerbs | undefined;
   #closed = false;
 
   constructor(memory: CredentialMemory, name: string) {
@@ -135,10 +133,6 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     });
   }
 
-  get attempts(): AttemptVerbs {
-    return (this.#attempts ??= new AttemptVerbs(this));
-  }
-
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
     const lost = request.change === undefined ? disconnected() : undefined;
     return this.#request(() => {
@@ -164,7 +158,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   }
 
   confirmedAt(): number {
-    return this.#feed.vouchedAt();
+    return this.#feed.confirmedAt();
   }
 
   reportClockStep(): void {
@@ -210,7 +204,9 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   /** One turn to the memory, one back; a connection lost on the way back leaves the caller in doubt. */
   async #request<R>(
     execute: () => () => R,
-    lost: Error = new OutcomeUnknownError('the memory was disconnected before it answered'),
+    lost: Error = new OutcomeUnknownError(
+      'the memory was disconnected before it replied; the write may have happened',
+    ),
   ): Promise<R> {
     await this.#turn();
     if (this.#closed) throw new ClosedError();
@@ -238,5 +234,5 @@ function disconnected(): UnavailableError {
 }
 
 function conflict(): never {
-  throw new ConflictError('other bytes are stored than the write was to replace');
+  throw new ConflictError('the stored bytes are not the ones that the write was to replace');
 }

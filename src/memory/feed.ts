@@ -96,7 +96,7 @@ export class MemoryFeed implements MemoryClient {
     );
   }
 
-  vouchedAt(): number {
+  confirmedAt(): number {
     return this.#memory.connected ? this.#memory.clock.monotonic() : this.#lastProofAt;
   }
 

@@ -1,4 +1,3 @@
-import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
@@ -28,17 +27,16 @@ export class RedisBackend implements Backend {
   readonly #settings: RedisSettings;
   readonly name: string;
   readonly sharing: OptionSharing = new OptionSharing();
-  readonly attempts: AttemptVerbs = new AttemptVerbs(this);
 
-  private constructor(hub: ClientPool, settings: RedisSettings, name: string) {
-    this.#pool = hub;
+  private constructor(pool: ClientPool, settings: RedisSettings, name: string) {
+    this.#pool = pool;
     this.#settings = settings;
     this.name = name;
   }
 
   /** @throws InvalidOptionError */
   static acquire(redis: RedisClient, settings: RedisSettings, name: string): Backend {
-    const connect = (hub: ClientPool): Backend => new RedisBackend(hub, settings, name);
+    const connect = (pool: ClientPool): Backend => new RedisBackend(pool, settings, name);
     return ClientPool.acquire(redis, settings, name, connect);
   }
 
@@ -71,15 +69,15 @@ export class RedisBackend implements Backend {
   }
 
   write(request: WriteRequest): Promise<Written> {
-    return this.#pool.servers.withSession(request.key, (commanding) => {
-      const publication = this.#publication('saved', request, commanding);
-      return commanding.writer.set(request, publication).then((announced) => {
-        this.#setCanAnnounce(commanding, publication, announced);
+    return this.#pool.servers.withSession(request.key, (session) => {
+      const publication = this.#publication('saved', request, session);
+      return session.writer.set(request, publication).then((announced) => {
+        this.#setCanAnnounce(session, publication, announced);
         const { key, wanted } = request;
         if (wanted === undefined) return { announced };
         return {
           announced,
-          replicated: commanding.replicas.acked(commanding.connection, key, wanted),
+          replicated: session.replicas.acked(session.connection, key, wanted),
         };
       });
     });
@@ -88,10 +86,10 @@ export class RedisBackend implements Backend {
   async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
     const { servers } = this.#pool;
     const { key } = request;
-    const { marked, ...result } = await servers.withSession(key, async (commanding) => {
-      const publication = this.#publication('cleared', request, commanding);
-      const removal = await commanding.writer.remove(request, publication);
-      this.#setCanAnnounce(commanding, publication, removal.announced);
+    const { hasTombstone: marked, ...result } = await servers.withSession(key, async (session) => {
+      const publication = this.#publication('cleared', request, session);
+      const removal = await session.writer.remove(request, publication);
+      this.#setCanAnnounce(session, publication, removal.announced);
       return removal;
     });
     if (!marked)
@@ -135,14 +133,14 @@ export class RedisBackend implements Backend {
   }
 
   #setCanAnnounce(
-    commanding: CommandSession,
+    session: CommandSession,
     tried: Publication | undefined,
     announced: boolean,
   ): void {
     if (tried !== undefined) {
-      commanding.canAnnounce = announced;
-      if (!announced) commanding.refusedAt = this.clock.monotonic();
+      session.canAnnounce = announced;
+      if (!announced) session.refusedAt = this.clock.monotonic();
     }
-    this.#pool.servers.setCanAnnounce(commanding.canAnnounce);
+    this.#pool.servers.setCanAnnounce(session.canAnnounce);
   }
 }

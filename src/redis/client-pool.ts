@@ -58,21 +58,21 @@ export class ClientPool {
     redis: RedisClient,
     settings: RedisSettings,
     name: string,
-    connect: (hub: ClientPool) => Backend,
+    connect: (pool: ClientPool) => Backend,
   ): Backend {
     const template = readTemplate(redis);
-    let hub = pools.get(redis);
-    if (hub === undefined) {
-      hub = new ClientPool(template, settings);
-      pools.set(redis, hub);
+    let pool = pools.get(redis);
+    if (pool === undefined) {
+      pool = new ClientPool(template, settings);
+      pools.set(redis, pool);
     }
-    if (hub.clock !== settings.clock) {
+    if (pool.clock !== settings.clock) {
       throw new InvalidOptionError(
         'clock',
         'must be the one that the other stores on this client use',
       );
     }
-    return hub.#join(settings, name, connect);
+    return pool.#join(settings, name, connect);
   }
 
   /** A name that is unique among all processes, and among all calls in this process. */
@@ -89,7 +89,7 @@ export class ClientPool {
   }
 
   /** Gives the one object that all who ask for the same share. */
-  #join(settings: RedisSettings, name: string, connect: (hub: ClientPool) => Backend): Backend {
+  #join(settings: RedisSettings, name: string, connect: (pool: ClientPool) => Backend): Backend {
     const key = usersKey(settings, name);
     const same = this.#users.get(key);
     if (same !== undefined) {

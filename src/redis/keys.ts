@@ -24,9 +24,9 @@ export function helperKey(kind: string, key: string, name: string): string {
  *
  * @param tag - the text in braces that puts the key on a certain server of a cluster
  */
-export function ownKey(kind: 'epoch' | 'probe', process: string, tag?: string): string {
+export function ownKey(kind: 'epoch' | 'probe', instance: string, tag?: string): string {
   const place = tag === undefined ? '' : `:{${tag}}`;
-  return `${RESERVED_PREFIX}${kind}${place}${kind === 'probe' ? `:${process}` : ''}`;
+  return `${RESERVED_PREFIX}${kind}${place}${kind === 'probe' ? `:${instance}` : ''}`;
 }
 
 /** The tombstone: remembers for a while that the credential was cleared on purpose. */

@@ -82,7 +82,7 @@ export function isDenial(error: unknown): boolean {
 /** Translates the failure of a reading into an error of this package. */
 export function readFailure(error: unknown): UnavailableError | RefusedError {
   if (error instanceof NotMasterError)
-    return new UnavailableError('Redis there is a replica, not a master');
+    return new UnavailableError('the Redis server is a replica, not a master');
   const word = replyWord(error);
   if (word === undefined) return new UnavailableError('Redis could not be reached', causeOf(error));
   return refusal(word, (error as Error).message);
@@ -92,7 +92,7 @@ export function readFailure(error: unknown): UnavailableError | RefusedError {
 export function writeFailure(error: unknown): Error {
   if (error instanceof ConnectionLostError && error.sent) {
     return new OutcomeUnknownError(
-      'the link was lost before Redis answered; the write may have happened',
+      'the link was lost before Redis replied; the write may have happened',
       causeOf(error),
     );
   }

@@ -35,7 +35,12 @@ export class EndAlarm implements DeadlineEntry {
     time.deadlines.insert(this);
   }
 
-  /** The server's clock at its earliest; `-Infinity` while no end is set. */
+  /** The clock that the end belongs to; `undefined` while it is not set. */
+  get time(): ServerTime | undefined {
+    return this.#time;
+  }
+
+  /** The server's clock at its earliest; `-Infinity` while it is not set. */
   get now(): number {
     return this.#time?.earliest() ?? -Infinity;
   }

@@ -4,7 +4,7 @@
  */
 export abstract class RefCounted {
   #holders = 0;
-  #state: 'free' | 'pinned' | 'closed' = 'free';
+  #state: 'free' | 'keptAlive' | 'closed' = 'free';
 
   get closed(): boolean {
     return this.#state === 'closed';
@@ -18,7 +18,7 @@ export abstract class RefCounted {
   keepAlive(): void {
     if (this.#state !== 'free') return;
     // The state is set first, because a listener that hears of the start may close.
-    this.#state = 'pinned';
+    this.#state = 'keptAlive';
     this.acquire();
   }
 

@@ -15,12 +15,12 @@ const GRACE_MS = 60_000;
  */
 export function effectiveTtl<T>(
   credentials: T,
-  asked: SaveOptions<T>['ttlSeconds'],
+  requested: SaveOptions<T>['ttlSeconds'],
   logicalEnd: number | undefined,
   options: SharedStoreOptions<T>,
   now: () => number,
 ): Ttl {
-  const ttl = asked ?? defaultTtl(credentials, options) ?? 'none';
+  const ttl = requested ?? defaultTtl(credentials, options) ?? 'none';
   if (typeof ttl === 'string') return ttl;
   const ms = ttl * 1000;
   if (

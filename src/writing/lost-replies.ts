@@ -18,28 +18,28 @@ interface RequestedWrite {
 export async function resolveWrite(
   error: unknown,
   { bytes, ttl }: RequestedWrite,
-  observe: () => Promise<Observation>,
+  read: () => Promise<Observation>,
   elapsedMs: () => number,
 ): Promise<Written> {
   if (!(error instanceof OutcomeUnknownError)) throw error;
-  const found = await observe().catch(() => undefined);
+  const found = await read().catch(() => undefined);
   if (found?.content.type !== 'bytes' || !found.content.bytes.equals(bytes)) throw error;
   const left = found.expiresAt === undefined ? 'none' : found.expiresAt - found.serverNow;
-  const asAsked =
+  const asRequested =
     typeof ttl === 'number' && typeof left === 'number'
       ? left <= ttl + TTL_SLACK_MS && left >= ttl - elapsedMs() - TTL_SLACK_MS
       : ttl === 'keep' || ttl === left;
-  if (!asAsked) throw error;
+  if (!asRequested) throw error;
   return { announced: true };
 }
 
 /** As {@link resolveWrite}, for a removal: an absent key counts as removed. */
 export async function resolveRemoval(
   error: unknown,
-  observe: () => Promise<Observation>,
+  read: () => Promise<Observation>,
 ): Promise<boolean> {
   if (!(error instanceof OutcomeUnknownError)) throw error;
-  const found = await observe().catch(() => undefined);
+  const found = await read().catch(() => undefined);
   if (found?.content.type !== 'absent') throw error;
   return true;
 }

@@ -241,7 +241,7 @@ describe('what is no usable client', () => {
   });
 
   it.each([
-    ['names no node', [], {}],
+    ['has no startup nodes', [], {}],
     ['finds its nodes by SRV records', [{ host: 'redis.example' }], { useSRVRecords: true }],
   ])('is refused at construction: a cluster that %s', (_name, nodes, options) => {
     const cluster = new Cluster(nodes, { lazyConnect: true, ...options });

@@ -7,7 +7,7 @@ import { eventually } from '../support/wait.js';
 
 const { connect, open, startNotifying, track, watch } = useFaults();
 
-const REPLICA = { code: 'UNAVAILABLE', message: 'Redis there is a replica, not a master' };
+const REPLICA = { code: 'UNAVAILABLE', message: 'the Redis server is a replica, not a master' };
 
 it.each([
   ['RESP3', {}],

@@ -33,11 +33,11 @@ export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
   if (cluster.options.useSRVRecords) {
     throw new InvalidOptionError(
       'redis',
-      'uses useSRVRecords, which is not supported; give the names of some nodes',
+      'uses useSRVRecords, which is not supported; give the addresses of some servers',
     );
   }
   if (seedsOf(cluster).length === 0)
-    throw new InvalidOptionError('redis', 'is a Cluster that names no node');
+    throw new InvalidOptionError('redis', 'is a Cluster without startup nodes');
   return {
     type: 'cluster',
     client: cluster,

@@ -32,8 +32,8 @@ export class BatchReader {
   readonly #time: ServerTime;
   #strategy = 0;
 
-  constructor(link: Connection, clock: Clock, time: ServerTime) {
-    this.#connection = link;
+  constructor(connection: Connection, clock: Clock, time: ServerTime) {
+    this.#connection = connection;
     this.#clock = clock;
     this.#time = time;
   }
@@ -46,21 +46,21 @@ export class BatchReader {
     if (!this.#connection.canReadWhileSubscribed) return [];
     const before = wallOffset(this.#clock);
     for (
-      let means = STRATEGIES[this.#strategy];
-      means !== undefined;
-      means = STRATEGIES[this.#strategy]
+      let strategy = STRATEGIES[this.#strategy];
+      strategy !== undefined;
+      strategy = STRATEGIES[this.#strategy]
     ) {
       try {
-        const seen = await this.#readBy(means, keys, maxBytes);
+        const readings = await this.#readBy(strategy, keys, maxBytes);
         // A reply that lay in a buffer while the machine slept shows an earlier time.
-        return hasStepped(this.#clock, before) ? [] : seen;
+        return hasStepped(this.#clock, before) ? [] : readings;
       } catch (error) {
         const word = replyWord(error);
         if (word === undefined || word === 'NOAUTH' || isPassing(word)) throw error;
         // One refused key says nothing about the others; single reads show which one it is.
         if (!isCommandRefused(error)) return [];
         // Concurrent reads may have moved on to the next strategy already.
-        if (STRATEGIES[this.#strategy] === means) this.#strategy += 1;
+        if (STRATEGIES[this.#strategy] === strategy) this.#strategy += 1;
       }
     }
     return [];

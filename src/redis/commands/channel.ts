@@ -53,9 +53,9 @@ export class CommandChannel {
 
   /** Checks that the server is still a master. @throws as {@link get}, and NotMasterError */
   async verify(): Promise<CommandSession> {
-    const commanding = await this.get();
+    const session = await this.get();
     await this.#connection?.verify();
-    return commanding;
+    return session;
   }
 
   /** As {@link verify}, if there is a connection and its last check is older than `everyMs`. */
@@ -71,17 +71,17 @@ export class CommandChannel {
 
   async #open(): Promise<CommandSession> {
     const { signal } = this.#closing;
-    const link = await Connection.open(this.#template, this.#options, signal);
+    const connection = await Connection.open(this.#template, this.#options, signal);
     // The channel closed between the opening and this line; `close()` did not see this connection.
     if (signal.aborted) {
-      link.kill();
+      connection.kill();
       throw new ConnectionLostError(false);
     }
-    this.#connection = link;
+    this.#connection = connection;
     this.#current = {
-      connection: link,
-      reader: new Reader(link, this.#options.clock),
-      writer: new Writer(link, this.#newName),
+      connection: connection,
+      reader: new Reader(connection, this.#options.clock),
+      writer: new Writer(connection, this.#newName),
       replicas: this.#replicas,
       canAnnounce: true,
       refusedAt: -Infinity,

@@ -28,7 +28,7 @@ export interface ReadRequest {
 type Clocks = Pick<Clock, 'now' | 'monotonic'>;
 
 type ReadStrategy = (
-  link: CommandConnection,
+  connection: CommandConnection,
   request: ReadRequest,
   clocks: Clocks,
 ) => Promise<RawReading>;
@@ -48,8 +48,8 @@ export class Reader {
   #strategy = 0;
   #mayReadEpoch = true;
 
-  constructor(link: CommandConnection, clocks: Clocks) {
-    this.#connection = link;
+  constructor(connection: CommandConnection, clocks: Clocks) {
+    this.#connection = connection;
     this.#clocks = clocks;
   }
 
@@ -66,17 +66,17 @@ export class Reader {
 
   async #readWithEpoch(request: ReadRequest): Promise<RawReading> {
     const withoutEpoch = { ...request, epochKey: undefined };
-    const means = this.#strategy;
-    if (!this.#mayReadEpoch) return this.#readBy(means, withoutEpoch);
+    const strategy = this.#strategy;
+    if (!this.#mayReadEpoch) return this.#readBy(strategy, withoutEpoch);
     try {
-      return await (STRATEGIES[means] ?? byPipeline)(this.#connection, request, this.#clocks);
+      return await (STRATEGIES[strategy] ?? byPipeline)(this.#connection, request, this.#clocks);
     } catch (error) {
       if (isNotOfStrategy(error)) throw error;
     }
     // Redis refused either the strategy or the epoch key: if the same strategy works without the epoch key, it was that key.
-    const look = await this.#readBy(means, withoutEpoch);
-    if (this.#strategy === means) this.#mayReadEpoch = false;
-    return look;
+    const reading = await this.#readBy(strategy, withoutEpoch);
+    if (this.#strategy === strategy) this.#mayReadEpoch = false;
+    return reading;
   }
 
   /** Tries one strategy after the other, from index `at` on. */
@@ -106,9 +106,9 @@ function isNotOfStrategy(error: unknown): boolean {
 }
 
 /** Ties a reading to the clock of the server that was read. */
-export function toObservation(look: RawReading, time: ServerTime): Observation {
-  time.sample(look.serverNow, look.sentAt, look.receivedAt);
-  const { content, expiresAt, toleranceMs, serverNow } = look;
+export function toObservation(reading: RawReading, time: ServerTime): Observation {
+  time.sample(reading.serverNow, reading.sentAt, reading.receivedAt);
+  const { content, expiresAt, toleranceMs, serverNow } = reading;
   return { content, expiresAt, toleranceMs, serverNow, time };
 }
 
@@ -123,11 +123,11 @@ type ScriptReply = [
 
 const byScript =
   (script: Script, evalsha: string, evaluate: string, toleranceMs: number): ReadStrategy =>
-  (link, { key, maxBytes, epochKey }, clocks) => {
+  (connection, { key, maxBytes, epochKey }, clocks) => {
     const size = String(maxBytes);
     const rest = epochKey === undefined ? ['1', key, size] : ['2', key, epochKey, size];
     const sentAt = clocks.monotonic();
-    return runScript(link, script, evalsha, evaluate, rest, (reply): RawReading => {
+    return runScript(connection, script, evalsha, evaluate, rest, (reply): RawReading => {
       const [length, bytes, end, micros, epoch] = reply as ScriptReply;
       return {
         content: contentOf(length, bytes),
@@ -145,13 +145,13 @@ const byScript =
  * Without scripts, bytes and end are read apart, twice, and accepted when both readings agree. Not in a transaction: on a subscribed
  * connection a message can land inside the array of its reply.
  */
-const byPipeline: ReadStrategy = async (link, { key, maxBytes, epochKey }, clocks) => {
-  const foreign = await foreignContent(link, key, maxBytes);
+const byPipeline: ReadStrategy = async (connection, { key, maxBytes, epochKey }, clocks) => {
+  const foreign = await foreignContent(connection, key, maxBytes);
   for (let tries = 1; ; tries += 1) {
     const sentAt = clocks.monotonic();
-    const replies = await link.call(async (client) => {
+    const replies = await connection.call(async (client) => {
       // A connection that needs a transaction is never a subscribed one.
-      const first = (link.asks ? client.multi() : client.pipeline()).pttl(key);
+      const first = (connection.oneCommandOnly ? client.multi() : client.pipeline()).pttl(key);
       // Foreign content is not transferred, only checked.
       const second = foreign === undefined ? first.getBuffer(key) : first.strlen(key);
       const third = second.pttl(key);
@@ -208,12 +208,12 @@ const tooLarge: Content = { type: 'foreign', reason: 'too-large' };
 
 /** STRLEN may be refused too; then a large value is transferred. */
 async function foreignContent(
-  link: CommandConnection,
+  connection: CommandConnection,
   key: string,
   maxBytes: number,
 ): Promise<Content | undefined> {
   try {
-    const size = await link.call((client) => client.strlen(key));
+    const size = await connection.call((client) => client.strlen(key));
     return size > maxBytes ? tooLarge : undefined;
   } catch (error) {
     const word = replyWord(error);
@@ -244,17 +244,17 @@ function contentWithin(value: Buffer | null, maxBytes: number): Content {
  * which strings are bytes.
  */
 export function runScript<R>(
-  link: CommandConnection,
+  connection: CommandConnection,
   { sha, text }: Script,
   evalsha: string,
   evaluate: string,
   rest: readonly string[],
   read: (reply: unknown) => R,
 ): Promise<R> {
-  return link
+  return connection
     .call((client) => client.callBuffer(evalsha, sha, ...rest))
     .then(read, (error: unknown) => {
       if (replyWord(error) !== 'NOSCRIPT') throw error;
-      return link.call((client) => client.callBuffer(evaluate, text, ...rest)).then(read);
+      return connection.call((client) => client.callBuffer(evaluate, text, ...rest)).then(read);
     });
 }

@@ -77,7 +77,7 @@ export class ReplicaWait {
   readonly #newName: () => string;
   #connection: Connection | undefined;
   /** Waiters whose markers are stored and not claimed yet. */
-  #marked: Waiter[] = [];
+  #unclaimed: Waiter[] = [];
   /** Waiters whose markers are claimed, so that a WAIT covers their writes. */
   #claimed: Waiter[] = [];
   #running = false;
@@ -104,28 +104,29 @@ export class ReplicaWait {
    */
   acked(writtenOver: CommandConnection, key: string, wanted: ReplicasWanted): Promise<ReplicaAck> {
     return new Promise((resolve) => {
-      const mark = helperKey('wait', key, this.#newName());
+      const marker = helperKey('wait', key, this.#newName());
       const stop = new AbortController();
-      const waiter = new Waiter(mark, wanted, this.#clock.monotonic(), (acked) => {
+      const waiter = new Waiter(marker, wanted, this.#clock.monotonic(), (acked) => {
         stop.abort();
         cancel();
         resolve(acked);
       });
       const cancel = setLongTimeout(this.#clock, wanted.timeoutMs, () => {
-        if (!waiter.underWay) waiter.settle(new UnavailableError('Redis did not tell in time'));
+        if (!waiter.underWay)
+          waiter.settle(new UnavailableError('Redis did not report the replicas in time'));
       });
       for (const signal of [...wanted.signals, this.#closing.signal]) {
         const giveUp = (): void => {
-          waiter.settle(new UnavailableError('the waiting was given up before Redis told'));
+          waiter.settle(new UnavailableError('the wait ended before Redis reported the replicas'));
         };
         if (signal.aborted) giveUp();
         else signal.addEventListener('abort', giveUp, { once: true, signal: stop.signal });
       }
       writtenOver
-        .call((client) => client.set(mark, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARKER_MS))
+        .call((client) => client.set(marker, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARKER_MS))
         .then(
           () => {
-            this.#marked.push(waiter);
+            this.#unclaimed.push(waiter);
             void this.#run();
           },
           (error: unknown) => {
@@ -145,10 +146,11 @@ export class ReplicaWait {
     if (this.#running) return;
     this.#running = true;
     try {
-      while (this.#waits()) await this.#ask(await this.#open());
+      while (this.#hasWaiters()) await this.#wait(await this.#open());
     } catch (error) {
       this.#doubt(error);
-      for (const waiter of [...this.#claimed, ...this.#marked]) waiter.settle(readFailure(error));
+      for (const waiter of [...this.#claimed, ...this.#unclaimed])
+        waiter.settle(readFailure(error));
     } finally {
       this.#running = false;
     }
@@ -159,41 +161,41 @@ export class ReplicaWait {
     if (replyWord(error) !== 'NOPERM') this.#connection?.kill();
   }
 
-  #waits(): boolean {
+  #hasWaiters(): boolean {
     // A WAIT on a new connection would not cover their writes.
     if (!this.#connection?.open)
       for (const waiter of this.#claimed) waiter.settle(readFailure(new ConnectionLostError(true)));
     const waiting = ({ settled }: Waiter): boolean => !settled;
     this.#claimed = this.#claimed.filter(waiting);
-    this.#marked = this.#marked.filter(waiting);
-    return this.#claimed.length + this.#marked.length > 0;
+    this.#unclaimed = this.#unclaimed.filter(waiting);
+    return this.#claimed.length + this.#unclaimed.length > 0;
   }
 
   async #open(): Promise<Connection> {
     if (this.#connection?.open) return this.#connection;
     const { signal } = this.#closing;
-    const link = await Connection.open(this.#template, this.#options, signal);
+    const connection = await Connection.open(this.#template, this.#options, signal);
     // The wait closed between the opening and this line; `close()` did not see this connection.
     if (signal.aborted) {
-      link.kill();
+      connection.kill();
       throw new ConnectionLostError(false);
     }
-    this.#connection = link;
-    return link;
+    this.#connection = connection;
+    return connection;
   }
 
   /** Claims the new markers and waits a while for replicas, in one round trip. @throws ConnectionLostError, or an error reply of Redis */
-  async #ask(link: Connection): Promise<void> {
-    const marked = this.#marked.splice(0);
-    const all = [...this.#claimed, ...marked];
+  async #wait(connection: Connection): Promise<void> {
+    const unclaimed = this.#unclaimed.splice(0);
+    const all = [...this.#claimed, ...unclaimed];
     for (const waiter of all) waiter.underWay = true;
     this.#claimed = all;
     const now = this.#clock.monotonic();
     const left = Math.min(...all.map(({ dueAt }) => dueAt)) - now;
     const age = now - Math.min(...all.map(({ since }) => since));
     const shortest = Math.min(Math.max(age, SHORTEST_WAIT_MS), LONGEST_WAIT_MS, left);
-    const claims = marked.map((waiter) => this.#claim(link, waiter));
-    const count = await link.call((client) =>
+    const claims = unclaimed.map((waiter) => this.#claim(connection, waiter));
+    const count = await connection.call((client) =>
       // A timeout of 0 would block for ever.
       client.wait(Math.min(...all.map(({ wanted }) => wanted)), Math.max(1, Math.ceil(shortest))),
     );
@@ -208,10 +210,10 @@ export class ReplicaWait {
   }
 
   /** Returns the evidence against the connection, if there is any. */
-  async #claim(link: Connection, waiter: Waiter): Promise<unknown> {
+  async #claim(connection: Connection, waiter: Waiter): Promise<unknown> {
     try {
-      if ((await link.call((client) => client.del(waiter.marker))) > 0) return undefined;
-      const lost = new UnavailableError('this Redis has lost the write, or never had it');
+      if ((await connection.call((client) => client.del(waiter.marker))) > 0) return undefined;
+      const lost = new UnavailableError('the Redis server has lost the write, or never had it');
       waiter.settle(lost);
       return lost;
     } catch (error) {

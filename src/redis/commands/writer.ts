@@ -30,8 +30,8 @@ export class Writer {
   readonly #stageName: () => string;
 
   /** @param stageName - returns a name that no other write uses */
-  constructor(link: CommandConnection, stageName: () => string) {
-    this.#connection = link;
+  constructor(connection: CommandConnection, stageName: () => string) {
+    this.#connection = connection;
     this.#stageName = stageName;
   }
 
@@ -62,7 +62,7 @@ export class Writer {
   async remove(
     { key, expected }: RemoveRequest,
     publication: Publication | undefined,
-  ): Promise<{ removed: boolean; announced: boolean; marked: boolean }> {
+  ): Promise<{ removed: boolean; announced: boolean; hasTombstone: boolean }> {
     if (expected !== undefined) {
       const announced = await this.#stagedWrite(
         key,
@@ -71,10 +71,10 @@ export class Writer {
         ['del', 'none'],
         publication,
       );
-      return { removed: true, announced, marked: await this.#hasTombstone(key) };
+      return { removed: true, announced, hasTombstone: await this.#tryTombstone(key) };
     }
     // Stored before the removal, so that no reader finds the key gone without its reason.
-    const marking = this.#hasTombstone(key);
+    const tombstone = this.#tryTombstone(key);
     const command: Command = ['del', key];
     const { reply, announced } = await this.#transact(publication, command).catch(
       (error: unknown) => {
@@ -84,7 +84,7 @@ export class Writer {
         throw error;
       },
     );
-    return { removed: Number(reply) > 0, announced, marked: await marking };
+    return { removed: Number(reply) > 0, announced, hasTombstone: await tombstone };
   }
 
   /** Stores the tombstone of a cleared key, so that no re-authentication undoes the clear. @throws UnavailableError, RefusedError */
@@ -102,7 +102,7 @@ export class Writer {
   /**
    * A user without the permission does without a tombstone; `false`: the tombstone belongs on another server, to which the slot is moving.
    */
-  async #hasTombstone(key: string): Promise<boolean> {
+  async #tryTombstone(key: string): Promise<boolean> {
     try {
       await this.storeTombstone(key);
       return true;
@@ -140,7 +140,7 @@ export class Writer {
       if (refusals.has('multi')) {
         // Without a transaction each command stands alone, and the replies of the executed ones are lost.
         if (refusal !== undefined) throw this.#failure(refusal);
-        throw new OutcomeUnknownError('Redis refused MULTI and executed what came after it');
+        throw new OutcomeUnknownError('Redis refused MULTI and executed the commands after it');
       }
       // One refused command prevents the whole transaction, so nothing was written yet.
       if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
@@ -223,10 +223,10 @@ function ttlArguments(ttl: Ttl): string[] {
 function wrongType(): UnreadableError {
   return new UnreadableError(
     'wrong-type',
-    'the key holds another Redis type than a string; it is left as it is',
+    'the key holds another Redis type than a string, and was left as it is',
   );
 }
 
 function conflict(): ConflictError {
-  return new ConflictError('other bytes are stored than the write was to replace');
+  return new ConflictError('the stored bytes are not the ones that the write was to replace');
 }

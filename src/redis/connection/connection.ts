@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
-import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
+import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { isReplica } from './hello-reply.js';
 import { closeSentinels } from '../client/sentinel.js';
@@ -72,26 +72,26 @@ export class Connection {
     if (isGivenUp()) throw new ConnectionLostError(false);
     const timeoutMs = options.replyTimeoutMs();
     const client = openClient(template, options.name, timeoutMs);
-    const link = new Connection(client, options, template.mustBeMaster ?? false);
+    const connection = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
-      link.kill();
+      connection.kill();
     };
     signal.addEventListener('abort', giveUp, { once: true });
     try {
       // ioredis has no deadline for the handshake, only for the connection.
       await withDeadline(
         options.clock,
-        link.client.connect(),
+        connection.client.connect(),
         timeoutMs,
         () => new ConnectionLostError(false),
       );
       // A refused SELECT is only reported, and would leave the connection on database 0.
-      if (replyWord(link.#lastError) !== undefined) throw new ConnectionLostError(false);
-      if (link.mustBeMaster) await link.verify();
+      if (replyWord(connection.#lastError) !== undefined) throw new ConnectionLostError(false);
+      if (connection.mustBeMaster) await connection.verify();
     } catch (error) {
-      link.kill();
+      connection.kill();
       if (error instanceof NotMasterError) throw error;
-      const said = link.#lastError ?? error;
+      const said = connection.#lastError ?? error;
       throw replyWord(said) === undefined
         ? new ConnectionLostError(false, said instanceof Error ? said : undefined)
         : said;
@@ -99,10 +99,10 @@ export class Connection {
       signal.removeEventListener('abort', giveUp);
     }
     if (isGivenUp()) {
-      link.kill();
+      connection.kill();
       throw new ConnectionLostError(false);
     }
-    return link;
+    return connection;
   }
 
   get open(): boolean {
@@ -120,7 +120,7 @@ export class Connection {
   }
 
   /** Whether a reply is outstanding: without a reply in time, the connection is found dead. */
-  get awaited(): boolean {
+  get awaitsReply(): boolean {
     return this.#deadline.pending;
   }
 
@@ -148,7 +148,7 @@ export class Connection {
       };
       try {
         send(this.client).then((reply) => {
-          this.#answered(call);
+          this.#replied(call);
           resolve(reply);
         }, failed);
       } catch (error) {
@@ -215,15 +215,15 @@ export class Connection {
     this.kill();
   }
 
-  #answered(call: CallUnderWay): void {
+  #replied(call: PendingCall): void {
     this.#deadline.end(call);
     this.#confirmedAt = Math.max(this.#confirmedAt, call.sentAt);
   }
 
   /** The error that the caller gets. */
-  #failed(call: CallUnderWay, error: unknown): Error {
+  #failed(call: PendingCall, error: unknown): Error {
     const word = replyWord(error);
-    if (word !== undefined) this.#answered(call);
+    if (word !== undefined) this.#replied(call);
     else this.#deadline.end(call);
     // The connection was opened without a password and stays locked out; the next one takes the password of then.
     if (word === undefined || word === 'NOAUTH') this.kill();
@@ -236,5 +236,5 @@ export class Connection {
 /** The part of a connection that sends commands. */
 export type CommandConnection = Pick<Connection, 'open' | 'call' | 'kill'> & {
   /** Whether every call has to be one command or one transaction. */
-  readonly asks?: true;
+  readonly oneCommandOnly?: true;
 };

@@ -2,7 +2,7 @@ import type { Clock } from '../../time/clock.js';
 import { setLongTimeout } from '../../time/timers.js';
 
 /** A call that waits for its reply. */
-export interface CallUnderWay {
+export interface PendingCall {
   /** Monotonic. */
   readonly sentAt: number;
   readonly dueAt: number;
@@ -17,9 +17,9 @@ export class ReplyDeadline {
   readonly #clock: Clock;
   readonly #timeoutMs: () => number;
   readonly #late: () => void;
-  readonly #calls = new Set<CallUnderWay>();
+  readonly #calls = new Set<PendingCall>();
   #cancelTimer: (() => void) | undefined;
-  #ringsAt = Infinity;
+  #firesAt = Infinity;
 
   /** @param late - called when a reply did not come in time; must stop all */
   constructor(clock: Clock, timeoutMs: () => number, late: () => void) {
@@ -33,16 +33,16 @@ export class ReplyDeadline {
     return this.#calls.size > 0;
   }
 
-  start(reject: (error: Error) => void): CallUnderWay {
+  start(reject: (error: Error) => void): PendingCall {
     const sentAt = this.#clock.monotonic();
     const dueAt = sentAt + this.#timeoutMs();
-    const call: CallUnderWay = { sentAt, dueAt, reject };
+    const call: PendingCall = { sentAt, dueAt, reject };
     this.#calls.add(call);
-    if (dueAt < this.#ringsAt) this.#arm(dueAt);
+    if (dueAt < this.#firesAt) this.#arm(dueAt);
     return call;
   }
 
-  end(call: CallUnderWay): void {
+  end(call: PendingCall): void {
     this.#calls.delete(call);
   }
 
@@ -50,7 +50,7 @@ export class ReplyDeadline {
   stop(error: Error): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    this.#ringsAt = -Infinity;
+    this.#firesAt = -Infinity;
     if (this.#calls.size === 0) return;
     this.#clock.nextTurn(() => {
       for (const { reject } of this.#calls) reject(error);
@@ -60,13 +60,13 @@ export class ReplyDeadline {
 
   #arm(at: number): void {
     this.#cancelTimer?.();
-    this.#ringsAt = at;
+    this.#firesAt = at;
     this.#cancelTimer = setLongTimeout(this.#clock, at - this.#clock.monotonic(), () => {
-      this.#ring();
+      this.#fire();
     });
   }
 
-  #ring(): void {
+  #fire(): void {
     const now = this.#clock.monotonic();
     const due = [...this.#calls].filter(({ dueAt }) => dueAt <= now);
     // After a blocked event loop the replies may have arrived without having been read: timers run before input.
@@ -74,7 +74,7 @@ export class ReplyDeadline {
       this.#clock.nextTurn(() => {
         if (due.some((call) => this.#calls.has(call))) this.#late();
       });
-    this.#ringsAt = Infinity;
+    this.#firesAt = Infinity;
     this.#cancelTimer = undefined;
     let next = Infinity;
     for (const { dueAt } of this.#calls) if (dueAt > now) next = Math.min(next, dueAt);

@@ -37,14 +37,14 @@ export class DataEpoch {
   }
 
   /** Requests a reading of the epoch key: together with the next reading of another key where possible, else now. */
-  ask(): void {
+  request(): void {
     const key = this.#context.ownKey('epoch');
     if (key === undefined) return;
     if (this.#context.readsTogether) this.#due = key;
     else
       void this.#readAlone(key).then((content) => {
-        if (content?.type === 'absent') this.take(key, null);
-        else if (content?.type === 'bytes') this.take(key, String(content.bytes));
+        if (content?.type === 'absent') this.compare(key, null);
+        else if (content?.type === 'bytes') this.compare(key, String(content.bytes));
       });
   }
 
@@ -56,7 +56,7 @@ export class DataEpoch {
   }
 
   /** Compares the content of the epoch key, `null` for an absent one, with the known one. */
-  take(key: string, found: string | null): void {
+  compare(key: string, found: string | null): void {
     // A server of a cluster that lost the slot of the one key has another key.
     if (key !== this.#key) this.#known = undefined;
     this.#key = key;

@@ -28,13 +28,13 @@ export class NotificationProbe {
 
   /** @param newKey - names a key on this server that is used nowhere else; in a cluster another one when slots have moved */
   constructor(
-    link: Connection,
+    connection: Connection,
     commands: CommandChannel,
     clock: Clock,
     db: number,
     newKey: () => string | undefined,
   ) {
-    this.#connection = link;
+    this.#connection = connection;
     this.#commands = commands;
     this.#clock = clock;
     this.#db = db;

@@ -10,12 +10,12 @@ export class RoleProbe {
   readonly #connection: Connection;
   readonly #commands: CommandChannel;
   readonly #failed: (error: unknown) => void;
-  #commanding: CommandSession | undefined;
-  #asking = false;
+  #session: CommandSession | undefined;
+  #checking = false;
 
   /** @param failed - called when the link is dead, or not to be trusted */
-  constructor(link: Connection, commands: CommandChannel, failed: (error: unknown) => void) {
-    this.#connection = link;
+  constructor(connection: Connection, commands: CommandChannel, failed: (error: unknown) => void) {
+    this.#connection = connection;
     this.#commands = commands;
     this.#failed = failed;
   }
@@ -25,9 +25,9 @@ export class RoleProbe {
    *
    * @param alive - whether something else proves the link alive, or no proof is needed
    */
-  ask(alive: boolean): void {
-    if (this.#asking || (alive && !this.#connection.mustBeMaster)) return;
-    this.#asking = true;
+  check(alive: boolean): void {
+    if (this.#checking || (alive && !this.#connection.mustBeMaster)) return;
+    this.#checking = true;
     this.#check()
       .catch((error: unknown) => {
         this.#failed(error);
@@ -35,18 +35,18 @@ export class RoleProbe {
         if (error instanceof NotMasterError) void this.#commands.verify().catch(() => undefined);
       })
       .finally(() => {
-        this.#asking = false;
+        this.#checking = false;
       });
   }
 
   async #check(): Promise<void> {
     if (this.#connection.canReadWhileSubscribed) return this.#connection.verify();
-    if (!this.#connection.awaited) await this.#ping();
+    if (!this.#connection.awaitsReply) await this.#ping();
     // Under RESP2 a subscribed connection cannot send HELLO. The command connection speaks for both as long as it is the same one.
     if (!this.#connection.mustBeMaster) return;
-    const commanding = await this.#commands.verify();
-    this.#commanding ??= commanding;
-    if (commanding !== this.#commanding) throw new ConnectionLostError(true);
+    const session = await this.#commands.verify();
+    this.#session ??= session;
+    if (session !== this.#session) throw new ConnectionLostError(true);
   }
 
   async #ping(): Promise<void> {

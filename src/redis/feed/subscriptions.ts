@@ -3,7 +3,7 @@ import { forgetChannelNames } from '../client/channel-names.js';
 import { isPassing, replyWord } from '../reply-errors.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
 import type { Connection } from '../connection/connection.js';
-import { WatchedKey, WatchedPrefix, type AnyWatched, type SubscribedTo } from './subscribers.js';
+import { WatchedKey, WatchedPrefix, type AnyWatched, type SubscribedTo } from './watched-keys.js';
 
 /** Names in one SUBSCRIBE; a longer command would only delay the commands behind it. */
 const BATCH = 500;
@@ -13,10 +13,10 @@ export class Subscriptions {
   readonly #connection: Connection;
   readonly #db: number;
 
-  constructor(link: Connection, db: number) {
-    this.#connection = link;
+  constructor(connection: Connection, db: number) {
+    this.#connection = connection;
     this.#db = db;
-    forgetChannelNames(link.client);
+    forgetChannelNames(connection.client);
   }
 
   /** Resolves when Redis has confirmed; sets `subscribedTo` of each key. @throws ConnectionLostError, or a passing error reply */

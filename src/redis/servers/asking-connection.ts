@@ -13,8 +13,8 @@ class AskingConnection implements CommandConnection {
   /** The error by which Redis refused ASKING. */
   refusal: Error | undefined;
 
-  constructor(link: CommandConnection) {
-    this.#connection = link;
+  constructor(connection: CommandConnection) {
+    this.#connection = connection;
   }
 
   get open(): boolean {
@@ -42,35 +42,35 @@ class AskingConnection implements CommandConnection {
  * @throws RefusedError where ASKING is not permitted, or the error of `use`
  */
 export async function asking<R>(
-  commanding: CommandSession,
+  session: CommandSession,
   clock: Clock,
   stageName: () => string,
-  use: (commanding: CommandSession) => Promise<R>,
+  use: (session: CommandSession) => Promise<R>,
 ): Promise<R> {
-  const link = new AskingConnection(commanding.connection);
+  const connection = new AskingConnection(session.connection);
   try {
     return await use({
-      ...commanding,
+      ...session,
       get canAnnounce() {
-        return commanding.canAnnounce;
+        return session.canAnnounce;
       },
       set canAnnounce(announcing) {
-        commanding.canAnnounce = announcing;
+        session.canAnnounce = announcing;
       },
       get refusedAt() {
-        return commanding.refusedAt;
+        return session.refusedAt;
       },
       set refusedAt(refusedAt) {
-        commanding.refusedAt = refusedAt;
+        session.refusedAt = refusedAt;
       },
-      connection: link,
-      reader: new Reader(link, clock),
-      writer: new Writer(link, stageName),
+      connection: connection,
+      reader: new Reader(connection, clock),
+      writer: new Writer(connection, stageName),
     });
   } catch (error) {
     // Without ASKING the target replies MOVED to the source.
-    throw link.refusal !== undefined && error instanceof RedirectedError
-      ? readFailure(link.refusal)
+    throw connection.refusal !== undefined && error instanceof RedirectedError
+      ? readFailure(connection.refusal)
       : error;
   }
 }

@@ -93,7 +93,7 @@ export class ClusterFeed implements HintFeed {
     route.watches.delete(key);
     this.#misrouted.delete(key);
     if (route.watches.size === 0) this.#routes.delete(slot);
-    if (this.#isIdle) this.#rest();
+    if (this.#isIdle) this.#goIdle();
   }
 
   watchPrefix(prefix: string, watcher: PrefixWatcher): void {
@@ -104,7 +104,7 @@ export class ClusterFeed implements HintFeed {
 
   unwatchPrefix(_prefix: string, watcher: PrefixWatcher): void {
     this.#prefixes.unwatch(watcher);
-    if (this.#isIdle) this.#rest();
+    if (this.#isIdle) this.#goIdle();
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {
@@ -118,12 +118,12 @@ export class ClusterFeed implements HintFeed {
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
     // A watched key is read from the server that sends its hints, also in the moment after its slot has moved.
-    const node = route?.watches.has(key) ? route.server : this.#context.serverOf(slot);
-    if (node === undefined)
+    const server = route?.watches.has(key) ? route.server : this.#context.serverOf(slot);
+    if (server === undefined)
       return Promise.reject(new UnavailableError('there is no link to Redis'));
-    return node.feed.read(key, maxBytes).then(
+    return server.feed.read(key, maxBytes).then(
       (observation) => {
-        if (route?.server === node) route.confirmedAt = undefined;
+        if (route?.server === server) route.confirmedAt = undefined;
         return observation;
       },
       (error: unknown) => {
@@ -142,8 +142,8 @@ export class ClusterFeed implements HintFeed {
     if (below !== undefined) return below;
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
-    const node = route?.server ?? this.#context.serverOf(slot);
-    return route?.confirmedAt ?? node?.feed.confirmedAt() ?? this.#context.clock.monotonic();
+    const server = route?.server ?? this.#context.serverOf(slot);
+    return route?.confirmedAt ?? server?.feed.confirmedAt() ?? this.#context.clock.monotonic();
   }
 
   reportClockStep(): void {
@@ -178,22 +178,22 @@ export class ClusterFeed implements HintFeed {
 
   close(): void {
     this.#closed = true;
-    this.#rest();
+    this.#goIdle();
   }
 
   #reroute(slot: number, route: Route): void {
     const before = route.server;
-    const node = this.#context.serverOf(slot);
-    if (node === before) return;
+    const server = this.#context.serverOf(slot);
+    if (server === before) return;
     if (before !== undefined) {
       this.#wasAssigned = true;
       route.confirmedAt ??= before.feed.confirmedAt();
     }
-    route.server = node;
+    route.server = server;
     for (const [key, watchers] of route.watches) {
       for (const watcher of watchers) {
         before?.feed.unwatch(key, watcher);
-        if (node !== undefined) node.feed.watch(key, watcher);
+        if (server !== undefined) server.feed.watch(key, watcher);
         else this.#reportUnassigned(slot, key, watcher);
       }
     }
@@ -237,11 +237,11 @@ export class ClusterFeed implements HintFeed {
       this.#failures === 0
         ? 0
         : retryPauseMs(this.#failures, isDenial(topology.failure), settings().random);
-    const seeking = {};
-    this.#locating = seeking;
+    const search = {};
+    this.#locating = search;
     this.#cancelLocating = setLongTimeout(clock, pause, () => {
       void topology.refresh().then(() => {
-        if (this.#locating !== seeking) return;
+        if (this.#locating !== search) return;
         this.#locating = undefined;
         this.rerouted();
         this.#located();
@@ -250,30 +250,30 @@ export class ClusterFeed implements HintFeed {
   }
 
   #located(): void {
-    const unserved = [...this.#routes.values()].filter(({ server }) => server === undefined);
+    const unassigned = [...this.#routes.values()].filter(({ server }) => server === undefined);
     const nowhere = !this.#prefixes.isEmpty && this.#context.masters().length === 0;
-    if (unserved.length === 0 && !nowhere) {
+    if (unassigned.length === 0 && !nowhere) {
       this.#failures = 0;
       return;
     }
     this.#failures += 1;
-    const feed = this.#unassigned(this.#context.topology.failure);
-    for (const { watches } of unserved)
-      for (const watcher of [...watches.values()].flat()) watcher.conditionChanged(feed);
+    const condition = this.#unassigned(this.#context.topology.failure);
+    for (const { watches } of unassigned)
+      for (const watcher of [...watches.values()].flat()) watcher.conditionChanged(condition);
     this.#locate();
   }
 
   #pollMisrouted(): void {
-    const astray = [...this.#misrouted];
+    const misrouted = [...this.#misrouted];
     this.#misrouted.clear();
-    for (const key of astray) {
+    for (const key of misrouted) {
       const watchers = this.#routes.get(slotOf(key))?.watches.get(key);
       if (watchers === undefined) this.#prefixes.doubt(key);
       else for (const watcher of watchers) watcher.poll();
     }
   }
 
-  #rest(): void {
+  #goIdle(): void {
     this.#timers.stop();
     this.#prefixes.close();
     this.#cancelLocating?.();

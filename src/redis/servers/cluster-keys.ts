@@ -10,7 +10,7 @@ export interface ClusterKeysContext {
   /** The moving slots, as one master sees them. */
   readonly moves: (master: Address) => Promise<SlotMoves>;
   /** Changes whenever a slot has another master than before. */
-  readonly version: () => number;
+  readonly generation: () => number;
   /** Refreshes the topology. */
   readonly refreshed: () => Promise<void>;
 }
@@ -30,10 +30,10 @@ export async function* clusterKeys(
 ): AsyncGenerator<readonly string[]> {
   for (let round = 1; round <= ROUNDS; round += 1) {
     const before = await openMoves(context);
-    const version = context.version();
+    const generation = context.generation();
     for (const address of before.addresses) yield* context.server(address).keys(prefix);
     await context.refreshed();
-    const quiet = !before.open && version === context.version();
+    const quiet = !before.open && generation === context.generation();
     if (quiet && !(await openMoves(context)).open) return;
   }
 }

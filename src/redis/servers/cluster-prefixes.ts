@@ -26,7 +26,7 @@ export interface ClusterPrefixesContext {
 export class ClusterPrefixes {
   readonly #context: ClusterPrefixesContext;
   readonly #watches = new Map<PrefixWatcher, PrefixWatch>();
-  #cancelShift: (() => void) | undefined;
+  #cancelResync: (() => void) | undefined;
 
   constructor(context: ClusterPrefixesContext) {
     this.#context = context;
@@ -67,18 +67,18 @@ export class ClusterPrefixes {
   /** Follows slots to their new masters. */
   rerouted(): void {
     for (const watch of this.#watches.values()) watch.spread();
-    if (this.isEmpty || this.#cancelShift !== undefined) return;
+    if (this.isEmpty || this.#cancelResync !== undefined) return;
     // Hints of moved keys may have been missed. Slots often move by the hundred, one after the other, and share one resync.
     const { clock, settings } = this.#context;
-    this.#cancelShift = setLongTimeout(clock, settings().heartbeatMs, () => {
-      this.#cancelShift = undefined;
-      for (const watch of this.#watches.values()) watch.shift();
+    this.#cancelResync = setLongTimeout(clock, settings().heartbeatMs, () => {
+      this.#cancelResync = undefined;
+      for (const watch of this.#watches.values()) watch.startResync();
     });
   }
 
   close(): void {
-    this.#cancelShift?.();
-    this.#cancelShift = undefined;
+    this.#cancelResync?.();
+    this.#cancelResync = undefined;
   }
 }
 
@@ -90,7 +90,7 @@ class PrefixWatch {
   readonly #parts = new Map<Server, PrefixPart>();
   #condition: FeedCondition | undefined;
   /** The generations that the present generation is composed of. */
-  #made = '';
+  #composition = '';
   #wasLive = false;
   #ended = false;
   /** The earliest confirmation of the masters that have gone since everything was live. */
@@ -111,8 +111,8 @@ class PrefixWatch {
   }
 
   confirmedAtKey(key: string): number {
-    const node = this.#context.serverOf(slotOf(key));
-    return Math.min(this.#lost, node?.feed.confirmedAt() ?? this.#context.clock.monotonic());
+    const server = this.#context.serverOf(slotOf(key));
+    return Math.min(this.#lost, server?.feed.confirmedAt() ?? this.#context.clock.monotonic());
   }
 
   /** The number of readings that each master's heartbeat contributes, so that together they cover all keys. */
@@ -129,11 +129,11 @@ class PrefixWatch {
       this.#lost = Math.min(this.#lost, node.feed.confirmedAt());
       node.feed.unwatchPrefix(this.prefix, part);
     }
-    for (const node of masters) {
-      if (this.#parts.has(node)) continue;
-      const part = new PrefixPart(this, node);
-      this.#parts.set(node, part);
-      node.feed.watchPrefix(this.prefix, part);
+    for (const server of masters) {
+      if (this.#parts.has(server)) continue;
+      const part = new PrefixPart(this, server);
+      this.#parts.set(server, part);
+      server.feed.watchPrefix(this.prefix, part);
     }
     this.#context.clock.nextTurn(() => {
       this.report();
@@ -141,8 +141,8 @@ class PrefixWatch {
   }
 
   /** Starts a resync. */
-  shift(): void {
-    this.#made = '';
+  startResync(): void {
+    this.#composition = '';
     this.report();
   }
 
@@ -154,8 +154,8 @@ class PrefixWatch {
   }
 
   /** Whether this master is responsible for a key: every master receives all announcements. */
-  isOf(node: Server, key: string): boolean {
-    return this.#context.serverOf(slotOf(key)) === node;
+  isOf(server: Server, key: string): boolean {
+    return this.#context.serverOf(slotOf(key)) === server;
   }
 
   /** Whether this part polls for all parts without keyspace notifications. */
@@ -174,20 +174,20 @@ class PrefixWatch {
       this.#context.masters().length > 0
     )
       return;
-    this.#condition = this.#together();
+    this.#condition = this.#combined();
     this.watcher.conditionChanged(this.#condition, (key) => this.#conditionOf(key));
     // A watcher that became stale has read `confirmedAt` by now.
     if (this.#condition.link === 'live') this.#lost = Infinity;
   }
 
   #conditionOf(key: string): FeedCondition {
-    const node = this.#context.serverOf(slotOf(key));
-    const condition = node && this.#parts.get(node)?.condition;
+    const server = this.#context.serverOf(slotOf(key));
+    const condition = server && this.#parts.get(server)?.condition;
     return condition ?? this.#context.unassigned();
   }
 
   /** The condition of the whole prefix: as good as that of the worst master. */
-  #together(): FeedCondition {
+  #combined(): FeedCondition {
     const parts = [...this.#parts.values()].map(({ condition }) => condition);
     const known = parts.filter((condition) => condition !== undefined);
     const unwell = known.find(({ link }) => link !== 'live');
@@ -197,9 +197,9 @@ class PrefixWatch {
     if (live) this.#wasLive = true;
     const waiting = this.#wasLive ? 'reconnecting' : 'connecting';
     const link = live ? 'live' : unwell?.link === 'unauthorized' ? 'unauthorized' : waiting;
-    const made = `${link} ${known.map(({ generation }) => generation).join(' ')}`;
-    const before = made === this.#made ? this.#condition?.generation : undefined;
-    this.#made = made;
+    const composition = `${link} ${known.map(({ generation }) => generation).join(' ')}`;
+    const before = composition === this.#composition ? this.#condition?.generation : undefined;
+    this.#composition = composition;
     return createFeedCondition({
       link,
       generation: before ?? this.#context.newGeneration(),
@@ -218,9 +218,9 @@ class PrefixPart implements PrefixWatcher {
   readonly #server: Server;
   condition: FeedCondition | undefined;
 
-  constructor(whole: PrefixWatch, node: Server) {
+  constructor(whole: PrefixWatch, server: Server) {
     this.#whole = whole;
-    this.#server = node;
+    this.#server = server;
   }
 
   get size(): number {
@@ -233,8 +233,8 @@ class PrefixPart implements PrefixWatcher {
     if (foreign || this.#whole.isOf(this.#server, key)) this.#whole.watcher.hint(key, hint);
   }
 
-  conditionChanged(feed: FeedCondition): void {
-    this.condition = feed;
+  conditionChanged(condition: FeedCondition): void {
+    this.condition = condition;
     this.#whole.report();
   }
 

@@ -14,7 +14,7 @@ import { ClusterFeed } from './cluster-feed.js';
 import type { ClusterTemplate } from '../client/cluster-template.js';
 import { ClusterTopology } from './cluster-topology.js';
 import { askForMoves, askForView } from './cluster-view.js';
-import { ServerRegistry } from './cluster-registry.js';
+import { ServerRegistry } from './registry.js';
 import { parseAddress, type Address } from '../client/address.js';
 
 /** The destination of a command. */
@@ -56,11 +56,11 @@ export class ClusterServers implements Servers {
         const view = await this.#ask(address, askForView);
         // A server outside of any cluster reports no slots.
         if (view.ranges.length === 0)
-          throw new UnavailableError('the node has no part in a cluster');
+          throw new UnavailableError('the server is not part of a cluster');
         return view;
       },
       reached: (address) => template.reached(address),
-      seen: (changed) => {
+      reported: (changed) => {
         if (changed) this.feed.rerouted();
         this.#servers.retire();
       },
@@ -83,7 +83,7 @@ export class ClusterServers implements Servers {
       serverOf: (slot) => this.#owner(slot)?.server,
       masters: () => this.#masters(),
       redirected: (key, maxBytes, error) =>
-        this.#elsewhere(
+        this.#follow(
           slotOf(key),
           error,
           (target) => this.#readAt(target, key, maxBytes),
@@ -92,7 +92,7 @@ export class ClusterServers implements Servers {
     });
   }
 
-  withSession<R>(key: string, use: (commanding: CommandSession) => Promise<R>): Promise<R> {
+  withSession<R>(key: string, use: (session: CommandSession) => Promise<R>): Promise<R> {
     return this.#at(slotOf(key), (target) =>
       target.server.withSession((one) => (target.asking ? this.#askingAt(one, use) : use(one))),
     );
@@ -117,13 +117,13 @@ export class ClusterServers implements Servers {
       },
       reached: (address) => this.#template.reached(address),
       moves: (address) => this.#ask(address, askForMoves),
-      version: () => this.#topology.version,
+      generation: () => this.#topology.generation,
       refreshed: () => this.#refreshed(),
     });
   }
 
-  setCanAnnounce(announcing: boolean): void {
-    for (const { feed } of this.#servers.all()) feed.setCanAnnounce(announcing);
+  setCanAnnounce(canAnnounce: boolean): void {
+    for (const { feed } of this.#servers.all()) feed.setCanAnnounce(canAnnounce);
   }
 
   applySettings(): void {
@@ -145,7 +145,7 @@ export class ClusterServers implements Servers {
     try {
       return await (target === undefined ? this.#located(slot).then(use) : use(target));
     } catch (error) {
-      return this.#elsewhere(slot, error, use, target);
+      return this.#follow(slot, error, use, target);
     }
   }
 
@@ -154,7 +154,7 @@ export class ClusterServers implements Servers {
    *
    * @param tried - the source of `error`
    */
-  async #elsewhere<R>(slot: number, error: unknown, use: Use<R>, tried?: Target): Promise<R> {
+  async #follow<R>(slot: number, error: unknown, use: Use<R>, tried?: Target): Promise<R> {
     const until = this.#clock.monotonic() + this.#context.settings().replyTimeoutMs;
     let failure = error;
     let last = tried;
@@ -231,15 +231,12 @@ export class ClusterServers implements Servers {
   }
 
   #readAt({ server, asking: asks }: Target, key: string, maxBytes: number): Promise<Observation> {
-    const look = (one: CommandSession): Promise<Observation> => server.readOver(one, key, maxBytes);
-    return server.withSession((one) => (asks ? this.#askingAt(one, look) : look(one)));
+    const read = (one: CommandSession): Promise<Observation> => server.readOver(one, key, maxBytes);
+    return server.withSession((one) => (asks ? this.#askingAt(one, read) : read(one)));
   }
 
-  #askingAt<R>(
-    commanding: CommandSession,
-    use: (commanding: CommandSession) => Promise<R>,
-  ): Promise<R> {
-    return asking(commanding, this.#clock, this.#context.newName, use);
+  #askingAt<R>(session: CommandSession, use: (session: CommandSession) => Promise<R>): Promise<R> {
+    return asking(session, this.#clock, this.#context.newName, use);
   }
 
   /** A key in one of the present slots of the server. */
@@ -280,7 +277,7 @@ export class ClusterServers implements Servers {
   /** Resolves when a server has reported the cluster, or after the time of one reply. */
   async #refreshed(): Promise<void> {
     const { replyTimeoutMs } = this.#context.settings();
-    const late = (): Error => new UnavailableError('no node told of the cluster in time');
+    const late = (): Error => new UnavailableError('no server reported the cluster in time');
     await withDeadline(this.#clock, this.#topology.refresh(), replyTimeoutMs, late).catch(
       () => undefined,
     );

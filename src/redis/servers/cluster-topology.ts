@@ -9,11 +9,11 @@ export interface TopologyContext {
   /** The servers that may be asked, the ones with the fastest replies first. */
   readonly candidates: () => readonly Address[];
   /** @throws UnavailableError, RefusedError */
-  readonly ask: (node: Address) => Promise<ClusterView>;
+  readonly ask: (server: Address) => Promise<ClusterView>;
   /** The address at which a server that announces `node` is reached. */
-  readonly reached: (node: Address) => Address;
+  readonly reached: (server: Address) => Address;
   /** A server has replied; `changed`: slots have other masters than before. */
-  readonly seen: (changed: boolean) => void;
+  readonly reported: (changed: boolean) => void;
 }
 
 /** A cluster that was created anew counts epochs from the start; so many old views in a row are therefore accepted. */
@@ -29,7 +29,7 @@ export class ClusterTopology {
   #replicas: readonly Address[] = [];
   #epoch = -1;
   #oldViews = 0;
-  #version = 0;
+  #generation = 0;
   readonly #moved = new Map<number, { readonly to: Address; readonly until: number }>();
   /** Refreshes under way, by the number of servers that they ask at once. */
   readonly #refreshing = new Map<number, Promise<void>>();
@@ -49,8 +49,8 @@ export class ClusterTopology {
   }
 
   /** Changes whenever a slot has another master than before. */
-  get version(): number {
-    return this.#version;
+  get generation(): number {
+    return this.#generation;
   }
 
   get masters(): ReadonlyMap<string, Address> {
@@ -63,7 +63,9 @@ export class ClusterTopology {
 
   /** Why a slot has no owner. */
   get failure(): UnavailableError | RefusedError {
-    return this.#failure ?? new UnavailableError('no node of the cluster has the slot of this key');
+    return (
+      this.#failure ?? new UnavailableError('no server of the cluster has the slot of this key')
+    );
   }
 
   /**
@@ -84,13 +86,13 @@ export class ClusterTopology {
 
   /** Applies a redirection from the previous owner of a slot. */
   moved(slot: number, to: Address): void {
-    const { clock, seen } = this.#context;
+    const { clock, reported: seen } = this.#context;
     this.#moved.set(slot, { to, until: clock.monotonic() + MOVED_MS });
     if (this.#owners[slot]?.name === to.name) return;
     this.#owners[slot] = to;
     // The next view removes a server that is a master no longer.
     this.#masters.set(to.name, to);
-    this.#version += 1;
+    this.#generation += 1;
     // Many redirections may come at once; they share one report.
     if (this.#reporting) return;
     this.#reporting = true;
@@ -109,10 +111,10 @@ export class ClusterTopology {
     const candidates = [...this.#context.candidates()];
     let ended = false;
     while (candidates.length > 0 && !this.#closed) {
-      const asked = candidates.splice(0, atOnce).map((node) =>
-        this.#context.ask(node).then((view) => {
+      const asked = candidates.splice(0, atOnce).map((server) =>
+        this.#context.ask(server).then((view) => {
           // A late reply without an epoch cannot be told from a newer one.
-          if (!this.#closed && (!ended || view.epoch !== undefined)) this.#take(view, round);
+          if (!this.#closed && (!ended || view.epoch !== undefined)) this.#apply(view, round);
         }),
       );
       try {
@@ -130,7 +132,7 @@ export class ClusterTopology {
     }
   }
 
-  #take({ epoch, ranges, replicas }: ClusterView, round: number): void {
+  #apply({ epoch, ranges, replicas }: ClusterView, round: number): void {
     // A server that hung, or was partitioned, reports an old view until the others have updated it.
     if (epoch !== undefined && epoch < this.#epoch) {
       if (round !== this.#countedRefresh) this.#oldViews += 1;
@@ -163,7 +165,7 @@ export class ClusterTopology {
       last = owner;
       if (owner?.name !== before[slot]?.name) changed = true;
     }
-    if (changed) this.#version += 1;
-    this.#context.seen(changed);
+    if (changed) this.#generation += 1;
+    this.#context.reported(changed);
   }
 }

@@ -23,11 +23,14 @@ export interface SlotRange {
  * @param from - the host under which the server was reached
  * @throws ConnectionLostError, or an error reply of Redis
  */
-export async function askForView(link: CommandConnection, from: string): Promise<ClusterView> {
+export async function askForView(
+  connection: CommandConnection,
+  from: string,
+): Promise<ClusterView> {
   // The epoch is read first: a view may pass for older than it is, but never for newer.
   const [epoch, slots] = await Promise.all([
-    epochSeenBy(link),
-    link.call((client) => client.call('CLUSTER', 'SLOTS')),
+    epochSeenBy(connection),
+    connection.call((client) => client.call('CLUSTER', 'SLOTS')),
   ]);
   const ranges: SlotRange[] = [];
   const replicas: Address[] = [];
@@ -58,10 +61,10 @@ const NO_MOVES: SlotMoves = { open: false, targets: [] };
  * @param from - the host under which the server was reached
  * @throws ConnectionLostError, or a passing error reply
  */
-export async function askForMoves(link: CommandConnection, from: string): Promise<SlotMoves> {
+export async function askForMoves(connection: CommandConnection, from: string): Promise<SlotMoves> {
   let text: string;
   try {
-    text = String(await link.call((client) => client.call('CLUSTER', 'NODES')));
+    text = String(await connection.call((client) => client.call('CLUSTER', 'NODES')));
   } catch (error) {
     const word = replyWord(error);
     if (word === undefined || isPassing(word)) throw error;
@@ -80,9 +83,9 @@ export async function askForMoves(link: CommandConnection, from: string): Promis
   return { open: moving.length > 0, targets };
 }
 
-async function epochSeenBy(link: CommandConnection): Promise<number | undefined> {
+async function epochSeenBy(connection: CommandConnection): Promise<number | undefined> {
   try {
-    const text = String(await link.call((client) => client.call('CLUSTER', 'INFO')));
+    const text = String(await connection.call((client) => client.call('CLUSTER', 'INFO')));
     const [, digits] = /^cluster_current_epoch:(\d+)/m.exec(text) ?? [];
     return digits === undefined ? undefined : Number(digits);
   } catch (error) {
@@ -92,8 +95,8 @@ async function epochSeenBy(link: CommandConnection): Promise<number | undefined>
   }
 }
 
-function addressIn(node: unknown, from: string): Address | undefined {
-  if (!Array.isArray(node)) return undefined;
-  const [host, port] = node as unknown[];
+function addressIn(entry: unknown, from: string): Address | undefined {
+  if (!Array.isArray(entry)) return undefined;
+  const [host, port] = entry as unknown[];
   return Number(port) > 0 ? createAddress(hostOr(host, from), Number(port)) : undefined;
 }

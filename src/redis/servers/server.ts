@@ -39,17 +39,21 @@ export class Server {
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
     const { newName, newGeneration, settings } = context;
-    const linkOptions = (name: string) => ({
+    const connectionSettings = (name: string) => ({
       clock,
       name,
       replyTimeoutMs: () => settings().replyTimeoutMs,
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
     this.#time = new ServerTime(clock);
-    this.commands = new CommandChannel(template, linkOptions('credstream:commands'), newName);
+    this.commands = new CommandChannel(
+      template,
+      connectionSettings('credstream:commands'),
+      newName,
+    );
     this.feed = new Feed({
       template,
-      connectionSettings: linkOptions('credstream:feed'),
+      connectionSettings: connectionSettings('credstream:feed'),
       commands: this.commands,
       time: this.#time,
       instance: context.instance,
@@ -62,8 +66,8 @@ export class Server {
 
   /** Reads a key over the feed's connection, or else over that of the commands. @throws UnavailableError, RefusedError */
   async read(key: string, maxBytes: number): Promise<Observation> {
-    const seen = await this.feed.tryRead(key, maxBytes);
-    return seen ?? this.withSession((one) => this.readOver(one, key, maxBytes));
+    const observation = await this.feed.tryRead(key, maxBytes);
+    return observation ?? this.withSession((one) => this.readOver(one, key, maxBytes));
   }
 
   /** Reads a key over a given session. @throws UnavailableError, RefusedError */
@@ -85,7 +89,7 @@ export class Server {
    *
    * @throws UnavailableError, RefusedError
    */
-  withSession<R>(use: (withSession: CommandSession) => Promise<R>): Promise<R> {
+  withSession<R>(use: (session: CommandSession) => Promise<R>): Promise<R> {
     const { current } = this.commands;
     if (current?.connection.open) return use(current);
     return this.commands.get().then(use, (error: unknown) => {

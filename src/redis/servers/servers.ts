@@ -9,13 +9,13 @@ export interface Servers {
    *
    * @throws UnavailableError, RefusedError, or the error of `use`
    */
-  withSession<R>(key: string, use: (withSession: CommandSession) => Promise<R>): Promise<R>;
+  withSession<R>(key: string, use: (session: CommandSession) => Promise<R>): Promise<R>;
   /** Reads a key that need not be watched. @throws UnavailableError, RefusedError */
   read(key: string, maxBytes: number): Promise<Observation>;
   /** The keys of all servers with a prefix, as of the seam. */
   keys(prefix: string): AsyncIterable<readonly string[]>;
   /** Sets whether this process may announce its writes, as the last write showed. */
-  setCanAnnounce(announcing: boolean): void;
+  setCanAnnounce(canAnnounce: boolean): void;
   /** Applies changed settings. */
   applySettings(): void;
   /** Closes everything, within `timeoutMs`. */

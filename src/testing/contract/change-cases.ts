@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { assertAbout, bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
-/** Which changes are told, with what. */
+/** Emitted changes and their fields. */
 export const changeCases: readonly Scene[] = [
   scene('a save is told to its own store and to others', async (stage) => {
     const { store, changes } = await stage.watch();

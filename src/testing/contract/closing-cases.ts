@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { asFailure, bytesOf, failure, scene, type Scene } from './stage.js';
 
-/** What `close` ends, and what is left to call after it. */
+/** The effects of `close`, and the calls after it. */
 export const closingCases: readonly Scene[] = [
   scene('after close every call is refused and nothing is written', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));

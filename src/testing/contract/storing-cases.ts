@@ -3,7 +3,7 @@ import { assertAbout, bytesOf, failure, HOUR_MS, scene, type Scene, type Token }
 
 const EVERY_BYTE = Uint8Array.from({ length: 256 }, (_, index) => index);
 
-/** `load`, `read`, `save` and `clear`, watched by nobody. */
+/** `load`, `read`, `save` and `clear`, without a watch. */
 export const storingCases: readonly Scene[] = [
   scene('load and read give undefined while nothing is stored', async (stage) => {
     const store = stage.store();

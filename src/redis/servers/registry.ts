@@ -31,13 +31,13 @@ export class ServerRegistry {
 
   /** @throws ClosedError */
   get(address: Address): Server {
-    let node = this.#servers.get(address.name);
-    if (node === undefined) {
+    let server = this.#servers.get(address.name);
+    if (server === undefined) {
       if (this.#closed) throw new ClosedError();
-      node = this.#make(address);
-      this.#servers.set(address.name, node);
+      server = this.#make(address);
+      this.#servers.set(address.name, server);
     }
-    return node;
+    return server;
   }
 
   all(): Iterable<Server> {
@@ -74,7 +74,7 @@ export class ServerRegistry {
   async close(timeoutMs: number): Promise<void> {
     this.#closed = true;
     for (const cancel of this.#keptAlive.values()) cancel();
-    const closing = [...this.#servers.values()].map((node) => node.close(timeoutMs));
+    const closing = [...this.#servers.values()].map((server) => server.close(timeoutMs));
     await Promise.all([...closing, ...this.#retiring]);
   }
 }

@@ -3,7 +3,7 @@ import type { DataEpochContext } from './data-epoch.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import type { ConnectionSettings } from '../connection/connection.js';
 import type { RedisSettings } from '../connection-options.js';
-import type { AnyWatched, WatchedKeys } from './subscribers.js';
+import type { AnyWatched, WatchedKeys } from './watched-keys.js';
 
 /** The surroundings of a feed session, and its callbacks. */
 export interface FeedSessionContext extends DataEpochContext {
@@ -16,9 +16,9 @@ export interface FeedSessionContext extends DataEpochContext {
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   readonly settings: () => RedisSettings;
   /** The link is lost, or not to be trusted. */
-  lost(run: object, error: unknown): void;
+  lost(session: object, error: unknown): void;
   /** Hints may have been missed although the link lives. */
-  gap(run: object, gap: 'data' | 'clock'): void;
+  gap(session: object, gap: 'data' | 'clock'): void;
   /** The subscriptions of all keys have changed, or of `some` only. */
-  changed(run: object, some?: readonly AnyWatched[]): void;
+  changed(session: object, some?: readonly AnyWatched[]): void;
 }

@@ -11,7 +11,7 @@ import { escapeGlob } from '../keys.js';
 export type SubscribedTo = 'both' | 'keyspace' | 'announcements' | 'neither';
 
 interface Watcher {
-  conditionChanged(conditionChanged: FeedCondition): void;
+  conditionChanged(condition: FeedCondition): void;
 }
 
 /** A watched key or prefix, its watchers, and its subscriptions on the present link. */
@@ -42,8 +42,8 @@ class Watched<W extends Watcher> {
     return this.#first === watcher || this.#others?.includes(watcher) === true;
   }
 
-  report(feed: FeedCondition): void {
-    for (const watcher of this.watchers) watcher.conditionChanged(feed);
+  report(condition: FeedCondition): void {
+    for (const watcher of this.watchers) watcher.conditionChanged(condition);
   }
 }
 
@@ -93,7 +93,7 @@ export class WatchedKeys {
   readonly #prefixes = new Map<string, WatchedPrefix>();
   #rotation: Iterator<AnyWatched> | undefined;
   /** The present element of the rotation, and its remaining readings. */
-  #turn: { readonly watched: AnyWatched; left: number } | undefined;
+  #current: { readonly watched: AnyWatched; left: number } | undefined;
 
   get isEmpty(): boolean {
     return this.#keys.size === 0 && this.#prefixes.size === 0;
@@ -182,7 +182,7 @@ export class WatchedKeys {
       const polled = next.poll();
       if (polled !== false) return polled === true;
       // No key below the prefix can be read now.
-      this.#turn = undefined;
+      this.#current = undefined;
     }
     return false;
   }
@@ -195,24 +195,24 @@ export class WatchedKeys {
   }
 
   report(
-    feedOf: (watched: AnyWatched) => FeedCondition,
+    conditionOf: (watched: AnyWatched) => FeedCondition,
     which: Iterable<AnyWatched> = [...this],
   ): void {
-    for (const watched of which) watched.report(feedOf(watched));
+    for (const watched of which) watched.report(conditionOf(watched));
   }
 
   /** A prefix gets as many places in the rotation as it has keys. */
   #next(): AnyWatched | undefined {
-    if (this.#turn !== undefined && this.#turn.left > 0 && this.has(this.#turn.watched)) {
-      this.#turn.left -= 1;
-      return this.#turn.watched;
+    if (this.#current !== undefined && this.#current.left > 0 && this.has(this.#current.watched)) {
+      this.#current.left -= 1;
+      return this.#current.watched;
     }
     let next = this.#rotation?.next();
     if (next === undefined || next.done) {
       this.#rotation = this[Symbol.iterator]();
       next = this.#rotation.next();
     }
-    this.#turn = next.done ? undefined : { watched: next.value, left: turnsOf(next.value) - 1 };
+    this.#current = next.done ? undefined : { watched: next.value, left: turnsOf(next.value) - 1 };
     return next.done ? undefined : next.value;
   }
 }
