@@ -39,7 +39,7 @@ async function enter(user: string, more: readonly string[] = []) {
   return { admin, open, refusals };
 }
 
-async function writeAll(store: RedisCredentialStore<string>): Promise<void> {
+async function expectEveryWrite(store: RedisCredentialStore<string>): Promise<void> {
   await store.save('a', { ttlSeconds: 60 });
   await store.update((current) => `${current!}b`);
   await store.save('c', { onlyIf: await store.read(), ttlSeconds: 'keep' });
@@ -49,7 +49,7 @@ async function writeAll(store: RedisCredentialStore<string>): Promise<void> {
 
 test('the rights of a writer in the documents are enough to write in every way', async () => {
   const { open, refusals } = await enter('app-writer');
-  await writeAll(open('app:token'));
+  await expectEveryWrite(open('app:token'));
   expect(await refusals()).toEqual(['client|setname']);
 });
 
@@ -81,7 +81,7 @@ test('the rights for both in the documents are enough for both', async () => {
   await Promise.all([store.ready(), other.ready()]);
   await eventually(() => expect(store.status.notifications).toBe('keyspace'));
   await eventually(async () => expect(await admin.exists('credstream:epoch')).toBe(1));
-  await writeAll(store);
+  await expectEveryWrite(store);
   expect(await refusals()).toEqual(['client|setname']);
 });
 
@@ -105,7 +105,7 @@ test('the rights for re-authentication in the documents are enough for it', asyn
   await auth.close();
   const next = new Reauthenticator<string>(open('app:token'), { authenticate: () => 'undone' });
   await expect(next.credentials()).rejects.toMatchObject({ reason: 'cleared' });
-  await writeAll(store);
+  await expectEveryWrite(store);
   expect(await refusals()).toEqual(['client|setname']);
 });
 

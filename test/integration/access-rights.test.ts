@@ -40,7 +40,7 @@ const commandsIn = (rules: string): string[] =>
   [...rules.matchAll(/\+(\S+)/g)].map(([, name]) => name!).sort();
 
 /** Every kind of write, and every kind of reading. */
-async function writeAll(store: RedisCredentialStore<Token>): Promise<void> {
+async function expectEveryWrite(store: RedisCredentialStore<Token>): Promise<void> {
   expect(await store.save({ token: 'a' }, { ttlSeconds: 60 })).toEqual({ announced: true });
   const seen = await store.read();
   expect(await store.save({ token: 'b' }, { onlyIf: seen })).toEqual({ announced: true });
@@ -66,7 +66,7 @@ describe('the rights that the documentation names', () => {
     const prefix = uniquePrefix();
     const user = await makeUser(world, writer(prefix));
     const store = world.store(user.connect(), { key: `${prefix}a` });
-    expect(await commandsOf(() => writeAll(store))).toEqual(commandsIn(writer(prefix)));
+    expect(await commandsOf(() => expectEveryWrite(store))).toEqual(commandsIn(writer(prefix)));
     expect(await user.refusals()).toEqual([]);
   });
 
@@ -82,7 +82,7 @@ describe('the rights that the documentation names', () => {
       await eventually(async () =>
         expect(await world.connect().exists('credstream:epoch')).toBe(1),
       );
-      await writeAll(store);
+      await expectEveryWrite(store);
       await other.store.close();
     });
     expect(used.filter((name) => name !== 'exists' && name !== 'info')).toEqual(
@@ -122,7 +122,7 @@ describe('a writer that waits for replicas', () => {
     const used = await commandsOf(async () => {
       const receipt = await store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: 50 });
       expect(receipt).toEqual({ announced: true, replicas: 0 });
-      await writeAll(store);
+      await expectEveryWrite(store);
     });
     expect(used).toEqual(commandsIn(rules));
     expect(await user.refusals()).toEqual([]);
@@ -246,7 +246,7 @@ describe('without CONFIG, INFO and CLIENT', () => {
       configureNotifications: true,
     });
     await eventually(() => expect(store.status.notifications).toBe('keyspace'));
-    await writeAll(store);
+    await expectEveryWrite(store);
     await admin.setex(key, 60, bytesOf('out of band'));
     await changes.next(brings('out of band'));
     expect(store.status).toMatchObject({ link: 'live', freshness: 'fresh', error: undefined });

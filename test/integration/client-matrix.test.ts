@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { connect, disconnect } from '../support/redis-clients.js';
 import { type ClientOptions, startRedis, uniquePrefix } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
-import { type Setting, scenario } from './scenario.js';
+import { type Setting, expectScenario } from './scenario.js';
 import { makeUser } from './users.js';
 import { NOTIFICATIONS, useWorld } from './world.js';
 
@@ -62,7 +62,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
 
   it.each(options)('and %s', async (_name, given) => {
     const { db = 0, keyPrefix = '' } = given as ClientOptions;
-    await scenario(world, {
+    await expectScenario(world, {
       client: () => client(given),
       admin: world.connect({ db }),
       keyPrefix,
@@ -78,7 +78,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
     const user = await makeUser(world, rules(prefix));
     const admin = world.connect({ db: clientOptions.db ?? 0 });
     const account = { username: user.name, password: 'secret', lazyConnect: true };
-    await scenario(world, {
+    await expectScenario(world, {
       client: () => client({ ...account, ...clientOptions }),
       admin,
       prefix,
@@ -133,7 +133,7 @@ describe.each(majors)('where commands have been taken away with %s', (_major, ma
   it('everything works', async () => {
     // The caller's own client asks for INFO, unless it is told not to; the store's connections never do.
     const withoutInfo = { enableReadyCheck: false };
-    await scenario(world, {
+    await expectScenario(world, {
       client: () => world.track(makeClient(server.url, withoutInfo), disconnect),
       admin: world.connect(withoutInfo, server.url),
     });
@@ -143,7 +143,7 @@ describe.each(majors)('where commands have been taken away with %s', (_major, ma
     const config = { ...NOTIFICATIONS, 'rename-command CLIENT': 'DENIED-CLIENT' };
     const other = world.track(await startRedis({ config }), (one) => one.stop());
     const admin = world.connect({}, other.url);
-    await scenario(world, {
+    await expectScenario(world, {
       client: () => world.track(makeClient(other.url, {}), disconnect),
       admin,
       disconnect: () => admin.call('DENIED-CLIENT', 'KILL', 'TYPE', 'pubsub'),

@@ -12,7 +12,7 @@ import { brings, bytesOf, HINTS_ONLY, useWorld } from './world.js';
 const world = useWorld();
 
 /** One of everything that goes over our connections. */
-async function lives(template: Redis, redis: Redis, prefix = ''): Promise<void> {
+async function expectEveryUse(template: Redis, redis: Redis, prefix = ''): Promise<void> {
   const { store, key, changes } = await world.watch(template);
   const full = prefix + key;
   expect(store.id).toBe(key);
@@ -51,7 +51,7 @@ describe('a client of the caller with', () => {
   ];
 
   it.each(options)('%s is a template like any other', async (_name, clientOptions) => {
-    await lives(world.connect(clientOptions), world.connect());
+    await expectEveryUse(world.connect(clientOptions), world.connect());
   });
 });
 
@@ -77,7 +77,7 @@ describe('a store that may configure notifications', () => {
 describe('a client of the caller on another database', () => {
   it('has its credentials there', async () => {
     const redis = world.connect({ db: 7 });
-    await lives(world.connect({ db: 7 }), redis);
+    await expectEveryUse(world.connect({ db: 7 }), redis);
   });
 
   it('does not hear of the same key elsewhere', async () => {
@@ -114,7 +114,7 @@ describe('a client of the caller with a keyPrefix', () => {
   it('has its credentials where its own GET finds them', async () => {
     const keyPrefix = uniquePrefix('app');
     const template = world.connect({ keyPrefix });
-    await lives(template, world.connect(), keyPrefix);
+    await expectEveryUse(template, world.connect(), keyPrefix);
 
     const store = world.store(template);
     await store.save({ token: 'a' });
@@ -148,7 +148,7 @@ describe('the client of the caller', () => {
     const template = world.connect({ protocol: 2 });
     await template.subscribe('a channel of the application');
     expect(template.mode).toBe('subscriber');
-    await lives(template, world.connect());
+    await expectEveryUse(template, world.connect());
     expect(await world.connect().publish('a channel of the application', 'x')).toBe(1);
   });
 
@@ -166,7 +166,7 @@ describe('the client of the caller', () => {
     const template = world.connect();
     const id = String(await template.client('ID'));
     const recording = await recordMonitor(world.server);
-    await lives(template, redis);
+    await expectEveryUse(template, redis);
     const ours = (await connections(redis)).find((one) => one['id'] === id);
     const lines = await recording.stop();
     expect(lines.length).toBeGreaterThan(10);
@@ -187,7 +187,7 @@ describe('the client of the caller', () => {
 });
 
 describe('what is no usable client', () => {
-  const refused = (redis: unknown, message: string | RegExp = /./): void => {
+  const expectRefusal = (redis: unknown, message: string | RegExp = /./): void => {
     const build = (): unknown => new RedisCredentialStore(redis as Redis, { key: uniqueKey() });
     expect(build).toThrow(message);
     expect(build).not.toThrow(/secret/);
@@ -208,13 +208,13 @@ describe('what is no usable client', () => {
     ],
     ['a client of another package', { sendCommand: () => null }, /of another package/],
   ])('is refused at construction: %s', (_name, redis, message) => {
-    refused(redis, message);
+    expectRefusal(redis, message);
   });
 
   it('is refused at construction: a pipeline and a transaction', () => {
     const client = world.connect({ lazyConnect: true });
-    refused(client.pipeline(), /the client that it was made from$/);
-    refused(client.multi(), /the client that it was made from$/);
+    expectRefusal(client.pipeline(), /the client that it was made from$/);
+    expectRefusal(client.multi(), /the client that it was made from$/);
   });
 
   it.each<[string, object, RegExp]>([
@@ -224,20 +224,20 @@ describe('what is no usable client', () => {
     ['a keyPrefix that is a list', { keyPrefix: ['app:'] }, /keyPrefix .* give a string$/],
     ['a keyPrefix of bytes', { keyPrefix: Buffer.from('a:') }, /keyPrefix .* give a string$/],
   ])('is refused at construction: a client with %s', (_name, options, message) => {
-    refused(world.connect({ lazyConnect: true, ...options }), message);
+    expectRefusal(world.connect({ lazyConnect: true, ...options }), message);
   });
 
   it('is refused at construction: a client that was closed', async () => {
     const client = world.connect();
     await client.quit();
     await eventually(() => expect(client.status).toBe('end'));
-    refused(client, /is closed; give/);
+    expectRefusal(client, /is closed; give/);
   });
 
   it('is refused at construction: a monitor', async () => {
     const monitor = await world.connect().monitor();
     world.track(monitor, () => monitor.disconnect());
-    refused(monitor);
+    expectRefusal(monitor);
   });
 
   it.each([
@@ -245,7 +245,7 @@ describe('what is no usable client', () => {
     ['finds its nodes by SRV records', [{ host: 'redis.example' }], { useSRVRecords: true }],
   ])('is refused at construction: a cluster that %s', (_name, nodes, options) => {
     const cluster = new Cluster(nodes, { lazyConnect: true, ...options });
-    refused(cluster);
+    expectRefusal(cluster);
     cluster.disconnect();
   });
 });

@@ -45,7 +45,7 @@ const until = (statuses: Collected<StoreStatus>, link: StoreStatus['link']): Pro
 const now = ({ statuses }: Stage): StoreStatus['link'] | undefined => statuses.values.at(-1)?.link;
 
 /** Who is not let in knocks after half a second, a whole one, two … */
-async function knocksSeldom(on: Stage): Promise<void> {
+async function expectRareConnections(on: Stage): Promise<void> {
   const { link } = on;
   const before = link.accepted;
   expect(now(on)).toBe('unauthorized');
@@ -63,7 +63,7 @@ async function refusedSoFar(): Promise<number> {
 }
 
 /** Who is let in, and then refused, asks again with each heartbeat, over the connections that it has. */
-async function asksSeldom(on: Stage): Promise<void> {
+async function expectRareCommands(on: Stage): Promise<void> {
   const [accepted, refused] = [on.link.accepted, await refusedSoFar()];
   expect(now(on)).toBe('unauthorized');
   const from = performance.now();
@@ -105,7 +105,7 @@ describe('what makes a watching store unauthorized, and heals it', () => {
     expect((await until(statuses, 'unauthorized')).error).toMatchObject({ code: 'REFUSED', reply });
     expect(store.status.freshness).toBe('stale');
     await expect(store.load()).rejects.toMatchObject({ code: 'REFUSED', reply });
-    await (reply === 'WRONGPASS' ? knocksSeldom : asksSeldom)(on);
+    await (reply === 'WRONGPASS' ? expectRareConnections : expectRareCommands)(on);
     await world.connect().set(key, bytesOf('meanwhile'));
     await user.setRights(...give);
     await changes.next(brings('meanwhile'), 30_000);
@@ -118,7 +118,7 @@ describe('what makes a watching store unauthorized, and heals it', () => {
     const on = await stage();
     await world.connect().call('ACL', 'DELUSER', on.user.name);
     expect((await until(on.statuses, 'unauthorized')).error).toMatchObject({ reply: 'WRONGPASS' });
-    await knocksSeldom(on);
+    await expectRareConnections(on);
     await on.user.setRights('on', '>secret', '+@all', '~*', '&*');
     await until(on.statuses, 'live');
     await on.store.save({ token: 'after' });

@@ -10,7 +10,7 @@ import { connect, disconnect } from '../support/redis-clients.js';
 import { type ClientOptions, startRedis } from '../support/redis.js';
 import { startTlsRedis, type TlsRedis } from '../support/tls-redis.js';
 import { collect } from '../support/wait.js';
-import { scenario } from './scenario.js';
+import { expectScenario } from './scenario.js';
 import { HINTS_ONLY, NOTIFICATIONS, useWorld } from './world.js';
 
 const world = useWorld();
@@ -56,7 +56,7 @@ describe.each(majors)('over TLS with %s', (_name, makeClient) => {
   it('everything works, with a user name and a password', async () => {
     const admin = track(connect(redis.server), disconnect);
     const options = { tls: { ca: redis.ca }, ...account };
-    await scenario(world, { client: () => make(options), admin });
+    await expectScenario(world, { client: () => make(options), admin });
     const list = (await admin.client('LIST')) as string;
     expect(list).toContain('user=cloud');
   });

@@ -1,4 +1,3 @@
-import { of } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
 import { changeStream, expiringStream } from '../../../src/stores/streams.js';
