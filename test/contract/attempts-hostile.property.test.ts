@@ -82,7 +82,7 @@ async function expectHarmlessVerb(world: AttemptWorld, record: Buffer, what: str
   return { first, next: next.type };
 }
 
-describe('a record that anybody may have written', () => {
+describe('a hostile record', () => {
   let server: RedisServer;
   let redis: AttemptWorld;
 

@@ -53,7 +53,7 @@ test('the rights of a writer in the documents are enough to write in every way',
   expect(await refusals()).toEqual(['client|setname']);
 });
 
-test('what the documents add to them is enough to wait for replicas', async () => {
+test('the rights that the documents add for replicas are enough to wait for replicas', async () => {
   const [, more = ''] = /For `replicas` .* add\s+`([^`]+)`/.exec(text) ?? [];
   const { open, refusals } = await enter('app-writer', more.split(' '));
   const store = open('app:token');
@@ -109,7 +109,7 @@ test('the rights for re-authentication in the documents are enough for it', asyn
   expect(await refusals()).toEqual(['client|setname']);
 });
 
-test('no other user is named in the documents', () => {
+test('the documents name no other user', () => {
   const users = ['app-writer', 'app-watcher', 'app-both', 'app-reauthenticator'];
   expect([...rules.keys()]).toEqual(users);
 });

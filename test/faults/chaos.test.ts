@@ -24,7 +24,7 @@ const OWN = Array.from({ length: 4 }, (_, index) => `own:${index}`);
 const KEYS = [...FOREIGN, ...OWN];
 
 it.each([1, 42, 7])(
-  'every node agrees with Redis after whatever happened: seed %d',
+  'every instance agrees with Redis after random faults: seed %d',
   async (seed) => {
     const rejections: unknown[] = [];
     const note = (reason: unknown): unknown => rejections.push(reason);
