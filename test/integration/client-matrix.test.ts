@@ -56,11 +56,11 @@ const options: readonly (readonly [string, object])[] = [
 /** Ends the subscribed connections of this very setting; with many users on one server that is by user. */
 const byUser = (admin: Redis, name: string) => () => admin.call('CLIENT', 'KILL', 'USER', name);
 
-describe.each(majors)('everything works with %s', (_major, makeClient) => {
+describe.each(majors)('every feature with %s', (_major, makeClient) => {
   const client = (clientOptions: ClientOptions, url = world.server.url): Redis =>
     world.track(makeClient(url, clientOptions), disconnect);
 
-  it.each(options)('and %s', async (_name, given) => {
+  it.each(options)('works with %s', async (_name, given) => {
     const { db = 0, keyPrefix = '' } = given as ClientOptions;
     await expectScenario(world, {
       client: () => client(given),
@@ -87,11 +87,11 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
     });
   };
 
-  it('where CONFIG, INFO, CLIENT and FUNCTION are refused', async () => {
+  it('works where CONFIG, INFO, CLIENT and FUNCTION are refused', async () => {
     await play(() => '+@all -config -info -client -function -fcall -fcall_ro ~* &*');
   });
 
-  it('where only what the documentation lists is allowed', async () => {
+  it('works where only the documented commands are allowed', async () => {
     await play(
       (prefix) =>
         `${LISTED} +wait ~${prefix}* ~credstream:stage:{${prefix}* ~credstream:cleared:{${prefix}*
@@ -101,7 +101,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
     );
   });
 
-  it('where only that is allowed, on another database, and WAIT is refused', async () => {
+  it('works where only these are allowed, on another database, and WAIT is refused', async () => {
     await play(
       (prefix) =>
         `${LISTED} +select ~${prefix}* ~credstream:* resetchannels &credstream:9:${prefix}*
@@ -111,7 +111,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
     );
   });
 
-  it('where no channel is allowed', async () => {
+  it('works where no channel is allowed', async () => {
     await play(() => '+@all ~* resetchannels', { announced: false, notified: false });
   });
 });
@@ -119,7 +119,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
 const LISTED = `-@all +evalsha_ro +eval_ro +strlen +get +pexpiretime +time +multi +exec +set +del
   +publish +evalsha +eval +subscribe +unsubscribe`;
 
-describe.each(majors)('where commands have been taken away with %s', (_major, makeClient) => {
+describe.each(majors)('every feature without some commands, with %s,', (_major, makeClient) => {
   let server: RedisServer;
 
   beforeAll(async () => {
@@ -130,7 +130,7 @@ describe.each(majors)('where commands have been taken away with %s', (_major, ma
 
   afterAll(() => server.stop());
 
-  it('everything works', async () => {
+  it('works', async () => {
     // The caller's own client asks for INFO, unless it is told not to; the store's connections never do.
     const withoutInfo = { enableReadyCheck: false };
     await expectScenario(world, {
@@ -139,7 +139,7 @@ describe.each(majors)('where commands have been taken away with %s', (_major, ma
     });
   });
 
-  it('also without CLIENT', async () => {
+  it('works without CLIENT, too', async () => {
     const config = { ...NOTIFICATIONS, 'rename-command CLIENT': 'DENIED-CLIENT' };
     const other = world.track(await startRedis({ config }), (one) => one.stop());
     const admin = world.connect({}, other.url);

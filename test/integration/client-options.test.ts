@@ -30,7 +30,7 @@ async function expectEveryUse(template: Redis, redis: Redis, prefix = ''): Promi
   expect(changes.values.map(({ type }) => type)).toEqual(['saved', 'saved', 'saved', 'cleared']);
 }
 
-describe('a client of the caller with', () => {
+describe('a template', () => {
   const options: readonly (readonly [string, ClientOptions])[] = [
     ['lazyConnect', { lazyConnect: true }],
     ['enableAutoPipelining', { enableAutoPipelining: true }],
@@ -50,7 +50,7 @@ describe('a client of the caller with', () => {
     ['a script of its own', { scripts: { del: { lua: 'return 1', numberOfKeys: 1 } } }],
   ];
 
-  it.each(options)('%s is a template like any other', async (_name, clientOptions) => {
+  it.each(options)('is accepted with %s', async (_name, clientOptions) => {
     await expectEveryUse(world.connect(clientOptions), world.connect());
   });
 });
@@ -60,7 +60,7 @@ describe('a store that may configure notifications', () => {
     ['as usual', {}],
     ['as RESP3 has them', { replyMapping: 'resp3' } as ClientOptions],
     ['as RESP2 has them', { protocol: 2 }],
-  ])('adds what is missing when the client reads replies %s', async (_how, clientOptions) => {
+  ])('adds the missing flags when the client reads replies %s', async (_how, clientOptions) => {
     const redis = world.connect();
     await redis.config('SET', 'notify-keyspace-events', 'Eg');
     const { store, key, changes } = await world.watch(world.connect(clientOptions), {
@@ -75,12 +75,12 @@ describe('a store that may configure notifications', () => {
 });
 
 describe('a client of the caller on another database', () => {
-  it('has its credentials there', async () => {
+  it('reaches credentials on that database', async () => {
     const redis = world.connect({ db: 7 });
     await expectEveryUse(world.connect({ db: 7 }), redis);
   });
 
-  it('does not hear of the same key elsewhere', async () => {
+  it('receives no hint of the same key on another database', async () => {
     const [there, here] = [world.connect({ db: 7 }), world.connect({ db: 0 })];
     const { store, key, changes } = await world.watch(there);
     const other = world.store(here, { key });
@@ -95,7 +95,7 @@ describe('a client of the caller on another database', () => {
 });
 
 describe('a client of the caller on a database that Redis refuses', () => {
-  it('fails, and never touches another database instead', async () => {
+  it('fails, and never uses another database instead', async () => {
     const redis = world.connect();
     const store = world.store(world.connect({ db: 99, lazyConnect: true }), {
       readyTimeoutMs: 200,
@@ -111,7 +111,7 @@ describe('a client of the caller on a database that Redis refuses', () => {
 });
 
 describe('a client of the caller with a keyPrefix', () => {
-  it('has its credentials where its own GET finds them', async () => {
+  it('stores credentials where the GET of the client finds them', async () => {
     const keyPrefix = uniquePrefix('app');
     const template = world.connect({ keyPrefix });
     await expectEveryUse(template, world.connect(), keyPrefix);
@@ -121,7 +121,7 @@ describe('a client of the caller with a keyPrefix', () => {
     expect(await template.get(store.id)).toBe(bytesOf('a'));
   });
 
-  it('shares them with stores that name the whole key', async () => {
+  it('shares credentials with stores that give the whole key', async () => {
     const keyPrefix = uniquePrefix('app');
     const prefixed = await world.watch(world.connect({ keyPrefix }));
     const plain = await world.watch(world.connect(), { key: keyPrefix + prefixed.key });
@@ -137,14 +137,14 @@ describe('a client of the caller with a keyPrefix', () => {
     });
   });
 
-  it('may not lead into the keys of the store itself', () => {
+  it('may not lead into the keys of the library', () => {
     const client = world.connect({ keyPrefix: 'credstream:', lazyConnect: true });
     expect(() => new RedisCredentialStore(client, { key: 'a' })).toThrow(InvalidOptionError);
   });
 });
 
 describe('the client of the caller', () => {
-  it('may itself be subscribed, and is left alone', async () => {
+  it('may itself be subscribed, and stays as it is', async () => {
     const template = world.connect({ protocol: 2 });
     await template.subscribe('a channel of the application');
     expect(template.mode).toBe('subscriber');
@@ -152,7 +152,7 @@ describe('the client of the caller', () => {
     expect(await world.connect().publish('a channel of the application', 'x')).toBe(1);
   });
 
-  it('may be one that reaches nobody, and can be mended', async () => {
+  it('may point to an unreachable server, and can be corrected', async () => {
     const template = new Redis({ port: 1, lazyConnect: true });
     const store = world.store(template, { ...HINTS_ONLY, random: () => 0 });
     await expect(store.load()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -161,7 +161,7 @@ describe('the client of the caller', () => {
     expect(await store.load()).toBeUndefined();
   });
 
-  it('carries nothing of ours while it is connected', async () => {
+  it('carries no command of the library while it is connected', async () => {
     const redis = world.connect();
     const template = world.connect();
     const id = String(await template.client('ID'));
@@ -186,7 +186,7 @@ describe('the client of the caller', () => {
   });
 });
 
-describe('what is no usable client', () => {
+describe('an unusable client', () => {
   const expectRefusal = (redis: unknown, message: string | RegExp = /./): void => {
     const build = (): unknown => new RedisCredentialStore(redis as Redis, { key: uniqueKey() });
     expect(build).toThrow(message);

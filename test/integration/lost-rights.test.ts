@@ -75,7 +75,7 @@ async function expectRareCommands(on: Stage): Promise<void> {
   expect(on.link.accepted - accepted).toBeLessThanOrEqual(1);
 }
 
-describe('what makes a watching store unauthorized, and heals it', () => {
+describe('a watching store is unauthorized, and recovers, after the loss of', () => {
   const cases: readonly (readonly [
     name: string,
     take: readonly string[],
@@ -114,7 +114,7 @@ describe('what makes a watching store unauthorized, and heals it', () => {
     expect(store.current?.credentials).toEqual({ token: 'after' });
   });
 
-  it('the user, deleted', async () => {
+  it('the deleted user', async () => {
     const on = await stage();
     await world.connect().call('ACL', 'DELUSER', on.user.name);
     expect((await until(on.statuses, 'unauthorized')).error).toMatchObject({ reply: 'WRONGPASS' });
@@ -126,7 +126,7 @@ describe('what makes a watching store unauthorized, and heals it', () => {
   });
 });
 
-describe('a right that a watching store can do without, for a time', () => {
+describe('a watching store without an optional right', () => {
   const cases: readonly (readonly [
     name: string,
     take: readonly string[],
@@ -144,7 +144,7 @@ describe('a right that a watching store can do without, for a time', () => {
   ];
 
   it.each(cases)(
-    '%s: says so, sees every change all the same, and uses it again',
+    'reports the loss, sees every change all the same, and uses the right again: %s',
     async (_n, take, give, lacking) => {
       const { store, key, changes, user, statuses, link } = await stage(PROBING);
       const admin = world.connect();
@@ -174,7 +174,7 @@ describe('a right that a watching store can do without, for a time', () => {
   it.each([
     ['PUBLISH', ['-publish'], ['+publish']],
     ['the channel of announcements', ['resetchannels', '&__keyspace@0__:*'], ['allchannels']],
-  ] as const)('%s: writes go on without announcements', async (_name, take, give) => {
+  ] as const)('writes without announcements: %s', async (_name, take, give) => {
     const { store, user, statuses } = await stage(PROBING);
     await user.setRights(...take);
     await eventually(async () =>
@@ -195,7 +195,7 @@ describe('a right that a watching store can do without, for a time', () => {
     ['EVALSHA_RO', ['-evalsha_ro'], ['+evalsha_ro']],
     ['scripts that only read', ['-evalsha_ro', '-eval_ro'], ['+evalsha_ro', '+eval_ro']],
     ['all scripts', ['-@scripting'], ['+@scripting']],
-  ] as const)('%s: looks in another way', async (_name, take, give) => {
+  ] as const)('reads in another way: %s', async (_name, take, give) => {
     const { store, key, changes, user, statuses, link } = await stage();
     const admin = world.connect();
     const accepted = link.accepted;
@@ -214,7 +214,7 @@ describe('a right that a watching store can do without, for a time', () => {
 });
 
 describe('many credentials of a user without channels', () => {
-  it('are not all asked for again and again, and all heard once that is allowed', async () => {
+  it('are not all subscribed again and again, and are all subscribed once that is allowed', async () => {
     const prefix = uniquePrefix();
     const user = await makeUser(world, '+@all ~* resetchannels');
     const client = user.connect();
@@ -245,7 +245,7 @@ describe('many credentials of a user without channels', () => {
   });
 });
 
-describe('a right that only writing needs', () => {
+describe('a watching store without a right of writers', () => {
   it.each([
     ['SET', ['-set'], ['+set'], (s: Stage['store']) => s.save({ token: 'x' })],
     ['DEL', ['-del'], ['+del'], (s: Stage['store']) => s.clear()],
@@ -268,7 +268,7 @@ describe('a right that only writing needs', () => {
       (s: Stage['store']) => s.save({ token: 'x' }),
     ],
   ] as const)(
-    '%s: the write is refused and nothing happens, watching goes on, and it heals at once',
+    'refuses the write, watches on, and writes again at once: %s',
     async (_name, take, give, write) => {
       const { store, key, changes, user, statuses } = await stage();
       const admin = world.connect();
@@ -286,7 +286,7 @@ describe('a right that only writing needs', () => {
 });
 
 describe('a process that re-authenticates and loses its rights', () => {
-  it('calls nobody meanwhile, and goes on when they are granted again', async () => {
+  it('does not call the provider meanwhile, and goes on when the rights are granted again', async () => {
     const { store, user, statuses } = await stage();
     let logins = 0;
     const auth = world.track(
