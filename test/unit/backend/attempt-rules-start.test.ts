@@ -10,7 +10,7 @@ import {
 } from '../../../src/backend/attempts.js';
 import { NOW, ME, END, view, record, over } from './attempt-rules-world.js';
 
-describe('start', () => {
+describe('the rules of start', () => {
   const request = (more: Partial<StartAttempt> = {}): StartAttempt => ({
     key: 'k',
     id: 'a',
@@ -84,11 +84,11 @@ describe('start', () => {
       {},
       'cleared',
     ],
-  ])('when %s', (_when, seen, more, type) => {
+  ])('answer when %s', (_when, seen, more, type) => {
     expect(answerTo(seen, more).answer.type).toBe(type);
   });
 
-  it('changes nothing when it is refused', () => {
+  it('change nothing when the start is refused', () => {
     for (const seen of [
       { record: record() },
       { record: over({ notBefore: NOW + 1 }) },
@@ -98,7 +98,7 @@ describe('start', () => {
       expect(answerTo(seen).change).toBeUndefined();
   });
 
-  it('writes down a new attempt and forgets the clear', () => {
+  it('record a new attempt and remove the tombstone', () => {
     const { answer, change } = answerTo({ record: over(), clearedAt: NOW - 5 });
     expect(change).toEqual({
       dropTombstone: true,
@@ -117,7 +117,7 @@ describe('start', () => {
     expect(answer).toEqual({ type: 'started', record: change?.record });
   });
 
-  it('only prolongs the lease when it is said again', () => {
+  it('only prolong the lease when the same start is sent again', () => {
     const own = record({ id: 'a', leaseEndsAt: NOW - 1 });
     const prolonged = { ...own, leaseEndsAt: NOW + 15_000 };
     expect(answerTo({ record: own })).toEqual({
@@ -137,7 +137,7 @@ describe('start', () => {
     [{ outcome: 'unchanged', inDoubt: true }, undefined],
     [{ outcome: 'discarded', inDoubt: true }, undefined],
     [{ outcome: 'committed', inDoubt: true }, undefined],
-  ])('after %j is in doubt: %s', (last, inDoubt) => {
+  ])('set the doubt after %j: %s', (last, inDoubt) => {
     expect(answerTo({ record: over(last) }).change?.record?.inDoubt).toBe(inDoubt);
   });
 
@@ -146,18 +146,18 @@ describe('start', () => {
     [{ stored: false, record: over({ startedFromNothing: true }) }, true],
     [{ stored: false, record: over() }, undefined],
     [{ stored: true }, undefined],
-  ])('of %j is from nothing: %s', (seen, fromNothing) => {
+  ])('set "from nothing" after %j: %s', (seen, fromNothing) => {
     expect(answerTo(seen).change?.record?.startedFromNothing).toBe(fromNothing);
   });
 
-  it('remembers the attempt whose result was stored last', () => {
+  it('keep the attempt whose result was stored last', () => {
     expect(answerTo({ record: over({ outcome: 'committed' }) }).change?.record?.committed).toBe(
       'b',
     );
     expect(answerTo({ record: over({ committed: 'c' }) }).change?.record?.committed).toBe('c');
   });
 
-  it('gives a lease or a pause without end the longest that options allow', () => {
+  it('cut a lease or a pause without end to the longest that options allow', () => {
     const latest = NOW + LONGEST_PAUSE_MS;
     const held = record({ leaseEndsAt: Number.MAX_SAFE_INTEGER });
     const bounded = { ...held, leaseEndsAt: latest };
@@ -172,7 +172,7 @@ describe('start', () => {
     });
   });
 
-  it('counts no further than the next reader accepts', () => {
+  it('count no further than the next reader accepts', () => {
     const { change } = answerTo({ record: over({ number: MAX_COUNT }) });
     expect(change?.record?.number).toBe(MAX_COUNT);
   });

@@ -11,7 +11,7 @@ import {
 } from '../../../src/backend/attempts.js';
 import { NOW, ME, END, view, record, over, common } from './attempt-rules-world.js';
 
-describe('renew', () => {
+describe('the rules of renew', () => {
   const request = (more: Partial<RenewAttempt> = {}): RenewAttempt => ({
     ...common,
     leaseMs: 15_000,
@@ -27,13 +27,13 @@ describe('renew', () => {
     ['was followed by another', over(), false, 'superseded'],
     ['was followed by one from nothing', record({ startedFromNothing: true }), false, 'held'],
     ['both are from nothing', record({ startedFromNothing: true }), true, 'superseded'],
-  ])('of an attempt that %s', (_what, seen, startedFromNothing, answer) => {
+  ])('answer for an attempt that %s', (_what, seen, startedFromNothing, answer) => {
     const decision = renew(view({ record: seen }), request({ startedFromNothing }), ME);
     expect(decision.answer).toBe(answer);
     expect(decision.change?.record?.leaseEndsAt).toBe(answer === 'held' ? NOW + 15_000 : undefined);
   });
 
-  it('writes a lost record down anew, and says whether the credential was lost with it', () => {
+  it('write a lost record again, and say whether the credential was lost with it', () => {
     const { change } = renew(view({ stored: false }), request(), ME);
     expect(change?.record).toEqual({
       id: 'a',
@@ -50,7 +50,7 @@ describe('renew', () => {
   });
 });
 
-describe('commit', () => {
+describe('the rules of commit', () => {
   const bytes = Buffer.from('new');
   const request = (more: Partial<CommitAttempt> = {}): CommitAttempt => ({
     ...common,
@@ -107,11 +107,11 @@ describe('commit', () => {
       { expected: 'absent', startedAt: NOW - CLEARED_MS },
       'cleared',
     ],
-  ])('when %s', (_when, seen, more, answer) => {
+  ])('answer when %s', (_when, seen, more, answer) => {
     expect(commit(view(seen), request(more), ME).answer).toBe(answer);
   });
 
-  it('writes the credential and the record in one step, and announces it', () => {
+  it('write the credential and the record in one step, and announce it', () => {
     expect(commit(view({ record: own }), request(), ME).change).toEqual({
       write: { bytes, ttl: 'keep', replaces: { digest: 'd' } },
       announce: 'saved',
@@ -128,7 +128,7 @@ describe('commit', () => {
     });
   });
 
-  it('writes nothing twice, and nothing when it is refused', () => {
+  it('write nothing twice, and nothing when the commit is refused', () => {
     for (const seen of [
       { record: over({ id: 'a', outcome: 'committed' }) } as const,
       { record: over({ committed: 'a' }) },
@@ -140,7 +140,7 @@ describe('commit', () => {
   });
 });
 
-describe('end', () => {
+describe('the rules of end', () => {
   const request: EndAttempt = {
     ...common,
     outcome: 'fatal',
@@ -149,7 +149,7 @@ describe('end', () => {
     oauthError: 'invalid_grant',
   };
 
-  it('gives up the lease, and announces it', () => {
+  it('release the lease, and announce it', () => {
     const own = record({ id: 'a', inDoubt: true });
     expect(end(view({ record: own }), request, ME)).toEqual({
       answer: undefined,
@@ -168,20 +168,20 @@ describe('end', () => {
     });
   });
 
-  it('writes a lost record down anew', () => {
+  it('write a lost record again', () => {
     expect(end(view(), request, ME).change?.record).toMatchObject({ id: 'a', outcome: 'fatal' });
   });
 
-  it('does nothing to another attempt, nor to one that is committed', () => {
+  it('do nothing to another attempt, nor to a committed one', () => {
     for (const seen of [record(), record({ id: 'a', outcome: 'committed' })])
       expect(end(view({ record: seen }), request, ME)).toEqual({ answer: undefined });
   });
 });
 
-describe('clearFailure', () => {
+describe('the rules of clearFailure', () => {
   const fatal = over({ id: 'a', outcome: 'fatal', notBefore: NOW + 9 });
 
-  it('takes back a failure for good', () => {
+  it('clear a fatal failure', () => {
     expect(clearFailure(view({ record: fatal }), common).change?.record).toEqual({
       ...fatal,
       outcome: 'needless',
@@ -190,12 +190,12 @@ describe('clearFailure', () => {
     });
   });
 
-  it('does nothing to another attempt, nor to another outcome', () => {
+  it('do nothing to another attempt, nor to another outcome', () => {
     for (const seen of [over({ outcome: 'fatal' }), over({ id: 'a' }), undefined])
       expect(clearFailure(view({ record: seen }), common).change).toBeUndefined();
   });
 
-  it('forgets a clear only while a credential is stored', () => {
+  it('remove a tombstone only while a credential is stored', () => {
     const clearedAt = NOW - 5;
     expect(clearFailure(view({ clearedAt }), common).change).toEqual({ dropTombstone: true });
     expect(clearFailure(view({ clearedAt, stored: false }), common).change).toBeUndefined();

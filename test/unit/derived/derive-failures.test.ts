@@ -7,7 +7,7 @@ import { deferred } from '../../support/wait.js';
 import { deriveWorld, outcomeOf } from './derive-world.js';
 
 describe('a create that fails', () => {
-  it('is called again, with pauses that grow, and the failure shows without its message', async () => {
+  it('is called again, with growing pauses, and the failure shows without its message', async () => {
     const { clock, derived, calls, reported, save } = deriveWorld({ manual: true });
     await save('one');
     const got = outcomeOf(derived.get({ timeoutMs: Infinity }));
@@ -39,7 +39,7 @@ describe('a create that fails', () => {
     expect([got.value, derived.current, derived.state.type]).toEqual([client, client, 'ready']);
   });
 
-  it('is called again after pauses that chance shortens', async () => {
+  it('is called again after pauses that jitter shortens', async () => {
     const { clock, derived, calls, save } = deriveWorld({
       manual: true,
       random: () => 1,
@@ -97,7 +97,7 @@ describe('a create that fails', () => {
     expect(got.value).toBe('built');
   });
 
-  it('is given up when it does not settle, and what it gives later is disposed of', async () => {
+  it('is abandoned when it does not settle, and its late value is disposed of', async () => {
     const { clock, derived, calls, clients, reported, save } = deriveWorld({
       manual: true,
       derive: { createTimeoutMs: 200, getTimeoutMs: Infinity },
@@ -117,7 +117,7 @@ describe('a create that fails', () => {
     expect([got.value, client.disposals]).toEqual([client, 0]);
   });
 
-  it('is not blamed for what it says after it was given up', async () => {
+  it('is not reported for a rejection after it was abandoned', async () => {
     const { clock, derived, calls, reported, save } = deriveWorld({
       manual: true,
       derive: { createTimeoutMs: 200 },
@@ -135,7 +135,7 @@ describe('a create that fails', () => {
     expect([derived.state, reported.length]).toMatchObject([{ type: 'building', attempt: 1 }, 1]);
   });
 
-  it('begins anew with a new credential', async () => {
+  it('starts over with a new credential', async () => {
     const { clock, derived, calls, save } = deriveWorld({ manual: true });
     await save('one');
     void derived.get().catch(() => undefined);
@@ -154,7 +154,7 @@ describe('a create that fails', () => {
     expect(calls.length).toBe(4);
   });
 
-  it('warns the process without the message, unless somebody is told', async () => {
+  it('warns the process without the message, unless a callback is given', async () => {
     const { clock, derived, calls, save } = deriveWorld({
       manual: true,
       derive: { onCallbackError: undefined },

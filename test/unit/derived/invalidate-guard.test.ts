@@ -18,7 +18,7 @@ describe('a guard', () => {
     if (stillTrue()) cache.set('k', made);
   };
 
-  it('lets entries in that are true', async () => {
+  it('accepts entries that are still true', async () => {
     const { clock, memory, store, save, keep } = invalidateWorld();
     const cache = new Map<string, string>();
     const kept = keep(cache);
@@ -47,7 +47,7 @@ describe('a guard', () => {
     'withheld for a while',
     'resync',
     'closed',
-  ])('keeps out what was made before: %s', async (how) => {
+  ])('rejects an entry made earlier: %s', async (how) => {
     const { clock, memory, store, save, keep } = invalidateWorld({ maxStalenessMs: 1_000 });
     const cache = new Map<string, string>();
     const kept = keep(cache);
@@ -65,7 +65,7 @@ describe('a guard', () => {
     expect(cache.size).toBe(0);
   });
 
-  it('keeps out what nobody vouches for', async () => {
+  it('rejects an entry while the credential is withheld', async () => {
     const { clock, memory, store, save, keep } = invalidateWorld();
     const kept = keep(new Map());
     // Nothing is known yet.
@@ -83,7 +83,7 @@ describe('a guard', () => {
     expect([store.state.type, kept.guard()()]).toEqual(['withheld', false]);
   });
 
-  it('knows of a change before the handle is told of it', async () => {
+  it('knows of a change before the handle receives it', async () => {
     const { clock, store, save, keep } = invalidateWorld();
     const heard: boolean[] = [];
     let stillTrue: () => boolean = () => true;

@@ -7,7 +7,7 @@ import { HOUR } from './derive-world.js';
 import { invalidateWorld } from './invalidate-world.js';
 
 describe('a removal that fails', () => {
-  it('is reported and tried again until it succeeds, with pauses that grow', async () => {
+  it('is reported and tried again until it succeeds, with growing pauses', async () => {
     const { clock, save, keep, reported } = invalidateWorld();
     const times: number[] = [];
     let failures = 0;
@@ -34,7 +34,7 @@ describe('a removal that fails', () => {
     });
   });
 
-  it('may throw, holds up no other, and is tried at once when there is a new reason', async () => {
+  it('may throw, delays no other, and is tried at once for a new reason', async () => {
     const { clock, save, keep, reported } = invalidateWorld();
     const removed: string[] = [];
     let broken = true;
@@ -58,7 +58,7 @@ describe('a removal that fails', () => {
     expect(removed).toEqual(['bad', 'good']);
   });
 
-  it('is the failing of keys too', async () => {
+  it('may be a failure of `keys`', async () => {
     const { clock, keep, reported } = invalidateWorld();
     const cache = new Map([['a', 1]]);
     let broken = true;
@@ -89,7 +89,7 @@ describe('a removal that fails', () => {
     expect([calls <= 2, clock.pendingTimers]).toEqual([true, 0]);
   });
 
-  it('begins with the short pause again after one that succeeded', async () => {
+  it('starts again with the short pause after one that succeeded', async () => {
     const { clock, store, save } = invalidateWorld();
     const calls: number[] = [];
     let fails = 0;
@@ -126,7 +126,7 @@ describe('a removal that fails', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('is one that takes too long', async () => {
+  it('may be one that exceeds its time limit', async () => {
     const { clock, keep, reported } = invalidateWorld();
     const calls: Deferred<void>[] = [];
     const kept = keep(
@@ -151,7 +151,7 @@ describe('a removal that fails', () => {
 });
 
 describe('removals of one key', () => {
-  it('never overlap, and what is asked for meanwhile is done afterwards, once', async () => {
+  it('never overlap, and a new reason meanwhile causes one more afterwards', async () => {
     const { clock, memory, save, keep } = invalidateWorld();
     const calls: Deferred<void>[] = [];
     let running = 0;

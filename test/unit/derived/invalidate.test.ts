@@ -49,7 +49,7 @@ const libraries: readonly (readonly [string, () => Adapter])[] = [
 ];
 
 describe.each(libraries)('entries of a cache of %s', (_name, create) => {
-  it('go with every change but renewed, and no others go', async () => {
+  it('are removed with every change but renewed, and no others are', async () => {
     const { clock, memory, save, keep } = invalidateWorld();
     const { target, set, has } = create();
     keep(target);
@@ -71,7 +71,7 @@ describe.each(libraries)('entries of a cache of %s', (_name, create) => {
     expect(await has('other')).toBe(true);
   });
 
-  it('all go where everything depends on the credential', async () => {
+  it('are all removed where all depend on the credential', async () => {
     const { store, save } = invalidateWorld();
     const { target, set, has } = create();
     const kept = invalidate(target, store, { all: true });
@@ -87,8 +87,8 @@ describe.each(libraries)('entries of a cache of %s', (_name, create) => {
   });
 });
 
-describe('entries go', () => {
-  it('at once, because they may be older than the watch, and when it has begun', async () => {
+describe('entries are removed', () => {
+  it('at once, because they may be older than the watch, and again when it has begun', async () => {
     const { clock, save, keep } = invalidateWorld();
     const cache = new Map([['k', 1]]);
     await save('one');
@@ -161,7 +161,7 @@ describe('entries go', () => {
     expect(cache.size).toBe(0);
   });
 
-  it('before those who are told later look into the cache', async () => {
+  it('before later listeners read the cache', async () => {
     const { store, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     keep(cache);
@@ -173,7 +173,7 @@ describe('entries go', () => {
     expect(seen).toEqual([0, 0]);
   });
 
-  it('when only the end moved, if that is wanted', async () => {
+  it('when only the end moved, if the option asks for it', async () => {
     const { clock, memory, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     keep(cache, { onRenewed: true });
@@ -184,7 +184,7 @@ describe('entries go', () => {
     expect(cache.size).toBe(0);
   });
 
-  it('when the store is closed, and then no more', async () => {
+  it('when the store is closed, and not after that', async () => {
     const { clock, store, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     const kept = keep(cache);
@@ -208,7 +208,7 @@ describe('entries go', () => {
     expect(cache.size).toBe(1);
   });
 
-  it('by the names that are asked for', async () => {
+  it('by the names that `keys` gives', async () => {
     const { store, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     const fill = () => {
@@ -244,7 +244,7 @@ describe('entries go', () => {
 });
 
 describe('invalidate', () => {
-  it('refuses what is no option, by name', () => {
+  it('refuses wrong options by name', () => {
     const { store } = invalidateWorld();
     const refused: readonly (readonly [string, unknown])[] = [
       ['keys', []],
@@ -279,7 +279,7 @@ describe('invalidate', () => {
     expect(store.status.link).toBe('idle');
   });
 
-  it('asks for the entries, or for `all: true`, because a cache has no entry of the name of the credential', () => {
+  it('requires `keys` or `all: true`, because a cache has no entry of the name of the credential', () => {
     const { store } = invalidateWorld();
     for (const options of [{}, { all: false }, { keys: undefined }, { onRenewed: true }]) {
       expect(() => invalidate(new Map<string, 1>(), store, options as { keys: string })).toThrow(

@@ -66,7 +66,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('watches anew for who comes later', async () => {
+  it('watches again for a later subscriber', async () => {
     const world = unwatched();
     const { backend, clock } = world;
     streamOf(world).subscribe().unsubscribe();
@@ -76,7 +76,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
     again.unsubscribe();
   });
 
-  it('completes when the store closes, and watches no more', async () => {
+  it('completes when the store closes, and ends its watch', async () => {
     const world = unwatched();
     const { backend, clock, live } = world;
     let completed = 0;
@@ -103,7 +103,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
 });
 
 describe('status$', () => {
-  it('begins with idle, watches nothing, and tells of the watching of others', async () => {
+  it('starts with idle, watches nothing, and emits the watching of others', async () => {
     const world = unwatched();
     const { backend, clock, live } = world;
     const links: string[] = [];
@@ -125,7 +125,7 @@ describe('status$', () => {
 });
 
 describe('a subscription', () => {
-  it('that takes one value and goes does not stop a watch that it never began', async () => {
+  it('that takes one value and ends does not stop a watch of others', async () => {
     const { backend, live } = await watched({ token: 'one' });
     expect(await firstValueFrom(credentialsStream(live))).toEqual({ token: 'one' });
     expect(await firstValueFrom(stateStream(live))).toMatchObject({ type: 'present' });
@@ -139,7 +139,7 @@ describe('a subscription', () => {
     expect(world.backend.watching).toBe(0);
   });
 
-  it('may leave and come back inside of next', async () => {
+  it('may end and start again inside of next', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const seen: string[] = [];
     const stream$ = credentialsStream(live);
@@ -171,7 +171,7 @@ describe('a subscription', () => {
     expect([ended, backend.watching]).toEqual([1, 0]);
   });
 
-  it('sees each state once, also when it began in the middle of telling it', async () => {
+  it('sees each state once, also when it starts during its emission', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const late: string[] = [];
     const second$ = stateStream(live);
@@ -194,7 +194,7 @@ describe('a subscription', () => {
 });
 
 describe('state$ and changes$', () => {
-  it('deliver the state to all subscribers before the change, in whatever order these came', async () => {
+  it('deliver the state to all subscribers before the change, in any order of subscription', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const events = new StoreEvents(live, () => undefined);
     const seen: string[] = [];
@@ -230,7 +230,7 @@ describe('state$ and changes$', () => {
     expect(seen).toEqual(['present', 'saved', 'withheld']);
   });
 
-  it('give the change also to a subscriber that comes because of its state', async () => {
+  it('give the change also to a subscriber that its state causes', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const events = new StoreEvents(live, () => undefined);
     const seen: string[] = [];
@@ -274,7 +274,7 @@ describe('an error in a subscriber', () => {
 });
 
 describe('credentials$', () => {
-  it('is silent while withheld, and says nothing new when all is as it was', async () => {
+  it('is silent while withheld, and does not repeat an unchanged value', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const seen: unknown[] = [];
     credentialsStream(live).subscribe((one) => seen.push(one?.token));
@@ -289,7 +289,7 @@ describe('credentials$', () => {
     expect([seen, lateComer]).toEqual([['one'], ['one']]);
   });
 
-  it('reads as one would draw it', async () => {
+  it('matches a marble diagram', async () => {
     const { backend, clock, live } = await watched(undefined);
     // One frame of the diagram for each thing that happens.
     const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected));
@@ -319,7 +319,7 @@ describe('credentials$', () => {
 });
 
 describe('streams of many stores', () => {
-  it('compose with what RxJS has', async () => {
+  it('compose with the operators of RxJS', async () => {
     const [first, second] = await Promise.all([
       watched({ token: 'one' }),
       watched({ token: 'two' }),

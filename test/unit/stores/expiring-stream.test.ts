@@ -5,7 +5,7 @@ import { bytesOf, watched } from '../watching/entry-world.js';
 import { HOUR } from '../watching/scripted-backend.js';
 
 describe('expiring$', () => {
-  it('is cold: each subscriber is told by itself', async () => {
+  it('is cold: each subscriber has its own deadline', async () => {
     const { clock, live } = await watched({ token: 'one' }, { inMs: HOUR });
     const [early, late]: string[][] = [[], []];
     expiringStream(live, HOUR / 2).subscribe(({ credentials }) => early?.push(credentials.token));
@@ -15,7 +15,7 @@ describe('expiring$', () => {
     expect([early, late]).toEqual([['one'], ['one']]);
   });
 
-  it('lets its deadline go with its subscriber', async () => {
+  it('cancels its deadline with its subscriber', async () => {
     const { clock, live, release } = await watched({ token: 'one' }, { inMs: HOUR });
     const subscription = expiringStream(live, 60_000).subscribe();
     subscription.unsubscribe();
@@ -23,7 +23,7 @@ describe('expiring$', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('waits for the new end when it moves, and forgets the old one', async () => {
+  it('waits for the new end when it moves, and drops the old one', async () => {
     const { backend, clock, live } = await watched({ token: 'one' }, { inMs: HOUR });
     const seen: number[] = [];
     expiringStream(live, 60_000).subscribe(() => seen.push(clock.monotonic()));
@@ -35,7 +35,7 @@ describe('expiring$', () => {
     expect(seen).toHaveLength(1);
   });
 
-  it('is not told for a credential that was replaced or withheld meanwhile', async () => {
+  it('does not emit a credential that was replaced or withheld meanwhile', async () => {
     const { backend, clock, live } = await watched({ token: 'one' }, { inMs: HOUR });
     const seen: string[] = [];
     expiringStream(live, 60_000).subscribe(({ credentials }) => seen.push(credentials.token));
@@ -48,7 +48,7 @@ describe('expiring$', () => {
     expect(seen).toEqual(['two']);
   });
 
-  it('tells of a credential that lives shorter than the lead, once, and never after its end', async () => {
+  it('emits a credential that lives shorter than the lead once, and never after its end', async () => {
     const { backend, clock, live } = await watched(undefined);
     const seen: string[] = [];
     expiringStream(live, HOUR).subscribe(({ credentials }) => seen.push(credentials.token));
@@ -63,7 +63,7 @@ describe('expiring$', () => {
     expect(seen).toEqual(['short']);
   });
 
-  it('tells again of the same credential when its end moved later after the warning', async () => {
+  it('emits the same credential again when its end moved later after the warning', async () => {
     const { backend, clock, live } = await watched({ token: 'one' }, { inMs: 2 * HOUR });
     const seen: (number | undefined)[] = [];
     expiringStream(live, HOUR).subscribe(({ expiresAt }) => seen.push(expiresAt));
@@ -78,7 +78,7 @@ describe('expiring$', () => {
     expect(seen[1]).toBeGreaterThan(seen[0]!);
   });
 
-  it('with a lead of nothing comes at the end, before expired', async () => {
+  it('emits at the end with a lead of nothing, before expired', async () => {
     const { backend, clock, live } = await watched(undefined);
     const seen: string[] = [];
     changeStream(live).subscribe(({ type }) => seen.push(type));
