@@ -165,7 +165,7 @@ describe('a store on Redis', () => {
     }
   });
 
-  it('judges the key as Redis will see it, prefix included', () => {
+  it('checks the key with its prefix, as in Redis', () => {
     const prefixed = (keyPrefix: string) => new Redis({ lazyConnect: true, keyPrefix });
     const make = (keyPrefix: string, key: string) => () =>
       new RedisCredentialStore(prefixed(keyPrefix), { key });
@@ -184,7 +184,7 @@ describe('a store on Redis', () => {
   });
 });
 
-describe('what is right', () => {
+describe('a valid option', () => {
   it.each<[string, unknown]>([
     ['key', 'k'.repeat(1024)],
     ['key', 'a:{b}*?[c] \u{1f511} credstream:'],
@@ -200,7 +200,7 @@ describe('what is right', () => {
     ['maxBytes', 2 ** 29],
     ['expiresAt', undefined],
     ['allowEarlyRemoval', undefined],
-  ])('is taken: %s: %o', (option, value) => {
+  ])('is accepted: %s: %o', (option, value) => {
     const store = new MemoryCredentialStore({ key: 'k', [option]: value });
     expect(store.status.link).toBe('idle');
   });
@@ -230,27 +230,27 @@ describe('a memory', () => {
 });
 
 describe('the checks', () => {
-  it('show what kind of value they got, never the value', () => {
+  it('show the type of a value, never the value', () => {
     expect(
       [null, [CANARY], { a: CANARY }, CANARY, 5, () => CANARY, undefined].map(describeType),
     ).toEqual(['null', 'an array', 'an object', 'string', 'number', 'function', 'undefined']);
   });
 
-  it('name the option that they were asked about', () => {
+  it('name the given option', () => {
     expect(expectRefusal(() => checkKey(5, 'prefix')).option).toBe('prefix');
     expect(expectRefusal(() => checkTtlSeconds(0.5, 'graceSeconds')).option).toBe('graceSeconds');
     expect(expectRefusal(() => checkMs(0, 'leadMs')).option).toBe('leadMs');
   });
 
-  it.each(['', 'x'.repeat(256), 'ok \u{1f511}', undefined])('take %j for a reason', (reason) => {
+  it.each(['', 'x'.repeat(256), 'ok \u{1f511}', undefined])('accept %j as a reason', (reason) => {
     expect(checkReason(reason)).toBe(reason);
   });
 
-  it.each(['x'.repeat(257), '\ud800', 5, null, {}])('do not take %j for a reason', (reason) => {
+  it.each(['x'.repeat(257), '\ud800', 5, null, {}])('do not accept %j as a reason', (reason) => {
     expect(expectRefusal(() => checkReason(reason)).option).toBe('reason');
   });
 
-  it('tell lone surrogates, which collide in Redis, from pairs', () => {
+  it('distinguish lone surrogates, which collide in Redis, from pairs', () => {
     expect(['a', '\u{1f511}', ''].every(isWellFormed)).toBe(true);
     expect(['\ud800', 'a\udc00', '\udc00\ud800'].some(isWellFormed)).toBe(false);
   });
