@@ -158,11 +158,14 @@ describe('encoding', () => {
 });
 
 describe('decoding', () => {
-  it.each(['wrong-type', 'too-large'] as const)('recognizes foreign content: %s', async (reason) => {
-    const { encoding } = world();
-    const decoded = await encoding.decode({ type: 'foreign', reason });
-    expect(decoded).toMatchObject({ type: 'unreadable', error: { code: 'UNREADABLE', reason } });
-  });
+  it.each(['wrong-type', 'too-large'] as const)(
+    'recognizes foreign content: %s',
+    async (reason) => {
+      const { encoding } = world();
+      const decoded = await encoding.decode({ type: 'foreign', reason });
+      expect(decoded).toMatchObject({ type: 'unreadable', error: { code: 'UNREADABLE', reason } });
+    },
+  );
 
   it('reports the error of deserialize once for the same bytes', async () => {
     const { decode, reported } = world({

@@ -170,7 +170,7 @@ describe('a black hole', () => {
     await eventually(() => expect(peer.received).toBe('ab'));
   });
 
-  it('tells the server neither of an end nor of a reset', async () => {
+  it('passes neither an end nor a reset on to the server', async () => {
     const [ending, resetting] = [client(), client()];
     await expectEcho(ending, 'a');
     await expectEcho(resetting, 'a');
@@ -185,7 +185,7 @@ describe('a black hole', () => {
     await eventually(() => expect(told()).toEqual([true, true]));
   });
 
-  it('loses what it held when asked to', async () => {
+  it('drops its held bytes on request', async () => {
     const peer = client();
     await expectEcho(peer, 'a');
     proxy.pause('toServer');
@@ -196,7 +196,7 @@ describe('a black hole', () => {
     expect(server.peers[0]?.received).toBe('ab');
   });
 
-  it('also takes in links that match only later', async () => {
+  it('also applies to links that match only later', async () => {
     const peer = client();
     proxy.pause('toServer', { select: ({ sentText }) => sentText.includes('secret word') });
     await expectEcho(peer, 'harmless ');

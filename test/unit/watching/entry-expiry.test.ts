@@ -104,14 +104,17 @@ describe('an end', () => {
     expect(told()).toEqual(['saved two']);
   });
 
-  it.each([2 ** 31 - 1, 2 ** 31 + 5, 100 * DAY])('%d ms away is not emitted early', async (inMs) => {
-    const { clock, told, token } = await watched({ token: 'one' }, { inMs });
-    // Between two clocks that nobody compares any more, a ten-thousandth is allowed for.
-    await clock.advance(inMs - inMs / 5_000);
-    expect([token(), told()]).toEqual(['one', []]);
-    await clock.advance(inMs / 2_500);
-    expect([token(), told()]).toEqual([undefined, ['expired']]);
-  });
+  it.each([2 ** 31 - 1, 2 ** 31 + 5, 100 * DAY])(
+    '%d ms away is not emitted early',
+    async (inMs) => {
+      const { clock, told, token } = await watched({ token: 'one' }, { inMs });
+      // Between two clocks that nobody compares any more, a ten-thousandth is allowed for.
+      await clock.advance(inMs - inMs / 5_000);
+      expect([token(), told()]).toEqual(['one', []]);
+      await clock.advance(inMs / 2_500);
+      expect([token(), told()]).toEqual([undefined, ['expired']]);
+    },
+  );
 
   it('of the credential is emitted while its bytes stay, once', async () => {
     const { backend, clock, changes, told } = await watched(undefined);
