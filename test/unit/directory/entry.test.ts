@@ -40,9 +40,7 @@ function follow(
     [],
   );
   const owner = {
-    clock,
-    options,
-    encoding: new Encoding<string>(options, expiresAt, clock),
+    scope: { clock, options, encoding: new Encoding<string>(options, expiresAt, clock) },
     conditionAt: () => condition,
     idOf: (key: string) => {
       judging?.();
