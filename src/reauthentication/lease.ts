@@ -1,22 +1,93 @@
-import type { RenewAttempt, RenewOutcome } from '../backend/attempts.js';
+import { randomUUID } from 'node:crypto';
+import type {
+  AttemptRecord,
+  AttemptStart,
+  RenewAttempt,
+  RenewOutcome,
+} from '../backend/attempts.js';
 import type { Backend } from '../backend/backend.js';
+import type { StoreInternals } from '../stores/store-internals.js';
 import { setLongTimeout } from '../time/timers.js';
+import type { ResolvedReauthenticatorOptions } from './options.js';
 
-/** Keeps the lease of one attempt while it runs, and tells when another node has started. */
+/** The answer to a request for the lease; `unanswered` when Redis gave none. */
+export type LeaseAnswer = AttemptStart | { readonly type: 'unanswered'; readonly error: unknown };
+
+type Intervals = Pick<ResolvedReauthenticatorOptions<unknown>, 'leaseMs' | 'minIntervalMs'>;
+
+/**
+ * Requests the lease of one credential. A request without an answer is repeated under the same id, because Redis may have granted the lease
+ * all the same.
+ */
+export class LeaseRequests<T> {
+  readonly #internals: StoreInternals<T>;
+  readonly #intervals: Intervals;
+  readonly #name = randomUUID();
+  #count = 0;
+  /** The id of the request that has no answer yet. */
+  #id: string | undefined;
+  #unanswered = 0;
+
+  constructor(internals: StoreInternals<T>, intervals: Intervals) {
+    this.#internals = internals;
+    this.#intervals = intervals;
+  }
+
+  /** How many requests in a row got no answer. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  /** Redis answers again: the next request without an answer counts as the first one. */
+  resetUnanswered(): void {
+    this.#unanswered = 0;
+  }
+
+  /**
+   * Never rejects.
+   *
+   * @param endsAt - the end of the credential that the lease is for
+   */
+  async request(
+    endsAt: number | undefined,
+    clearedBefore: number | undefined,
+  ): Promise<LeaseAnswer> {
+    const { backend, key } = this.#internals;
+    const { leaseMs, minIntervalMs } = this.#intervals;
+    const id = (this.#id ??= `${this.#name}:${String((this.#count += 1))}`);
+    try {
+      const start = { key, id, leaseMs, minIntervalMs, endsAt, clearedBefore };
+      const answer = await backend.attempts.start(start);
+      this.#id = undefined;
+      this.#unanswered = 0;
+      return answer;
+    } catch (error) {
+      this.#unanswered += 1;
+      return { type: 'unanswered', error };
+    }
+  }
+}
+
+/** Keeps the lease of one attempt while the attempt runs, and reports that another instance has started. */
 export class Lease {
   readonly #backend: Backend;
   readonly #request: RenewAttempt;
   readonly #superseded: () => void;
   #cancelTimer: (() => void) | undefined;
   #dropped = false;
-  /** By the monotonic clock; counted from when it was asked for, because the answer may have taken long. */
+  /** By the monotonic clock, counted from the request, because the answer may have taken long. */
   #heldUntil: number;
 
-  constructor(backend: Backend, request: RenewAttempt, askedAt: number, superseded: () => void) {
+  constructor(
+    backend: Backend,
+    request: RenewAttempt,
+    requestedAt: number,
+    superseded: () => void,
+  ) {
     this.#backend = backend;
     this.#request = request;
     this.#superseded = superseded;
-    this.#heldUntil = askedAt + request.leaseMs;
+    this.#heldUntil = requestedAt + request.leaseMs;
   }
 
   keep(): void {
@@ -26,7 +97,7 @@ export class Lease {
   }
 
   /**
-   * Whether nobody else has started. Asks when that is not sure, as after a pause of the process.
+   * Whether no other instance has started. Asks Redis when that is not certain, as after a pause of the process.
    *
    * @throws UnavailableError, RefusedError, OutcomeUnknownError
    */
@@ -51,16 +122,31 @@ export class Lease {
         return;
       }
     } catch {
-      // Redis may answer the next time, and until somebody else starts nothing is lost.
+      // Redis may answer the next time, and until another instance starts nothing is lost.
       if (this.#dropped) return;
     }
     this.keep();
   }
 
   async #prolong(): Promise<RenewOutcome> {
-    const askedAt = this.#backend.clock.monotonic();
+    const requestedAt = this.#backend.clock.monotonic();
     const answer = await this.#backend.attempts.renew(this.#request);
-    this.#heldUntil = answer === 'held' ? askedAt + this.#request.leaseMs : -Infinity;
+    this.#heldUntil = answer === 'held' ? requestedAt + this.#request.leaseMs : -Infinity;
     return answer;
   }
+}
+
+/** Releases a lease that was granted when the reauthenticator had closed already. Never rejects. */
+export async function releaseLease<T>(
+  { backend, key }: StoreInternals<T>,
+  { id, number, failures }: AttemptRecord,
+): Promise<void> {
+  const end = { key, id, number, failures, pauseMs: 0, endsAt: undefined, oauthError: undefined };
+  await backend.attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
+}
+
+/** New credentials were stored: clears the failure of the attempt at the old ones. */
+export function clearFailure<T>({ backend, key }: StoreInternals<T>, id: string): void {
+  // An instance that does not reach Redis need not repeat this: the end of the new credentials tells them apart, if they have one.
+  backend.attempts.clearFailure({ key, id }).catch(() => undefined);
 }

@@ -3,10 +3,8 @@ import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
 import { checkFunction, checkMs, checkNames, describeType } from '../util/option-checks.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { Semaphore } from '../util/semaphore.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './state.js';
-import { turnsOf } from './turns.js';
 
 /**
  * What every {@link AuthenticateRequest} has.
@@ -154,8 +152,6 @@ export interface UseOptions extends CredentialsOptions {
 
 export interface ResolvedReauthenticatorOptions<T> {
   readonly authenticate: (request: AuthenticateRequest<T>) => T | PromiseLike<T>;
-  /** Bounds how many credentials are re-authenticated at the same time. */
-  readonly turns: Semaphore | undefined;
   readonly lead: { readonly ms: number } | { readonly fraction: number };
   readonly jitter: number;
   readonly leaseMs: number;
@@ -218,7 +214,6 @@ export function resolveReauthenticatorOptions<T>(
   const { maxBackOffMs = Math.max(60_000, initialMs) } = options;
   return {
     authenticate: options.authenticate,
-    turns: turnsOf(options.authenticate),
     lead: resolveLead(options),
     jitter: checkShare(jitter, 'jitter', 1),
     leaseMs: checkMs(leaseMs, 'leaseMs', 100, LONGEST_PAUSE_MS),

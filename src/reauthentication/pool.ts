@@ -14,7 +14,6 @@ import type {
 } from './options.js';
 import { resolveReauthenticatorOptions } from './options.js';
 import { Reauthenticator } from './reauthenticator.js';
-import { takeTurns } from './turns.js';
 
 /**
  * Options of a {@link ReauthenticatorPool}: those of a `Reauthenticator`, which hold for each credential, and what concerns all of them.
@@ -41,8 +40,9 @@ export interface ReauthenticatorPoolOptions<T> extends Omit<
  * often the provider is called at the same time.
  *
  * @remarks
- * A credential is kept valid from the first time it is asked for until nobody has asked for it for `idleMs`, until `release`, or `close`. Whoever
- * has to wait for a turn does not hold the lease meanwhile, so that another process may come first. Closing the directory closes it first.
+ * A credential is kept valid from the first time it is asked for until nobody has asked for it for `idleMs`, until `release`, or `close`. A
+ * credential that waits for its call does not hold the lease meanwhile, so that another process may come first. Closing the directory closes
+ * the pool first.
  *
  * @example
  * ```ts
@@ -74,34 +74,32 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
 
   /** @throws InvalidOptionError */
   constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
-    const parts = directoryInternalsOf(directory);
+    const internals = directoryInternalsOf(directory);
     const { concurrency = 16, idleMs = 600_000, authenticate, ...each } = options;
     if (typeof authenticate !== 'function')
       throw new InvalidOptionError(
         'authenticate',
         `must be a function, not ${describeType(authenticate)}`,
       );
-    // Whatever is wrong shows now, and not with the first credential.
+    // A wrong option is refused now, and not with the first credential.
     resolveReauthenticatorOptions<T>({
       ...each,
       authenticate: (request) => authenticate(request, ''),
     });
-    const turns = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
+    const semaphore = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
     const forMs = checkMs(idleMs, 'idleMs', 1_000, Infinity);
     this.#pool = new KeyedPool(
-      parts.clock,
+      internals.clock,
       forMs,
       (id) =>
-        new Reauthenticator(directory.store(id), {
-          ...each,
-          authenticate: takeTurns(
-            (request: AuthenticateRequest<T>) => authenticate(request, id),
-            turns,
-          ),
-        }),
+        new Reauthenticator(
+          directory.store(id),
+          { ...each, authenticate: (request) => authenticate(request, id) },
+          semaphore,
+        ),
       (one) => one.close(),
     );
-    this.#forget = parts.closeFirst(() => this.close());
+    this.#forget = internals.closeFirst(() => this.close());
   }
 
   /** How many credentials are being kept valid. */
