@@ -182,6 +182,8 @@ export interface RemoveRequest {
 export interface Backend extends AttemptBackend {
   /** What the stores on this backend share of their options. */
   readonly sharing: OptionSharing;
+  /** The label of this instance for people. */
+  readonly name: string;
   /** How long an answer may take at most, in milliseconds. */
   readonly replyTimeoutMs: number;
   readonly clock: Clock;

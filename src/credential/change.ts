@@ -3,37 +3,131 @@ import type { CredentialSnapshot } from './snapshot.js';
 import type { UnreadableError } from '../errors.js';
 
 /**
- * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this
- * process concluded alone, cut off from Redis.
+ * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this process concluded
+ * alone, while the link was lost.
  *
  * @public
  */
 export type ChangeSource = 'live' | 'resync' | 'local';
 
 /**
- * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's process · `{ node }`: another
- * process that uses credstream · `out-of-band`: any other client of Redis · `unknown`: nobody said, or Redis itself did.
+ * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's own instance ·
+ * `{ instance, name }`: another instance · `out-of-band`: any other client of Redis · `unknown`: no hint said, or Redis itself did.
+ *
+ * `instance` is the random id of one pool of connections, the same for all its writes. `name` is the label that it gave itself with the
+ * option `name`; empty when its message told none.
  *
  * @public
  */
-export type ChangeOrigin = 'self' | 'out-of-band' | 'unknown' | OtherNode;
+export type ChangeOrigin =
+  'self' | 'out-of-band' | 'unknown' | { readonly instance: string; readonly name: string };
 
 /**
- * Another process that uses credstream.
+ * New bytes were stored.
  *
  * @public
  */
-export interface OtherNode {
-  /** A name that it made up when it started; the same for all its writes. */
-  readonly node: string;
+export interface SavedChange<T> {
+  /** Tells the changes apart. */
+  readonly type: 'saved';
+  /** What names the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
+  /** The new credential; hidden from inspection and serialization. */
+  readonly credentials: T;
+  /** The new credential with its end and its signal. */
+  readonly snapshot: CredentialSnapshot<T>;
+  /** The end of the new credential, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
+  readonly expiresAt: number | undefined;
+  /** The `reason` that the writer gave; `undefined` for none. */
+  readonly reason: string | undefined;
 }
 
 /**
- * What all changes have in common.
+ * The same bytes got another end, earlier or later.
  *
  * @public
  */
-export interface CredentialChangeBase<T> {
+export interface RenewedChange<T> {
+  /** Tells the changes apart. */
+  readonly type: 'renewed';
+  /** What names the credential. */
+  readonly id: string;
+  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How it was noticed. */
+  readonly source: ChangeSource;
+  /** Who made it, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
+  /** The credential; hidden from inspection and serialization. */
+  readonly credentials: T;
+  /** The credential with its new end. */
+  readonly snapshot: CredentialSnapshot<T>;
+  /** The new end, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
+  readonly expiresAt: number | undefined;
+}
+
+/**
+ * The credential reached its end. Emitted once per credential.
+ *
+ * @public
+ */
+export interface ExpiredChange<T> {
+  /** Tells the changes apart. */
+  readonly type: 'expired';
+  /** What names the credential. */
+  readonly id: string;
+  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How it was noticed. */
+  readonly source: ChangeSource;
+  /** Who made it, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
+  /** The end that passed, in epoch milliseconds of the Redis server's clock; `undefined` when it was never known. */
+  readonly expiresAt: number | undefined;
+}
+
+/**
+ * The key was removed: by `clear()`, `DEL`, `GETDEL`, `RENAME`, or with the whole database.
+ *
+ * @public
+ */
+export interface ClearedChange<T> {
+  /** Tells the changes apart. */
+  readonly type: 'cleared';
+  /** What names the credential. */
+  readonly id: string;
+  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How it was noticed. */
+  readonly source: ChangeSource;
+  /** Who made it, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
+  /** The `reason` given to `clear()`, if it said one. */
+  readonly reason: string | undefined;
+}
+
+/**
+ * Redis removed the key because it ran out of memory.
+ *
+ * @public
+ */
+export interface EvictedChange<T> {
+  /** Tells the changes apart. */
+  readonly type: 'evicted';
   /** What names the credential. */
   readonly id: string;
   /** When it was observed, in epoch milliseconds of the Redis server's clock. */
@@ -47,87 +141,29 @@ export interface CredentialChangeBase<T> {
 }
 
 /**
- * New bytes were stored.
+ * The key now holds something that is not a credential which this store can read.
  *
  * @public
  */
-export interface SavedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
-  readonly type: 'saved';
-  /** The new credential; hidden from inspection and serialization. */
-  readonly credentials: T;
-  /** The new credential with its end and its signal. */
-  readonly snapshot: CredentialSnapshot<T>;
-  /** When it ends, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
-  readonly expiresAt: number | undefined;
-  /** The `reason` that the writer gave, if it said one. */
-  readonly reason: string | undefined;
-}
-
-/**
- * The same bytes got another end, earlier or later.
- *
- * @public
- */
-export interface RenewedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
-  readonly type: 'renewed';
-  /** The credential; hidden from inspection and serialization. */
-  readonly credentials: T;
-  /** The credential with its new end. */
-  readonly snapshot: CredentialSnapshot<T>;
-  /** The new end, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
-  readonly expiresAt: number | undefined;
-}
-
-/**
- * The credential reached its end. Comes once per credential.
- *
- * @public
- */
-export interface ExpiredChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
-  readonly type: 'expired';
-  /** The end that passed, in epoch milliseconds of the Redis server's clock; `undefined` when it was never known. */
-  readonly expiresAt: number | undefined;
-}
-
-/**
- * The key was removed: by `clear()`, `DEL`, `GETDEL`, `RENAME`, or with the whole database.
- *
- * @public
- */
-export interface ClearedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
-  readonly type: 'cleared';
-  /** The `reason` given to `clear()`, if it said one. */
-  readonly reason: string | undefined;
-}
-
-/**
- * Redis removed the key because it ran out of memory.
- *
- * @public
- */
-export interface EvictedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
-  readonly type: 'evicted';
-}
-
-/**
- * What is stored now is not a credential that this store can read.
- *
- * @public
- */
-export interface UnreadableChange<T> extends CredentialChangeBase<T> {
+export interface UnreadableChange<T> {
   /** Tells the changes apart. */
   readonly type: 'unreadable';
+  /** What names the credential. */
+  readonly id: string;
+  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How it was noticed. */
+  readonly source: ChangeSource;
+  /** Who made it, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
   /** Why it cannot be read. */
   readonly error: UnreadableError;
 }
 
 /**
- * Something that happened to a credential; `type` tells which.
+ * One change of a credential; `type` discriminates.
  *
  * @public
  */
@@ -156,7 +192,7 @@ class RedactedChange<T> {
     Object.assign(this, fields);
   }
 
-  /** On the prototype, so that neither inspection nor serialization nor a spread finds it. */
+  /** A getter on the prototype is found neither by inspection nor by serialization nor by a spread. */
   get credentials(): T | undefined {
     return this.snapshot?.credentials;
   }
@@ -166,13 +202,13 @@ class RedactedChange<T> {
   }
 }
 
-/** Makes a change whose credentials are hidden from inspection and serialization. */
+/** Creates a change whose credentials are hidden from inspection and serialization. */
 export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
-  // The getter supplies what the union asks for beyond the fields.
+  // The getter supplies the field that the union requires beyond `fields`.
   return new RedactedChange<T>(fields) as unknown as CredentialChange<T>;
 }
 
-/** Whether a change takes the previous credential out of use; whether a newer one in its place does is up to the caller. */
+/** Whether a change withdraws the previous credential; the caller decides whether a newer credential in its place does. */
 export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
   return change.type === 'saved' ? onSaved : change.type !== 'renewed';
 }

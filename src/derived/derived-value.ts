@@ -138,7 +138,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     const { clock } = this.#options;
     const startedAt = clock.monotonic();
     const late = (): Error =>
-      new TimeoutError('building a value', timeoutMs, this.#store.status.error);
+      new TimeoutError('get() or use(): no value was built', timeoutMs, this.#store.status.error);
     for (;;) {
       if (this.#closing === undefined) this.#begin();
       if (this.#closing !== undefined) throw new ClosedError('the derived value');
@@ -295,7 +295,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     for (const built of this.#undisposed) built.finish();
     const dropped = this.#rotation.drop(new ClosedError('the derived value'));
     const { clock, closeTimeoutMs } = this.#options;
-    const late = (): Error => new TimeoutError('close', closeTimeoutMs);
+    const late = (): Error => new TimeoutError('close(): values are still in use', closeTimeoutMs);
     const disposed = dropped.then(() =>
       Promise.all([...this.#undisposed].map((built) => built.disposed)),
     );

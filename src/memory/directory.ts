@@ -18,7 +18,7 @@ export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectory
 }
 
 /**
- * Many credentials inside this process, for tests and for programs that run alone. It behaves as the directory on Redis does.
+ * Many credentials inside this process, for tests and for programs that run alone. The directory behaves as the one on Redis does.
  *
  * @example
  * ```ts
@@ -41,6 +41,6 @@ export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
     if (!(memory instanceof CredentialMemory)) {
       throw new InvalidOptionError('memory', 'must be a CredentialMemory');
     }
-    super(resolved, resolved.key, new MemoryBackend(memory));
+    super(resolved, resolved.key, new MemoryBackend(memory, resolved.name));
   }
 }

@@ -15,8 +15,8 @@ export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<
 }
 
 /**
- * A credential store inside this process, for tests and for programs that run alone. It goes through the same states and tells the same
- * changes as the one on Redis.
+ * A credential store inside this process, for tests and for programs that run alone. The store goes through the same states and emits the
+ * same changes as the one on Redis.
  *
  * @example
  * ```ts
@@ -39,6 +39,6 @@ export class MemoryCredentialStore<T> extends ObservableCredentialStore<T> {
     if (!(memory instanceof CredentialMemory)) {
       throw new InvalidOptionError('memory', 'must be a CredentialMemory');
     }
-    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory)));
+    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory, resolved.name)));
   }
 }

@@ -7,11 +7,11 @@ import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './state.js';
 
 /**
- * What every {@link AuthenticateRequest} has.
+ * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
  *
  * @public
  */
-export interface AuthenticateRequestBase {
+export type AuthenticateRequest<T> = {
   /** Counts all attempts at this credential, in the whole cluster. */
   readonly attempt: number;
   /** Aborts when another node has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */
@@ -21,32 +21,24 @@ export interface AuthenticateRequestBase {
    * may be spent.
    */
   readonly inDoubt: boolean;
-}
-
-/**
- * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
- *
- * @public
- */
-export type AuthenticateRequest<T> = AuthenticateRequestBase &
-  (
-    | {
-        /** Why new credentials are needed. */
-        readonly cause: Extract<ReauthenticationCause, 'expiring' | 'expired' | 'rejected'>;
-        /** The credentials that are stored. */
-        readonly previous: T;
-        /** What was given to `reject`. */
-        readonly reason: string | undefined;
-      }
-    | {
-        /** Why new credentials are needed. */
-        readonly cause: Extract<ReauthenticationCause, 'absent' | 'cleared'>;
-        /** Nothing is stored. */
-        readonly previous: undefined;
-        /** There is none. */
-        readonly reason: undefined;
-      }
-  );
+} & (
+  | {
+      /** Why new credentials are needed. */
+      readonly cause: Extract<ReauthenticationCause, 'expiring' | 'expired' | 'rejected'>;
+      /** The credentials that are stored. */
+      readonly previous: T;
+      /** What was given to `reject`. */
+      readonly reason: string | undefined;
+    }
+  | {
+      /** Why new credentials are needed. */
+      readonly cause: Extract<ReauthenticationCause, 'absent' | 'cleared'>;
+      /** Nothing is stored. */
+      readonly previous: undefined;
+      /** There is none. */
+      readonly reason: undefined;
+    }
+);
 
 /**
  * Why new credentials were not stored. `superseded`: another node started later · `conflict`: other credentials were saved meanwhile ·

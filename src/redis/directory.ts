@@ -24,9 +24,9 @@ export interface RedisCredentialDirectoryOptions<T>
 /**
  * The credentials of many users, tenants or services, which many processes share through Redis.
  *
- * @remarks
- * However many credentials are watched, there is one subscription of two patterns, one heartbeat and one timer, over the connections that it
- * shares with all stores on the same client. The bytes at `prefix` + id are exactly what `serialize` returned.
+ * @remarks A directory takes one subscription of two patterns, one heartbeat and one timer, no matter how many credentials it watches,
+ *   over the connections that it shares with all stores on the same client. The bytes at `prefix` + id are exactly what `serialize`
+ *   returned.
  *
  * @example
  * ```ts
@@ -53,9 +53,9 @@ export interface RedisCredentialDirectoryOptions<T>
  */
 export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
   /**
-   * Sends nothing yet.
+   * Sends no command yet.
    *
-   * @param redis - a client of ioredis, used as a template as that of a store; a `keyPrefix` of the client applies to `prefix`
+   * @param redis - a client of ioredis, used as a template like that of a store; a `keyPrefix` of the client applies to `prefix`
    * @throws InvalidOptionError
    */
   constructor(redis: Redis | Cluster, options: RedisCredentialDirectoryOptions<T>) {
@@ -63,6 +63,6 @@ export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');
-    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings));
+    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings, resolved.name));
   }
 }

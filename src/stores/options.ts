@@ -1,5 +1,6 @@
 import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
+import { checkInstanceName, DEFAULT_INSTANCE_NAME } from '../util/instance-name.js';
 import { jsonCodec, type CredentialCodec } from '../credential/codec.js';
 import type { ExpiresAt } from '../credential/encoding.js';
 import { InvalidOptionError } from '../errors.js';
@@ -48,6 +49,11 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
   /** Largest size of the stored bytes, from 1 to 536,870,912. Larger values are neither written nor fetched. Default 1,048,576 (1 MiB). */
   readonly maxBytes?: number | undefined;
   /**
+   * What other instances see beside the random id of this one, in the `origin` of changes: a label for operators, 1 to 128 characters, no
+   * control characters, not secret. Default: `hostname:pid`.
+   */
+  readonly name?: string | undefined;
+  /**
    * Told what options' functions and listeners threw or rejected. Default: a process warning without the error's message, which may
    * hold a secret.
    */
@@ -56,6 +62,7 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
 
 export interface ResolvedStoreOptions<T> {
   readonly key: string;
+  readonly name: string;
   /** Not among what is shared: it is mostly written in place, and so another function for each store. */
   readonly expiresAt: ExpiresAt<T> | undefined;
   /** What stores that ask for the same can share. */
@@ -75,6 +82,7 @@ const NAMES = [
   'decodeTimeoutMs',
   'closeTimeoutMs',
   'maxBytes',
+  'name',
   'onCallbackError',
 ];
 
@@ -104,6 +112,7 @@ export function resolveStoreOptions<T>(
     decodeTimeoutMs = 5_000,
     closeTimeoutMs = 5_000,
     maxBytes = 2 ** 20,
+    name = DEFAULT_INSTANCE_NAME,
   } = options;
   const key = checkKey(options.key);
   const shared: SharedStoreOptions<T> = {
@@ -119,7 +128,7 @@ export function resolveStoreOptions<T>(
     handler: options.onCallbackError,
     onCallbackError: errorHandler(options.onCallbackError),
   };
-  return { key, expiresAt: options.expiresAt, shared };
+  return { key, name: checkInstanceName(name), expiresAt: options.expiresAt, shared };
 }
 
 function resolveCodec<T>(options: CredentialStoreOptions<T>): CredentialCodec<T> {

@@ -11,11 +11,10 @@ import { storingCases } from './contract/storing-cases.js';
 import { watchingCases } from './contract/watching-cases.js';
 
 /**
- * What every `ObservableCredentialStore` promises, as cases for any test runner. The stores of this package pass them; an implementation of
- * your own that passes them can take their place.
+ * The promises of every `ObservableCredentialStore`, as cases for any test runner. They hold on each backend: run them on the Redis that your
+ * application uses, with its settings and rights.
  *
- * @remarks
- * The cases use `node:assert` and no runner. They may run in any order and side by side.
+ * @remarks The cases use `node:assert` and no runner. They may run in any order and side by side.
  *
  * @example
  * ```ts
@@ -28,7 +27,7 @@ import { watchingCases } from './contract/watching-cases.js';
  * const ends = new Map<string, number>();
  *
  * const harness: ContractHarness = {
- *   createStore: (_node, options) => new MemoryCredentialStore({ ...options, memory }),
+ *   createStore: (_instance, options) => new MemoryCredentialStore({ ...options, memory }),
  *   now: () => clock.now(),
  *   advance: (ms) => clock.advance(ms),
  *   outside: {
@@ -72,7 +71,7 @@ export function credentialStoreContract(options: ContractOptions = {}): readonly
  *
  * declare function createHarness(): ContractHarness;
  *
- * void describe('MyCredentialStore', () => {
+ * void describe('our stores', () => {
  *   registerCredentialStoreContract(it, createHarness);
  * });
  * ```

@@ -1,21 +1,29 @@
 import type { Observation } from '../backend/backend.js';
 import { snapshotOf, type Known, type DecodedReading } from '../credential/state.js';
 import { digest, type Decoded, type Encoding } from '../credential/encoding.js';
+import { Outline } from '../credential/outline.js';
 import { thenSync } from '../time/timers.js';
 
 /**
- * Decodes an observation; bytes that are known already are not decoded again, unless that failed. Whatever need not be waited for is
- * there at once.
+ * Decodes an observation. Bytes that are known already are not decoded again, unless that failed or their value is needed and not held. A result
+ * that need not be waited for is there at once.
+ *
+ * @param needsValue - whether a handle watches
  */
 export function decodeObservation<T>(
-  { content, expiresAt: ttlEnd }: Observation,
-  known: Known<T>,
+  { content, expiresAt: ttlEnd, serverNow }: Observation,
+  known: Known<T> | Outline,
   encoding: Encoding<T>,
+  needsValue: boolean,
 ): DecodedReading<T> | Promise<DecodedReading<T>> {
   if (content.type === 'absent') return { type: 'absent' };
   const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
   const again = name === known.digest;
-  const held = again ? snapshotOf(known.state) : undefined;
+  if (known instanceof Outline) {
+    const unchanged = needsValue ? undefined : known.unchanged<T>(name, ttlEnd, serverNow);
+    if (unchanged !== undefined) return unchanged;
+  }
+  const held = again && !(known instanceof Outline) ? snapshotOf(known.state) : undefined;
   const decoded =
     held === undefined ? encoding.decodeHeld(content, again) : encoding.judge(held.credentials);
   return thenSync(decoded, (one) => readingOf(one, name, ttlEnd));

@@ -1,232 +1,204 @@
 import type { Clock } from '../time/clock.js';
-import { withdraws, type ChangeSource, type CredentialChange } from '../credential/change.js';
-import type {
-  AttemptHint,
-  Backend,
-  Hint,
-  FeedCondition,
-  KeyWatcher,
-  Observation,
-} from '../backend/backend.js';
-import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
+import { createChange, type ChangeSource, type CredentialChange } from '../credential/change.js';
+import type { AttemptHint, FeedCondition, Hint, Observation } from '../backend/backend.js';
+import { Outline, outlineOf } from '../credential/outline.js';
 import {
+  absent,
   nextDeadline,
   noLabels,
-  unknown,
   type Circumstances,
-  type CredentialState,
-  type Known,
   type DecodedReading,
-  type Step,
+  type Known,
+  type KnownState,
 } from '../credential/state.js';
 import { concludeExpiry, transition } from '../credential/transition.js';
-import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import { EndAlarm, type EndAlarmHolder } from '../time/end-alarm.js';
-import { EventSourceBase } from './event-source.js';
-import { Freshness, type FreshnessHolder } from './freshness.js';
 import { HintLabels } from './hint-labels.js';
 import { ObservationLoop, type Observer } from './observation-loop.js';
 import type { ServerTime } from '../time/server-time.js';
 import { decodeObservation } from './decode-observation.js';
 import type { SharedStoreOptions } from './entry-options.js';
-import type { StoreStatus } from '../credential/status.js';
 import { thenSync } from '../time/timers.js';
-import type { WatchedEntry } from './watched.js';
 
-/**
- * One watched credential: hints come in, observations are made and applied in order, facts go out.
- * What arrives after the {@link ObservationLoop} of its generation was stopped is dropped.
- */
-export class Entry<T>
-  extends EventSourceBase<T>
-  implements WatchedEntry<T>, KeyWatcher, Observer, FreshnessHolder, EndAlarmHolder
-{
-  readonly id: string;
-  readonly key: string;
-  readonly backend: Backend;
+/** Follows what becomes of entries, whether or not handles watch them. */
+export interface EntryFollower<T> {
+  /** A reading has been applied. */
+  observed(entry: Entry<T>): void;
+  /** The key could not be read. */
+  refused(entry: Entry<T>): void;
+  /** Told before the handles. */
+  changed(change: CredentialChange<T>): void;
+  /** Nothing is under way any longer. */
+  idle(entry: Entry<T>): void;
+}
+
+/** The watch that an entry belongs to, as the entry sees it. */
+export interface EntryOwner<T> {
+  readonly clock: Clock;
   readonly encoding: Encoding<T>;
   readonly options: SharedStoreOptions<T>;
-  readonly #freshness: Freshness;
-  #known: Known<T> = unknown;
-  #time: ServerTime | undefined;
-  #emitted: CredentialState<T> = unknown.state;
-  // Made when there is something for them to do, because most of thousands of credentials rest most of the time.
+  readonly follower: EntryFollower<T> | undefined;
+  idOf(key: string): string;
+  /** The condition of the hints about a key; `undefined` before it is told. */
+  conditionAt(key: string): FeedCondition | undefined;
+  read(key: string): Promise<Observation>;
+}
+
+/** The handles on an entry, as the entry sees them. While there are any, it holds the value. */
+export interface EntryHandles<T> {
+  /** How many writes of this process are under way. */
+  readonly ownWrites: number;
+  /** Whether a reading has been applied since the first handle came: not before then do they know anything. */
+  readonly isFilled: boolean;
+  conditionChanged(condition: FeedCondition): void;
+  attempted(hint: AttemptHint): void;
+  /** A reading is about to be applied. */
+  observing(time: ServerTime): void;
+  /** Something may have changed; `change` is a difference from what the handles knew. */
+  observed(before: KnownState<T>, change: CredentialChange<T> | undefined): void;
+  refused(error: unknown): void;
+}
+
+/**
+ * What is known of one key: with its value while handles watch it, otherwise in outline. Hints come in, observations are made and applied in
+ * order, changes go out. There may be very many, so what most do not need most of the time is made on demand.
+ */
+export class Entry<T> implements Observer, EndAlarmHolder {
+  readonly key: string;
+  /** The generation of hints in which it was read last; 0 for none, and since Redis has refused it. */
+  generation: number;
+  readonly #owner: EntryOwner<T>;
+  #known: Known<T> | Outline;
+  #handles: EntryHandles<T> | undefined;
   #loop: ObservationLoop | undefined;
   #labels: HintLabels | undefined;
   #alarm: EndAlarm | undefined;
-  /** How many writes of this process are under way. */
-  ownWrites = 0;
 
-  /** @param key - where it lies in the backend; `id` is what the outside calls it */
-  constructor(
-    id: string,
-    key: string,
-    options: SharedStoreOptions<T>,
-    backend: Backend,
-    encoding: Encoding<T>,
-  ) {
-    super();
-    this.id = id;
+  /** @param known - `absent` where it would be known if anything had been stored, and since which generation */
+  constructor(key: string, owner: EntryOwner<T>, known: Known<T>, generation: number) {
     this.key = key;
-    this.backend = backend;
-    this.encoding = encoding;
-    this.options = options;
-    this.#freshness = new Freshness(this);
+    this.generation = generation;
+    this.#owner = owner;
+    this.#known = known;
   }
 
-  get clock(): Clock {
-    return this.backend.clock;
+  /** Whether something is stored, as far as is known. */
+  get isStored(): boolean {
+    return this.#known.digest !== undefined;
   }
 
-  get confirmedAt(): number {
-    return this.backend.hints.confirmedAt(this.key);
+  /** Whether handles watch it. */
+  get isOpen(): boolean {
+    return this.#handles !== undefined;
   }
 
-  get status(): StoreStatus {
-    return this.#freshness.status;
+  get isIdle(): boolean {
+    return this.#loop === undefined;
   }
 
-  /** What a subscriber that comes now may be told. */
-  get state(): CredentialState<T> {
-    const { state } = this.#known;
-    const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
-    const verdict = end === undefined ? 'before' : this.#time?.verdict(end);
-    if (this.#freshness.withheld !== undefined || verdict === 'before') return this.#view();
-    // Timers can be late; nobody may be handed what has ended meanwhile.
-    const since = this.clock.now();
-    if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
-    this.backend.hints.reportClockStep();
-    return { type: 'withheld', reason: 'clock', since };
+  /** Whether hints arrive and observations can be made. */
+  get isLinked(): boolean {
+    return this.#condition?.link === 'live';
   }
 
-  get current(): CredentialSnapshot<T> | undefined {
-    const { state } = this.#known;
-    if (state.type !== 'present' || this.#freshness.isWithheld()) return undefined;
-    const verdict = this.#time?.verdict(state.snapshot.expiresAt);
-    if (verdict === 'before') return state.snapshot;
-    if (verdict === 'stepped') this.backend.hints.reportClockStep();
-    return undefined;
+  /** Whether it was read since hints may have been missed. */
+  get isCaughtUp(): boolean {
+    return this.generation === this.#condition?.generation;
   }
 
-  /** Resolves when an observation issued from now on has been applied, or at once when there is no live feed. */
-  refreshed(own?: Hint): Promise<void> {
-    if (!this.#freshness.isLinked) return Promise.resolve();
-    const settled = this.#observing().settled();
-    // Not before: an observation that is under way does not explain it.
-    if (own !== undefined) this.#noting().noteAnswer(own);
-    // With a new generation comes another loop.
-    return settled.then((made) => (made ? undefined : this.refreshed()));
-  }
-
-  /** Calls `due` when the server's clock has reached `instant` for certain; nothing before the first observation. */
-  at(instant: number, due: () => void): Deadline | undefined {
-    return this.#time?.deadlines.add(instant, { due });
-  }
-
-  /** The server's clock as far as it is known, at its latest; this machine's before the first observation. */
-  serverNow(): number {
-    return this.#time?.latest() ?? this.clock.now();
-  }
-
-  /** What the next observation is compared with. */
+  /** What is known in full, for handles that {@link EntryHandles.isFilled} holds for. */
   get known(): Known<T> {
-    return this.#known;
+    return this.#recall();
   }
 
-  /** Whether this very snapshot is what is known and may be shown; it may be just past its end. */
-  holds(snapshot: CredentialSnapshot<T>): boolean {
-    const { state } = this.#known;
-    return state.type === 'present' && state.snapshot === snapshot && !this.#freshness.isWithheld();
+  /** Handles come: from now on its value is held. */
+  open(handles: EntryHandles<T>): void {
+    this.#handles = handles;
   }
 
-  /** The withdrawal that a snapshot of these bytes shares with the watched one. */
-  withdrawalOf(name: string): Withdrawal | undefined {
-    const { state, digest: known } = this.#known;
-    return state.type === 'present' && known === name ? withdrawalOf(state.snapshot) : undefined;
+  /** The last handle has gone: of what is known the outline stays. */
+  release(): void {
+    this.#handles = undefined;
+    this.#known = outlineOf(this.#recall());
+  }
+
+  /** Nothing is done about it any longer. */
+  stop(): void {
+    this.#loop?.stop();
+    this.#loop = undefined;
+    this.#alarm?.cancel();
+    this.#alarm = undefined;
+  }
+
+  /** Tells its handles the condition of its hints: of a lost link before anything that was lost with it. */
+  hear(): void {
+    const condition = this.#handles && this.#condition;
+    if (condition !== undefined) this.#handles?.conditionChanged(condition);
   }
 
   hint(hint: Hint | AttemptHint): void {
+    this.hear();
     if (hint.type === 'attempt') {
-      this.emit(hint);
+      this.#handles?.attempted(hint);
       return;
     }
     this.#noting().note(hint);
-    if (!this.#freshness.isLinked) return;
+    if (!this.isLinked) return;
     // The hints of an own write arrive a moment before its reply, after which this must be observed; a turn later once is enough.
-    if (this.ownWrites > 0) this.#observing().request();
+    if (this.#ownWrites > 0) this.#observing().request();
     else this.#observing().requestNow();
   }
 
+  /** Has it read soon, where it can be. */
+  read(): void {
+    if (this.isLinked) this.#observing().request();
+  }
+
+  /** As {@link Entry.read}; `false`: it cannot be read now, or is being read. */
   poll(): boolean {
-    if (!this.#freshness.isLinked || this.#loop?.busy === true) return false;
+    const condition = this.#condition;
+    if (condition?.link !== 'live') return false;
+    if (this.#loop?.busy === true && this.#loop.generation === condition.generation) return false;
     this.#observing().request();
     return true;
   }
 
-  conditionChanged(feed: FeedCondition): void {
-    if (this.closed || !this.retained) return;
-    const wasLinked = this.#freshness.isLinked;
-    const newGeneration = this.#freshness.conditionChanged(feed);
-    const goesLive = feed.link === 'live' && (newGeneration || !wasLinked);
-    if (goesLive || feed.link !== 'live') this.#stopObserving();
-    if (goesLive) this.#observing().request();
-    else if (feed.link !== 'live') this.#concludeExpiry();
-    this.#review();
+  /** Resolves with `true` when an observation issued from now on has been applied, with `false` when this generation makes none. */
+  settled(own?: Hint): Promise<boolean> {
+    const settled = this.#observing().settled();
+    // Not before: an observation that is under way does not explain it.
+    if (own !== undefined) this.#noting().noteAnswer(own);
+    return settled;
   }
 
-  stalenessChanged(): void {
-    this.#review();
-  }
-
-  statusChanged(status: StoreStatus): void {
-    this.emit({ type: 'status', status });
-  }
-
-  protected override start(): void {
-    this.#freshness.start();
-    if (!this.closed) this.backend.hints.watch(this.key, this);
-  }
-
-  protected override stop(as: 'idle' | 'closed'): void {
-    this.#stopObserving();
-    this.#alarm?.cancel();
-    this.#alarm = undefined;
-    this.backend.hints.unwatch(this.key, this);
-    this.#known = unknown;
-    this.#time = undefined;
-    this.#emitted = unknown.state;
-    this.#freshness.stop(as);
-  }
-
-  #observing(): ObservationLoop {
-    return (this.#loop ??= new ObservationLoop(this.clock, this));
-  }
-
-  #stopObserving(): void {
-    this.#loop?.stop();
-    this.#loop = undefined;
-  }
-
-  idle(loop: ObservationLoop): void {
-    if (this.#loop === loop) this.#loop = undefined;
+  /** Hints may have been missed: what is under way says nothing of the time since. */
+  catchUp(): void {
+    const condition = this.#condition;
+    const isLinked = condition?.link === 'live';
+    if (!isLinked || this.#loop?.generation !== condition.generation) {
+      this.#loop?.stop();
+      this.#loop = undefined;
+    }
+    if (isLinked) this.poll();
+    else this.#concludeExpiry();
   }
 
   observe(loop: ObservationLoop): Promise<void> {
-    return this.backend.hints
-      .read(this.key, this.options.maxBytes)
+    if (this.#isOver(loop)) return Promise.resolve();
+    return this.#owner
+      .read(this.key)
       .then((observation) => {
-        if (loop.isStopped()) return undefined;
-        return thenSync(decodeObservation(observation, this.#known, this.encoding), (sighting) => {
-          if (!loop.isStopped()) this.#apply(observation, sighting);
+        if (this.#isOver(loop)) return undefined;
+        const { encoding } = this.#owner;
+        const decoded = decodeObservation(observation, this.#known, encoding, this.isOpen);
+        return thenSync(decoded, (reading) => {
+          if (!this.#isOver(loop)) this.#apply(observation, reading);
         });
       })
       .catch((error: unknown) => {
         // The link tells of its own failures; what is left is Redis refusing this very key.
-        if (loop.isStopped()) return;
-        this.#freshness.refused(error instanceof Error ? error : undefined);
-        this.#concludeExpiry();
-        this.#review();
+        if (!this.#isOver(loop)) this.#refused(error);
       });
   }
 
@@ -234,66 +206,117 @@ export class Entry<T>
     this.#labels?.covered();
   }
 
-  #apply(observation: Observation, sighting: DecodedReading<T>): void {
+  idle(loop: ObservationLoop): void {
+    if (this.#loop !== loop) return;
+    this.#loop = undefined;
+    this.#owner.follower?.idle(this);
+  }
+
+  endPassed(): void {
+    // Reading makes Redis drop an expired key for everybody, and shows whether somebody moved the end meanwhile. Redis may refuse it, though.
+    if (this.isLinked && this.generation > 0) this.#observing().request();
+    else this.#concludeExpiry();
+  }
+
+  get #condition(): FeedCondition | undefined {
+    return this.#owner.conditionAt(this.key);
+  }
+
+  get #ownWrites(): number {
+    return this.#handles?.ownWrites ?? 0;
+  }
+
+  #observing(): ObservationLoop {
+    const generation = this.#condition?.generation ?? 0;
+    if (this.#loop?.generation !== generation) {
+      this.#loop?.stop();
+      this.#loop = new ObservationLoop(this.#owner.clock, this, generation);
+    }
+    return this.#loop;
+  }
+
+  /** Whether the generation of a loop is over; what it was to find is then asked for in the present one. */
+  #isOver(loop: ObservationLoop): boolean {
+    if (loop.isStopped()) return true;
+    if (loop.generation === this.#condition?.generation) return false;
+    this.hear();
+    this.catchUp();
+    return true;
+  }
+
+  #apply(observation: Observation, reading: DecodedReading<T>): void {
     const { time, serverNow, toleranceMs } = observation;
+    this.hear();
     const now = Math.max(serverNow, time.earliest());
-    const labels = this.#labels?.read();
-    const when = this.#when(now, this.#freshness.source, toleranceMs, labels);
-    this.#time = time;
+    const held = this.#handles?.isFilled === true;
+    const before = this.#recall(reading);
+    const labels = this.#labels?.read() ?? noLabels;
+    const source = this.isCaughtUp ? 'live' : 'resync';
+    const step = transition(before, reading, this.#when(now, source, held, toleranceMs, labels));
     this.#labels?.used();
-    if (this.ownWrites === 0 && this.#labels?.empty) this.#labels = undefined;
-    this.#freshness.observed();
-    this.#take(transition(this.#known, sighting, when), now);
+    if (this.#ownWrites === 0 && this.#labels?.empty) this.#labels = undefined;
+    this.generation = this.#condition?.generation ?? 0;
+    this.#handles?.observing(time);
+    this.#keep(step.known, held, now, time);
+    this.#owner.follower?.observed(this);
+    this.#tell(before.state, step.change, held);
+  }
+
+  #refused(error: unknown): void {
+    this.hear();
+    this.generation = 0;
+    this.#handles?.refused(error);
+    this.#concludeExpiry();
+    this.#owner.follower?.refused(this);
   }
 
   /** Cut off from Redis, an end that has passed is all that can be concluded. */
   #concludeExpiry(): void {
-    const now = this.#time?.earliest() ?? -Infinity;
-    this.#take(concludeExpiry(this.#known, this.#when(now, 'local')), now);
+    const now = this.#alarm?.now ?? -Infinity;
+    const held = this.#handles?.isFilled === true;
+    const before = this.#recall();
+    const step = concludeExpiry(before, this.#when(now, 'local', held));
+    this.#keep(step.known, held, now, this.#alarm?.time);
+    this.#tell(before.state, step.change, held);
   }
 
   /** @param now - by which it was judged; a moment later an end may have passed */
-  #take({ known, change }: Step<T>, now: number): void {
-    const before = this.#known.state;
-    this.#known = known;
-    this.#awaitEnd(nextDeadline(known, now));
-    this.#review(change);
-    if (change === undefined || before.type !== 'present') return;
-    if (withdraws(change, this.options.abortOnSaved))
-      withdrawalOf(before.snapshot)?.withdraw(change);
+  #keep(known: Known<T>, held: boolean, now: number, time: ServerTime | undefined): void {
+    // The value of an expired credential whose bytes went before it was read is not to be had.
+    if (this.#handles?.isFilled !== true) this.#known = outlineOf(known);
+    else this.#known = held || known.digest !== undefined ? known : absent;
+    const end = nextDeadline(known, now);
+    if (end === undefined || time === undefined) this.#alarm?.cancel();
+    else (this.#alarm ??= new EndAlarm(this)).set(time, end);
   }
 
-  endPassed(): void {
-    // Reading makes Redis drop an expired key for everybody, and shows whether somebody moved the end meanwhile.
-    if (this.#freshness.isLinked && !this.#freshness.isRefused) this.#observing().request();
-    else this.#concludeExpiry();
+  /** @param held - whether the value before was held, so that there is something to compare with */
+  #tell(before: KnownState<T>, change: CredentialChange<T> | undefined, held: boolean): void {
+    const { follower } = this.#owner;
+    if (change !== undefined)
+      follower?.changed(held ? change : createChange<T>({ ...change, previous: undefined }));
+    this.#handles?.observed(before, held ? change : undefined);
   }
 
-  #awaitEnd(end: number | undefined): void {
-    if (end === undefined || this.#time === undefined) this.#alarm?.cancel();
-    else (this.#alarm ??= new EndAlarm(this)).set(this.#time, end);
+  #recall(reading?: DecodedReading<T>): Known<T> {
+    const known = this.#known;
+    return known instanceof Outline ? known.recall(this.#owner.idOf(this.key), reading) : known;
   }
 
   #noting(): HintLabels {
     return (this.#labels ??= new HintLabels());
   }
 
-  #when(now: number, source: ChangeSource, toleranceMs = 0, labels = noLabels): Circumstances {
-    const { abortOnSaved } = this.options;
-    return { id: this.id, now, source, toleranceMs, labels, abortOnSaved };
-  }
-
-  #view(): CredentialState<T> {
-    return this.#known.state.type === 'unknown'
-      ? this.#known.state
-      : (this.#freshness.withheld ?? this.#known.state);
-  }
-
-  #review(change?: CredentialChange<T>): void {
-    this.#freshness.review(this.#known.state.type !== 'unknown');
-    const view = this.#view();
-    const state = view === this.#emitted ? undefined : view;
-    this.#emitted = view;
-    if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
+  #when(
+    now: number,
+    source: ChangeSource,
+    held: boolean,
+    toleranceMs = 0,
+    labels = noLabels,
+  ): Circumstances {
+    const id = this.#owner.idOf(this.key);
+    // A value that is not held shares nothing with what comes.
+    const abortOnSaved = !held || this.#owner.options.abortOnSaved;
+    return { id, now, source, toleranceMs, labels, abortOnSaved };
   }
 }

@@ -1,4 +1,3 @@
-import type { ChangeSource } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
 import type { FeedCondition } from '../backend/backend.js';
 import type { WithheldState } from '../credential/state.js';
@@ -18,6 +17,8 @@ export interface FreshnessHolder {
   readonly options: { readonly maxStalenessMs: number };
   /** The monotonic instant up to which all hints have arrived. */
   readonly confirmedAt: number;
+  /** The generation of hints in which it was observed last; 0 for none. */
+  readonly generation: number;
   /** What may be served has changed by the passing of time. */
   stalenessChanged(): void;
   statusChanged(status: StoreStatus): void;
@@ -38,8 +39,6 @@ interface Trouble {
 export class Freshness {
   readonly #holder: FreshnessHolder;
   #condition: FeedCondition | undefined;
-  /** Observed since the current generation began. */
-  #caughtUp = false;
   /** Only while there is any: most credentials are well most of the time. */
   #trouble: Trouble | undefined;
   #status = idleStatus;
@@ -52,17 +51,13 @@ export class Freshness {
     return this.#status;
   }
 
-  get source(): ChangeSource {
-    return this.#caughtUp ? 'live' : 'resync';
+  get condition(): FeedCondition | undefined {
+    return this.#condition;
   }
 
   /** Whether hints arrive and observations can be made. */
   get isLinked(): boolean {
     return this.#condition?.link === 'live';
-  }
-
-  get isRefused(): boolean {
-    return this.#trouble?.refusal !== undefined;
   }
 
   /** The state to show instead of what is known; the same object for as long as it lasts. */
@@ -85,24 +80,21 @@ export class Freshness {
     this.#trouble?.cancelTimer?.();
     this.#trouble = undefined;
     this.#condition = undefined;
-    this.#caughtUp = false;
     this.#publish(link === 'idle' ? idleStatus : { ...idleStatus, link });
   }
 
   /** Takes in the feed's condition; says whether everything must be observed anew. */
-  conditionChanged(conditionChanged: FeedCondition): boolean {
-    const newGeneration = conditionChanged.generation !== this.#condition?.generation;
-    this.#condition = conditionChanged;
-    if (newGeneration || conditionChanged.link !== 'live') this.#caughtUp = false;
+  conditionChanged(condition: FeedCondition): boolean {
+    const newGeneration = condition.generation !== this.#condition?.generation;
+    this.#condition = condition;
     if (newGeneration) {
       if (this.#trouble !== undefined) this.#trouble.refusal = undefined;
-      if (conditionChanged.gap === 'clock') this.#troubled().clockDoubt = true;
+      if (condition.gap === 'clock') this.#troubled().clockDoubt = true;
     }
     return newGeneration;
   }
 
   observed(): void {
-    this.#caughtUp = true;
     if (this.#trouble === undefined) return;
     this.#trouble.clockDoubt = false;
     this.#trouble.refusal = undefined;
@@ -110,16 +102,21 @@ export class Freshness {
 
   refused(error: Error | undefined): void {
     this.#troubled().refusal = error;
-    this.#caughtUp = false;
   }
 
   /** Brings status and withholding up to date; `knows`: whether anything has been observed. */
   review(knows: boolean): void {
     if (this.#condition === undefined) return;
-    const stale = !this.#caughtUp && knows;
+    const isCaughtUp = this.#isCaughtUp(this.#condition);
+    const stale = !isCaughtUp && knows;
     if (stale) this.#troubled();
     if (this.#trouble !== undefined) this.#reviewTrouble(this.#trouble, stale);
-    this.#publish(this.#judge(this.#condition, stale));
+    this.#publish(this.#judge(this.#condition, isCaughtUp, stale));
+  }
+
+  /** Whether it was observed since hints may have been missed. */
+  #isCaughtUp({ link, generation }: FeedCondition): boolean {
+    return link === 'live' && this.#holder.generation === generation;
   }
 
   #troubled(): Trouble {
@@ -156,28 +153,27 @@ export class Freshness {
     if (!stale && !clockDoubt && refusal === undefined) this.#trouble = undefined;
   }
 
-  #judge(conditionChanged: FeedCondition, stale: boolean): StoreStatus {
+  #judge(condition: FeedCondition, isCaughtUp: boolean, stale: boolean): StoreStatus {
     const { refusal, staleSince } = this.#trouble ?? {};
-    if (this.#caughtUp && refusal === undefined) return conditionChanged.fresh;
-    if (this.#trouble === undefined) return conditionChanged.unseen;
-    const link = this.#link(conditionChanged, stale);
+    if (isCaughtUp && refusal === undefined) return condition.fresh;
+    if (this.#trouble === undefined) return condition.unseen;
+    const link = this.#link(condition, isCaughtUp, stale);
     return {
       link,
       freshness: stale ? 'stale' : 'unknown',
       staleSince: staleSince === undefined ? undefined : Math.round(this.#wall(staleSince)),
-      notifications: conditionChanged.notifications,
-      announcing: conditionChanged.announcing,
-      maxLagMs: link === 'live' ? conditionChanged.maxLagMs : undefined,
-      error: refusal ?? conditionChanged.error,
+      notifications: condition.notifications,
+      announcing: condition.announcing,
+      maxLagMs: link === 'live' ? condition.maxLagMs : undefined,
+      error: refusal ?? condition.error,
     };
   }
 
-  #link(conditionChanged: FeedCondition, stale: boolean): LinkStatus {
+  #link(condition: FeedCondition, isCaughtUp: boolean, stale: boolean): LinkStatus {
     const { refusal } = this.#trouble ?? {};
     if (refusal !== undefined && !(refusal instanceof UnavailableError)) return 'unauthorized';
-    const linked =
-      conditionChanged.link === 'live' ? this.#caughtUp : conditionChanged.link !== 'connecting';
-    if (linked && refusal === undefined) return conditionChanged.link;
+    const linked = condition.link === 'live' ? isCaughtUp : condition.link !== 'connecting';
+    if (linked && refusal === undefined) return condition.link;
     // What is known came over another link: the feed of this key has moved to a server that is connected to only now.
     return stale ? 'reconnecting' : 'connecting';
   }

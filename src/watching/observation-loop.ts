@@ -15,6 +15,7 @@ export interface Observer {
  * meanwhile. Belongs to one generation of the link and dies with it.
  */
 export class ObservationLoop {
+  readonly generation: number;
   readonly #clock: Clock;
   readonly #observer: Observer;
   #requests = 0;
@@ -23,7 +24,9 @@ export class ObservationLoop {
   #state: 'resting' | 'scheduled' | 'observing' | 'stopped' = 'resting';
   #waiting: { readonly request: number; readonly resolve: (made: boolean) => void }[] | undefined;
 
-  constructor(clock: Clock, observer: Observer) {
+  /** @param generation - of the hints; the loop means nothing in another one */
+  constructor(clock: Clock, observer: Observer, generation: number) {
+    this.generation = generation;
     this.#clock = clock;
     this.#observer = observer;
   }

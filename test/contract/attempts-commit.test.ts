@@ -288,6 +288,10 @@ onBothBackends('committing an attempt', (scene) => {
     await store.load();
     await one.start('a');
     await one.commit('a', 'new', 'old');
-    await eventually(() => expect(changes).toEqual([['new', { node: one.node }]]));
+    await eventually(() =>
+      expect(changes).toEqual([
+        ['new', { instance: one.node, name: expect.any(String) as unknown }],
+      ]),
+    );
   });
 });

@@ -11,6 +11,7 @@ import { resolveInvalidateOptions } from '../../src/derived/invalidate-options.j
 import { resolveReauthenticatorOptions } from '../../src/reauthentication/options.js';
 import { resolveSettings } from '../../src/redis/connection-options.js';
 import { resolveStoreOptions } from '../../src/stores/options.js';
+import { headlessSentences } from '../support/lint/plain-english.js';
 import type { Document, Link } from './markdown.js';
 import { filesBelow, findDocument, place, readDocuments, readText, ROOT } from './repository.js';
 import { sectionsOf } from './sections.js';
@@ -131,6 +132,19 @@ describe('docs/reference/defaults.md', () => {
     expect(text).toContain(`${ITERATOR_BUFFER.toLocaleString('en-US')} changes`);
   });
 });
+
+test.each(documents.map((one) => [one.file, one] as const))(
+  '%s names the subject of every sentence',
+  (_file, { prose }) => {
+    const text = prose
+      // Cells of a table and headings are paragraphs.
+      .map((line) => line.replace(/^\s*[-*>] |^#+ /, '\n\n').replace(/(?<!\\)\|/g, '\n\n'))
+      .join('\n')
+      .replace(/\*\*|__/g, '')
+      .replace(/`[^`]*`/g, 'code');
+    expect(headlessSentences(text)).toEqual([]);
+  },
+);
 
 describe('links in the documents', () => {
   const links = documents.flatMap((one) => one.links);

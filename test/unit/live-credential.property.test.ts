@@ -14,7 +14,8 @@ import {
 } from '../../src/backend/backend.js';
 import { Encoding } from '../../src/credential/encoding.js';
 import { UnavailableError } from '../../src/errors.js';
-import { Entry } from '../../src/watching/entry.js';
+import { KeyWatch } from '../../src/watching/key-watch.js';
+import { OpenEntry } from '../../src/watching/open-entry.js';
 import { resolveStoreOptions } from '../../src/stores/options.js';
 import { OptionSharing } from '../../src/util/option-sharing.js';
 import { ServerTime } from '../../src/time/server-time.js';
@@ -27,7 +28,8 @@ type Value = 'token' | 'garbage' | 'none';
 
 /** A server whose every message takes as long as the scheduler likes, so that all orders are tried. */
 class ShuffledBackend implements Backend {
-  readonly instance = 'node';
+  readonly instance = 'instance';
+  readonly name = 'pod';
   readonly random = (): number => 0.5;
   readonly clock: Clock;
   /** All states that the key was in; the last one is how it is now. */
@@ -189,7 +191,7 @@ describe('in whatever order messages arrive', () => {
             [],
           );
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
-          const live = new Entry<string>('id', 'key', shared, backend, encoding);
+          const live = new OpenEntry<string>('id', new KeyWatch('key', shared, backend, encoding));
           const shown: (string | undefined)[] = [];
           let changes = 0;
           live.events$.subscribe((event) => {

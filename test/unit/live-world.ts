@@ -1,7 +1,8 @@
 import type { CredentialChange, CredentialState, StoreStatus } from 'credstream';
 
 import { Encoding, type ExpiresAt } from '../../src/credential/encoding.js';
-import { Entry } from '../../src/watching/entry.js';
+import { KeyWatch } from '../../src/watching/key-watch.js';
+import { OpenEntry } from '../../src/watching/open-entry.js';
 import { resolveStoreOptions } from '../../src/stores/options.js';
 import type { SharedStoreOptions } from '../../src/watching/entry-options.js';
 import { ScriptedBackend } from './scripted-backend.js';
@@ -14,7 +15,7 @@ export interface Token {
 export interface LiveWorld {
   readonly backend: ScriptedBackend;
   readonly clock: ScriptedBackend['clock'];
-  readonly live: Entry<Token>;
+  readonly live: OpenEntry<Token>;
   readonly changes: CredentialChange<Token>[];
   readonly states: CredentialState<Token>[];
   readonly statuses: StoreStatus[];
@@ -54,7 +55,7 @@ export function liveWorld({
   );
   const all = { ...shared, maxBytes: 1_000, onCallbackError: () => {}, ...options };
   const encoding = new Encoding<Token>(all, expiresAt, backend.clock);
-  const live = new Entry<Token>('id', 'key', all, backend, encoding);
+  const live = new OpenEntry<Token>('id', new KeyWatch('key', all, backend, encoding));
   const changes: CredentialChange<Token>[] = [];
   const states: CredentialState<Token>[] = [];
   const statuses: StoreStatus[] = [];

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../src/time/clock.js';
-import { ObservationLoop } from '../../src/watching/observation-loop.js';
+import { ObservationLoop, type Observer } from '../../src/watching/observation-loop.js';
 import { deferred, type Deferred } from '../support/wait.js';
 
 /** A clock whose turns come when the test says so. */
@@ -22,7 +22,7 @@ function world() {
   const { clock, turns, turn } = steppedTurns();
   const observations: Deferred<void>[] = [];
   const told = { covered: 0 };
-  const loop = new ObservationLoop(clock, {
+  const observer: Observer = {
     observe: () => {
       const one = deferred();
       observations.push(one);
@@ -32,7 +32,8 @@ function world() {
       told.covered += 1;
     },
     idle: () => {},
-  });
+  };
+  const loop = new ObservationLoop(clock, observer, 1);
   return {
     loop,
     turns,
@@ -230,7 +231,7 @@ describe('in whatever order turns, answers and marks come', () => {
             ...steppedTurns().clock,
             nextTurn: (run) => void scheduler.schedule(Promise.resolve(), 'turn').then(run),
           };
-          const loop: ObservationLoop = new ObservationLoop(clock, {
+          const observer: Observer = {
             observe: async () => {
               if (loop.isStopped()) afterStop += 1;
               underWay += 1;
@@ -241,7 +242,8 @@ describe('in whatever order turns, answers and marks come', () => {
             },
             coveredBy: () => {},
             idle: () => {},
-          });
+          };
+          const loop = new ObservationLoop(clock, observer, 1);
           const asked = { count: 0, settled: 0 };
           scheduler.scheduleSequence(
             steps.map((one, index) => ({

@@ -34,7 +34,8 @@ const unused = (): never => {
  * hints and conditions of the feed are sent by the test.
  */
 export class ScriptedBackend implements Backend {
-  readonly instance = 'this-node';
+  readonly instance = 'this-instance';
+  readonly name = 'this-pod';
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
   readonly sharing = new OptionSharing();

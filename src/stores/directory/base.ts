@@ -25,13 +25,13 @@ import { withDeadline } from '../../time/timers.js';
 import { clearEach } from './clear-all.js';
 import type { ClearAllOptions, ClearAllReceipt, DirectoryEvents } from './contract.js';
 import { CredentialRegistry } from './open-credentials.js';
-import { PrefixBackend } from '../../watching/many/prefix-backend.js';
-import { PrefixFeed } from '../../watching/many/prefix-feed.js';
+import { DirectoryBackend } from './directory-backend.js';
+import { PrefixWatch } from '../../watching/prefix-watch.js';
 import { DirectoryStore } from './store-handle.js';
 import { listIds } from './clear-all.js';
-import { ReadBatcher } from '../../watching/many/read-batcher.js';
-import { TimeSlicedClock } from '../../watching/many/time-sliced-clock.js';
-import { Tracking } from '../../watching/many/key-index.js';
+import { ReadBatcher } from '../../watching/read-batcher.js';
+import { TimeSlicedClock } from '../../time/time-slicing.js';
+import { Tracking } from '../../watching/tracking.js';
 
 /** What is built on a directory needs more of it than its public face. */
 export interface DirectoryInternals {
@@ -109,32 +109,27 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     this.#backend = backend;
     const options = backend.sharing.intern(shared, 'onCallbackError');
     this.#options = options;
-    const paced = new TimeSlicedClock(backend.clock);
-    const encoding = new Encoding(options, expiresAt, paced);
+    const { clock } = backend;
+    const paced = new TimeSlicedClock(clock);
+    const encoding = new Encoding(options, expiresAt, paced, `${prefix}*`);
     this.#encoding = encoding;
-    const looks = new ReadBatcher(backend.hints, backend.clock, options.maxBytes);
-    const feed = new PrefixFeed(keyPrefix, backend.hints, backend.clock, looks);
-    const registry = new CredentialRegistry<T>(
-      {
-        backend: new PrefixBackend(backend, feed, paced),
-        options,
-        encoding,
-        told: (watched, event) => {
-          this.#tracking.told(watched, event);
-        },
-      },
-      (id) => keyPrefix + id,
-    );
-    this.#registry = registry;
+    const reads = new ReadBatcher(backend.hints, clock, options.maxBytes);
+    const watch = new PrefixWatch<T>({
+      prefix: keyPrefix,
+      backend: new DirectoryBackend(backend, paced),
+      clock,
+      options,
+      encoding,
+      reads,
+    });
+    this.#registry = new CredentialRegistry(watch);
     this.#tracking = new Tracking<T>({
       backend,
-      encoding,
-      feed,
-      looks,
-      clocks: { machine: backend.clock, paced },
+      watch,
+      reads,
+      clocks: { machine: clock, paced },
       prefix: keyPrefix,
-      idAt: (key) => this.#idAt(key),
-      watchedAt: (key) => registry.get(key.slice(keyPrefix.length)),
+      isKeyOfId: (key) => this.#idAt(key) !== undefined,
     });
     this.#events = new StoreEvents(this.#tracking, options.onCallbackError);
   }
@@ -295,7 +290,8 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     const startedAt = clock.monotonic();
     this.#tracking.close();
     this.#registry.close();
-    const late = (): Error => new TimeoutError('close', closeTimeoutMs);
+    const late = (): Error =>
+      new TimeoutError('close(): writes are still under way', closeTimeoutMs);
     await withDeadline(clock, this.#registry.idle(), closeTimeoutMs, late).catch(() => undefined);
     this.#encoding.close();
     this.#registry.closeWriters();

@@ -1,22 +1,16 @@
-import { SharedCredential, type DirectoryContext } from './shared-entry.js';
+import type { Watch } from '../../watching/open-entry.js';
+import { SharedCredential } from './shared-entry.js';
 
 /** The credentials of a directory that are in use. One that nobody uses is forgotten. */
 export class CredentialRegistry<T> {
-  readonly #context: DirectoryContext<T>;
-  readonly #keyOf: (id: string) => string;
+  readonly watch: Watch<T>;
   readonly #shared = new Map<string, SharedCredential<T>>();
   /** What is built on stores of the directory, and closes before it. */
   readonly #dependents = new Set<() => Promise<void>>();
   #closed = false;
 
-  /** @param keyOf - where an id lies in the backend; never the same for two */
-  constructor(context: DirectoryContext<T>, keyOf: (id: string) => string) {
-    this.#context = context;
-    this.#keyOf = keyOf;
-  }
-
-  get context(): DirectoryContext<T> {
-    return this.#context;
+  constructor(watch: Watch<T>) {
+    this.watch = watch;
   }
 
   get closed(): boolean {
@@ -28,10 +22,6 @@ export class CredentialRegistry<T> {
     return this.#shared.size;
   }
 
-  keyOf(id: string): string {
-    return this.#keyOf(id);
-  }
-
   /** The credential, if it is in use. */
   get(id: string): SharedCredential<T> | undefined {
     return this.#shared.get(id);
@@ -41,7 +31,7 @@ export class CredentialRegistry<T> {
   take(id: string): SharedCredential<T> {
     let shared = this.#shared.get(id);
     if (shared === undefined) {
-      shared = new SharedCredential(id, this.#keyOf(id), this.#context);
+      shared = new SharedCredential(id, this.watch);
       if (this.#closed) shared.close();
       else this.#shared.set(id, shared);
     }

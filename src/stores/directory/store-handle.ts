@@ -37,19 +37,19 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
   }
 
   get key(): string {
-    return this.#registry.keyOf(this.id);
+    return this.#registry.watch.keyOf(this.id);
   }
 
   get backend(): Backend {
-    return this.#registry.context.backend;
+    return this.#registry.watch.backend;
   }
 
   get encoding(): Encoding<T> {
-    return this.#registry.context.encoding;
+    return this.#registry.watch.encoding;
   }
 
   get options(): SharedStoreOptions<T> {
-    return this.#registry.context.options;
+    return this.#registry.watch.options;
   }
 
   get status(): StoreStatus {

@@ -1,8 +1,8 @@
-import type { Clock } from '../../time/clock.js';
-import { Deadlines } from '../../time/deadlines.js';
+import type { Clock } from './clock.js';
+import { Deadlines } from './deadlines.js';
 
 /** How long one turn may work before others get theirs. */
-export const SLICE_MS = 3;
+const SLICE_MS = 3;
 
 /** How many steps pass between two looks at the clock. */
 const STRIDE = 16;
@@ -85,5 +85,39 @@ export class TimeSlicedClock implements Clock {
       }
       if (this.#round.length > 0 || this.#next.length > 0) this.#schedule();
     }
+  }
+}
+
+/** Something of which there is only so much room at a time. */
+export interface Bounded {
+  /** Resolves when there is room for more; `undefined` when there is now. */
+  capacity(): Promise<void> | undefined;
+}
+
+/** Makes a loop over very many credentials leave room for other work: of the process, and of the reads under way. */
+export class TimeSlicer {
+  readonly #clock: Clock;
+  readonly #reads: Bounded;
+  #steps = 0;
+  #until = -Infinity;
+
+  /** @param clock - that of the machine */
+  constructor(clock: Clock, reads: Bounded) {
+    this.#clock = clock;
+    this.#reads = reads;
+  }
+
+  /** To be waited for after each step, if there is anything to wait for. */
+  yield(): Promise<void> | undefined {
+    const room = this.#reads.capacity();
+    if (room !== undefined) return room;
+    this.#steps += 1;
+    if (this.#steps % STRIDE !== 0 || this.#clock.monotonic() < this.#until) return undefined;
+    return new Promise((resolve) => {
+      this.#clock.nextTurn(() => {
+        this.#until = this.#clock.monotonic() + SLICE_MS;
+        resolve();
+      });
+    });
   }
 }

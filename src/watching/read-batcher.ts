@@ -1,5 +1,5 @@
-import type { Clock } from '../../time/clock.js';
-import type { HintFeed, Observation } from '../../backend/backend.js';
+import type { Clock } from '../time/clock.js';
+import type { HintFeed, Observation } from '../backend/backend.js';
 
 /** Looks in one call; a longer one would only keep the server from others. */
 const BATCH = 100;

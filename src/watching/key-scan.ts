@@ -1,8 +1,8 @@
-import { pauseAfter, type BackOff } from '../../time/back-off.js';
-import type { Clock } from '../../time/clock.js';
-import type { Backend } from '../../backend/backend.js';
-import { setLongTimeout } from '../../time/timers.js';
-import type { TimeSlicer } from './yielding.js';
+import { pauseAfter, type BackOff } from '../time/back-off.js';
+import type { Clock } from '../time/clock.js';
+import type { Backend } from '../backend/backend.js';
+import { setLongTimeout } from '../time/timers.js';
+import type { TimeSlicer } from '../time/time-slicing.js';
 
 /** `resync`: hints may have been missed · `all`: nobody sends hints · `unknown`: too many hints came for ids that were not known. */
 export type ScanTask = 'resync' | 'all' | 'unknown';

@@ -10,20 +10,26 @@ import type {
 } from '../../backend/backend.js';
 import type { OptionSharing } from '../../util/option-sharing.js';
 
-/** The backend as the credentials of a directory see it: their hints come by the directory's one subscription, at its pace. */
-export class PrefixBackend implements Backend {
-  readonly hints: HintFeed;
+/** The backend as the stores of a directory see it: with a clock that has one timer for all of them. */
+export class DirectoryBackend implements Backend {
   readonly clock: Clock;
   readonly #backend: Backend;
 
-  constructor(backend: Backend, hints: HintFeed, clock: Clock) {
+  constructor(backend: Backend, clock: Clock) {
     this.#backend = backend;
-    this.hints = hints;
     this.clock = clock;
+  }
+
+  get hints(): HintFeed {
+    return this.#backend.hints;
   }
 
   get sharing(): OptionSharing {
     return this.#backend.sharing;
+  }
+
+  get name(): string {
+    return this.#backend.name;
   }
 
   get instance(): string {

@@ -1,0 +1,87 @@
+import { UnreadableError } from '../errors.js';
+import { StoredSnapshot, type CredentialSnapshot } from './snapshot.js';
+import { absent, hasEnded, unknown, type DecodedReading, type Known } from './state.js';
+
+/** `untold`: expired, and past its end when it came, so that no change has told of it. */
+type OutlineType = 'present' | 'expired' | 'untold' | 'unreadable';
+
+const unreadable = new UnreadableError('decode', 'the stored bytes could not be read');
+
+/**
+ * What stays known of a credential whose value nobody needs: which bytes are stored, and when they end. There may be very many, so it is one
+ * small object.
+ */
+export class Outline {
+  readonly digest: string;
+  readonly #type: OutlineType;
+  readonly #end: number | undefined;
+  readonly #ttlEnd: number | undefined;
+  readonly #toleranceMs: number;
+
+  constructor(digest: string, type: OutlineType, end: number | undefined, known: Known<unknown>) {
+    this.digest = digest;
+    this.#type = type;
+    this.#end = end;
+    this.#ttlEnd = known.ttlEnd;
+    this.#toleranceMs = known.toleranceMs;
+  }
+
+  /**
+   * The reading that shows these bytes unchanged, without their value; `undefined` where the bytes must be decoded to tell what follows.
+   *
+   * @param digest - that of the bytes that were read
+   */
+  unchanged<T>(
+    digest: string,
+    ttlEnd: number | undefined,
+    now: number,
+  ): DecodedReading<T> | undefined {
+    const end = this.#end;
+    const same = digest === this.digest && ttlEnd === this.#ttlEnd;
+    if (!same || this.#type !== 'present' || hasEnded(end, now)) return undefined;
+    return { type: 'readable', digest, credentials: undefined as T, ttlEnd, end };
+  }
+
+  /**
+   * What is known in full. The value is that of the reading, if that has the same bytes; otherwise it is not known any longer, and the snapshot
+   * only stands for it where two are compared.
+   */
+  recall<T>(id: string, reading?: DecodedReading<T>): Known<T> {
+    const { digest } = this;
+    const same = reading?.type !== 'absent' && reading?.digest === digest ? reading : undefined;
+    const common = { digest, ttlEnd: this.#ttlEnd, toleranceMs: this.#toleranceMs };
+    if (this.#type === 'unreadable') {
+      const error = same?.type === 'unreadable' ? same.error : unreadable;
+      return { ...common, state: { type: 'unreadable', error } };
+    }
+    const credentials = same?.type === 'readable' ? same.credentials : (undefined as T);
+    const snapshot: CredentialSnapshot<T> = new StoredSnapshot(
+      id,
+      credentials,
+      this.#end,
+      digest,
+      undefined,
+    );
+    if (this.#type === 'present') return { ...common, state: { type: 'present', snapshot } };
+    return {
+      ...common,
+      ...(this.#type === 'untold' && { untold: true }),
+      state: { type: 'expired', previous: snapshot, expiresAt: this.#end },
+    };
+  }
+}
+
+/** What is left of it without the value; an expired credential whose bytes are gone leaves nothing. */
+export function outlineOf(known: Known<unknown>): Outline | Known<never> {
+  const { state, digest } = known;
+  if (state.type === 'unknown') return unknown;
+  if (digest === undefined || state.type === 'absent') return absent;
+  switch (state.type) {
+    case 'present':
+      return new Outline(digest, 'present', state.snapshot.expiresAt, known);
+    case 'expired':
+      return new Outline(digest, known.untold ? 'untold' : 'expired', state.expiresAt, known);
+    case 'unreadable':
+      return new Outline(digest, 'unreadable', undefined, known);
+  }
+}

@@ -1,0 +1,245 @@
+import type { Clock } from '../time/clock.js';
+import type { Backend, FeedCondition } from '../backend/backend.js';
+import type { CredentialChange } from '../credential/change.js';
+import type { Entry } from './entry.js';
+import { EventSourceBase } from './event-source.js';
+import {
+  idleStatus,
+  isSameStatus,
+  startingStatus,
+  type LinkStatus,
+  type StoreStatus,
+} from '../credential/status.js';
+import type { PrefixFollower, PrefixWatch } from './prefix-watch.js';
+import type { ReadBatcher } from './read-batcher.js';
+import { TimeSlicer } from '../time/time-slicing.js';
+import { KeyScan, type ScanTask } from './key-scan.js';
+import { RefusedError } from '../errors.js';
+
+/** Hints for ids that nobody knows may come without end; beyond so many, one scan finds those that are there. */
+const MOST_NEWCOMERS = 10_000;
+
+export interface TrackingContext<T> {
+  readonly backend: Backend;
+  readonly watch: PrefixWatch<T>;
+  readonly reads: ReadBatcher;
+  /** That of the machine, and the directory's own. */
+  readonly clocks: { readonly machine: Clock; readonly paced: Clock };
+  readonly prefix: string;
+  /** Whether an id leads to a key. */
+  isKeyOfId(key: string): boolean;
+}
+
+/** Tells what happens to every credential under a prefix, also to those that nobody watches, for as long as somebody wants to know. */
+export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T> {
+  readonly #context: TrackingContext<T>;
+  readonly #scan: KeyScan;
+  #condition: FeedCondition | undefined;
+  /** Entries that have yet to be read before everything is known. */
+  readonly #awaited = new Set<Entry<T>>();
+  /** Entries of which nothing is stored as far as is known, and that nobody watches. */
+  readonly #unconfirmed = new Set<Entry<T>>();
+  #scanned = false;
+  /** Everything was known once. */
+  #complete = false;
+  #failure: Error | undefined;
+  #staleSince: number | undefined;
+  #status: StoreStatus = idleStatus;
+
+  constructor(context: TrackingContext<T>) {
+    super();
+    this.#context = context;
+    const { backend, clocks, reads, prefix, watch } = context;
+    this.#scan = new KeyScan(
+      backend,
+      prefix,
+      clocks.paced,
+      () => new TimeSlicer(clocks.machine, reads),
+      {
+        known: () => watch.keys,
+        found: (key, task) => {
+          this.#found(key, task);
+        },
+        done: (task) => {
+          this.#failure = undefined;
+          if (task !== 'unknown') this.#scanned = true;
+          this.#review();
+        },
+        failed: (error) => {
+          this.#failure = error;
+          this.#review();
+        },
+      },
+    );
+  }
+
+  get status(): StoreStatus {
+    return this.#status;
+  }
+
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  get isCaughtUp(): boolean {
+    return this.#isLinked && this.#scanned && this.#awaited.size === 0;
+  }
+
+  conditionChanged(condition: FeedCondition): void {
+    const before = this.#condition;
+    this.#condition = condition;
+    if (condition.link !== 'live') {
+      if (before?.link === 'live') this.#startResync();
+      this.#scan.stop();
+    } else if (before?.link !== 'live' || before.generation !== condition.generation) {
+      this.#startResync();
+      this.#scan.ask('resync');
+    }
+    this.#review();
+  }
+
+  newcomer(key: string): Entry<T> | undefined {
+    const { watch } = this.#context;
+    if (!this.#context.isKeyOfId(key)) return undefined;
+    if (this.#unconfirmed.size < MOST_NEWCOMERS) return watch.add(key);
+    this.#scan.ask('unknown');
+    return undefined;
+  }
+
+  added(entry: Entry<T>): void {
+    if (!entry.isCaughtUp) this.#awaited.add(entry);
+    this.#recount(entry);
+  }
+
+  opened(entry: Entry<T>): void {
+    this.#recount(entry);
+  }
+
+  removed(entry: Entry<T>): void {
+    this.#unconfirmed.delete(entry);
+    this.#settled(entry);
+  }
+
+  observed(entry: Entry<T>): void {
+    this.#recount(entry);
+    this.#settled(entry);
+  }
+
+  refused(entry: Entry<T>): void {
+    // With a link that is lost everything will be read again.
+    if (this.#isLinked) this.#settled(entry);
+  }
+
+  changed(change: CredentialChange<T>): void {
+    this.emit({ type: 'state', state: undefined, change });
+  }
+
+  idle(entry: Entry<T>): void {
+    if (!entry.isStored && !entry.isOpen) this.#context.watch.remove(entry);
+  }
+
+  pollAll(): void {
+    if (this.#isLinked) this.#scan.ask('all');
+  }
+
+  protected override start(): void {
+    this.#publish(startingStatus);
+    if (!this.closed) this.#context.watch.follow(this);
+  }
+
+  protected override stop(as: 'idle' | 'closed'): void {
+    this.#context.watch.follow(undefined);
+    this.#scan.stop();
+    this.#awaited.clear();
+    this.#unconfirmed.clear();
+    this.#condition = undefined;
+    this.#scanned = false;
+    this.#complete = false;
+    this.#failure = undefined;
+    this.#staleSince = undefined;
+    this.#publish(as === 'idle' ? idleStatus : { ...idleStatus, link: as });
+  }
+
+  get #isLinked(): boolean {
+    return this.#condition?.link === 'live';
+  }
+
+  #found(key: string, task: ScanTask): void {
+    const { watch } = this.#context;
+    const entry = watch.get(key);
+    if (entry === undefined) {
+      if (this.#context.isKeyOfId(key)) watch.add(key).read();
+    } else if (task === 'all') {
+      // Those that are watched are polled anyway.
+      if (!entry.isOpen) entry.read();
+    } else if (task === 'resync' && !entry.isCaughtUp) {
+      this.#awaited.add(entry);
+      entry.read();
+    }
+  }
+
+  #startResync(): void {
+    this.#scanned = false;
+    this.#staleSince ??= this.#wall();
+    this.#awaited.clear();
+  }
+
+  #settled(entry: Entry<T>): void {
+    if (this.#awaited.delete(entry) && this.#awaited.size === 0) this.#review();
+  }
+
+  #recount(entry: Entry<T>): void {
+    if (entry.isStored || entry.isOpen) this.#unconfirmed.delete(entry);
+    else this.#unconfirmed.add(entry);
+  }
+
+  #review(): void {
+    const condition = this.#condition;
+    if (condition === undefined || !this.retained || this.closed) return;
+    if (this.isCaughtUp) {
+      this.#complete = true;
+      this.#staleSince = undefined;
+      this.#publish(condition.fresh);
+      return;
+    }
+    const staleSince = this.#complete ? this.#staleSince : undefined;
+    this.#publish(statusBehind(condition, this.#complete, staleSince, this.#failure));
+  }
+
+  #publish(status: StoreStatus): void {
+    if (isSameStatus(status, this.#status)) return;
+    this.#status = status;
+    this.emit({ type: 'status', status });
+  }
+
+  /** Up to when nothing was missed, by the wall clock. */
+  #wall(): number {
+    const { backend, clocks, prefix } = this.#context;
+    const { machine } = clocks;
+    return Math.round(machine.now() - (machine.monotonic() - backend.hints.confirmedAt(prefix)));
+  }
+}
+
+/**
+ * The status while not everything is known, or not any longer.
+ *
+ * @param complete - whether everything was known once
+ * @param failure - why not everything could be listed; an interruption passes, and is no refusal
+ */
+export function statusBehind(
+  { link, fresh, error }: FeedCondition,
+  complete: boolean,
+  staleSince: number | undefined,
+  failure: Error | undefined,
+): StoreStatus {
+  const catchingUp: LinkStatus = complete ? 'reconnecting' : 'connecting';
+  const whileLinked = failure instanceof RefusedError ? 'unauthorized' : catchingUp;
+  return {
+    ...fresh,
+    link: link === 'live' ? whileLinked : link,
+    freshness: complete ? 'stale' : 'unknown',
+    staleSince,
+    maxLagMs: undefined,
+    error: failure ?? error,
+  };
+}
