@@ -1,4 +1,5 @@
 import type { Observable } from 'rxjs';
+import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptRecord, AttemptStart } from '../backend/attempts.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
@@ -59,7 +60,7 @@ export class Coordinator<T> {
   readonly #waiters: Waiters<T>;
   readonly #schedule: RenewalSchedule<T>;
   readonly #cooldown: Cooldown;
-  readonly #requests: LeaseRequests<T>;
+  readonly #requests: LeaseRequests;
   readonly #unwatch: () => void;
   #work: Work<T> = idle;
 
@@ -78,9 +79,11 @@ export class Coordinator<T> {
     this.#cooldown = new Cooldown(clock, random, evaluate);
     this.#waiters = new Waiters(clock, evaluate);
     this.#assessment = new CredentialAssessment(internals, options);
-    this.#requests = new LeaseRequests(internals, options);
+    const attempts = new AttemptVerbs(backend);
+    this.#requests = new LeaseRequests(attempts, internals.key, options);
     this.#schedule = new RenewalSchedule(live, options, random, evaluate);
     this.#context = {
+      attempts,
       internals,
       options,
       counts,
@@ -241,12 +244,12 @@ export class Coordinator<T> {
   }
 
   async #answered(asking: Asking<T>, answer: LeaseAnswer): Promise<void> {
-    const { internals, semaphore } = this.#context;
+    const { semaphore } = this.#context;
     const isCurrent = this.#work === asking;
     if (isCurrent) this.#work = idle;
     if (answer.type === 'started' && isCurrent) this.#begin(answer.record, asking);
     else {
-      if (answer.type === 'started') await releaseLease(internals, answer.record);
+      if (answer.type === 'started') await releaseLease(this.#context, answer.record);
       else if (isCurrent) this.#follow(answer, asking);
       semaphore?.release();
     }
@@ -322,7 +325,7 @@ export class Coordinator<T> {
   /** New credentials were stored: the failure of the old ones is over for all instances. */
   #clearFailure(id: string): void {
     this.#cooldown.end();
-    clearFailure(this.#context.internals, id);
+    clearFailure(this.#context, id);
   }
 
   /** The last action of each step, because a subscriber may ask for credentials, or close. */

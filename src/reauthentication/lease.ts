@@ -5,9 +5,10 @@ import type {
   RenewAttempt,
   RenewOutcome,
 } from '../backend/attempts.js';
-import type { Backend } from '../backend/backend.js';
-import type { StoreInternals } from '../stores/store-internals.js';
+import type { AttemptVerbs } from '../backend/attempt-verbs.js';
+import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
+import type { AttemptContext } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
 /** The answer to a request for the lease; `unanswered` when Redis gave none. */
@@ -19,8 +20,9 @@ type Intervals = Pick<ResolvedReauthenticatorOptions<unknown>, 'leaseMs' | 'minI
  * Requests the lease of one credential. A request without an answer is repeated under the same id, because Redis may have granted the lease
  * all the same.
  */
-export class LeaseRequests<T> {
-  readonly #internals: StoreInternals<T>;
+export class LeaseRequests {
+  readonly #attempts: AttemptVerbs;
+  readonly #key: string;
   readonly #intervals: Intervals;
   readonly #name = randomUUID();
   #count = 0;
@@ -28,8 +30,9 @@ export class LeaseRequests<T> {
   #id: string | undefined;
   #unanswered = 0;
 
-  constructor(internals: StoreInternals<T>, intervals: Intervals) {
-    this.#internals = internals;
+  constructor(attempts: AttemptVerbs, key: string, intervals: Intervals) {
+    this.#attempts = attempts;
+    this.#key = key;
     this.#intervals = intervals;
   }
 
@@ -52,12 +55,11 @@ export class LeaseRequests<T> {
     endsAt: number | undefined,
     clearedBefore: number | undefined,
   ): Promise<LeaseAnswer> {
-    const { backend, key } = this.#internals;
     const { leaseMs, minIntervalMs } = this.#intervals;
     const id = (this.#id ??= `${this.#name}:${String((this.#count += 1))}`);
     try {
-      const start = { key, id, leaseMs, minIntervalMs, endsAt, clearedBefore };
-      const answer = await backend.attempts.start(start);
+      const start = { key: this.#key, id, leaseMs, minIntervalMs, endsAt, clearedBefore };
+      const answer = await this.#attempts.start(start);
       this.#id = undefined;
       this.#unanswered = 0;
       return answer;
@@ -70,7 +72,8 @@ export class LeaseRequests<T> {
 
 /** Keeps the lease of one attempt while the attempt runs, and reports that another instance has started. */
 export class Lease {
-  readonly #backend: Backend;
+  readonly #clock: Clock;
+  readonly #attempts: AttemptVerbs;
   readonly #request: RenewAttempt;
   readonly #superseded: () => void;
   #cancelTimer: (() => void) | undefined;
@@ -79,19 +82,21 @@ export class Lease {
   #heldUntil: number;
 
   constructor(
-    backend: Backend,
+    clock: Clock,
+    attempts: AttemptVerbs,
     request: RenewAttempt,
     requestedAt: number,
     superseded: () => void,
   ) {
-    this.#backend = backend;
+    this.#clock = clock;
+    this.#attempts = attempts;
     this.#request = request;
     this.#superseded = superseded;
     this.#heldUntil = requestedAt + request.leaseMs;
   }
 
   keep(): void {
-    this.#cancelTimer = setLongTimeout(this.#backend.clock, this.#request.leaseMs / 3, () => {
+    this.#cancelTimer = setLongTimeout(this.#clock, this.#request.leaseMs / 3, () => {
       void this.#renew();
     });
   }
@@ -103,7 +108,7 @@ export class Lease {
    */
   async holds(): Promise<boolean> {
     // An answer that took too long tells of a lease that may have ended since.
-    while (this.#backend.clock.monotonic() >= this.#heldUntil)
+    while (this.#clock.monotonic() >= this.#heldUntil)
       if ((await this.#prolong()) !== 'held') return false;
     return true;
   }
@@ -129,8 +134,8 @@ export class Lease {
   }
 
   async #prolong(): Promise<RenewOutcome> {
-    const requestedAt = this.#backend.clock.monotonic();
-    const answer = await this.#backend.attempts.renew(this.#request);
+    const requestedAt = this.#clock.monotonic();
+    const answer = await this.#attempts.renew(this.#request);
     this.#heldUntil = answer === 'held' ? requestedAt + this.#request.leaseMs : -Infinity;
     return answer;
   }
@@ -138,15 +143,18 @@ export class Lease {
 
 /** Releases a lease that was granted when the reauthenticator had closed already. Never rejects. */
 export async function releaseLease<T>(
-  { backend, key }: StoreInternals<T>,
+  { attempts, internals: { key } }: AttemptContext<T>,
   { id, number, failures }: AttemptRecord,
 ): Promise<void> {
   const end = { key, id, number, failures, pauseMs: 0, endsAt: undefined, oauthError: undefined };
-  await backend.attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
+  await attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
 }
 
 /** New credentials were stored: clears the failure of the attempt at the old ones. */
-export function clearFailure<T>({ backend, key }: StoreInternals<T>, id: string): void {
+export function clearFailure<T>(
+  { attempts, internals: { key } }: AttemptContext<T>,
+  id: string,
+): void {
   // An instance that does not reach Redis need not repeat this: the end of the new credentials tells them apart, if they have one.
-  backend.attempts.clearFailure({ key, id }).catch(() => undefined);
+  attempts.clearFailure({ key, id }).catch(() => undefined);
 }

@@ -86,7 +86,7 @@ describe('a ReauthenticatorPool', () => {
 
   it('releases a credential that waits for its call at once, and its call goes to the next one', async () => {
     const { clock, directory } = world();
-    const first = deferred<void>();
+    const first = deferred();
     const called: string[] = [];
     const pool = new ReauthenticatorPool(directory, {
       concurrency: 1,
