@@ -14,10 +14,8 @@ import {
   type Resolved,
 } from '../util/options.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { Semaphore } from '../util/semaphore.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './state.js';
-import { turnsOf } from './turns.js';
 
 /**
  * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
@@ -162,8 +160,6 @@ export interface ResolvedReauthenticatorOptions<T> extends Omit<
   Resolved<ReauthenticatorOptions<T>, ReauthenticatorOptionsOpen>,
   'leadMs' | 'leadFraction' | 'backOffMs' | 'maxBackOffMs'
 > {
-  /** Bounds how many credentials are re-authenticated at the same time. */
-  readonly turns: Semaphore | undefined;
   readonly lead: { readonly ms: number } | { readonly fraction: number };
   readonly backOff: BackOff;
 }
@@ -265,7 +261,6 @@ export function resolveReauthenticatorOptions<T>(
     checkMs(maxBackOffMs, 'maxBackOffMs', backOffMs, LONGEST_PAUSE_MS);
   return {
     ...rest,
-    turns: turnsOf(options.authenticate),
     lead: leadFraction === undefined ? { ms: leadMs } : { fraction: leadFraction },
     backOff: { initialMs: backOffMs, maxMs: Math.max(maxBackOffMs, backOffMs) },
   };
