@@ -68,7 +68,13 @@ export class Removal {
       // The cache may have come back to us, and closed us.
       if (run !== this.#running) return;
       this.#cancelTimer = setLongTimeout(clock, removalTimeoutMs, () => {
-        this.#fail(run, new TimeoutError('invalidate(): a removal from the cache did not settle', removalTimeoutMs));
+        this.#fail(
+          run,
+          new TimeoutError(
+            'invalidate(): a removal from the cache did not settle',
+            removalTimeoutMs,
+          ),
+        );
       });
     } catch (error) {
       this.#fail(run, error);

@@ -83,7 +83,11 @@ export class ValueBuilder<T, V> {
     attempt.cancelDeadline = setLongTimeout(clock, createTimeoutMs, () => {
       // After a blocked event loop the answer may be in already, just not read.
       clock.nextTurn(() => {
-        this.#fail(attempt, 'timeout', new TimeoutError('derive(): create did not settle', createTimeoutMs));
+        this.#fail(
+          attempt,
+          'timeout',
+          new TimeoutError('derive(): create did not settle', createTimeoutMs),
+        );
       });
     });
     const { signal } = attempt.lifetime;

@@ -75,7 +75,9 @@ function parentsOf(file: string): string[] {
 /** `redis/backend.ts` exports `RedisBackend`, `redis/servers/server.ts` exports `Server`. */
 function isNamedAfter(base: string, name: string, file: string): boolean {
   const own = kebab(name);
-  return `-${own}-`.includes(`-${base}-`) || own === `${base}s` || own === `${roomOf(file)}-${base}`;
+  return (
+    `-${own}-`.includes(`-${base}-`) || own === `${base}s` || own === `${roomOf(file)}-${base}`
+  );
 }
 
 /** Exported interfaces without a comment that exactly one class implements, in the same room. */
