@@ -13,7 +13,7 @@ export type {
 } from './derived/state.js';
 export { invalidate } from './derived/invalidate.js';
 export type { InvalidateOptions } from './derived/invalidate-options.js';
-export type { Invalidation } from './derived/invalidation.js';
+export type { Invalidation } from './derived/cache-invalidation.js';
 export type { ObservableCredentialStore } from './stores/store-base.js';
 export { systemClock, type Clock } from './time/clock.js';
 export { jsonCodec, type CredentialCodec, type StandardSchema } from './credential/codec.js';

@@ -141,3 +141,14 @@ function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null || Array.isArray(value);
 }
+
+/**
+ * Whether a value made from one snapshot holds for the other: both have the same credentials, and at most the end has moved. Credentials that
+ * were withdrawn and came back have another signal, because everything that followed the first signal has ended with it.
+ */
+export function isSameCredential(
+  a: CredentialSnapshot<unknown>,
+  b: CredentialSnapshot<unknown>,
+): boolean {
+  return Object.is(a.credentials, b.credentials) && a.signal === b.signal;
+}

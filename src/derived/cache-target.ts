@@ -9,7 +9,7 @@ import { InvalidOptionError } from '../errors.js';
 export type KeyedCache = { delete(key: string): unknown } | { del(key: string): unknown };
 
 /**
- * A cache that can be emptied.
+ * A cache that one call empties.
  *
  * @public
  */

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../src/time/clock.js';
-import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -67,7 +66,6 @@ class ShuffledBackend implements Backend {
   readonly sharing = new OptionSharing();
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
-  readonly attempts = new AttemptVerbs(this);
 
   readonly hints: HintFeed = {
     watch: (_key, watcher) => {
@@ -175,21 +173,18 @@ describe('in whatever order messages arrive', () => {
         fc.array(step, { maxLength: 25 }),
         async (scheduler, steps) => {
           const backend = new ShuffledBackend(scheduler);
-          const { shared } = resolveStoreOptions<string>(
-            {
-              key: 'key',
-              serialize: unused,
-              deserialize: async (bytes) => {
-                await backend.later('decode');
-                const text = bytes.toString();
-                if (text.startsWith('garbage')) throw new Error('garbage');
-                return text;
-              },
-              maxStalenessMs: Infinity,
-              onCallbackError: () => {},
+          const { shared } = resolveStoreOptions<string>({
+            key: 'key',
+            serialize: unused,
+            deserialize: async (bytes) => {
+              await backend.later('decode');
+              const text = bytes.toString();
+              if (text.startsWith('garbage')) throw new Error('garbage');
+              return text;
             },
-            [],
-          );
+            maxStalenessMs: Infinity,
+            onCallbackError: () => {},
+          });
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
           const live = new OpenEntry<string>('id', new KeyWatch('key', shared, backend, encoding));
           const shown: (string | undefined)[] = [];
