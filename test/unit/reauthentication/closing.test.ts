@@ -165,7 +165,7 @@ describe('closing', () => {
     world = new World({ drainMs: 0 });
     await world.put('old', HOUR);
     node = await world.node();
-    const { backend } = internalsOf(node.store)!;
+    const { backend } = internalsOf(node.store);
     const observe = backend.read.bind(backend);
     const { promise: answered, resolve: answer }: Deferred<void> = deferred();
     backend.read = (key, maxBytes) => answered.then(() => observe(key, maxBytes));
@@ -183,7 +183,7 @@ describe('closing', () => {
 
   it('does not say that it was not stored when only the answer was lost', async () => {
     await busy({ drainMs: 1_000 });
-    const { attempts } = internalsOf(node.store)!.backend;
+    const { attempts } = internalsOf(node.store).backend;
     const commit = attempts.commit.bind(attempts);
     attempts.commit = async (request) => {
       await commit(request);

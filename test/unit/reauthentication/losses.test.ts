@@ -237,7 +237,7 @@ describe('a clear of what is gone already', () => {
     const { tell } = world.memory;
     world.memory.tell = () => undefined;
     await world.person.clear();
-    const { attempts } = internalsOf(node.store)!.backend;
+    const { attempts } = internalsOf(node.store).backend;
     const start = vi.spyOn(attempts, 'start');
     await world.clock.advance(60_000);
     // Told once of the clear, it looks, instead of asking until it sees it.

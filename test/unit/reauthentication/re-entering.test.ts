@@ -25,7 +25,7 @@ afterEach(async () => {
 /** How often a node asks for the lease from now on. */
 function countStarts(node: Node): { count: number } {
   const starts = { count: 0 };
-  const { attempts } = internalsOf(node.store)!.backend;
+  const { attempts } = internalsOf(node.store).backend;
   const start = attempts.start.bind(attempts);
   attempts.start = (request: StartAttempt) => {
     starts.count += 1;

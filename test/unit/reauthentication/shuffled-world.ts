@@ -166,7 +166,7 @@ export class ShuffledWorld {
     if (this.nodes.filter(({ crashed }) => !crashed).length === 1) return;
     const node = this.#at(which);
     node.crashed = true;
-    const { backend } = internalsOf(node.store)!;
+    const { backend } = internalsOf(node.store);
     const never = (): Promise<never> => new Promise(() => undefined);
     for (const verb of ['start', 'renew', 'commit', 'end', 'clearFailure'] as const)
       Object.assign(backend.attempts, { [verb]: never });
@@ -206,7 +206,7 @@ export class ShuffledWorld {
 
   #node(which: number): ShuffledNode {
     const store = this.#open();
-    const { attempts } = internalsOf(store)!.backend;
+    const { attempts } = internalsOf(store).backend;
     const start = attempts.start.bind(attempts);
     attempts.start = (async (request) => {
       const answer = await start(request);

@@ -34,7 +34,7 @@ async function due(nodes: number, options: NodeOptions = {}): Promise<Node[]> {
 
 /** Cuts a node off for good, as a crash would: nothing it says arrives any more, and it hears nothing. */
 function kill(node: Node): void {
-  const { backend } = internalsOf(node.store)!;
+  const { backend } = internalsOf(node.store);
   const never = (): Promise<never> => new Promise(() => undefined);
   for (const verb of ['start', 'renew', 'commit', 'end', 'clearFailure'] as const)
     Object.assign(backend.attempts, { [verb]: never });
@@ -91,7 +91,7 @@ describe('a holder that dies', () => {
   it('that comes back hears that another one started, and stores nothing', async () => {
     const nodes = await due(2);
     const first = world.call(1);
-    const { attempts } = internalsOf(nodes[first.node]!.store)!.backend;
+    const { attempts } = internalsOf(nodes[first.node]!.store).backend;
     // Suspended: it does not renew.
     const renew = attempts.renew.bind(attempts);
     attempts.renew = () => Promise.reject(new Error('suspended'));
@@ -115,7 +115,7 @@ describe('a holder that dies', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
-    const { backend } = internalsOf(nodes[0]!.store)!;
+    const { backend } = internalsOf(nodes[0]!.store);
     const paused = deferred();
     const observe = backend.read.bind(backend);
     backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
@@ -125,7 +125,7 @@ describe('a holder that dies', () => {
     nodes[1]!.auth.reject(await nodes[1]!.auth.snapshot());
     await world.clock.advance(LEASE + SPREAD);
     expect(world.call(1)).toMatchObject({ node: 1, request: { inDoubt: true } });
-    const { attempts } = internalsOf(world.person)!.backend;
+    const { attempts } = internalsOf(world.person).backend;
     backend.attempts.renew = attempts.renew.bind(attempts);
     paused.resolve();
     await world.clock.settle();
@@ -138,7 +138,7 @@ describe('a holder that dies', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const node = await world.node();
-    const { backend } = internalsOf(node.store)!;
+    const { backend } = internalsOf(node.store);
     const paused = deferred();
     const observe = backend.read.bind(backend);
     backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
@@ -153,7 +153,7 @@ describe('a holder that dies', () => {
 
   it('that comes back before another one started may store', async () => {
     const nodes = await due(1);
-    const { attempts } = internalsOf(nodes[0]!.store)!.backend;
+    const { attempts } = internalsOf(nodes[0]!.store).backend;
     attempts.renew = () => Promise.reject(new Error('suspended'));
     await world.clock.advance(2 * LEASE - 1_000);
     await world.answer(1, 'new', HOUR);
@@ -268,7 +268,7 @@ describe('a memory that cannot be reached', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
-    const { backend } = internalsOf(nodes[0]!.store)!;
+    const { backend } = internalsOf(nodes[0]!.store);
     const observe = backend.read.bind(backend);
     let failures = 1;
     backend.read = (key, maxBytes) => {

@@ -140,7 +140,7 @@ export class World {
 
   /** The verbs as a node without a reauthenticator would say them. */
   get attempts(): AttemptVerbs {
-    return internalsOf(this.person)!.backend.attempts;
+    return internalsOf(this.person).backend.attempts;
   }
 
   /** An attempt of a node that will never say anything again. */
