@@ -36,9 +36,9 @@ export type ChangeOrigin =
  * @public
  */
 export interface SavedChange<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'saved';
-  /** What names the credential. */
+  /** The id of the credential. */
   readonly id: string;
   /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
   readonly at: number;
@@ -64,15 +64,15 @@ export interface SavedChange<T> {
  * @public
  */
 export interface RenewedChange<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'renewed';
-  /** What names the credential. */
+  /** The id of the credential. */
   readonly id: string;
-  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
   readonly at: number;
-  /** How it was noticed. */
+  /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** Who made it, as far as hints tell. */
+  /** The author of the change, as far as hints tell. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -90,15 +90,15 @@ export interface RenewedChange<T> {
  * @public
  */
 export interface ExpiredChange<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'expired';
-  /** What names the credential. */
+  /** The id of the credential. */
   readonly id: string;
-  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
   readonly at: number;
-  /** How it was noticed. */
+  /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** Who made it, as far as hints tell. */
+  /** The author of the change, as far as hints tell. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -112,15 +112,15 @@ export interface ExpiredChange<T> {
  * @public
  */
 export interface ClearedChange<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'cleared';
-  /** What names the credential. */
+  /** The id of the credential. */
   readonly id: string;
-  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
   readonly at: number;
-  /** How it was noticed. */
+  /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** Who made it, as far as hints tell. */
+  /** The author of the change, as far as hints tell. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -134,15 +134,15 @@ export interface ClearedChange<T> {
  * @public
  */
 export interface EvictedChange<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'evicted';
-  /** What names the credential. */
+  /** The id of the credential. */
   readonly id: string;
-  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
   readonly at: number;
-  /** How it was noticed. */
+  /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** Who made it, as far as hints tell. */
+  /** The author of the change, as far as hints tell. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -154,15 +154,15 @@ export interface EvictedChange<T> {
  * @public
  */
 export interface UnreadableChange<T> {
-  /** Tells the changes apart. */
+  /** The discriminant of the union. */
   readonly type: 'unreadable';
-  /** What names the credential. */
+  /** The id of the credential. */
   readonly id: string;
-  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
   readonly at: number;
-  /** How it was noticed. */
+  /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** Who made it, as far as hints tell. */
+  /** The author of the change, as far as hints tell. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;

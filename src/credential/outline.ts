@@ -8,7 +8,7 @@ type OutlineType = 'present' | 'expired' | 'untold' | 'unreadable';
 const unreadable = new UnreadableError('decode', 'the stored bytes could not be read');
 
 /**
- * What stays known of a credential whose value nobody needs: which bytes are stored, and when they end. There may be very many, so it is one
+ * The knowledge of a credential whose value nobody needs: which bytes are stored, and when they end. There may be very many, so it is one
  * small object.
  */
 export class Outline {
@@ -29,7 +29,7 @@ export class Outline {
   /**
    * The reading that shows these bytes unchanged, without their value; `undefined` where the bytes must be decoded to tell what follows.
    *
-   * @param digest - that of the bytes that were read
+   * @param digest - of the bytes that were read
    */
   unchanged<T>(
     digest: string,
@@ -43,8 +43,8 @@ export class Outline {
   }
 
   /**
-   * What is known in full. The value is that of the reading, if that has the same bytes; otherwise it is not known any longer, and the snapshot
-   * only stands for it where two are compared.
+   * The full form. It has the value of the reading, if the reading shows the same bytes; otherwise the value is not known any longer, and the
+   * snapshot only stands for it where two are compared.
    */
   recall<T>(id: string, reading?: DecodedReading<T>): Known<T> {
     const { digest } = this;
@@ -71,7 +71,7 @@ export class Outline {
   }
 }
 
-/** What is left of it without the value; an expired credential whose bytes are gone leaves nothing. */
+/** The knowledge without the value; an expired credential whose bytes are gone leaves nothing. */
 export function outlineOf(known: Known<unknown>): Outline | Known<never> {
   const { state, digest } = known;
   if (state.type === 'unknown') return unknown;

@@ -1,10 +1,16 @@
 import { directoryInternalsOf, type CredentialDirectory } from '../stores/directory/base.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
-import { checkCount, checkMs, describeType } from '../util/option-checks.js';
+import { describeType } from '../util/option-checks.js';
+import { checkOptions, count, ms, type OptionsTable } from '../util/options.js';
 import { Semaphore } from '../util/semaphore.js';
 import { derive } from './derive.js';
-import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './options.js';
+import {
+  DERIVE_OPTIONS,
+  type DeriveContext,
+  type DeriveOptions,
+  type DeriveOptionsOpen,
+} from './options.js';
 import type { Derived, DerivedWaitOptions } from './derived.js';
 
 /**
@@ -20,6 +26,24 @@ export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager'> {
   /** How long a value that nobody uses is kept, in milliseconds from 1,000, `Infinity` until `release`. Default 600,000: ten minutes. */
   readonly idleMs?: number | undefined;
 }
+
+const { eager: _eager, ...EACH } = DERIVE_OPTIONS;
+
+/** The options of `deriveEach`. */
+export const DERIVE_EACH_OPTIONS: OptionsTable<DeriveEachOptions<unknown>, DeriveOptionsOpen> = {
+  ...EACH,
+  concurrency: count({
+    default: 16,
+    max: 1_000,
+    cost: 'More calls of `create` at the same time finish a start sooner, and burden the server more. The wait for a turn counts toward `createTimeoutMs`.',
+  }),
+  idleMs: ms({
+    default: 600_000,
+    min: 1_000,
+    max: Infinity,
+    cost: 'A shorter time builds values again that are used now and then. A longer time keeps unused ones. `Infinity` keeps them until `release`.',
+  }),
+};
 
 /**
  * A value for each credential of a directory, built when it is asked for; made by `deriveEach`.
@@ -76,10 +100,14 @@ export function deriveEach<T, V>(
   const internals = directoryInternalsOf(directory);
   if (typeof create !== 'function')
     throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
-  const { concurrency = 16, idleMs = 600_000, ...each } = options;
   // A wrong option is refused now, and not with the first credential.
-  resolveDeriveOptions<V>(each);
-  const semaphore = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
+  checkOptions(DERIVE_EACH_OPTIONS, options);
+  const {
+    concurrency = DERIVE_EACH_OPTIONS.concurrency.default,
+    idleMs = DERIVE_EACH_OPTIONS.idleMs.default,
+    ...each
+  } = options;
+  const semaphore = new Semaphore(concurrency);
   const inTurn = async (credentials: T, context: DeriveContext): Promise<V> => {
     const { signal } = context;
     await semaphore.acquire();
@@ -101,7 +129,7 @@ export function deriveEach<T, V>(
   };
   const pool = new KeyedPool<Derived<V>>(
     internals.clock,
-    checkMs(idleMs, 'idleMs', 1_000, Infinity),
+    idleMs,
     (id) => derive<T, V>(directory.store(id), inTurn, each),
     (one) => one.close(),
   );

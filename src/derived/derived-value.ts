@@ -6,8 +6,10 @@ import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
 import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
+import { describeType } from '../util/option-checks.js';
+import { checkOptions } from '../util/options.js';
+import { WAIT_OPTIONS } from './options.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
-import { checkMs, checkNames, checkSignal, describeType } from '../util/option-checks.js';
 import { setLongTimeout, abortable, withDeadline } from '../time/timers.js';
 import type { WatchedEntry } from '../watching/watched.js';
 import type { BuiltValue } from './built-value.js';
@@ -128,10 +130,8 @@ export class DerivedValue<T, V> implements Derived<V> {
 
   /** Waits until a value may be served, and takes it in the same step. */
   async #obtain<R>(options: DerivedWaitOptions, take: (built: BuiltValue<V>) => R): Promise<R> {
-    checkNames(options, ['signal', 'timeoutMs']);
-    const { timeoutMs = this.#options.getTimeoutMs } = options;
-    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
-    const signal = checkSignal(options.signal);
+    checkOptions(WAIT_OPTIONS, options);
+    const { signal, timeoutMs = this.#options.getTimeoutMs } = options;
     const clock = this.#clock;
     const startedAt = clock.monotonic();
     const late = (): Error =>

@@ -1,5 +1,13 @@
 import { InvalidOptionError } from '../errors.js';
-import { checkBoolean, checkFunction, checkMs, checkNames } from '../util/option-checks.js';
+import {
+  callbackErrors,
+  flag,
+  ms,
+  option,
+  resolveOptions,
+  type OptionsTable,
+  type Resolved,
+} from '../util/options.js';
 import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 
 /**
@@ -23,39 +31,54 @@ export interface InvalidateOptions {
   readonly onCallbackError?: CallbackErrorHandler | undefined;
 }
 
-export interface ResolvedInvalidateOptions {
+type InvalidateOptionsOpen = 'keys' | 'onCallbackError';
+
+export interface ResolvedInvalidateOptions extends Omit<
+  Resolved<InvalidateOptions, InvalidateOptionsOpen>,
+  InvalidateOptionsOpen
+> {
   /** The function's iterable, as it is; without the option `undefined`. */
   readonly keys: ((id: string) => Iterable<string>) | undefined;
-  readonly all: boolean;
-  readonly onRenewed: boolean;
-  readonly removalTimeoutMs: number;
   readonly onCallbackError: CallbackErrorHandler;
 }
 
-const NAMES = ['keys', 'all', 'onRenewed', 'removalTimeoutMs', 'onCallbackError'];
+/** The options of `invalidate`. */
+export const INVALIDATE_OPTIONS: OptionsTable<InvalidateOptions, InvalidateOptionsOpen> = {
+  keys: option({
+    default: undefined,
+    shown: 'none: `keys` or `all: true` is required',
+    check: (value, name) => {
+      if (typeof value === 'function') return;
+      const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+      if (list.length === 0 || list.some((key) => typeof key !== 'string'))
+        throw new InvalidOptionError(name, 'must be a string, a list of strings or a function');
+    },
+    range: 'a string, a list of strings, or a function of the id',
+    cost: 'A function is called at every invalidation.',
+  }),
+  all: flag('`true` also removes entries that have nothing to do with the credential.'),
+  onRenewed: flag('`true` also empties the cache when only the end of the credential moved.'),
+  removalTimeoutMs: ms({
+    default: 10_000,
+    cost: 'A shorter time tries again sooner on a slow cache, and the two removals may overlap. A longer time lets a removal that hangs hold up the next try.',
+  }),
+  onCallbackError: callbackErrors('the cache and `keys`'),
+};
 
+/** Checks everything at once and fills in defaults. @throws InvalidOptionError */
 export function resolveInvalidateOptions(options: InvalidateOptions): ResolvedInvalidateOptions {
-  checkNames(options, NAMES);
-  checkBoolean(options.all, 'all');
-  checkBoolean(options.onRenewed, 'onRenewed');
-  checkFunction(options.onCallbackError, 'onCallbackError');
-  const { all = false, onRenewed = false, removalTimeoutMs = 10_000 } = options;
-  if (all && options.keys !== undefined) {
+  const resolved = resolveOptions(INVALIDATE_OPTIONS, options);
+  const { keys, all, onCallbackError } = resolved;
+  if (all && keys !== undefined) {
     throw new InvalidOptionError(
       'keys',
       'must be left out with `all: true`, which removes every entry',
     );
   }
-  return {
-    keys: checkKeys(options.keys),
-    all,
-    onRenewed,
-    removalTimeoutMs: checkMs(removalTimeoutMs, 'removalTimeoutMs'),
-    onCallbackError: errorHandler(options.onCallbackError),
-  };
+  return { ...resolved, keys: keysOf(keys), onCallbackError: errorHandler(onCallbackError) };
 }
 
-function checkKeys(keys: InvalidateOptions['keys']): ResolvedInvalidateOptions['keys'] {
+function keysOf(keys: InvalidateOptions['keys']): ResolvedInvalidateOptions['keys'] {
   if (keys === undefined) return undefined;
   if (typeof keys === 'function') {
     // A string is iterable too, but nobody means its characters.
@@ -64,9 +87,6 @@ function checkKeys(keys: InvalidateOptions['keys']): ResolvedInvalidateOptions['
       return typeof found === 'string' ? [found] : found;
     };
   }
-  const list: readonly unknown[] = Array.isArray(keys) ? [...(keys as readonly unknown[])] : [keys];
-  if (list.length === 0 || list.some((key) => typeof key !== 'string')) {
-    throw new InvalidOptionError('keys', 'must be a string, a list of strings or a function');
-  }
-  return () => list as readonly string[];
+  const list = typeof keys === 'string' ? [keys] : [...keys];
+  return () => list;
 }

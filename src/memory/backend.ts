@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto';
-import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { ChangeOrigin } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
@@ -38,7 +37,6 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   readonly #feed: MemoryFeed;
   /** Created by the first write, because most stores only watch. */
   #instance: string | undefined;
-  #attempts: AttemptVerbs | undefined;
   #closed = false;
 
   constructor(memory: CredentialMemory, name: string) {
@@ -133,10 +131,6 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
       }
       return () => ({ removed, announced: true });
     });
-  }
-
-  get attempts(): AttemptVerbs {
-    return (this.#attempts ??= new AttemptVerbs(this));
   }
 
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {

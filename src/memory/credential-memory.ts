@@ -1,7 +1,8 @@
-import { systemClock, type Clock } from '../time/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { AttemptHint, Hint } from '../backend/backend.js';
 import { hasEnded } from '../credential/state.js';
-import { checkClock, checkFunction, checkMs, checkNames } from '../util/option-checks.js';
+import { checkMs } from '../util/option-checks.js';
+import { clock, random, resolveOptions, type OptionsTable } from '../util/options.js';
 
 /** The number of writes between two searches for entries that ended and were never read again. */
 const SWEEP_EVERY = 1_000;
@@ -17,6 +18,12 @@ export interface CredentialMemoryOptions {
   /** Gives numbers from 0 to below 1; default `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
+
+/** The options of a memory. */
+export const MEMORY_OPTIONS: OptionsTable<CredentialMemoryOptions> = {
+  clock: clock('Stores on the memory use it too.'),
+  random: random(),
+};
 
 interface Entry {
   readonly bytes: Buffer;
@@ -60,11 +67,7 @@ export class CredentialMemory {
 
   /** @throws InvalidOptionError */
   constructor(options: CredentialMemoryOptions = {}) {
-    checkNames(options, ['clock', 'random']);
-    const { clock = systemClock, random = Math.random } = options;
-    checkFunction(random, 'random');
-    this.clock = checkClock(clock);
-    this.random = random;
+    ({ clock: this.clock, random: this.random } = resolveOptions(MEMORY_OPTIONS, options));
     this.#offset = this.clock.now() - this.clock.monotonic();
   }
 

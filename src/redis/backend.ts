@@ -1,4 +1,3 @@
-import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
@@ -28,7 +27,6 @@ export class RedisBackend implements Backend {
   readonly #settings: RedisSettings;
   readonly name: string;
   readonly sharing: OptionSharing = new OptionSharing();
-  readonly attempts: AttemptVerbs = new AttemptVerbs(this);
 
   private constructor(pool: ClientPool, settings: RedisSettings, name: string) {
     this.#pool = pool;

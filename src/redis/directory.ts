@@ -1,13 +1,14 @@
 import type { Cluster, Redis } from 'ioredis';
 import { CredentialDirectory } from '../stores/directory/base.js';
 import {
+  DIRECTORY_OPTIONS,
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
 } from '../stores/directory/options.js';
 import { checkKey } from '../util/option-checks.js';
 import { RedisBackend } from './backend.js';
 import {
-  CONNECTION_OPTION_NAMES,
+  CONNECTION_OPTIONS,
   resolveSettings,
   type RedisConnectionOptions,
 } from './connection-options.js';
@@ -20,6 +21,8 @@ import { readTemplate } from './client/template.js';
  */
 export interface RedisCredentialDirectoryOptions<T>
   extends CredentialDirectoryOptions<T>, RedisConnectionOptions {}
+
+const TABLE = { ...DIRECTORY_OPTIONS, ...CONNECTION_OPTIONS };
 
 /**
  * The credentials of many users, tenants or services, which many processes share through Redis.
@@ -59,7 +62,7 @@ export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
    * @throws InvalidOptionError
    */
   constructor(redis: Redis | Cluster, options: RedisCredentialDirectoryOptions<T>) {
-    const resolved = resolveDirectoryOptions(options, CONNECTION_OPTION_NAMES);
+    const resolved = resolveDirectoryOptions(options, TABLE);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');

@@ -1,11 +1,15 @@
 import type { Cluster, Redis } from 'ioredis';
 import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
 import { checkKey } from '../util/option-checks.js';
-import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
+import {
+  resolveStoreOptions,
+  STORE_OPTIONS,
+  type CredentialStoreOptions,
+} from '../stores/options.js';
 import { RedisBackend } from './backend.js';
 import { readTemplate } from './client/template.js';
 import {
-  CONNECTION_OPTION_NAMES,
+  CONNECTION_OPTIONS,
   resolveSettings,
   type RedisConnectionOptions,
 } from './connection-options.js';
@@ -17,6 +21,8 @@ import {
  */
 export interface RedisCredentialStoreOptions<T>
   extends CredentialStoreOptions<T>, RedisConnectionOptions {}
+
+const TABLE = { ...STORE_OPTIONS, ...CONNECTION_OPTIONS };
 
 /**
  * A credential that many processes share through Redis. Every process learns at once when the credential is saved, renewed, expires, is
@@ -57,7 +63,7 @@ export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
    * @throws InvalidOptionError
    */
   constructor(redis: Redis | Cluster, options: RedisCredentialStoreOptions<T>) {
-    const resolved = resolveStoreOptions(options, CONNECTION_OPTION_NAMES);
+    const resolved = resolveStoreOptions(options, TABLE);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);

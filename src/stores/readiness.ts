@@ -2,9 +2,10 @@ import { statusStream } from './streams.js';
 import type { Clock } from '../time/clock.js';
 import type { ReadyOptions } from '../credential/contract.js';
 import { ClosedError, TimeoutError } from '../errors.js';
-import { checkMs, checkNames, checkSignal } from '../util/option-checks.js';
+import { checkOptions } from '../util/options.js';
 import { setLongTimeout } from '../time/timers.js';
 import type { EventSource, LiveWaiter } from '../watching/event-source.js';
+import { READY_OPTIONS } from './options.js';
 
 type Pinnable<T> = Named<T> & { keepAlive(): void };
 
@@ -20,10 +21,8 @@ export function becomeReady<T>(
 ): Promise<void> {
   // Not an async function: of a hundred thousand that wait, each would keep what it holds in several promises. What is thrown rejects this one.
   return new Promise((resolve, reject) => {
-    checkNames(options, ['signal', 'timeoutMs']);
-    const signal = checkSignal(options.signal);
-    const { timeoutMs = readyTimeoutMs } = options;
-    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
+    checkOptions(READY_OPTIONS, options);
+    const { signal, timeoutMs = readyTimeoutMs } = options;
     if (live.closed) throw new ClosedError(nameOf(live));
     signal?.throwIfAborted();
     live.keepAlive();

@@ -1,4 +1,4 @@
-import { checkMs, checkNames } from '../util/option-checks.js';
+import { ms, resolveOptions, type OptionsTable } from '../util/options.js';
 import { changeCases } from './contract/change-cases.js';
 import { closingCases } from './contract/closing-cases.js';
 import { conditionalCases } from './contract/conditional-cases.js';
@@ -9,6 +9,14 @@ import { refusingCases } from './contract/refusing-cases.js';
 import { snapshotCases } from './contract/snapshot-cases.js';
 import { storingCases } from './contract/storing-cases.js';
 import { watchingCases } from './contract/watching-cases.js';
+
+/** The options of the contract. */
+export const CONTRACT_OPTIONS: OptionsTable<ContractOptions> = {
+  timeoutMs: ms({
+    default: 5_000,
+    cost: 'A longer time lets a case wait longer, in real time, before it fails.',
+  }),
+};
 
 /**
  * The promises of every `ObservableCredentialStore`, as cases for any test runner. They hold on each backend: run them on the Redis that your
@@ -45,8 +53,7 @@ import { watchingCases } from './contract/watching-cases.js';
  * @public
  */
 export function credentialStoreContract(options: ContractOptions = {}): readonly ContractCase[] {
-  checkNames(options, ['timeoutMs']);
-  const timeoutMs = checkMs(options.timeoutMs ?? 5_000, 'timeoutMs');
+  const { timeoutMs } = resolveOptions(CONTRACT_OPTIONS, options);
   const scenes = [
     ...storingCases,
     ...conditionalCases,

@@ -1,6 +1,7 @@
 import { LONGEST_TIMER_MS, type Clock } from '../time/clock.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkMs, checkNames } from '../util/option-checks.js';
+import { checkMs } from '../util/option-checks.js';
+import { option, resolveOptions, type OptionsTable } from '../util/options.js';
 
 /** Captured before a test runner can install fake timers, which must not stop virtual time. */
 const realTurn = setImmediate;
@@ -21,6 +22,20 @@ export interface VirtualClockOptions {
   /** The wall time at the start; a `Date` or epoch milliseconds. Default: midnight UTC, 1 January 2040. */
   readonly startAt?: Date | number | undefined;
 }
+
+/** The options of a `VirtualClock`. */
+export const VIRTUAL_CLOCK_OPTIONS: OptionsTable<VirtualClockOptions> = {
+  startAt: option({
+    default: DEFAULT_START,
+    shown: '1 January 2040',
+    check: (value, name) => {
+      if (value === null || !Number.isFinite(Number(value)))
+        throw new InvalidOptionError(name, 'must be a valid Date or epoch milliseconds');
+    },
+    range: 'a `Date` or epoch milliseconds',
+    cost: 'Credentials that are valid at one time may have ended at another.',
+  }),
+};
 
 interface Timer {
   readonly at: number;
@@ -64,12 +79,7 @@ export class VirtualClock implements Clock {
 
   /** @throws InvalidOptionError */
   constructor(options: VirtualClockOptions = {}) {
-    checkNames(options, ['startAt']);
-    const { startAt = DEFAULT_START } = options;
-    this.#wall = Number(startAt);
-    if (!Number.isFinite(this.#wall)) {
-      throw new InvalidOptionError('startAt', 'must be a valid Date or epoch milliseconds');
-    }
+    this.#wall = Number(resolveOptions(VIRTUAL_CLOCK_OPTIONS, options).startAt);
   }
 
   /** The number of timers that are set; 0 after everything was closed. */

@@ -49,7 +49,8 @@ export function checkId(id: unknown, prefix: string): string {
 export function checkCount(value: unknown, option: string, max: number): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= max)
     return value;
-  throw new InvalidOptionError(option, `must be a whole number from 1 to ${String(max)}`);
+  const upTo = max === Infinity ? '' : ` to ${String(max)}`;
+  throw new InvalidOptionError(option, `must be a whole number from 1${upTo}`);
 }
 
 /** Whether {@link checkKey} accepts the key. */
@@ -128,16 +129,6 @@ export function checkClock(value: unknown): Clock {
     }
   }
   return clock as Clock;
-}
-
-/** Refuses options that are no object, or that hold a name which is not an option. */
-export function checkNames(options: unknown, known: readonly string[], what = 'options'): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError(what, `must be an object, not ${describeType(options)}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw new InvalidOptionError(name, 'is not an option');
-  }
 }
 
 /** Names the type of a value without showing the value. */

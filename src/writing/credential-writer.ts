@@ -11,25 +11,20 @@ import type {
 import { digest, type Decoded, type Encoded, type Encoding } from '../credential/encoding.js';
 import { ClosedError, ConflictError, InvalidOptionError } from '../errors.js';
 import { KeyTypeCheck } from './key-type-check.js';
-import {
-  checkFunction,
-  checkNames,
-  checkReason,
-  checkSignal,
-  checkTtlSeconds,
-} from '../util/option-checks.js';
+import { checkFunction } from '../util/option-checks.js';
+import { checkOptions } from '../util/options.js';
 import { resolveRemoval, resolveWrite } from './lost-replies.js';
-import { checkReplication, replicasOf, Replications } from './replication.js';
+import { CLEAR_OPTIONS, replicationOf, SAVE_OPTIONS, UPDATE_OPTIONS } from './options.js';
+import { replicasOf, Replications } from './replication.js';
 import { minDefined } from '../watching/decode-observation.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
 import { effectiveTtl } from './effective-ttl.js';
 import type { ServerTime } from '../time/server-time.js';
-import { RedactedReceipt } from './update-receipt.js';
+import { RedactedReceipt } from './redacted-receipt.js';
 import { setLongTimeout, abortable } from '../time/timers.js';
 import type { WatchedEntry } from '../watching/watched.js';
 import { WriteQueue } from './write-queue.js';
 
-const DEFAULT_ATTEMPTS = 10;
 const LONGEST_PAUSE_MS = 200;
 
 type DecodedContent<T> =
@@ -91,22 +86,14 @@ export class CredentialWriter<T> {
   }
 
   save(credentials: T, options: SaveOptions<T>): Promise<SaveReceipt> {
-    checkNames(options, [
-      'ttlSeconds',
-      'onlyIf',
-      'reason',
-      'replicas',
-      'replicaTimeoutMs',
-      'signal',
-    ]);
+    checkOptions(SAVE_OPTIONS, options);
     const expected = options.onlyIf === 'absent' ? 'absent' : this.#expected(options.onlyIf);
     return this.#write(credentials, options, expected);
   }
 
   clear(options: ClearOptions<T>): Promise<boolean> {
-    checkNames(options, ['reason', 'onlyIf', 'signal']);
-    const reason = checkReason(options.reason);
-    const signal = checkSignal(options.signal);
+    checkOptions(CLEAR_OPTIONS, options);
+    const { reason, signal } = options;
     const expected = this.#expected(options.onlyIf);
     const key = this.#key;
     const removal = this.#queue.run(
@@ -132,22 +119,10 @@ export class CredentialWriter<T> {
     options: UpdateOptions,
   ): Promise<UpdateReceipt<T>> {
     if (typeof fn !== 'function') checkFunction(null, 'fn');
-    checkNames(options, [
-      'ttlSeconds',
-      'reason',
-      'replicas',
-      'replicaTimeoutMs',
-      'signal',
-      'maxAttempts',
-    ]);
-    const { maxAttempts = DEFAULT_ATTEMPTS, ...saving } = options;
-    checkReplication(options);
-    checkRequestedTtl(options.ttlSeconds);
-    checkReason(options.reason);
-    const signal = checkSignal(options.signal);
-    if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1) {
-      throw new InvalidOptionError('maxAttempts', 'must be a whole number from 1');
-    }
+    checkOptions(UPDATE_OPTIONS, options);
+    const { maxAttempts = UPDATE_OPTIONS.maxAttempts.default, ...saving } = options;
+    const { signal } = saving;
+    replicationOf(saving);
     for (let attempts = 1; ; attempts += 1) {
       signal?.throwIfAborted();
       const found = await abortable(this.readDecoded(), signal);
@@ -185,13 +160,10 @@ export class CredentialWriter<T> {
   }
 
   #write(credentials: T, options: SaveOptions<T>, expected: Expected): Promise<SaveReceipt> {
-    const reason = checkReason(options.reason);
-    const signal = checkSignal(options.signal);
-    const replication = checkReplication(options);
+    const { reason, signal, ttlSeconds: requested } = options;
+    const replication = replicationOf(options);
     const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
     const wanted = replication && { ...replication, signals };
-    const requested = options.ttlSeconds;
-    checkRequestedTtl(requested);
     const key = this.#key;
     const { clock } = this.#backend;
     const now = (): number => this.#time?.latest() ?? clock.now();
@@ -274,9 +246,4 @@ export class CredentialWriter<T> {
     await abortable(pause, signal);
     if (this.#entry.closed) throw new ClosedError(`the store of "${this.#id}"`);
   }
-}
-
-function checkRequestedTtl(requested: SaveOptions['ttlSeconds']): void {
-  if (requested !== undefined && requested !== 'keep' && requested !== 'none')
-    checkTtlSeconds(requested);
 }

@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vi
 import { CredentialMemory, MemoryCredentialStore, RedisCredentialStore } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
+import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import type { CommitAttempt, EndAttempt, StartAttempt } from '../../src/backend/attempts.js';
 import { internalsOf } from '../../src/stores/store-base.js';
 import type { Backend } from '../../src/backend/backend.js';
@@ -194,11 +194,12 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
   const own = fromNothing.get(world) ?? new Set<string>();
   fromNothing.set(world, own);
   const { key } = world;
-  const { attempts: backend, instance: name } = backendOf(world, node);
+  const place = backendOf(world, node);
+  const backend = new AttemptVerbs(place);
   const common = { key, number: 7, failures: 0 };
   return {
     backend,
-    node: name,
+    node: place.instance,
     start: async (id, more = {}) => {
       const start = await backend.start({
         key,

@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../src/time/clock.js';
-import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -14,8 +13,7 @@ import {
 } from '../../src/backend/backend.js';
 import { Encoding } from '../../src/credential/encoding.js';
 import { UnavailableError } from '../../src/errors.js';
-import { KeyWatch } from '../../src/watching/key-watch.js';
-import { OpenEntry } from '../../src/watching/open-entry.js';
+import { OwnEntry } from '../../src/watching/own-entry.js';
 import { resolveStoreOptions } from '../../src/stores/options.js';
 import { OptionSharing } from '../../src/util/option-sharing.js';
 import { ServerTime } from '../../src/time/server-time.js';
@@ -67,7 +65,6 @@ class ShuffledBackend implements Backend {
   readonly sharing = new OptionSharing();
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
-  readonly attempts = new AttemptVerbs(this);
 
   readonly hints: HintFeed = {
     watch: (_key, watcher) => {
@@ -175,23 +172,20 @@ describe('in whatever order messages arrive', () => {
         fc.array(step, { maxLength: 25 }),
         async (scheduler, steps) => {
           const backend = new ShuffledBackend(scheduler);
-          const { shared } = resolveStoreOptions<string>(
-            {
-              key: 'key',
-              serialize: unused,
-              deserialize: async (bytes) => {
-                await backend.later('decode');
-                const text = bytes.toString();
-                if (text.startsWith('garbage')) throw new Error('garbage');
-                return text;
-              },
-              maxStalenessMs: Infinity,
-              onCallbackError: () => {},
+          const { shared } = resolveStoreOptions<string>({
+            key: 'key',
+            serialize: unused,
+            deserialize: async (bytes) => {
+              await backend.later('decode');
+              const text = bytes.toString();
+              if (text.startsWith('garbage')) throw new Error('garbage');
+              return text;
             },
-            [],
-          );
+            maxStalenessMs: Infinity,
+            onCallbackError: () => {},
+          });
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
-          const live = new OpenEntry<string>('id', new KeyWatch('key', shared, backend, encoding));
+          const live = new OwnEntry<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];
           let changes = 0;
           live.events$.subscribe((event) => {

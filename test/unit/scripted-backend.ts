@@ -1,6 +1,5 @@
 import { VirtualClock } from 'credstream/testing';
 
-import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -41,7 +40,6 @@ export class ScriptedBackend implements Backend {
   readonly sharing = new OptionSharing();
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
-  readonly attempts = new AttemptVerbs(this);
   readonly requests: Request[] = [];
   /** How many looks were asked for. */
   looks = 0;

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
-import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
+import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { isReplica } from './hello-reply.js';
 import { closeSentinels } from '../client/sentinel.js';
@@ -215,13 +215,13 @@ export class Connection {
     this.kill();
   }
 
-  #replied(call: CallUnderWay): void {
+  #replied(call: PendingCall): void {
     this.#deadline.end(call);
     this.#confirmedAt = Math.max(this.#confirmedAt, call.sentAt);
   }
 
   /** The error that the caller gets. */
-  #failed(call: CallUnderWay, error: unknown): Error {
+  #failed(call: PendingCall, error: unknown): Error {
     const word = replyWord(error);
     if (word !== undefined) this.#replied(call);
     else this.#deadline.end(call);

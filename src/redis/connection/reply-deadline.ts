@@ -2,7 +2,7 @@ import type { Clock } from '../../time/clock.js';
 import { setLongTimeout } from '../../time/timers.js';
 
 /** A call that waits for its reply. */
-export interface CallUnderWay {
+export interface PendingCall {
   /** Monotonic. */
   readonly sentAt: number;
   readonly dueAt: number;
@@ -17,7 +17,7 @@ export class ReplyDeadline {
   readonly #clock: Clock;
   readonly #timeoutMs: () => number;
   readonly #late: () => void;
-  readonly #calls = new Set<CallUnderWay>();
+  readonly #calls = new Set<PendingCall>();
   #cancelTimer: (() => void) | undefined;
   #firesAt = Infinity;
 
@@ -33,16 +33,16 @@ export class ReplyDeadline {
     return this.#calls.size > 0;
   }
 
-  start(reject: (error: Error) => void): CallUnderWay {
+  start(reject: (error: Error) => void): PendingCall {
     const sentAt = this.#clock.monotonic();
     const dueAt = sentAt + this.#timeoutMs();
-    const call: CallUnderWay = { sentAt, dueAt, reject };
+    const call: PendingCall = { sentAt, dueAt, reject };
     this.#calls.add(call);
     if (dueAt < this.#firesAt) this.#arm(dueAt);
     return call;
   }
 
-  end(call: CallUnderWay): void {
+  end(call: PendingCall): void {
     this.#calls.delete(call);
   }
 

@@ -8,12 +8,12 @@ import {
 } from '../../backend/backend.js';
 import { ClosedError, UnavailableError, type RefusedError } from '../../errors.js';
 import { setLongTimeout } from '../../time/timers.js';
-import { FeedSession } from './feed-session.js';
-import type { FeedSessionContext } from './feed-session-context.js';
+import { FeedSession } from './session.js';
+import type { FeedSessionContext } from './session-context.js';
 import { isDenial, readFailure } from '../reply-errors.js';
 import { toObservation } from '../commands/reader.js';
 import { retryPauseMs } from '../connection/retry.js';
-import { WatchedKeys, type AnyWatched, type WatchedKey } from './subscribers.js';
+import { WatchedKeys, type AnyWatched, type WatchedKey } from './watched-keys.js';
 
 /** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;

@@ -1,7 +1,7 @@
 import type { NotificationMode } from '../../credential/status.js';
 import type { NotificationProbe } from './notification-probe.js';
 import type { RedisSettings } from '../connection-options.js';
-import type { WatchedKey } from './subscribers.js';
+import type { WatchedKey } from './watched-keys.js';
 
 /** The sources of hints on one link, as far as probes and messages have shown. */
 export class NotificationModes {

@@ -3,7 +3,7 @@ import { forgetChannelNames } from '../client/channel-names.js';
 import { isPassing, replyWord } from '../reply-errors.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
 import type { Connection } from '../connection/connection.js';
-import { WatchedKey, WatchedPrefix, type AnyWatched, type SubscribedTo } from './subscribers.js';
+import { WatchedKey, WatchedPrefix, type AnyWatched, type SubscribedTo } from './watched-keys.js';
 
 /** Names in one SUBSCRIBE; a longer command would only delay the commands behind it. */
 const BATCH = 500;

@@ -14,7 +14,7 @@ import { ClusterFeed } from './cluster-feed.js';
 import type { ClusterTemplate } from '../client/cluster-template.js';
 import { ClusterTopology } from './cluster-topology.js';
 import { askForMoves, askForView } from './cluster-view.js';
-import { ServerRegistry } from './cluster-registry.js';
+import { ServerRegistry } from './registry.js';
 import { parseAddress, type Address } from '../client/address.js';
 
 /** The destination of a command. */

@@ -1,4 +1,3 @@
-import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../../backend/attempts.js';
 import type { Clock } from '../../time/clock.js';
 import type {
@@ -42,10 +41,6 @@ export class DirectoryBackend implements Backend {
 
   get replyTimeoutMs(): number {
     return this.#backend.replyTimeoutMs;
-  }
-
-  get attempts(): AttemptVerbs {
-    return this.#backend.attempts;
   }
 
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {

@@ -35,14 +35,13 @@ function follow(
 ) {
   const time = new ServerTime(clock);
   const told: CredentialChange<string>[] = [];
-  const { shared: options } = resolveStoreOptions<string>(
-    { key: 'key', serialize: (text) => text, deserialize: (bytes) => bytes.toString() },
-    [],
-  );
+  const { shared: options } = resolveStoreOptions<string>({
+    key: 'key',
+    serialize: (text) => text,
+    deserialize: (bytes) => bytes.toString(),
+  });
   const owner = {
-    clock,
-    options,
-    encoding: new Encoding<string>(options, expiresAt, clock),
+    scope: { clock, options, encoding: new Encoding<string>(options, expiresAt, clock) },
     conditionAt: () => condition,
     idOf: (key: string) => {
       judging?.();

@@ -3,7 +3,7 @@ import type { Content } from '../../credential/content.js';
 import { UnavailableError, type RefusedError } from '../../errors.js';
 import { hintFrom, hintFromEvent } from '../commands/announcement.js';
 import { DataEpoch } from './data-epoch.js';
-import type { FeedSessionContext } from './feed-session-context.js';
+import type { FeedSessionContext } from './session-context.js';
 import { BatchReader } from '../commands/batch-reader.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
@@ -15,7 +15,7 @@ import { RoleProbe } from './role-probe.js';
 import { SessionTimers } from '../connection/session-timers.js';
 import { Semaphore } from '../../util/semaphore.js';
 import { Subscriptions } from './subscriptions.js';
-import type { AnyWatched } from './subscribers.js';
+import type { AnyWatched } from './watched-keys.js';
 
 const MAX_READS = 256;
 const EPOCH_BYTES = 1_024;

@@ -3,7 +3,7 @@ import type { DataEpochContext } from './data-epoch.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import type { ConnectionSettings } from '../connection/connection.js';
 import type { RedisSettings } from '../connection-options.js';
-import type { AnyWatched, WatchedKeys } from './subscribers.js';
+import type { AnyWatched, WatchedKeys } from './watched-keys.js';
 
 /** The surroundings of a feed session, and its callbacks. */
 export interface FeedSessionContext extends DataEpochContext {
