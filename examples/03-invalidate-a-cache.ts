@@ -38,7 +38,7 @@ class Node {
       },
     });
     // Also after the link to Redis was lost, and when nobody can vouch for the key any longer.
-    this.#kept = invalidate(this.#answers, this.store, { clearAll: true });
+    this.#kept = invalidate(this.#answers, this.store, { all: true });
   }
 
   async forecast(city: string): Promise<string> {

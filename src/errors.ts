@@ -16,7 +16,7 @@ export type CredstreamErrorCode =
   | 'CLOSED';
 
 /**
- * Base of all errors of this package. None carries a credential, its bytes or a digest of them, in any field.
+ * Base of all errors of this package. No field of an error carries a credential, its bytes or a digest of them.
  *
  * @example
  * ```ts
@@ -34,7 +34,7 @@ export type CredstreamErrorCode =
  * @public
  */
 export abstract class CredstreamError extends Error {
-  /** What happened, for a `switch`. */
+  /** The kind of failure, for a `switch`. */
   abstract readonly code: CredstreamErrorCode;
   /** Whether the same call may simply be made again. */
   readonly retryable: boolean = false;
@@ -46,7 +46,7 @@ export abstract class CredstreamError extends Error {
 }
 
 /**
- * An option or argument is not usable. Mend the code; nothing was sent.
+ * An option or argument is not usable: the code of the caller has to change. Nothing was sent.
  *
  * @public
  */
@@ -64,9 +64,9 @@ export class InvalidOptionError extends CredstreamError {
 /**
  * Why a credential could not be turned into bytes.
  *
- * `threw`: `serialize` threw or rejected · `not-bytes`: it returned neither a well-formed string nor a `Uint8Array` ·
- * `not-json`: the value would not survive JSON · `schema`: the schema refused it · `too-large`: more than `maxBytes` ·
- * `timeout`: it did not settle within `decodeTimeoutMs` · `expires-at`: the `expiresAt` option gave no usable instant.
+ * `threw`: `serialize` threw or rejected · `not-bytes`: `serialize` returned neither a well-formed string nor a `Uint8Array` · `not-json`:
+ * the value would not survive JSON · `schema`: the schema refused the value · `too-large`: more than `maxBytes` · `timeout`: `serialize`
+ * did not settle within `decodeTimeoutMs` · `expires-at`: the `expiresAt` option gave no usable instant.
  *
  * @public
  */
@@ -80,7 +80,7 @@ export type EncodeFailure =
  */
 export class EncodeError extends CredstreamError {
   readonly code = 'ENCODE_FAILED';
-  /** What went wrong. */
+  /** The kind of failure. */
   readonly reason: EncodeFailure;
 
   constructor(reason: EncodeFailure, message: string) {
@@ -92,9 +92,9 @@ export class EncodeError extends CredstreamError {
 /**
  * Why stored bytes are not a credential.
  *
- * `decode`: `deserialize` threw or rejected · `schema`: the schema refused the value · `timeout`: it did not settle within
- * `decodeTimeoutMs` · `wrong-type`: the key holds a list, hash or other Redis type · `too-large`: more than `maxBytes` ·
- * `expires-at`: the `expiresAt` option gave no usable instant.
+ * `decode`: `deserialize` threw or rejected · `schema`: the schema refused the value · `timeout`: `deserialize` did not settle within
+ * `decodeTimeoutMs` · `wrong-type`: the key holds a list, hash or other Redis type · `too-large`: more than `maxBytes` · `expires-at`: the
+ * `expiresAt` option gave no usable instant.
  *
  * @public
  */
@@ -102,13 +102,13 @@ export type UnreadableReason =
   'decode' | 'schema' | 'timeout' | 'wrong-type' | 'too-large' | 'expires-at';
 
 /**
- * What is stored at the key is not a credential that this store can read. It is left as it is.
+ * The key holds something that is not a credential which this store can read. The store leaves the key as it is.
  *
  * @public
  */
 export class UnreadableError extends CredstreamError {
   readonly code = 'UNREADABLE';
-  /** What is wrong with what is stored. */
+  /** The kind of failure. */
   readonly reason: UnreadableReason;
 
   constructor(reason: UnreadableReason, message: string) {
@@ -118,7 +118,7 @@ export class UnreadableError extends CredstreamError {
 }
 
 /**
- * A conditional write found other bytes than it was to replace. Nothing was written; read again and decide anew.
+ * A conditional write found other bytes than those to replace. Nothing was written; read again and decide anew.
  *
  * @public
  */
@@ -127,7 +127,7 @@ export class ConflictError extends CredstreamError {
 }
 
 /**
- * Redis could not be asked. Nothing was written; the call may be made again.
+ * Redis could not be reached. Nothing was written; the call may be made again.
  *
  * @public
  */
@@ -137,7 +137,7 @@ export class UnavailableError extends CredstreamError {
 }
 
 /**
- * A write was sent and no answer came: it may or may not have happened, and may still happen. Read before writing again.
+ * A write was sent and no reply came: the write may have happened, and may still happen. Read before writing again.
  *
  * @public
  */
@@ -146,7 +146,7 @@ export class OutcomeUnknownError extends CredstreamError {
 }
 
 /**
- * Redis answered with an error: rights are missing, memory is full, the server is a replica … Nothing was written.
+ * Redis replied with an error: permissions are missing, memory is full, the server is a replica … Nothing was written.
  *
  * @public
  */
@@ -162,7 +162,7 @@ export class RefusedError extends CredstreamError {
 }
 
 /**
- * A deadline passed while waiting.
+ * A deadline passed before the awaited event.
  *
  * @public
  */
@@ -172,30 +172,31 @@ export class TimeoutError extends CredstreamError {
   /** The deadline that passed, in milliseconds. */
   readonly timeoutMs: number;
 
-  constructor(what: string, timeoutMs: number, cause?: Error) {
-    super(`${what} did not happen within ${String(timeoutMs)} ms`, cause);
+  /** @param expected - the call and the event that it waited for: `ready() of "crm:tokens": not live` */
+  constructor(expected: string, timeoutMs: number, cause?: Error) {
+    super(`${expected} within ${String(timeoutMs)} ms`, cause);
     this.timeoutMs = timeoutMs;
   }
 }
 
 /**
- * Why there are no credentials to be had. `fatal`: the last attempt failed for good, until new credentials are saved · `cleared`: they were
- * cleared, and `whenCleared` is `stay` · `short-lived`: the new ones end before `minValidityMs`.
+ * Why no credentials are to be had. `fatal`: the last attempt failed for good, until new credentials are saved · `cleared`: the credentials
+ * were cleared, and `whenCleared` is `stay` · `short-lived`: the new credentials end before `minValidityMs`.
  *
  * @public
  */
 export type ReauthenticationFailure = 'fatal' | 'cleared' | 'short-lived';
 
 /**
- * There are no valid credentials, and asking again will not help: somebody has to log in, or to ask for less.
+ * No valid credentials exist, and the same call again will not help: somebody has to log in, or to ask for less.
  *
  * @public
  */
 export class ReauthenticationError extends CredstreamError {
   readonly code = 'REAUTHENTICATION_FAILED';
-  /** What stands in the way. */
+  /** The reason for the failure. */
   readonly reason: ReauthenticationFailure;
-  /** OAuth's error code of the attempt that failed for good, such as `invalid_grant`, if it was one. */
+  /** OAuth's error code of the attempt that failed for good, such as `invalid_grant`; `undefined` when the failure had none. */
   readonly oauthError: string | undefined;
 
   constructor(reason: ReauthenticationFailure, message: string, oauthError?: string) {
@@ -206,7 +207,7 @@ export class ReauthenticationError extends CredstreamError {
 }
 
 /**
- * The store was closed, or what was made from it.
+ * The store, or an object that was made from it, is closed.
  *
  * @public
  */

@@ -1,9 +1,4 @@
-export type {
-  CacheWithDel,
-  CacheWithDelete,
-  ClearableCache,
-  KeyedCache,
-} from './derived/cache-target.js';
+export type { ClearableCache, KeyedCache } from './derived/cache-target.js';
 export { derive } from './derived/derive.js';
 export { deriveEach, type DeriveEachOptions, type DerivedPool } from './derived/derive-each.js';
 export type { DeriveContext, DeriveOptions } from './derived/options.js';
@@ -18,29 +13,18 @@ export type {
 } from './derived/state.js';
 export { invalidate } from './derived/invalidate.js';
 export type { InvalidateOptions } from './derived/invalidate-options.js';
-export type { Invalidation } from './derived/invalidation.js';
+export type { Invalidation } from './derived/cache-invalidation.js';
 export type { ObservableCredentialStore } from './stores/store-base.js';
 export { systemClock, type Clock } from './time/clock.js';
-export {
-  jsonCodec,
-  type CredentialCodec,
-  type CredentialSchema,
-  type CredentialSchemaFailure,
-  type CredentialSchemaProps,
-  type CredentialSchemaResult,
-  type CredentialSchemaSuccess,
-  type CredentialSchemaTypes,
-} from './credential/codec.js';
+export { jsonCodec, type CredentialCodec, type StandardSchema } from './credential/codec.js';
 export type {
   ChangeOrigin,
   ChangeSource,
   ClearedChange,
   CredentialChange,
-  CredentialChangeBase,
   CredentialChangeType,
   EvictedChange,
   ExpiredChange,
-  OtherNode,
   RenewedChange,
   SavedChange,
   UnreadableChange,
@@ -61,7 +45,6 @@ export type {
   CredentialStore,
   ReadyOptions,
   SaveOptions,
-  ReplicationReceipt,
   SaveReceipt,
   UpdateOptions,
   UpdateReceipt,
@@ -102,7 +85,6 @@ export {
 export { MemoryCredentialStore, type MemoryCredentialStoreOptions } from './memory/store.js';
 export type {
   AuthenticateRequest,
-  AuthenticateRequestBase,
   CredentialsOptions,
   DiscardReason,
   ReauthenticatorOptions,

@@ -1,4 +1,3 @@
-import type { AttemptVerbs } from './attempt-verbs.js';
 import type { AttemptBackend } from './attempts.js';
 import type { Content } from '../credential/content.js';
 import type { ChangeOrigin } from '../credential/change.js';
@@ -182,6 +181,8 @@ export interface RemoveRequest {
 export interface Backend extends AttemptBackend {
   /** What the stores on this backend share of their options. */
   readonly sharing: OptionSharing;
+  /** The label of this instance for people. */
+  readonly name: string;
   /** How long an answer may take at most, in milliseconds. */
   readonly replyTimeoutMs: number;
   readonly clock: Clock;
@@ -210,8 +211,6 @@ export interface Backend extends AttemptBackend {
   remove(
     request: RemoveRequest,
   ): Promise<{ readonly removed: boolean; readonly announced: boolean }>;
-  /** The right to do something about a credential once for all instances, by {@link swap}. */
-  readonly attempts: AttemptVerbs;
   /** One store needs it no longer: the last to say so lets go of all resources. Never rejects, and settles within `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }

@@ -3,64 +3,50 @@ import type { CredentialSnapshot } from './snapshot.js';
 import type { UnreadableError } from '../errors.js';
 
 /**
- * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this
- * process concluded alone, cut off from Redis.
+ * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this process concluded
+ * alone, while the link was lost.
  *
  * @public
  */
 export type ChangeSource = 'live' | 'resync' | 'local';
 
 /**
- * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's process · `{ node }`: another
- * process that uses credstream · `out-of-band`: any other client of Redis · `unknown`: nobody said, or Redis itself did.
+ * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's own instance ·
+ * `{ instance, name }`: another instance · `out-of-band`: any other client of Redis · `unknown`: no hint said, or Redis itself did.
+ *
+ * `instance` is the random id of one pool of connections, the same for all its writes. `name` is the label that it gave itself with the
+ * option `name`; empty when its message told none.
  *
  * @public
  */
-export type ChangeOrigin = 'self' | 'out-of-band' | 'unknown' | OtherNode;
-
-/**
- * Another process that uses credstream.
- *
- * @public
- */
-export interface OtherNode {
-  /** A name that it made up when it started; the same for all its writes. */
-  readonly node: string;
-}
-
-/**
- * What all changes have in common.
- *
- * @public
- */
-export interface CredentialChangeBase<T> {
-  /** What names the credential. */
-  readonly id: string;
-  /** When it was observed, in epoch milliseconds of the Redis server's clock. */
-  readonly at: number;
-  /** How it was noticed. */
-  readonly source: ChangeSource;
-  /** Who made it, as far as hints tell. */
-  readonly origin: ChangeOrigin;
-  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
-  readonly previous: CredentialSnapshot<T> | undefined;
-}
+export type ChangeOrigin =
+  'self' | 'out-of-band' | 'unknown' | { readonly instance: string; readonly name: string };
 
 /**
  * New bytes were stored.
  *
  * @public
  */
-export interface SavedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+export interface SavedChange<T> {
+  /** The discriminant of the union. */
   readonly type: 'saved';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
   /** The new credential; hidden from inspection and serialization. */
   readonly credentials: T;
   /** The new credential with its end and its signal. */
   readonly snapshot: CredentialSnapshot<T>;
-  /** When it ends, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
+  /** The end of the new credential, in epoch milliseconds of the Redis server's clock; `undefined` for no end. */
   readonly expiresAt: number | undefined;
-  /** The `reason` that the writer gave, if it said one. */
+  /** The `reason` that the writer gave; `undefined` for none. */
   readonly reason: string | undefined;
 }
 
@@ -69,9 +55,19 @@ export interface SavedChange<T> extends CredentialChangeBase<T> {
  *
  * @public
  */
-export interface RenewedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+export interface RenewedChange<T> {
+  /** The discriminant of the union. */
   readonly type: 'renewed';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
   /** The credential; hidden from inspection and serialization. */
   readonly credentials: T;
   /** The credential with its new end. */
@@ -81,13 +77,23 @@ export interface RenewedChange<T> extends CredentialChangeBase<T> {
 }
 
 /**
- * The credential reached its end. Comes once per credential.
+ * The credential reached its end. Emitted once per credential.
  *
  * @public
  */
-export interface ExpiredChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+export interface ExpiredChange<T> {
+  /** The discriminant of the union. */
   readonly type: 'expired';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
   /** The end that passed, in epoch milliseconds of the Redis server's clock; `undefined` when it was never known. */
   readonly expiresAt: number | undefined;
 }
@@ -97,9 +103,19 @@ export interface ExpiredChange<T> extends CredentialChangeBase<T> {
  *
  * @public
  */
-export interface ClearedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+export interface ClearedChange<T> {
+  /** The discriminant of the union. */
   readonly type: 'cleared';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
   /** The `reason` given to `clear()`, if it said one. */
   readonly reason: string | undefined;
 }
@@ -109,25 +125,45 @@ export interface ClearedChange<T> extends CredentialChangeBase<T> {
  *
  * @public
  */
-export interface EvictedChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+export interface EvictedChange<T> {
+  /** The discriminant of the union. */
   readonly type: 'evicted';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
 }
 
 /**
- * What is stored now is not a credential that this store can read.
+ * The key now holds something that is not a credential which this store can read.
  *
  * @public
  */
-export interface UnreadableChange<T> extends CredentialChangeBase<T> {
-  /** Tells the changes apart. */
+export interface UnreadableChange<T> {
+  /** The discriminant of the union. */
   readonly type: 'unreadable';
+  /** The id of the credential. */
+  readonly id: string;
+  /** The time of the observation, in epoch milliseconds of the Redis server's clock. */
+  readonly at: number;
+  /** How the change was noticed. */
+  readonly source: ChangeSource;
+  /** The author of the change, as far as hints tell. */
+  readonly origin: ChangeOrigin;
+  /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
+  readonly previous: CredentialSnapshot<T> | undefined;
   /** Why it cannot be read. */
   readonly error: UnreadableError;
 }
 
 /**
- * Something that happened to a credential; `type` tells which.
+ * One change of a credential; `type` discriminates.
  *
  * @public
  */
@@ -156,7 +192,7 @@ class RedactedChange<T> {
     Object.assign(this, fields);
   }
 
-  /** On the prototype, so that neither inspection nor serialization nor a spread finds it. */
+  /** A getter on the prototype is found neither by inspection nor by serialization nor by a spread. */
   get credentials(): T | undefined {
     return this.snapshot?.credentials;
   }
@@ -166,13 +202,13 @@ class RedactedChange<T> {
   }
 }
 
-/** Makes a change whose credentials are hidden from inspection and serialization. */
+/** Creates a change whose credentials are hidden from inspection and serialization. */
 export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
-  // The getter supplies what the union asks for beyond the fields.
+  // The getter supplies the field that the union requires beyond `fields`.
   return new RedactedChange<T>(fields) as unknown as CredentialChange<T>;
 }
 
-/** Whether a change takes the previous credential out of use; whether a newer one in its place does is up to the caller. */
+/** Whether a change withdraws the previous credential; the caller decides whether a newer credential in its place does. */
 export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
   return change.type === 'saved' ? onSaved : change.type !== 'renewed';
 }

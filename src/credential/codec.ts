@@ -9,87 +9,45 @@ import { EncodeError, UnreadableError } from '../errors.js';
 export interface CredentialCodec<T> {
   /** Gives the exact bytes to store; a string is stored as UTF-8. */
   readonly serialize: (credentials: T) => string | Uint8Array | Promise<string | Uint8Array>;
-  /** Reads what {@link CredentialCodec.serialize} gave; throws or rejects when `bytes` are something else. */
+  /** Reads the bytes that {@link CredentialCodec.serialize} returned; throws or rejects for any other bytes. */
   readonly deserialize: (bytes: Buffer) => T | Promise<T>;
 }
 
 /**
- * The part of the Standard Schema interface (zod, valibot, arktype …) that a codec needs.
+ * The part of the Standard Schema interface that a codec needs; schemas of zod, valibot, arktype and many others have it.
  *
  * @public
  */
-export interface CredentialSchema<T> {
-  /** Where the Standard Schema interface keeps everything. */
-  readonly '~standard': CredentialSchemaProps<T>;
+export interface StandardSchema<T> {
+  /** The place where the Standard Schema interface keeps everything. */
+  readonly '~standard': {
+    /** Version of the interface. */
+    readonly version: 1;
+    /** Name of the schema library. */
+    readonly vendor: string;
+    /** Checks a value. Only the number of issues is ever used, because they may quote the value. */
+    readonly validate: (
+      value: unknown,
+    ) =>
+      | { readonly value: T; readonly issues?: undefined }
+      | { readonly issues: readonly unknown[] }
+      | Promise<
+          | { readonly value: T; readonly issues?: undefined }
+          | { readonly issues: readonly unknown[] }
+        >;
+    /** For the type system only; no schema holds it at run time. */
+    readonly types?: { readonly input: unknown; readonly output: T } | undefined;
+  };
 }
 
-/**
- * What a schema offers under `~standard`.
- *
- * @public
- */
-export interface CredentialSchemaProps<T> {
-  /** Version of the interface. */
-  readonly version: 1;
-  /** Name of the schema library. */
-  readonly vendor: string;
-  /** Checks a value; may take its time. */
-  readonly validate: (
-    value: unknown,
-  ) => CredentialSchemaResult<T> | Promise<CredentialSchemaResult<T>>;
-  /** Only for the type system. */
-  readonly types?: CredentialSchemaTypes<T> | undefined;
-}
-
-/**
- * The types of a schema, which no value ever holds.
- *
- * @public
- */
-export interface CredentialSchemaTypes<T> {
-  /** What it takes. */
-  readonly input: unknown;
-  /** What it makes of it. */
-  readonly output: T;
-}
-
-/**
- * What a schema says of a value: the output, or why not.
- *
- * @public
- */
-export type CredentialSchemaResult<T> = CredentialSchemaSuccess<T> | CredentialSchemaFailure;
-
-/**
- * A value that a schema accepts.
- *
- * @public
- */
-export interface CredentialSchemaSuccess<T> {
-  /** What the schema made of it. */
-  readonly value: T;
-  /** Not there: that is how success is told. */
-  readonly issues?: undefined;
-}
-
-/**
- * A value that a schema refuses.
- *
- * @public
- */
-export interface CredentialSchemaFailure {
-  /** What is wrong. Only their number is ever used, because they may quote the value. */
-  readonly issues: readonly unknown[];
-}
-
-/** Credentials are not nested deeper, unless they contain themselves. */
+/** Plain credentials are rarely nested deeper than this; a circular object always is. */
 const DEEPEST_PLAIN = 8;
 
 /**
  * Stores credentials as JSON.
  *
- * Without a schema it refuses to save what JSON would change (dates, maps, non-finite numbers …) and trusts what it reads.
- * With one, the schema checks what is read and, before anything is sent, that what is saved can be read again.
+ * Without a schema it refuses to save values that JSON would change (dates, maps, non-finite numbers …) and trusts the stored value. With a
+ * schema, the schema checks the stored value and, before anything is sent, that the value to save can be read again.
  *
  * @param schema - any Standard Schema; its output type is the type of the credentials
  * @example
@@ -101,11 +59,11 @@ const DEEPEST_PLAIN = 8;
  * ```
  * @public
  */
-export function jsonCodec<T>(schema?: CredentialSchema<T>): CredentialCodec<T> {
+export function jsonCodec<T>(schema?: StandardSchema<T>): CredentialCodec<T> {
   if (schema === undefined) {
     return {
       serialize: (credentials) => toJson(credentials, refuseLoss),
-      // Without a schema the caller vouches for what is stored.
+      // Without a schema the caller vouches for the stored value.
       deserialize: (bytes) => parseJson(bytes) as T,
     };
   }
@@ -134,7 +92,7 @@ export function jsonCodec<T>(schema?: CredentialSchema<T>): CredentialCodec<T> {
   };
 }
 
-// Messages and paths of issues can quote the value, so only their number is told.
+// Messages and paths of issues can quote the value, so only the number of issues is shown.
 function issueCount(issues: readonly unknown[]): string {
   return issues.length === 1 ? '1 issue' : `${String(issues.length)} issues`;
 }
@@ -145,7 +103,7 @@ function toJson(
 ): string {
   let text: unknown;
   try {
-    // JSON.stringify takes many times as long when it has to ask about each value.
+    // JSON.stringify takes many times as long with a replacer.
     const ask = replacer === undefined || isPlainData(value) ? undefined : replacer;
     text = JSON.stringify(value, ask);
   } catch (error) {
@@ -158,7 +116,7 @@ function toJson(
 }
 
 function refuseLoss(this: unknown, key: string, value: unknown): unknown {
-  // `value` is what toJSON made of it; the holder still has the original.
+  // `value` is the result of toJSON; the holder still has the original.
   const original = (this as Record<string, unknown>)[key];
   const kind = lossyKind(original, this);
   if (kind !== undefined) {
@@ -170,7 +128,7 @@ function refuseLoss(this: unknown, key: string, value: unknown): unknown {
   return value;
 }
 
-/** Whether JSON keeps all of it for certain; of what is rare `false` is said, and has to be looked at closely. */
+/** Whether JSON certainly keeps the whole value. Rare kinds of values give `false`, and are then checked one by one. */
 function isPlainData(value: unknown, depth = 0): boolean {
   if (typeof value === 'string' || typeof value === 'boolean' || value === null) return true;
   if (typeof value === 'number') return Number.isFinite(value);
@@ -191,7 +149,7 @@ function lossyKind(value: unknown, holder: unknown): string | undefined {
   if (typeof value === 'number')
     return Number.isFinite(value) ? undefined : 'a number that is not finite';
   if (typeof value === 'function' || typeof value === 'symbol') return `a ${typeof value}`;
-  // Left out of an object, it is undefined again when read; in a list it becomes null.
+  // An undefined property is left out and is undefined again when read; in a list it becomes null.
   if (value === undefined) return Array.isArray(holder) ? 'undefined in a list' : undefined;
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
   if (value instanceof Date) return 'a Date';
@@ -204,10 +162,10 @@ function lossyKind(value: unknown, holder: unknown): string | undefined {
 
 function parseJson(bytes: Buffer): unknown {
   try {
-    // Otherwise each wrong byte would become U+FFFD, and the credential another one.
+    // A decoder would turn each invalid byte into U+FFFD, and the credential into another one.
     if (!isUtf8(bytes)) throw new TypeError('not UTF-8');
     const text = bytes.toString('utf8');
-    // An own `__proto__` key is harmless until somebody merges the object; nobody stores one on purpose.
+    // An own `__proto__` key is harmless until somebody merges the object; no caller stores one on purpose.
     if (!text.includes('__proto__') && !text.includes('\\u')) return JSON.parse(text);
     return JSON.parse(text, (key, value: unknown) => {
       if (key === '__proto__') throw new SyntaxError('a key is named __proto__');

@@ -1,4 +1,4 @@
-/** What is stored at a key. `foreign`: something that is no credential's bytes; it was not transferred. */
+/** The content of a key. `foreign`: not the bytes of a credential; such content was not transferred. */
 export type Content =
   | { readonly type: 'absent' }
   | { readonly type: 'bytes'; readonly bytes: Buffer }

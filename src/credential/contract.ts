@@ -11,7 +11,7 @@ import type { StoreStatus } from './status.js';
  */
 export interface CredentialStore<T> {
   /**
-   * Reads what is stored now. Does not judge whether it is still valid.
+   * Reads the stored credentials from Redis, without judging whether they are still valid.
    *
    * @returns the credentials, a private copy; `undefined` when nothing is stored or when the bytes cannot be decoded
    * @throws UnavailableError, RefusedError, ClosedError
@@ -19,17 +19,19 @@ export interface CredentialStore<T> {
   load(): Promise<T | undefined>;
 
   /**
-   * Stores credentials, over whatever was stored.
+   * Stores credentials, over any stored ones.
    *
-   * @throws EncodeError, InvalidOptionError, ConflictError, UnreadableError (the key holds another Redis type), UnavailableError, RefusedError, OutcomeUnknownError, ClosedError
+   * @throws EncodeError, InvalidOptionError, ConflictError, UnreadableError (the key holds another Redis type), UnavailableError,
+   *   RefusedError, OutcomeUnknownError, ClosedError
    */
   save(credentials: T, options?: SaveOptions<T>): Promise<SaveReceipt>;
 
   /**
-   * Removes what is stored. Removing nothing is fine.
+   * Removes the stored credentials; succeeds also when nothing is stored.
    *
    * @returns whether something was removed
-   * @throws InvalidOptionError, ConflictError, UnreadableError (the key holds another Redis type), UnavailableError, RefusedError, OutcomeUnknownError, ClosedError
+   * @throws InvalidOptionError, ConflictError, UnreadableError (the key holds another Redis type), UnavailableError, RefusedError,
+   *   OutcomeUnknownError, ClosedError
    */
   clear(options?: ClearOptions<T>): Promise<boolean>;
 }
@@ -41,25 +43,25 @@ export interface CredentialStore<T> {
  */
 export interface SaveOptions<T = unknown> {
   /**
-   * How long Redis keeps the bytes: seconds (whole, from 1), `'keep'` for the time left to what is replaced, `'none'` for no
-   * end. Default: the store's `ttlSeconds` option, without that `'none'`.
+   * How long Redis keeps the bytes: seconds (whole, from 1), `'keep'` for the time left to the replaced bytes, `'none'` for no end.
+   * Default: the store's `ttlSeconds` option, without that option `'none'`.
    */
   readonly ttlSeconds?: number | 'keep' | 'none' | undefined;
   /**
-   * Saves only if exactly the bytes behind this snapshot are still stored (compare-and-set), or with `'absent'` only if nothing
-   * is; otherwise rejects with a `ConflictError`. Default: saves over anything.
+   * Saves only if exactly the bytes behind this snapshot are still stored (compare-and-set), or with `'absent'` only if nothing is;
+   * otherwise rejects with a `ConflictError`. Default: saves unconditionally.
    */
   readonly onlyIf?: CredentialSnapshot<T> | 'absent' | undefined;
-  /** Told to other processes in their `saved` change; at most 256 characters, not secret. */
+  /** Carried to other processes in their `saved` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
   /**
-   * Resolves only when so many replicas have the write, or after `timeoutMs`; a whole number from 1 to 1,000. The receipt tells the
+   * Resolves only when so many replicas have the write, or after `replicaTimeoutMs`; a whole number from 1 to 1,000. The receipt tells the
    * number reached. Too few are no error, because the write has happened. Default: waits for none.
    */
   readonly replicas?: number | undefined;
   /** How long to wait for `replicas`, in milliseconds from 1 to 60,000. Default 1,000. */
   readonly replicaTimeoutMs?: number | undefined;
-  /** Stops waiting. A write that has been sent may still happen. */
+  /** Stops the wait. A write that has been sent may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -69,11 +71,11 @@ export interface SaveOptions<T = unknown> {
  * @public
  */
 export interface ClearOptions<T = unknown> {
-  /** Told to other processes in their `cleared` change; at most 256 characters, not secret. */
+  /** Carried to other processes in their `cleared` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
   /** Clears only if exactly the bytes behind this snapshot are still stored; otherwise rejects with a `ConflictError`. */
   readonly onlyIf?: CredentialSnapshot<T> | undefined;
-  /** Stops waiting. A removal that has been sent may still happen. */
+  /** Stops the wait. A removal that has been sent may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -89,27 +91,12 @@ export interface UpdateOptions {
   readonly reason?: string | undefined;
   /** As in {@link SaveOptions}. */
   readonly replicas?: number | undefined;
-  /** How long to wait for `replicas` once it is written, as in {@link SaveOptions}. */
+  /** How long to wait for `replicas` once the write has happened, as in {@link SaveOptions}. */
   readonly replicaTimeoutMs?: number | undefined;
-  /** Stops waiting and trying. */
+  /** Stops the wait and the attempts. */
   readonly signal?: AbortSignal | undefined;
-  /** How often to start over when somebody else wrote in between, from 1; default 10. */
+  /** The number of attempts, from 1, when other writers write in between; default 10. */
   readonly maxAttempts?: number | undefined;
-}
-
-/**
- * How far a write got beyond the Redis that answered it.
- *
- * @public
- */
-export interface ReplicationReceipt {
-  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
-  readonly replicas?: number | undefined;
-  /**
-   * Why Redis did not tell how many: refused, cut off, or no answer within `timeoutMs`. Then `replicas` is what was known by then, mostly
-   * 0. `undefined` when Redis told, also if that were too few.
-   */
-  readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
 
 /**
@@ -117,24 +104,38 @@ export interface ReplicationReceipt {
  *
  * @public
  */
-export interface SaveReceipt extends ReplicationReceipt {
+export interface SaveReceipt {
   /** Whether the write was announced to other processes; `false` when Redis refuses this process the channel. */
   readonly announced: boolean;
+  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  readonly replicas?: number | undefined;
+  /**
+   * Why Redis did not tell how many: refused, cut off, or no answer within `replicaTimeoutMs`. Then `replicas` is what was known by then, mostly
+   * 0. `undefined` when Redis told, also if that were too few.
+   */
+  readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
 
 /**
- * What became of an `update`. Its `credentials` can be read by name, but are left out of `console.log`, `util.inspect`, `JSON.stringify` and
+ * The result of an `update`. Its `credentials` can be read by name, but are left out of `console.log`, `util.inspect`, `JSON.stringify` and
  * spreading.
  *
  * @public
  */
-export interface UpdateReceipt<T> extends ReplicationReceipt {
+export interface UpdateReceipt<T> {
   /** Whether something was written; `false` when the function returned `undefined`. */
   readonly written: boolean;
-  /** What is stored now: the new credentials, or without a write those that were found. */
+  /** The stored credentials: the new ones, or without a write the ones that were found. */
   readonly credentials: T | undefined;
   /** How many times the function was called. */
   readonly attempts: number;
+  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  readonly replicas?: number | undefined;
+  /**
+   * Why Redis did not tell how many: refused, cut off, or no answer within `replicaTimeoutMs`. Then `replicas` is what was known by then, mostly
+   * 0. `undefined` when Redis told, also if that were too few.
+   */
+  readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
 
 /**
@@ -143,7 +144,7 @@ export interface UpdateReceipt<T> extends ReplicationReceipt {
  * @public
  */
 export interface ReadyOptions {
-  /** Stops waiting; the store goes on watching. */
+  /** Stops the wait; the store goes on watching. */
   readonly signal?: AbortSignal | undefined;
   /** How long to wait, in milliseconds; default the store's `readyTimeoutMs`. `Infinity`: without end. */
   readonly timeoutMs?: number | undefined;
@@ -163,6 +164,6 @@ export type CredentialEvents<T> = {
   readonly change: (change: CredentialChange<T>) => unknown;
   /** Every new state. */
   readonly state: (state: CredentialState<T>) => unknown;
-  /** Every new status; listening to it starts no watch. */
+  /** Every new status; a listener of it starts no watch. */
   readonly status: (status: StoreStatus) => unknown;
 };

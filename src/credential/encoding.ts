@@ -8,11 +8,11 @@ import { ClosedError, EncodeError, UnreadableError } from '../errors.js';
 import { isWellFormed } from '../util/option-checks.js';
 import { isThenable, abortable, thenSync, withDeadline } from '../time/timers.js';
 
-/** Instants before March 1973 are seconds that somebody took for milliseconds. */
+/** Instants before March 1973 are seconds that were mistaken for milliseconds. */
 const EARLIEST_MS = 1e11;
 const LATEST_MS = 8.64e15;
 
-/** The caller's function that says when credentials end. */
+/** The caller's function that gives the end of credentials. */
 export type ExpiresAt<T> = (credentials: T) => Date | number | null | undefined;
 
 export interface EncodingOptions<T> extends CredentialCodec<T> {
@@ -30,27 +30,37 @@ export type Decoded<T> =
   | { readonly type: 'readable'; readonly credentials: T; readonly logicalEnd: number | undefined }
   | { readonly type: 'unreadable'; readonly error: UnreadableError };
 
-/** Between credentials and bytes, with the caller's functions on a leash: deadlines, size, and no error of theirs let through. */
+/**
+ * Converts between credentials and bytes, and confines the caller's functions: deadlines, a size limit, and none of their errors passed on.
+ */
 export class Encoding<T> {
   readonly #options: EncodingOptions<T>;
   readonly #expiresAt: ExpiresAt<T> | undefined;
   readonly #clock: Clock;
-  /** Made when there is something to wait for. */
+  readonly #subject: string | undefined;
+  /** Created on the first wait. */
   #closing: AbortController | undefined;
 
-  constructor(options: EncodingOptions<T>, expiresAt: ExpiresAt<T> | undefined, clock: Clock) {
+  /** @param subject - the id, or the pattern of ids, that messages name */
+  constructor(
+    options: EncodingOptions<T>,
+    expiresAt: ExpiresAt<T> | undefined,
+    clock: Clock,
+    subject?: string,
+  ) {
     this.#options = options;
     this.#expiresAt = expiresAt;
     this.#clock = clock;
+    this.#subject = subject;
   }
 
-  /** Stops waiting for the caller's functions: who waits gets a ClosedError. */
+  /** Stops the waits for the caller's functions; each waiting call rejects with a ClosedError. */
   close(): void {
     this.#closer().abort(new ClosedError());
   }
 
   /**
-   * There at once where `serialize` is synchronous.
+   * Synchronous where `serialize` is.
    *
    * @throws EncodeError; rejects with it or with a ClosedError
    */
@@ -59,7 +69,7 @@ export class Encoding<T> {
   }
 
   /**
-   * There at once where `deserialize` is synchronous.
+   * Synchronous where `deserialize` is.
    *
    * @param again - these very bytes failed before, so that the caller's own error was reported already
    */
@@ -76,7 +86,11 @@ export class Encoding<T> {
       result = isThenable(deserialized)
         ? this.#inTime(
             deserialized,
-            (ms) => new UnreadableError('timeout', `deserialize did not settle within ${ms} ms`),
+            (ms) =>
+              new UnreadableError(
+                'timeout',
+                `${this.#callOf('deserialize')} did not settle within ${ms} ms`,
+              ),
           )
         : deserialized;
     } catch (error) {
@@ -87,7 +101,7 @@ export class Encoding<T> {
       : this.judge(result);
   }
 
-  /** As {@link decode}, for credentials that are held: frozen, because everybody in the process shares them. */
+  /** As {@link decode}, for credentials that are kept: frozen, because everybody in the process shares them. */
   decodeHeld(
     content: Exclude<Content, { type: 'absent' }>,
     again = false,
@@ -107,19 +121,22 @@ export class Encoding<T> {
       if (decoded.type === 'readable') freezePlain(decoded.credentials);
       return decoded;
     } catch (error) {
-      // Getters of what others decode may throw.
+      // The getters of a value from a custom codec may throw.
       if (!again) this.#options.onCallbackError(error, 'deserialize');
-      return unreadable('decode', 'what deserialize returned could not be frozen');
+      return unreadable(
+        'decode',
+        `the value that ${this.#callOf('deserialize')} returned could not be frozen`,
+      );
     }
   }
 
   #encoded(credentials: T, serialized: unknown): Encoded {
-    const bytes = bytesOf(serialized);
+    const bytes = bytesOf(serialized, this.#callOf('serialize'));
     const { maxBytes } = this.#options;
     if (bytes.length > maxBytes) {
       throw new EncodeError(
         'too-large',
-        `serialize returned more than maxBytes (${String(maxBytes)}) bytes`,
+        `${this.#callOf('serialize')} returned more than maxBytes (${String(maxBytes)}) bytes`,
       );
     }
     const end = this.#logicalEnd(credentials);
@@ -130,16 +147,17 @@ export class Encoding<T> {
   #serialize(credentials: T): unknown {
     const failed = (error: unknown): never => {
       if (error instanceof EncodeError || this.#isClosing(error)) throw error;
-      // What it threw may quote the credential.
+      // The error may quote the credential.
       this.#options.onCallbackError(error, 'serialize');
-      throw new EncodeError('threw', 'serialize threw');
+      throw new EncodeError('threw', `${this.#callOf('serialize')} threw`);
     };
     try {
       const result: unknown = this.#options.serialize(credentials);
       if (!isThenable(result)) return result;
       return this.#inTime(
         result,
-        (ms) => new EncodeError('timeout', `serialize did not settle within ${ms} ms`),
+        (ms) =>
+          new EncodeError('timeout', `${this.#callOf('serialize')} did not settle within ${ms} ms`),
       ).catch(failed);
     } catch (error) {
       return failed(error);
@@ -149,9 +167,9 @@ export class Encoding<T> {
   #undecodable(error: unknown, again: boolean): Decoded<T> {
     if (error instanceof UnreadableError) return { type: 'unreadable', error };
     if (this.#isClosing(error)) throw error;
-    // What it threw may quote the bytes; JSON.parse does.
+    // The error may quote the bytes; that of JSON.parse does.
     if (!again) this.#options.onCallbackError(error, 'deserialize');
-    return unreadable('decode', 'deserialize could not read the stored bytes');
+    return unreadable('decode', `${this.#callOf('deserialize')} could not read the stored bytes`);
   }
 
   #inTime<R>(result: PromiseLike<R>, late: (ms: string) => Error): Promise<R> {
@@ -164,7 +182,7 @@ export class Encoding<T> {
   #closer(): AbortController {
     if (this.#closing === undefined) {
       this.#closing = new AbortController();
-      // One listener for each write that is being serialized.
+      // Every write that waits for `serialize` adds a listener.
       setMaxListeners(0, this.#closing.signal);
     }
     return this.#closing;
@@ -174,7 +192,11 @@ export class Encoding<T> {
     return this.#closing?.signal.aborted === true && error === this.#closing.signal.reason;
   }
 
-  /** The instant, or what is wrong with it. */
+  #callOf(name: string): string {
+    return this.#subject === undefined ? name : `${name} of "${this.#subject}"`;
+  }
+
+  /** The instant, or the message of the failure. */
   #logicalEnd(credentials: T): { readonly at: number } | undefined | string {
     const expiresAt = this.#expiresAt;
     if (expiresAt === undefined) return undefined;
@@ -185,33 +207,33 @@ export class Encoding<T> {
       at = end instanceof Date ? end.getTime() : end;
     } catch (error) {
       this.#options.onCallbackError(error, 'expiresAt');
-      return 'expiresAt threw';
+      return `${this.#callOf('expiresAt')} threw`;
     }
     if (end === undefined || end === null) return undefined;
-    // Nothing it may reject with is to end as an unhandled rejection.
+    // A promise is no instant; its rejection must not go unhandled.
     if (isThenable(end))
       Promise.resolve(end).catch((error: unknown) => {
         this.#options.onCallbackError(error, 'expiresAt');
       });
     if (typeof at !== 'number' || !Number.isFinite(at) || at > LATEST_MS) {
-      return 'expiresAt returned neither a valid Date nor epoch milliseconds';
+      return `${this.#callOf('expiresAt')} returned neither a valid Date nor epoch milliseconds`;
     }
     if (at < EARLIEST_MS)
-      return 'expiresAt returned what looks like seconds; it must return epoch milliseconds';
+      return `${this.#callOf('expiresAt')} returned a number of seconds, by its size; it must return epoch milliseconds`;
     return { at };
   }
 }
 
-function bytesOf(serialized: unknown): Buffer {
+function bytesOf(serialized: unknown, call: string): Buffer {
   if (typeof serialized === 'string') {
     if (isWellFormed(serialized)) return Buffer.from(serialized);
-    throw new EncodeError('not-bytes', 'serialize returned a string with a lone surrogate');
+    throw new EncodeError('not-bytes', `${call} returned a string with a lone surrogate`);
   }
   if (serialized instanceof Uint8Array) return Buffer.from(serialized);
-  throw new EncodeError('not-bytes', 'serialize returned neither a string nor a Uint8Array');
+  throw new EncodeError('not-bytes', `${call} returned neither a string nor a Uint8Array`);
 }
 
-/** Names stored bytes without showing them; never leaves the process except inside a staged copy beside the bytes. */
+/** Identifies stored bytes without showing them; never leaves the process except inside a staged copy beside the bytes. */
 export function digest(bytes: Uint8Array): string {
   return hash('sha1', bytes, 'hex');
 }

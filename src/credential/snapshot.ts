@@ -2,33 +2,33 @@ import { setMaxListeners } from 'node:events';
 import { inspect, type InspectOptions } from 'node:util';
 
 /**
- * A credential as this process holds it.
+ * A credential as this process knows it.
  *
- * `credentials` can be read by name, but is left out of `console.log`, `util.inspect`, `JSON.stringify`, spreading and
- * `structuredClone`. Plain objects and arrays inside are frozen, because everybody in the process shares them.
+ * `credentials` can be read by name, but is left out of `console.log`, `util.inspect`, `JSON.stringify`, spreading and `structuredClone`.
+ * Plain objects and arrays inside are frozen, because everybody in the process shares them.
  *
  * @public
  */
 export interface CredentialSnapshot<T> {
-  /** What names the credential. */
+  /** The id of the credential. */
   readonly id: string;
   /** The credential itself. */
   readonly credentials: T;
   /**
-   * When it ends, in epoch milliseconds of the Redis server's clock: the earlier of its logical end and the end of the
-   * key's TTL; `undefined` when it has neither.
+   * The end of the credential, in epoch milliseconds of the Redis server's clock: the earlier of its logical end and the end of the key's
+   * TTL; `undefined` when it has neither.
    */
   readonly expiresAt: number | undefined;
   /**
-   * Aborts when the credential is withdrawn: cleared, evicted, expired or unreadable; the change is the reason. A newer
-   * credential in its place aborts it only with the option `abortOnSaved`. Has no listener limit.
+   * Aborts when the credential is withdrawn: cleared, evicted, expired or unreadable; the change is the reason. A newer credential in its
+   * place aborts it only with the option `abortOnSaved`. Has no listener limit.
    *
-   * Of a snapshot that `read()` gave it can only abort while the store is also being watched.
+   * The signal of a snapshot from `read()` can abort only while the store is also being watched.
    */
   readonly signal: AbortSignal;
 }
 
-/** Why a credential was withdrawn before anybody asked for its signal. */
+/** The reason of a withdrawal that came before the first use of the signal. */
 class Withdrawn {
   readonly reason: unknown;
 
@@ -37,9 +37,9 @@ class Withdrawn {
   }
 }
 
-/** The one signal that a credential and its rotations share; the controller is made on first use, because most are never asked for. */
+/** The signal that a credential and its rotations share. The controller is created on first use, because most signals are never used. */
 export class Withdrawal {
-  /** One field for all of it: there is a withdrawal for every credential. */
+  /** One field holds the whole state, because every credential has a withdrawal. */
   #state: AbortController | Withdrawn | undefined;
 
   get signal(): AbortSignal {
@@ -78,7 +78,7 @@ export class StoredSnapshot<T> implements CredentialSnapshot<T> {
   readonly expiresAt: number | undefined;
   readonly #credentials: T;
   readonly #digest: string;
-  /** Made when somebody asks for the signal, or when there is another snapshot to share it with. */
+  /** Created on first use of the signal, or when another snapshot has to share it. */
   #withdrawal: Withdrawal | undefined;
 
   constructor(
@@ -125,7 +125,7 @@ export function withdrawalOf(snapshot: object): Withdrawal | undefined {
 /** Freezes plain objects and arrays all the way down; instances of classes are the codec's business. */
 export function freezePlain<V>(value: V): V {
   if (typeof value !== 'object' || value === null) return value;
-  // Not by recursion: what others store may be nested deeper than calls can be.
+  // Without recursion, because foreign data may be nested deeper than calls can be.
   const pending: object[] = [value];
   for (let one = pending.pop(); one !== undefined; one = pending.pop()) {
     if (Object.isFrozen(one) || !isPlain(one)) continue;
@@ -140,4 +140,15 @@ export function freezePlain<V>(value: V): V {
 function isPlain(value: object): boolean {
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === Object.prototype || prototype === null || Array.isArray(value);
+}
+
+/**
+ * Whether a value made from one snapshot holds for the other: both have the same credentials, and at most the end has moved. Credentials that
+ * were withdrawn and came back have another signal, because everything that followed the first signal has ended with it.
+ */
+export function isSameCredential(
+  a: CredentialSnapshot<unknown>,
+  b: CredentialSnapshot<unknown>,
+): boolean {
+  return Object.is(a.credentials, b.credentials) && a.signal === b.signal;
 }

@@ -8,7 +8,7 @@ import type { UnreadableError } from '../errors.js';
  * @public
  */
 export interface UnknownState {
-  /** Tells the states apart. */
+  /** The discriminant of the union. */
   readonly type: 'unknown';
 }
 
@@ -18,7 +18,7 @@ export interface UnknownState {
  * @public
  */
 export interface PresentState<T> {
-  /** Tells the states apart. */
+  /** The discriminant of the union. */
   readonly type: 'present';
   /** The credential. */
   readonly snapshot: CredentialSnapshot<T>;
@@ -30,9 +30,9 @@ export interface PresentState<T> {
  * @public
  */
 export interface ExpiredState<T> {
-  /** Tells the states apart. */
+  /** The discriminant of the union. */
   readonly type: 'expired';
-  /** What ended; may hold the refresh token that brings the next one. */
+  /** The credential that ended; it may hold the refresh token that brings the next one. */
   readonly previous: CredentialSnapshot<T>;
   /** The end that passed, in epoch milliseconds of the Redis server's clock. */
   readonly expiresAt: number | undefined;
@@ -44,58 +44,58 @@ export interface ExpiredState<T> {
  * @public
  */
 export interface AbsentState {
-  /** Tells the states apart. */
+  /** The discriminant of the union. */
   readonly type: 'absent';
 }
 
 /**
- * Something is stored that is not a credential which this store can read.
+ * The key holds something that is not a credential which this store can read.
  *
  * @public
  */
 export interface UnreadableState {
-  /** Tells the states apart. */
+  /** The discriminant of the union. */
   readonly type: 'unreadable';
-  /** Why not. */
+  /** The reason why the bytes cannot be read. */
   readonly error: UnreadableError;
 }
 
 /**
- * Something is known, but this process cannot vouch for it any longer.
+ * A credential is known, but this process cannot vouch for it any longer.
  *
  * @public
  */
 export interface WithheldState {
-  /** Tells the states apart. */
+  /** The discriminant of the union. */
   readonly type: 'withheld';
   /**
-   * `stale`: cut off for `maxStalenessMs` · `clock`: the machine slept or its clock was set, until the next observation · `ended`: the end has passed
-   * and Redis is being asked.
+   * `stale`: without a link for `maxStalenessMs` · `clock`: the machine slept or its clock was set, until the next observation · `ended`:
+   * the end has passed and Redis is being asked.
    */
   readonly reason: 'stale' | 'clock' | 'ended';
-  /** Since when, in epoch milliseconds of this machine's clock. */
+  /** The start of the withholding, in epoch milliseconds of this machine's clock. */
   readonly since: number;
 }
 
 /**
- * What a store knows of its credential; `type` tells which state it is.
+ * The state of a credential as its store knows it; `type` discriminates.
  *
  * @public
  */
 export type CredentialState<T> =
   UnknownState | PresentState<T> | ExpiredState<T> | AbsentState | UnreadableState | WithheldState;
 
-/** The states that observations lead to; `withheld` is laid over them by whoever judges staleness. */
+/** The states that observations lead to; the judgement of freshness lays `withheld` over them. */
 export type KnownState<T> = Exclude<CredentialState<T>, WithheldState>;
 
-/** A state with what the next comparison needs: which bytes are stored (none: `undefined`) and when Redis drops them. */
+/** A state with the data that the next comparison needs: the digest of the stored bytes (`undefined` for none) and the end of their TTL. */
 export interface Known<T> {
   readonly state: KnownState<T>;
   readonly digest: string | undefined;
   readonly ttlEnd: number | undefined;
-  /** How exactly the end that is held could be told. */
+  /** The uncertainty of the end in `state`. */
   readonly toleranceMs: number;
-  /** The state is `expired`, and these bytes were past their end when they came: no change has told of them. */
+  /** The state is `expired`, and the bytes were past their end when first observed: no change was emitted for them. */
   readonly untold?: true;
 }
 
@@ -117,7 +117,7 @@ export type DecodedReading<T> =
       readonly ttlEnd: number | undefined;
     };
 
-/** What hints said about the change; labels only. */
+/** The content of hints about the change; labels only. */
 export interface Labels {
   readonly write:
     { readonly origin: ChangeOrigin; readonly reason: string | undefined } | undefined;
@@ -136,7 +136,7 @@ export interface Circumstances {
   readonly id: string;
   /** Server time of the observation. */
   readonly now: number;
-  /** Two ends that differ by no more are one end. */
+  /** Two ends that differ by no more count as equal. */
   readonly toleranceMs: number;
   readonly source: ChangeSource;
   readonly labels: Labels;
@@ -175,15 +175,15 @@ export function snapshotOf<T>(state: KnownState<T>): CredentialSnapshot<T> | und
 }
 
 /**
- * When to look again because something ends: a credential, or the bytes that could not be read.
+ * The instant of the next reading because of an end: of a credential, or of bytes that could not be decoded.
  *
- * @param now - by which the state was judged
+ * @param now - the time by which the state was judged
  */
 export function nextDeadline({ state, ttlEnd }: Known<unknown>, now: number): number | undefined {
   if (state.type === 'unreadable') return ttlEnd;
   if (state.type !== 'present') return undefined;
   const { expiresAt } = state.snapshot;
-  // Seen after its end, it is present only because the end has moved by less than can be told apart.
+  // A credential read after its end is present only because the end moved by less than the tolerance.
   return ttlEnd !== undefined && hasEnded(expiresAt, now) ? ttlEnd : expiresAt;
 }
 

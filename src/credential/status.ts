@@ -1,7 +1,7 @@
 /**
  * The link to Redis. `idle`: nothing is being watched · `connecting`: not yet live · `live`: hints arrive and the credential has been
- * observed since they do · `reconnecting`: the link was lost · `unauthorized`: Redis refuses the login or the reading; tried again
- * in the background · `closed`: for good.
+ * observed since they do · `reconnecting`: the link was lost · `unauthorized`: Redis refuses the login or the reading, which the store
+ * repeats in the background · `closed`: for good.
  *
  * @public
  */
@@ -9,8 +9,8 @@ export type LinkStatus =
   'idle' | 'connecting' | 'live' | 'reconnecting' | 'unauthorized' | 'closed';
 
 /**
- * Where hints come from. `keyspace`: Redis's keyspace notifications, beside announcements · `announcements`: only from
- * writers that use credstream, other writers are found by polling · `polling`: from nowhere.
+ * The source of hints. `keyspace`: Redis's keyspace notifications, beside announcements · `announcements`: only writers that use
+ * credstream; polling finds other writers · `polling`: none.
  *
  * @public
  */
@@ -24,17 +24,19 @@ export type NotificationMode = 'keyspace' | 'announcements' | 'polling';
 export interface StoreStatus {
   /** The link to Redis, as far as this credential is concerned. */
   readonly link: LinkStatus;
-  /** `fresh`: this process vouches for what it holds · `stale`: it held something and cannot · `unknown`: it holds nothing. */
+  /**
+   * `fresh`: this process vouches for the state it knows · `stale`: it knew a state and cannot vouch any longer · `unknown`: it knows none.
+   */
   readonly freshness: 'unknown' | 'fresh' | 'stale';
-  /** Up to when it could vouch, in epoch milliseconds of this machine's clock; only while `stale`. */
+  /** The instant until which this process could vouch, in epoch milliseconds of this machine's clock; only while `stale`. */
   readonly staleSince: number | undefined;
-  /** Where hints come from; decides how soon a change by a client without credstream is seen. */
+  /** The source of hints; decides how soon a change by a client without credstream is seen. */
   readonly notifications: NotificationMode;
   /** Whether this process may announce its own writes to others. */
   readonly announcing: boolean;
   /** While `live`: a change in Redis is seen within this many milliseconds, whatever messages are lost. */
   readonly maxLagMs: number | undefined;
-  /** Why the link is not live, if it is known; carries no secret. */
+  /** Why the link is not live, if known; carries no secret. */
   readonly error: Error | undefined;
 }
 
@@ -52,10 +54,10 @@ export const idleStatus: StoreStatus = {
 /** Watching has begun, and nothing is known of the link. */
 export const startingStatus: StoreStatus = { ...idleStatus, link: 'connecting' };
 
-/** Whether two say the same; the wall clock makes `staleSince` wobble. */
+/** Whether two statuses are equal; `staleSince` is left out, because the wall clock makes it wobble. */
 export function isSameStatus(one: StoreStatus, other: StoreStatus): boolean {
   if (one === other) return true;
-  // Written out: to list the names would take longer than all the rest.
+  // Written out, because a loop over the names would cost more than the rest.
   return (
     one.link === other.link &&
     one.freshness === other.freshness &&

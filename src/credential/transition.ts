@@ -15,28 +15,28 @@ import {
   type Step,
 } from './state.js';
 
-/** Pure: compares what was known with what was seen, and says what is known now and the one change that follows, if any. */
+/** Pure: compares the known state with a reading, and returns the new known state and the one change that follows, if any. */
 export function transition<T>(
   known: Known<T>,
-  sighting: DecodedReading<T>,
+  reading: DecodedReading<T>,
   when: Circumstances,
 ): Step<T> {
-  switch (sighting.type) {
+  switch (reading.type) {
     case 'absent':
-      return seenAbsent(known, when);
+      return readAbsent(known, when);
     case 'unreadable':
-      return seenUnreadable(known, sighting, when);
+      return readUnreadable(known, reading, when);
     case 'readable': {
       const held = snapshotOf(known.state);
-      const over = hasEnded(sighting.end, when.now);
-      return held !== undefined && sighting.digest === known.digest && (over || !known.untold)
-        ? seenAgain(known, held, sighting, when)
-        : seenAnew(known, held, sighting, when);
+      const ended = hasEnded(reading.end, when.now);
+      return held !== undefined && reading.digest === known.digest && (ended || !known.untold)
+        ? readSame(known, held, reading, when)
+        : readOther(known, held, reading, when);
     }
   }
 }
 
-/** Pure: Redis cannot be asked; if the end of what is known has passed, it is over. */
+/** Pure: Redis cannot be asked; if the end of the known credential has passed, the credential expires. */
 export function concludeExpiry<T>(known: Known<T>, when: Circumstances): Step<T> {
   const { state } = known;
   if (state.type !== 'present' || !hasEnded(state.snapshot.expiresAt, when.now)) return { known };
@@ -45,10 +45,10 @@ export function concludeExpiry<T>(known: Known<T>, when: Circumstances): Step<T>
 
 type Readable<T> = Extract<DecodedReading<T>, { type: 'readable' }>;
 
-function seenAbsent<T>(known: Known<T>, when: Circumstances): Step<T> {
+function readAbsent<T>(known: Known<T>, when: Circumstances): Step<T> {
   const { state } = known;
   if (state.type === 'unknown') return { known: absent };
-  // Nothing was stored before either: an expired credential whose bytes are gone stays the expired one.
+  // The key was absent before too: an expired credential whose bytes are gone stays the expired one.
   if (known.digest === undefined) return { known };
 
   const type = when.labels.removal?.type ?? (ended(known, when.now) ? 'expired' : 'cleared');
@@ -61,10 +61,10 @@ function seenAbsent<T>(known: Known<T>, when: Circumstances): Step<T> {
         passedEnd(state.snapshot.expiresAt, when),
       );
     }
-    // Its end was told already; this is only the TTL that takes the bytes.
+    // The expiry was emitted already; the TTL only removes the bytes.
     if (state.type === 'expired') return { known: { ...known, digest: undefined } };
   }
-  const common = { ...seen(when), previous: snapshotOf(state) };
+  const common = { ...observedWhen(when), previous: snapshotOf(state) };
   const removal = when.labels.removal;
   const origin = removal?.origin ?? 'unknown';
   if (type === 'expired') {
@@ -86,19 +86,19 @@ function seenAbsent<T>(known: Known<T>, when: Circumstances): Step<T> {
   };
 }
 
-function seenUnreadable<T>(
+function readUnreadable<T>(
   known: Known<T>,
-  sighting: Extract<DecodedReading<T>, { type: 'unreadable' }>,
+  reading: Extract<DecodedReading<T>, { type: 'unreadable' }>,
   when: Circumstances,
 ): Step<T> {
-  const { digest, ttlEnd, error } = sighting;
+  const { digest, ttlEnd, error } = reading;
   const { state } = known;
   if (state.type === 'unreadable' && known.digest === digest)
     return { known: { ...known, ttlEnd } };
   const next: Known<T> = { state: { type: 'unreadable', error }, digest, ttlEnd, toleranceMs: 0 };
   if (state.type === 'unknown') return { known: next };
   const change = createChange<T>({
-    ...seen(when),
+    ...observedWhen(when),
     type: 'unreadable',
     origin: when.labels.write?.origin ?? 'unknown',
     previous: snapshotOf(state),
@@ -107,24 +107,24 @@ function seenUnreadable<T>(
   return { known: next, change };
 }
 
-function seenAgain<T>(
+function readSame<T>(
   known: Known<T>,
   held: CredentialSnapshot<T>,
-  sighting: Readable<T>,
+  reading: Readable<T>,
   when: Circumstances,
 ): Step<T> {
-  const { end, ttlEnd, digest } = sighting;
-  const over = hasEnded(end, when.now);
-  if (known.state.type === 'expired' && over) return { known: { ...known, ttlEnd } };
+  const { end, ttlEnd, digest } = reading;
+  const ended = hasEnded(end, when.now);
+  if (known.state.type === 'expired' && ended) return { known: { ...known, ttlEnd } };
   if (known.state.type === 'present') {
-    if (over) return expire({ ...known, ttlEnd }, held, when, end);
-    // A wobbling end would creep if each small difference were taken over.
+    if (ended) return expire({ ...known, ttlEnd }, held, when, end);
+    // A wobbling end would creep if each small difference were adopted.
     const toleranceMs = known.toleranceMs + when.toleranceMs;
     if (sameInstant(end, held.expiresAt, toleranceMs)) return { known: { ...known, ttlEnd } };
   }
-  // An expired credential that comes back was withdrawn, so its new life gets a new signal.
+  // An expired credential that comes back was withdrawn, so it gets a new signal.
   const withdrawal = known.state.type === 'present' ? withdrawalOf(held) : undefined;
-  const snapshot = hold(sighting, withdrawal, when);
+  const snapshot = createSnapshot(reading, withdrawal, when);
   const change = createChange<T>({
     id: when.id,
     at: Math.floor(when.now),
@@ -141,20 +141,20 @@ function seenAgain<T>(
   };
 }
 
-function seenAnew<T>(
+function readOther<T>(
   known: Known<T>,
   held: CredentialSnapshot<T> | undefined,
-  sighting: Readable<T>,
+  reading: Readable<T>,
   when: Circumstances,
 ): Step<T> {
-  const { end, ttlEnd, digest } = sighting;
+  const { end, ttlEnd, digest } = reading;
   const { toleranceMs } = when;
   const replaces =
     known.state.type === 'present' && !when.abortOnSaved
       ? withdrawalOf(known.state.snapshot)
       : undefined;
-  // What was rejected is withdrawn already; what comes after it is not.
-  const snapshot = hold(sighting, replaces?.withdrawn ? undefined : replaces, when);
+  // A rejected credential is withdrawn already; its successor is not.
+  const snapshot = createSnapshot(reading, replaces?.withdrawn ? undefined : replaces, when);
   if (hasEnded(end, when.now)) {
     const next: Known<T> = {
       state: { type: 'expired', previous: snapshot, expiresAt: end },
@@ -164,7 +164,7 @@ function seenAnew<T>(
     };
     if (known.state.type === 'unknown') return { known: next };
     const untold: Known<T> = { ...next, untold: true };
-    // Over a valid credential this is the end of it; over anything else nothing valid was lost.
+    // In place of a valid credential this is an expiry; otherwise nothing valid was lost.
     if (known.state.type !== 'present') return { known: untold };
     return {
       known: untold,
@@ -173,7 +173,7 @@ function seenAnew<T>(
   }
   const next: Known<T> = { state: { type: 'present', snapshot }, digest, ttlEnd, toleranceMs };
   if (known.state.type === 'unknown') return { known: next };
-  // Written out: to spread them into the literal would take longer than all the rest.
+  // Written out, because a spread into the literal would cost more than the rest.
   const change = createChange<T>({
     id: when.id,
     at: Math.floor(when.now),
@@ -201,23 +201,23 @@ function expire<T>(
 }
 
 function expiry<T>(when: Circumstances, previous: CredentialSnapshot<T>) {
-  return { ...seen(when), type: 'expired', origin: 'unknown', previous } as const;
+  return { ...observedWhen(when), type: 'expired', origin: 'unknown', previous } as const;
 }
 
-function seen(when: Circumstances): { id: string; at: number; source: ChangeSource } {
+function observedWhen(when: Circumstances): { id: string; at: number; source: ChangeSource } {
   return { id: when.id, at: Math.floor(when.now), source: when.source };
 }
 
-function hold<T>(
-  sighting: Readable<T>,
+function createSnapshot<T>(
+  reading: Readable<T>,
   withdrawal: Withdrawal | undefined,
   when: Circumstances,
 ): CredentialSnapshot<T> {
-  const { credentials, end, digest } = sighting;
+  const { credentials, end, digest } = reading;
   return new StoredSnapshot(when.id, credentials, end, digest, withdrawal);
 }
 
-/** The end as it was last seen, unless that is still to come: then somebody moved it, and the one that passed is not known. */
+/** The last known end, unless it is still to come: then another client moved the end, and the one that passed is not known. */
 function passedEnd(end: number | undefined, when: Circumstances): number | undefined {
   return hasEnded(end, when.now + when.toleranceMs) ? end : undefined;
 }

@@ -1,25 +1,62 @@
+import { setMaxListeners } from 'node:events';
+import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
 import type { ResolvedDeriveOptions } from './options.js';
-import type { ValueSignal } from './lifetime.js';
 
-/** One value that `create` gave, from then until it was disposed of, which happens exactly once. */
+/**
+ * The signal of one value: follows the withdrawal of its credential, and ends with the value. Not `AbortSignal.any`: a withdrawal signal
+ * outlives many rotations, and would collect a follower of each.
+ */
+export class ValueSignal {
+  readonly #controller = new AbortController();
+  readonly #withdrawal: AbortSignal;
+  readonly #withdrawn = (): void => {
+    this.end(this.#withdrawal.reason);
+  };
+
+  constructor(withdrawal: AbortSignal) {
+    this.#withdrawal = withdrawal;
+    setMaxListeners(0, this.#controller.signal);
+    if (withdrawal.aborted) this.#withdrawn();
+    else withdrawal.addEventListener('abort', this.#withdrawn, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** The second call has no effect. */
+  end(reason?: unknown): void {
+    this.#withdrawal.removeEventListener('abort', this.#withdrawn);
+    this.#controller.abort(reason);
+  }
+}
+
+/** `retired`: another value or none is served instead, and this one ends with its last use, at the latest after the grace period. */
+type ValueState =
+  | { readonly type: 'served' }
+  | { readonly type: 'retired'; readonly cancelGrace: () => void }
+  | { readonly type: 'ended' };
+
+/** One value that `create` returned, from that moment until its disposal, which happens exactly once. */
 export class BuiltValue<V> {
   readonly value: V;
-  readonly #lifetime: ValueSignal;
+  readonly #signal: ValueSignal;
   readonly #options: ResolvedDeriveOptions<V>;
+  readonly #clock: Clock;
   readonly #disposed: Promise<void>;
   #resolveDisposed: () => void = () => undefined;
+  #state: ValueState = { type: 'served' };
+  /** The running calls of `use`. */
   #uses = 0;
-  /** Given to somebody who does not say when it is no longer used. */
-  #lent = false;
-  #retired = false;
-  #ended = false;
-  #cancelGrace: () => void = () => undefined;
+  /** The value went to a caller who does not say when the work with it is over. */
+  #handedOut = false;
 
-  constructor(value: V, lifetime: ValueSignal, options: ResolvedDeriveOptions<V>) {
+  constructor(value: V, signal: ValueSignal, options: ResolvedDeriveOptions<V>, clock: Clock) {
     this.value = value;
-    this.#lifetime = lifetime;
+    this.#signal = signal;
     this.#options = options;
+    this.#clock = clock;
     this.#disposed = new Promise((resolve) => {
       this.#resolveDisposed = resolve;
     });
@@ -31,11 +68,11 @@ export class BuiltValue<V> {
   }
 
   handOut(): V {
-    this.#lent = true;
+    this.#handedOut = true;
     return this.value;
   }
 
-  /** Keeps it until the returned function is called, once. */
+  /** Keeps the value until the returned function is called, once. */
   keep(): () => void {
     this.#uses += 1;
     return () => {
@@ -44,35 +81,33 @@ export class BuiltValue<V> {
     };
   }
 
-  /** It is not served any longer: disposes of it when nobody can be using it, at the latest after the grace period. */
+  /** Another value or none is served from now on. */
   retire(): void {
-    if (this.#retired) return;
-    this.#retired = true;
-    this.#endIfUnused();
-    if (this.#ended) return;
-    const { clock, graceMs } = this.#options;
+    if (this.#state.type !== 'served') return;
+    const { graceMs } = this.#options;
+    const cancelGrace = setLongTimeout(this.#clock, graceMs, () => {
+      this.end();
+    });
+    this.#state = { type: 'retired', cancelGrace };
     if (graceMs === 0) this.end();
-    else {
-      this.#cancelGrace = setLongTimeout(clock, graceMs, () => {
-        this.end();
-      });
-    }
+    else this.#endIfUnused();
   }
 
-  /** As `retire`, but waits for running uses alone, and for those without end. */
+  /** As `retire`, but waits for the running calls of `use` only, however long they take. */
   finish(): void {
-    this.#retired = true;
-    this.#lent = false;
-    this.#cancelGrace();
+    if (this.#state.type === 'ended') return;
+    if (this.#state.type === 'retired') this.#state.cancelGrace();
+    this.#state = { type: 'retired', cancelGrace: () => undefined };
+    this.#handedOut = false;
     this.#endIfUnused();
   }
 
-  /** Disposes of it now. */
+  /** Disposes of the value now. */
   end(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#cancelGrace();
-    this.#lifetime.end();
+    if (this.#state.type === 'ended') return;
+    if (this.#state.type === 'retired') this.#state.cancelGrace();
+    this.#state = { type: 'ended' };
+    this.#signal.end();
     const { dispose, onCallbackError } = this.#options;
     void new Promise((resolve) => {
       resolve(dispose?.(this.value));
@@ -84,6 +119,6 @@ export class BuiltValue<V> {
   }
 
   #endIfUnused(): void {
-    if (this.#retired && this.#uses === 0 && !this.#lent) this.end();
+    if (this.#state.type === 'retired' && this.#uses === 0 && !this.#handedOut) this.end();
   }
 }

@@ -1,14 +1,41 @@
 import { Subscription } from 'rxjs';
+import type { Backend } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
-import type { CredentialSnapshot } from '../credential/snapshot.js';
+import { isSameCredential, type CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
 import type { ObservableCredentialStore } from '../stores/store-base.js';
 import type { ResolvedInvalidateOptions } from './invalidate-options.js';
-import type { Invalidation } from './invalidation.js';
 import { Removals, type Remover } from './removals.js';
-import { sameCredential } from './same-credential.js';
 
-/** Follows a store, and says when entries made from its credential have to go. */
+/**
+ * Keeps a cache true; made by `invalidate`.
+ *
+ * @public
+ */
+export interface Invalidation extends Disposable {
+  /**
+   * Call it before reading the credential that an entry is made from. It returns a function that says whether an entry made since may be
+   * kept: the same credential is still there and vouched for, and nothing was invalidated meanwhile.
+   *
+   * @example
+   * ```ts
+   * import type { Invalidation } from 'credstream';
+   *
+   * async function cached(answers: Map<string, string>, kept: Invalidation, ask: () => Promise<string>): Promise<string> {
+   *   const stillTrue = kept.guard();
+   *   const answer = await ask();
+   *   if (stillTrue()) answers.set('answer', answer);
+   *   return answer;
+   * }
+   * ```
+   */
+  guard(): () => boolean;
+
+  /** Stops watching and removing, also removals that are still to be tried again. Entries stay as they are. Idempotent. */
+  close(): void;
+}
+
+/** Follows a store, and removes the entries made from its credential whenever they may be untrue. */
 export class CacheInvalidation<T> implements Invalidation {
   readonly #store: ObservableCredentialStore<T>;
   readonly #onRenewed: boolean;
@@ -17,61 +44,58 @@ export class CacheInvalidation<T> implements Invalidation {
   /** The credential that entries may have been made from; stays while it is withheld. */
   #held: CredentialSnapshot<T> | undefined;
   #fresh = false;
-  /** Goes up with everything that makes entries untrue. */
-  #version = 0;
+  /** Grows with every event that makes entries untrue. */
+  #generation = 0;
   #closed = false;
 
   constructor(
     store: ObservableCredentialStore<T>,
     remover: Remover,
     options: ResolvedInvalidateOptions,
+    { clock, random }: Pick<Backend, 'clock' | 'random'>,
   ) {
     this.#store = store;
     this.#onRenewed = options.onRenewed;
-    this.#removals = new Removals(remover, options);
+    this.#removals = new Removals(remover, { ...options, clock, random });
     this.#fresh = store.status.freshness === 'fresh';
     this.#held = store.current;
-    // Whatever is there may be older than the watch.
+    // The entries in the cache may be older than the watch.
     this.#invalidate();
-    const end = (): void => {
-      this.#end();
-    };
     const streams = [
       store.status$.subscribe({
         next: ({ freshness }) => {
           this.#takeFreshness(freshness === 'fresh');
         },
-        error: end,
       }),
       store.state$.subscribe({
         next: (state) => {
           this.#takeState(state);
         },
-        error: end,
-        complete: end,
+        complete: () => {
+          this.#end();
+        },
       }),
       store.changes$.subscribe({
         next: (change) => {
           this.#takeChange(change);
         },
-        error: end,
       }),
     ];
     for (const stream of streams) this.#subscription.add(stream);
   }
 
   guard(): () => boolean {
-    const version = this.#version;
+    const generation = this.#generation;
     const before = this.#store.current;
     const state = this.#store.state;
-    // Nobody knows what an entry would be made from.
+    // An entry would be made from a credential that this store cannot vouch for.
     const doubtful =
       before === undefined && ['unknown', 'withheld', 'present'].includes(state.type);
     return () => {
-      if (doubtful || this.#closed || version !== this.#version) return false;
+      if (doubtful || this.#closed || generation !== this.#generation) return false;
       const now = this.#store.current;
       if (before === undefined) return now === undefined && this.#store.state === state;
-      return now !== undefined && sameCredential(before, now);
+      return now !== undefined && isSameCredential(before, now);
     };
   }
 
@@ -87,7 +111,7 @@ export class CacheInvalidation<T> implements Invalidation {
   }
 
   #takeFreshness(fresh: boolean): void {
-    // Caught up after a gap: bytes may have come and gone in it, and entries been made from them.
+    // After a gap: other bytes may have come and gone in it, and entries have been made from them.
     if (fresh && !this.#fresh) this.#invalidate();
     this.#fresh = fresh;
   }
@@ -102,7 +126,7 @@ export class CacheInvalidation<T> implements Invalidation {
       case 'present': {
         const before = this.#held;
         this.#held = state.snapshot;
-        if (before === undefined || !sameCredential(before, state.snapshot)) this.#invalidate();
+        if (before === undefined || !isSameCredential(before, state.snapshot)) this.#invalidate();
         break;
       }
       default:
@@ -111,22 +135,22 @@ export class CacheInvalidation<T> implements Invalidation {
     }
   }
 
-  /** The state came first, and has said it all but for bytes that mean the same, and a new end. */
+  /** The state came first. Only two changes leave it as it was: bytes that decode to the same credentials, and a new end. */
   #takeChange(change: CredentialChange<T>): void {
     const renewed = change.type === 'renewed' && this.#onRenewed;
     const rewritten =
       change.type === 'saved' &&
       change.previous !== undefined &&
-      sameCredential(change.previous, change.snapshot);
+      isSameCredential(change.previous, change.snapshot);
     if (renewed || rewritten) this.#invalidate();
   }
 
   #invalidate(): void {
-    this.#version += 1;
+    this.#generation += 1;
     this.#removals.request();
   }
 
-  /** The store was closed: nobody will say when entries are no longer true. */
+  /** The store was closed, and no later change can make entries untrue. */
   #end(): void {
     if (this.#closed) return;
     this.#invalidate();

@@ -1,35 +1,15 @@
 import { InvalidOptionError } from '../errors.js';
 
 /**
- * A cache whose entries are removed by name: a `Map`, an `LRUCache` of lru-cache, a `Keyv`, a cache of cache-manager, or anything
- * else with one of the two methods. A promise that they return is waited for.
+ * A cache whose entries are removed by key: a `Map`, an `LRUCache` of lru-cache, a `Keyv`, a cache of cache-manager, or any other object with
+ * one of the two methods. A promise that the method returns is waited for.
  *
  * @public
  */
-export type KeyedCache = CacheWithDelete | CacheWithDel;
+export type KeyedCache = { delete(key: string): unknown } | { del(key: string): unknown };
 
 /**
- * As `Map`, lru-cache and Keyv have it.
- *
- * @public
- */
-export interface CacheWithDelete {
-  /** Removes one entry; what it returns does not matter, unless it is a promise. */
-  delete(key: string): unknown;
-}
-
-/**
- * As cache-manager has it.
- *
- * @public
- */
-export interface CacheWithDel {
-  /** Removes one entry; what it returns does not matter, unless it is a promise. */
-  del(key: string): unknown;
-}
-
-/**
- * A cache that can be emptied.
+ * A cache that one call empties.
  *
  * @public
  */
@@ -38,17 +18,17 @@ export interface ClearableCache {
   clear(): unknown;
 }
 
-/** How to remove one entry. */
+/** The function that removes one entry of a cache. */
 export function removerOf(target: unknown): (key: string) => unknown {
-  const cache = target as Partial<CacheWithDelete & CacheWithDel> | null | undefined;
-  if (typeof cache?.delete === 'function') return (key) => (cache as CacheWithDelete).delete(key);
-  if (typeof cache?.del === 'function') return (key) => (cache as CacheWithDel).del(key);
+  const cache = target as Partial<Record<'delete' | 'del', (key: string) => unknown>> | null;
+  if (typeof cache?.delete === 'function') return (key) => cache.delete?.(key);
+  if (typeof cache?.del === 'function') return (key) => cache.del?.(key);
   throw new InvalidOptionError('target', 'must have a method delete(key) or del(key)');
 }
 
-/** How to remove every entry. */
+/** The function that removes every entry of a cache. */
 export function clearerOf(target: unknown): () => unknown {
-  const cache = target as Partial<ClearableCache> | null | undefined;
-  if (typeof cache?.clear === 'function') return () => (cache as ClearableCache).clear();
-  throw new InvalidOptionError('target', 'must have a method clear() for clearAll');
+  const cache = target as Partial<ClearableCache> | null;
+  if (typeof cache?.clear === 'function') return () => cache.clear?.();
+  throw new InvalidOptionError('target', 'must have a method clear() for `all: true`');
 }

@@ -1,10 +1,16 @@
 import { directoryInternalsOf, type CredentialDirectory } from '../stores/directory/base.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
-import { checkCount, checkMs, describeType } from '../util/option-checks.js';
+import { describeType } from '../util/option-checks.js';
+import { checkOptions, count, ms, type OptionsTable } from '../util/options.js';
 import { Semaphore } from '../util/semaphore.js';
 import { derive } from './derive.js';
-import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './options.js';
+import {
+  DERIVE_OPTIONS,
+  type DeriveContext,
+  type DeriveOptions,
+  type DeriveOptionsOpen,
+} from './options.js';
 import type { Derived, DerivedWaitOptions } from './derived.js';
 
 /**
@@ -12,7 +18,7 @@ import type { Derived, DerivedWaitOptions } from './derived.js';
  *
  * @public
  */
-export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager' | 'clock'> {
+export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager'> {
   /**
    * How many calls of `create` are made at the same time, from 1 to 1,000; the others wait their turn, as part of `createTimeoutMs`. Default 16.
    */
@@ -20,6 +26,24 @@ export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager' | '
   /** How long a value that nobody uses is kept, in milliseconds from 1,000, `Infinity` until `release`. Default 600,000: ten minutes. */
   readonly idleMs?: number | undefined;
 }
+
+const { eager: _eager, ...EACH } = DERIVE_OPTIONS;
+
+/** The options of `deriveEach`. */
+export const DERIVE_EACH_OPTIONS: OptionsTable<DeriveEachOptions<unknown>, DeriveOptionsOpen> = {
+  ...EACH,
+  concurrency: count({
+    default: 16,
+    max: 1_000,
+    cost: 'More calls of `create` at the same time finish a start sooner, and burden the server more. The wait for a turn counts toward `createTimeoutMs`.',
+  }),
+  idleMs: ms({
+    default: 600_000,
+    min: 1_000,
+    max: Infinity,
+    cost: 'A shorter time builds values again that are used now and then. A longer time keeps unused ones. `Infinity` keeps them until `release`.',
+  }),
+};
 
 /**
  * A value for each credential of a directory, built when it is asked for; made by `deriveEach`.
@@ -73,36 +97,40 @@ export function deriveEach<T, V>(
   create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
   options: DeriveEachOptions<NoInfer<V>> = {},
 ): DerivedPool<V> {
-  const parts = directoryInternalsOf(directory);
+  const internals = directoryInternalsOf(directory);
   if (typeof create !== 'function')
     throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
-  const { concurrency = 16, idleMs = 600_000, ...each } = options;
-  // Whatever is wrong shows now, and not with the first credential.
-  resolveDeriveOptions<V>(each);
-  const slots = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
+  // A wrong option is refused now, and not with the first credential.
+  checkOptions(DERIVE_EACH_OPTIONS, options);
+  const {
+    concurrency = DERIVE_EACH_OPTIONS.concurrency.default,
+    idleMs = DERIVE_EACH_OPTIONS.idleMs.default,
+    ...each
+  } = options;
+  const semaphore = new Semaphore(concurrency);
   const inTurn = async (credentials: T, context: DeriveContext): Promise<V> => {
     const { signal } = context;
-    await slots.acquire();
-    let taken = true;
-    const give = (): void => {
-      if (taken) slots.release();
-      taken = false;
+    await semaphore.acquire();
+    let held = true;
+    const release = (): void => {
+      if (held) semaphore.release();
+      held = false;
     };
     try {
-      // Nobody wants it any longer: it waited for too long, or another credential came.
+      // The wait was too long, or another credential came.
       signal.throwIfAborted();
-      // One that never settles must not keep the others waiting for ever; what it brings late is disposed of all the same.
-      signal.addEventListener('abort', give, { once: true });
+      // A call that never settles must not hold up the others for ever; its late value is disposed of all the same.
+      signal.addEventListener('abort', release, { once: true });
       return await create(credentials, context);
     } finally {
-      signal.removeEventListener('abort', give);
-      give();
+      signal.removeEventListener('abort', release);
+      release();
     }
   };
   const pool = new KeyedPool<Derived<V>>(
-    parts.clock,
-    checkMs(idleMs, 'idleMs', 1_000, Infinity),
-    (id) => derive<T, V>(directory.store(id), inTurn, { ...each, clock: parts.clock }),
+    internals.clock,
+    idleMs,
+    (id) => derive<T, V>(directory.store(id), inTurn, each),
     (one) => one.close(),
   );
   let closing: Promise<void> | undefined;
@@ -110,7 +138,7 @@ export function deriveEach<T, V>(
     forget();
     return (closing ??= pool.close());
   };
-  const forget = parts.closeFirst(close);
+  const forget = internals.closeFirst(close);
   return {
     get size() {
       return pool.size;

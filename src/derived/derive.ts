@@ -1,7 +1,6 @@
-import type { ObservableCredentialStore } from '../stores/store-base.js';
+import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
 import { InvalidOptionError } from '../errors.js';
 import { describeType } from '../util/option-checks.js';
-import { checkStore } from './check-store.js';
 import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './options.js';
 import type { Derived } from './derived.js';
 import { DerivedValue } from './derived-value.js';
@@ -34,9 +33,15 @@ export function derive<T, V>(
   create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
   options: DeriveOptions<NoInfer<V>> = {},
 ): Derived<V> {
-  checkStore(store);
+  const { backend, live } = internalsOf(store);
   if (typeof create !== 'function') {
     throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
   }
-  return new DerivedValue<T, V>(store, create, resolveDeriveOptions<V>(options));
+  const { clock, random } = backend;
+  return new DerivedValue<T, V>(store, live, {
+    options: resolveDeriveOptions<V>(options),
+    clock,
+    random,
+    create,
+  });
 }

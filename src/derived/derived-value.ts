@@ -1,21 +1,23 @@
 import { closeOnce } from '../util/close-once.js';
+import type { Clock } from '../time/clock.js';
 import { map, Observable, Subscription } from 'rxjs';
 import { withdraws } from '../credential/change.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
 import type { ObservableCredentialStore } from '../stores/store-base.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
+import { describeType } from '../util/option-checks.js';
+import { checkOptions } from '../util/options.js';
+import { WAIT_OPTIONS } from './options.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
-import { checkMs, checkNames, checkSignal, describeType } from '../util/option-checks.js';
 import { setLongTimeout, abortable, withDeadline } from '../time/timers.js';
+import type { WatchedEntry } from '../watching/watched.js';
 import type { BuiltValue } from './built-value.js';
-import type { DeriveContext, ResolvedDeriveOptions } from './options.js';
+import type { ResolvedDeriveOptions } from './options.js';
 import type { Derived, DerivedWaitOptions } from './derived.js';
 import { sameDerivedState, type DerivedState } from './state.js';
 import { Rotation } from './rotation.js';
-
-/** How soon to look again at a store that shows a credential but does not give it out: it says nothing when its doubt is over. */
-const DOUBT_MS = 1_000;
+import type { BuildContext } from './value-builder.js';
 
 /** Follows a store, builds values from its credential and decides which of them may be served. */
 export class DerivedValue<T, V> implements Derived<V> {
@@ -23,41 +25,38 @@ export class DerivedValue<T, V> implements Derived<V> {
   readonly state$: Observable<DerivedState>;
   readonly #store: ObservableCredentialStore<T>;
   readonly #options: ResolvedDeriveOptions<V>;
+  readonly #clock: Clock;
   readonly #rotation: Rotation<T, V>;
   readonly #values = new OrderedSubject<BuiltValue<V> | undefined>({ value: undefined });
   readonly #states = new OrderedSubject<DerivedState>({
     value: { type: 'idle', waitingFor: 'use' },
   });
   readonly #waiters = new Set<() => void>();
-  /** What was built and is not disposed of. */
+  /** The values that were built and are not disposed of. */
   readonly #undisposed = new Set<BuiltValue<V>>();
   #subscription: Subscription | undefined;
   #used = false;
-  /** Whether the state that was told last has a credential. */
-  #present = false;
-  /** The state with another credential has been told, the change that says when has not. */
-  #rotating = false;
-  /** Of the credential that was told last. */
+  /** The signal of the credential in the last state. */
   #withdrawal: AbortSignal | undefined;
   readonly #withdrawn = (): void => {
     this.#drop();
   };
-  #toldValue: BuiltValue<V> | undefined;
-  #toldState: DerivedState = { type: 'idle', waitingFor: 'use' };
+  #lastValue: BuiltValue<V> | undefined;
+  #lastState: DerivedState = { type: 'idle', waitingFor: 'use' };
   #cancelTimer: () => void = () => undefined;
   #closing: Promise<void> | undefined;
 
   constructor(
     store: ObservableCredentialStore<T>,
-    create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
-    options: ResolvedDeriveOptions<V>,
+    live: WatchedEntry<T>,
+    context: BuildContext<T, V>,
   ) {
     this.#store = store;
-    this.#options = options;
-    this.#rotation = new Rotation(store, {
-      options,
-      create,
-      given: (built) => {
+    this.#options = context.options;
+    this.#clock = context.clock;
+    this.#rotation = new Rotation(live, {
+      ...context,
+      add: (built) => {
         this.#undisposed.add(built);
         void built.disposed.then(() => this.#undisposed.delete(built));
       },
@@ -76,9 +75,9 @@ export class DerivedValue<T, V> implements Derived<V> {
       this.#watch();
       this.#states.subscribe(subscriber);
     });
-    if (options.eager) {
+    if (context.options.eager) {
       this.#used = true;
-      // Not before the caller has what `create` may want to call.
+      // `create` may want to call the object that this constructor returns.
       queueMicrotask(() => {
         this.#begin();
       });
@@ -91,7 +90,7 @@ export class DerivedValue<T, V> implements Derived<V> {
 
   get state(): DerivedState {
     const state = this.#judge();
-    return sameDerivedState(state, this.#toldState) ? this.#toldState : state;
+    return sameDerivedState(state, this.#lastState) ? this.#lastState : state;
   }
 
   async get(options: DerivedWaitOptions = {}): Promise<V> {
@@ -129,16 +128,14 @@ export class DerivedValue<T, V> implements Derived<V> {
     return this.close();
   }
 
-  /** Waits until a value may be served, and takes it in the very step in which that was found out. */
+  /** Waits until a value may be served, and takes it in the same step. */
   async #obtain<R>(options: DerivedWaitOptions, take: (built: BuiltValue<V>) => R): Promise<R> {
-    checkNames(options, ['signal', 'timeoutMs']);
-    const { timeoutMs = this.#options.getTimeoutMs } = options;
-    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
-    const signal = checkSignal(options.signal);
-    const { clock } = this.#options;
+    checkOptions(WAIT_OPTIONS, options);
+    const { signal, timeoutMs = this.#options.getTimeoutMs } = options;
+    const clock = this.#clock;
     const startedAt = clock.monotonic();
     const late = (): Error =>
-      new TimeoutError('building a value', timeoutMs, this.#store.status.error);
+      new TimeoutError('get() or use(): no value was built', timeoutMs, this.#store.status.error);
     for (;;) {
       if (this.#closing === undefined) this.#begin();
       if (this.#closing !== undefined) throw new ClosedError('the derived value');
@@ -155,7 +152,7 @@ export class DerivedValue<T, V> implements Derived<V> {
         await abortable(withDeadline(clock, woken, leftMs, late), signal);
       } finally {
         this.#waiters.delete(wake);
-        // Lets the deadline go when it was the signal that ended the wait.
+        // Cancels the deadline when the signal ended the wait.
         wake();
       }
     }
@@ -170,33 +167,31 @@ export class DerivedValue<T, V> implements Derived<V> {
   #watch(): void {
     if (this.#subscription !== undefined || this.#closing !== undefined) return;
     const subscription = (this.#subscription = new Subscription());
-    const close = (): void => void this.close();
-    const noted = this.#store.changes$.subscribe({
-      next: (change) => {
-        this.#rotation.note(change.at);
-        // What ends while it is withheld stays so by its state.
-        if (withdraws(change, false)) this.#drop();
-      },
-      error: close,
+    const changes = this.#store.changes$.subscribe((change) => {
+      // The state of a credential that ends while it is withheld does not change.
+      if (withdraws(change, false)) this.#drop();
     });
-    subscription.add(noted);
+    subscription.add(changes);
+    const statuses = this.#store.status$.subscribe(() => {
+      // The store vouches again for the credential of its last state. A state follows when the credential is another one.
+      if (this.#rotation.progress !== undefined) this.#review();
+    });
+    subscription.add(statuses);
     const states = this.#store.state$.subscribe({
       next: (state) => {
         this.#take(state);
       },
-      error: close,
-      complete: close,
+      complete: () => void this.close(),
     });
     subscription.add(states);
   }
 
   #take(state: CredentialState<T>): void {
     if (this.#closing !== undefined) return;
-    this.#present = state.type === 'present';
     switch (state.type) {
       case 'unknown':
       case 'withheld':
-        // Not withdrawn: it comes back when it is vouched for again.
+        // The credential is not withdrawn: it comes back when the store vouches for it again.
         break;
       case 'present':
         this.#follow(state.snapshot);
@@ -212,11 +207,11 @@ export class DerivedValue<T, V> implements Derived<V> {
     if (signal !== this.#withdrawal) {
       this.#withdrawal?.removeEventListener('abort', this.#withdrawn);
       this.#withdrawal = signal;
-      // A credential that was rejected is still stored; no state tells of it.
+      // No state tells of a rejection: a rejected credential is still stored.
       signal.addEventListener('abort', this.#withdrawn);
     }
     if (signal.aborted) this.#drop();
-    else if (this.#rotation.hold(snapshot)) this.#awaitChange();
+    else this.#rotation.hold(snapshot);
   }
 
   #drop(): void {
@@ -225,35 +220,25 @@ export class DerivedValue<T, V> implements Derived<V> {
     this.#review();
   }
 
-  /** The change is told right after the state; only with its instant can the end of the credential before be judged. */
-  #awaitChange(): void {
-    this.#rotating = true;
-    queueMicrotask(() => {
-      this.#rotating = false;
-      this.#review();
-    });
-  }
-
-  /** Builds what is to be built, and tells what has changed. */
+  /** Calls `create` if it is due, and emits the value and the state if they have changed. */
   #review(): void {
-    if (this.#rotating || this.#closing !== undefined) return;
+    if (this.#closing !== undefined) return;
     if (this.#used) this.#rotation.start();
-    this.#tell();
+    this.#rotation.settle();
+    // `create` and `dispose` may have closed this object.
+    if (!this.#isClosing()) this.#emit();
   }
 
-  #tell(): void {
-    // `create` may have closed us.
-    if (this.#rotating || this.#closing !== undefined) return;
-    this.#rotation.settle();
+  #emit(): void {
     this.#setTimer();
     const served = this.#served();
-    if (served !== this.#toldValue) {
-      this.#toldValue = served;
+    if (served !== this.#lastValue) {
+      this.#lastValue = served;
       this.#values.emit(served);
     }
     const state = this.state;
-    if (state !== this.#toldState) {
-      this.#toldState = state;
+    if (state !== this.#lastState) {
+      this.#lastState = state;
       this.#states.emit(state);
     }
     if (this.#served() !== undefined) for (const wake of this.#waiters) wake();
@@ -276,30 +261,32 @@ export class DerivedValue<T, V> implements Derived<V> {
 
   #setTimer(): void {
     this.#cancelTimer();
-    const doubt = this.#used && this.#present && this.#store.current === undefined;
-    const delayMs = Math.min(this.#rotation.previousEndsInMs, doubt ? DOUBT_MS : Infinity);
-    this.#cancelTimer = setLongTimeout(this.#options.clock, delayMs, () => {
+    this.#cancelTimer = setLongTimeout(this.#clock, this.#rotation.previousEndsInMs, () => {
       this.#review();
     });
+  }
+
+  #isClosing(): boolean {
+    return this.#closing !== undefined;
   }
 
   async #close(): Promise<void> {
     this.#subscription?.unsubscribe();
     this.#withdrawal?.removeEventListener('abort', this.#withdrawn);
     this.#cancelTimer();
-    if (this.#toldValue !== undefined) this.#values.emit(undefined);
+    if (this.#lastValue !== undefined) this.#values.emit(undefined);
     this.#values.complete();
     this.#states.emit({ type: 'closed' });
     this.#states.complete();
     for (const wake of this.#waiters) wake();
     for (const built of this.#undisposed) built.finish();
     const dropped = this.#rotation.drop(new ClosedError('the derived value'));
-    const { clock, closeTimeoutMs } = this.#options;
-    const late = (): Error => new TimeoutError('close', closeTimeoutMs);
+    const { closeTimeoutMs } = this.#options;
+    const late = (): Error => new TimeoutError('close(): values are still in use', closeTimeoutMs);
     const disposed = dropped.then(() =>
       Promise.all([...this.#undisposed].map((built) => built.disposed)),
     );
-    await withDeadline(clock, disposed, closeTimeoutMs, late).catch(() => undefined);
+    await withDeadline(this.#clock, disposed, closeTimeoutMs, late).catch(() => undefined);
     for (const built of this.#undisposed) built.end();
   }
 }

@@ -1,20 +1,23 @@
-import type { ObservableCredentialStore } from '../stores/store-base.js';
+import { InvalidOptionError } from '../errors.js';
+import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
 import { clearerOf, removerOf, type ClearableCache, type KeyedCache } from './cache-target.js';
-import { CacheInvalidation } from './cache-invalidation.js';
-import { checkStore } from './check-store.js';
-import { resolveInvalidateOptions, type InvalidateOptions } from './invalidate-options.js';
-import type { Invalidation } from './invalidation.js';
+import { CacheInvalidation, type Invalidation } from './cache-invalidation.js';
+import {
+  resolveInvalidateOptions,
+  type InvalidateOptions,
+  type ResolvedInvalidateOptions,
+} from './invalidate-options.js';
 import type { Remover } from './removals.js';
 
 /**
- * Keeps entries of a cache true to a credential: removes them whenever they may no longer be.
+ * Keeps entries of a cache true to a credential: removes them whenever they may be untrue.
  *
  * @remarks
  * Entries are removed
- * - at once, and when the credential is known for the first time: they may be older than the watch;
+ * - at once, and when the credential is known for the first time: the entries may be older than the watch;
  * - on every change but `renewed`;
- * - when the store begins to withhold the credential, and when it has caught up after any gap, also without a change: what was there
- *   in between may have come and gone unseen;
+ * - when the store begins to withhold the credential, and when it has caught up after any gap, also without a change: another credential may
+ *   have come and gone unseen;
  * - once more when the store is closed.
  *
  * A synchronous cache has lost its entries before later subscribers of the store's streams are told. A removal that throws or rejects is
@@ -40,7 +43,10 @@ import type { Remover } from './removals.js';
 export function invalidate<T>(
   target: KeyedCache,
   store: ObservableCredentialStore<T>,
-  options?: InvalidateOptions & { readonly clearAll?: false | undefined },
+  options: InvalidateOptions & {
+    readonly keys: NonNullable<InvalidateOptions['keys']>;
+    readonly all?: false | undefined;
+  },
 ): Invalidation;
 /**
  * The same for the whole cache.
@@ -51,18 +57,29 @@ export function invalidate<T>(
 export function invalidate<T>(
   target: ClearableCache,
   store: ObservableCredentialStore<T>,
-  options: InvalidateOptions & { readonly clearAll: true },
+  options: InvalidateOptions & { readonly all: true },
 ): Invalidation;
 export function invalidate<T>(
   target: KeyedCache | ClearableCache,
   store: ObservableCredentialStore<T>,
-  options: InvalidateOptions = {},
+  options: InvalidateOptions,
 ): Invalidation {
-  checkStore(store);
+  const { backend } = internalsOf(store);
   const resolved = resolveInvalidateOptions(options);
-  const keys = resolved.keys ?? ((id: string) => [id]);
-  const remover: Remover = resolved.clearAll
-    ? { type: 'all', clear: clearerOf(target) }
-    : { type: 'entries', keys: () => keys(store.id), remove: removerOf(target) };
-  return new CacheInvalidation(store, remover, resolved);
+  const remover = removerFor(target, store.id, resolved);
+  return new CacheInvalidation(store, remover, resolved, backend);
+}
+
+function removerFor(
+  target: unknown,
+  id: string,
+  { all, keys }: ResolvedInvalidateOptions,
+): Remover {
+  if (all) return { type: 'all', clear: clearerOf(target) };
+  if (keys !== undefined)
+    return { type: 'entries', keys: () => keys(id), remove: removerOf(target) };
+  throw new InvalidOptionError(
+    'keys',
+    'must name the entries that depend on the credential; `all: true` instead empties the whole cache',
+  );
 }

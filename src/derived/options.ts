@@ -1,11 +1,14 @@
-import { systemClock, type Clock } from '../time/clock.js';
+import type { DerivedWaitOptions } from './derived.js';
 import {
-  checkBoolean,
-  checkClock,
-  checkFunction,
-  checkMs,
-  checkNames,
-} from '../util/option-checks.js';
+  callback,
+  callbackErrors,
+  flag,
+  ms,
+  resolveOptions,
+  signal,
+  type OptionsTable,
+  type Resolved,
+} from '../util/options.js';
 import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 
 /**
@@ -52,60 +55,62 @@ export interface DeriveOptions<V> {
   readonly closeTimeoutMs?: number | undefined;
   /** Told what `create` and `dispose` threw or rejected. Default: a process warning without the error's message, which may hold a secret. */
   readonly onCallbackError?: CallbackErrorHandler | undefined;
-  /** Time; default the machine's. Tests give the virtual one of the store. */
-  readonly clock?: Clock | undefined;
-  /** Gives numbers from 0 to below 1, for the jitter of pauses; default `Math.random`. */
-  readonly random?: (() => number) | undefined;
 }
 
-export interface ResolvedDeriveOptions<V> {
-  readonly dispose: ((value: V) => unknown) | undefined;
-  readonly eager: boolean;
-  readonly graceMs: number;
-  readonly createTimeoutMs: number;
-  readonly getTimeoutMs: number;
-  readonly closeTimeoutMs: number;
+/** Those that are undefined when they are left out. */
+export type DeriveOptionsOpen = 'dispose' | 'onCallbackError';
+
+export interface ResolvedDeriveOptions<V> extends Omit<
+  Resolved<DeriveOptions<V>, DeriveOptionsOpen>,
+  'onCallbackError'
+> {
   readonly onCallbackError: CallbackErrorHandler;
-  readonly clock: Clock;
-  readonly random: () => number;
 }
 
-const NAMES = [
-  'dispose',
-  'eager',
-  'graceMs',
-  'createTimeoutMs',
-  'getTimeoutMs',
-  'closeTimeoutMs',
-  'onCallbackError',
-  'clock',
-  'random',
-];
+/** The options of `derive`. */
+export const DERIVE_OPTIONS: OptionsTable<DeriveOptions<unknown>, DeriveOptionsOpen> = {
+  dispose: callback({
+    default: undefined,
+    cost: 'Without it values are dropped: a pool stays open until it notices itself.',
+  }),
+  eager: flag(
+    '`true` watches, and builds before anybody needs the value: the first caller need not wait.',
+  ),
+  graceMs: ms({
+    default: 30_000,
+    min: 0,
+    max: Infinity,
+    cost: 'A shorter time cuts off slow work with an old value. A longer time keeps old connections open, also those that a withdrawn credential opened. `Infinity` waits for the last `use`, or for `close()`.',
+  }),
+  createTimeoutMs: ms({
+    default: 30_000,
+    cost: 'A shorter time gives up a slow server sooner, and disposes of what it gives later. A longer time lets a server that hangs hold up the next try.',
+  }),
+  getTimeoutMs: ms({
+    default: 30_000,
+    max: Infinity,
+    cost: 'Bounds how long `get` and `use` wait for a value. `Infinity` waits until there is one.',
+  }),
+  closeTimeoutMs: ms({
+    default: 5_000,
+    cost: 'A shorter time cuts off running uses sooner. A longer time lets a use that hangs hold up the shutdown.',
+  }),
+  onCallbackError: callbackErrors('`create` and `dispose`'),
+};
 
+/** Checks everything at once and fills in defaults. @throws InvalidOptionError */
 export function resolveDeriveOptions<V>(options: DeriveOptions<V>): ResolvedDeriveOptions<V> {
-  checkNames(options, NAMES);
-  for (const name of ['dispose', 'onCallbackError', 'random'] as const)
-    checkFunction(options[name], name);
-  checkBoolean(options.eager, 'eager');
-  const {
-    dispose,
-    eager = false,
-    graceMs = 30_000,
-    createTimeoutMs = 30_000,
-    getTimeoutMs = 30_000,
-    closeTimeoutMs = 5_000,
-    clock = systemClock,
-    random = Math.random,
-  } = options;
-  return {
-    dispose,
-    eager,
-    graceMs: checkMs(graceMs, 'graceMs', 0, Infinity),
-    createTimeoutMs: checkMs(createTimeoutMs, 'createTimeoutMs'),
-    getTimeoutMs: checkMs(getTimeoutMs, 'getTimeoutMs', 1, Infinity),
-    closeTimeoutMs: checkMs(closeTimeoutMs, 'closeTimeoutMs'),
-    onCallbackError: errorHandler(options.onCallbackError),
-    clock: checkClock(clock),
-    random,
-  };
+  const resolved = resolveOptions<DeriveOptions<V>, DeriveOptionsOpen>(DERIVE_OPTIONS, options);
+  return { ...resolved, onCallbackError: errorHandler(resolved.onCallbackError) };
 }
+
+/** The options of `get` and `use` of a derived value. */
+export const WAIT_OPTIONS: OptionsTable<DerivedWaitOptions, keyof DerivedWaitOptions> = {
+  signal: signal('Stops waiting; building goes on.'),
+  timeoutMs: ms({
+    default: undefined,
+    shown: '`getTimeoutMs`',
+    max: Infinity,
+    cost: 'As `getTimeoutMs`, for this call.',
+  }),
+};

@@ -1,104 +1,100 @@
-import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { ObservableCredentialStore } from '../stores/store-base.js';
+import { isSameCredential, type CredentialSnapshot } from '../credential/snapshot.js';
+import type { WatchedEntry } from '../watching/watched.js';
 import type { BuiltValue } from './built-value.js';
-import { sameCredential } from './same-credential.js';
-import { ServerTimeBound } from './server-time-bound.js';
 import { ValueBuilder, type BuildOwner, type BuildProgress } from './value-builder.js';
 
-/** What is built from the credential that a store holds, and what was built from the one before, for as long as it stands in. */
+/** The value of the credential that a store has, and the value of the credential before, for as long as it stands in. */
 export class Rotation<T, V> {
-  readonly #store: ObservableCredentialStore<T>;
+  readonly #live: Pick<WatchedEntry<T>, 'current' | 'serverNow'>;
   readonly #owner: BuildOwner<T, V>;
-  readonly #serverTime: ServerTimeBound;
   /** Stays while the credential is withheld. */
   #builder: ValueBuilder<T, V> | undefined;
   #previous: ValueBuilder<T, V> | undefined;
+  readonly #previousWithdrawn = (): void => {
+    this.#owner.progressed();
+  };
 
-  constructor(store: ObservableCredentialStore<T>, owner: BuildOwner<T, V>) {
-    this.#store = store;
+  constructor(live: Pick<WatchedEntry<T>, 'current' | 'serverNow'>, owner: BuildOwner<T, V>) {
+    this.#live = live;
     this.#owner = owner;
-    this.#serverTime = new ServerTimeBound(owner.options.clock);
   }
 
-  /** Takes in the instant that a change carries. */
-  note(at: number): void {
-    this.#serverTime.note(at);
-  }
-
-  /**
-   * The store holds this credential. Says whether a value stands in for its own from now on; until the change that belongs to the state
-   * has been told, it is not clear for how long.
-   */
-  hold(snapshot: CredentialSnapshot<T>): boolean {
+  /** The store has this credential. Its value replaces the value of another credential as soon as it is built. */
+  hold(snapshot: CredentialSnapshot<T>): void {
     const before = this.#builder;
-    if (before !== undefined && sameCredential(before.snapshot, snapshot)) {
+    if (before !== undefined && isSameCredential(before.snapshot, snapshot)) {
       before.renew(snapshot);
-      return false;
+      return;
     }
     this.#builder = new ValueBuilder(this.#owner, snapshot);
     if (before?.built === undefined) {
       void before?.retire();
-      return false;
+      return;
     }
     const replaced = this.#previous;
-    this.#previous = before;
+    this.#setPrevious(before);
     void replaced?.retire();
-    return true;
   }
 
-  /** No credential is left. Resolves when a call of `create` that is under way has been dealt with. */
+  /** The store has no credential. Resolves when a call of `create` that is under way has settled. */
   async drop(reason?: unknown): Promise<void> {
     const [builder, previous] = [this.#builder, this.#previous];
-    // Before anything is disposed of: that may come back to us.
+    // Set before anything is disposed of: `dispose` may call back.
     this.#builder = undefined;
-    this.#previous = undefined;
+    this.#setPrevious(undefined);
     void previous?.retire();
     await builder?.retire(reason);
   }
 
-  /** Builds what is to be built, unless the store does not vouch for the credential. */
+  /** Calls `create` if it is due, unless the store does not vouch for the credential. */
   start(): void {
     if (this.#isCurrent(this.#builder)) this.#builder?.start();
   }
 
-  /** Lets the value before go, when it is replaced or no good any longer. */
+  /** Retires the value of the credential before, when it is replaced or its credential is no longer valid. */
   settle(): void {
     const previous = this.#previous;
     if (previous === undefined) return;
-    if (this.#builder?.built === undefined && this.#outlasts(previous)) return;
-    this.#previous = undefined;
+    if (this.#builder?.built === undefined && this.#isValid(previous)) return;
+    this.#setPrevious(undefined);
     void previous.retire();
   }
 
-  /** What may be served now. Asks the store each time, because timers, and so its states, can be late. */
+  /** The value that may be served now. Asks the store each time, because timers, and so states, can be late. */
   get served(): BuiltValue<V> | undefined {
-    if (this.#store.current === undefined) return undefined;
+    if (this.#live.current === undefined) return undefined;
     for (const one of [this.#builder, this.#previous]) {
-      if (one?.built !== undefined && (this.#isCurrent(one) || this.#outlasts(one))) {
+      if (one?.built !== undefined && (this.#isCurrent(one) || this.#isValid(one))) {
         return one.built;
       }
     }
     return undefined;
   }
 
-  /** Of the credential that the store holds; `undefined` when there is none that it vouches for. */
+  /** The progress for the credential that the store has; `undefined` when the store vouches for none, or for one that no state has shown yet. */
   get progress(): BuildProgress | undefined {
     return this.#isCurrent(this.#builder) ? this.#builder?.progress : undefined;
   }
 
-  /** In how many milliseconds the credential before ends at the earliest. */
+  /** The milliseconds until the credential before may end. */
   get previousEndsInMs(): number {
     const end = this.#previous?.snapshot.expiresAt;
-    return end === undefined ? Infinity : Math.max(0, end - this.#serverTime.latest());
+    return end === undefined ? Infinity : Math.max(0, end - this.#live.serverNow());
+  }
+
+  #setPrevious(builder: ValueBuilder<T, V> | undefined): void {
+    this.#previous?.snapshot.signal.removeEventListener('abort', this.#previousWithdrawn);
+    this.#previous = builder;
+    builder?.snapshot.signal.addEventListener('abort', this.#previousWithdrawn);
   }
 
   #isCurrent(one: ValueBuilder<T, V> | undefined): boolean {
-    const { current } = this.#store;
-    return one !== undefined && current !== undefined && sameCredential(one.snapshot, current);
+    const { current } = this.#live;
+    return one !== undefined && current !== undefined && isSameCredential(one.snapshot, current);
   }
 
-  /** Whether a credential that was replaced is still good. */
-  #outlasts({ snapshot: { signal, expiresAt } }: ValueBuilder<T, V>): boolean {
-    return !signal.aborted && (expiresAt === undefined || this.#serverTime.latest() < expiresAt);
+  /** Whether a credential that was replaced is neither withdrawn nor past its end. */
+  #isValid({ snapshot: { signal, expiresAt } }: ValueBuilder<T, V>): boolean {
+    return !signal.aborted && (expiresAt === undefined || this.#live.serverNow() < expiresAt);
   }
 }

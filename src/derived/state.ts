@@ -7,7 +7,7 @@ export interface IdleDerivedState {
   /** Tells the states apart. */
   readonly type: 'idle';
   /**
-   * What it takes to build one. `use`: the first `get`, `use` or subscription to `value$` · `credential`: a valid credential that the store
+   * The event that starts the building. `use`: the first `get`, `use` or subscription to `value$` · `credential`: a valid credential that the store
    * vouches for; there is none, or it is withheld, or nothing has been observed yet.
    */
   readonly waitingFor: 'use' | 'credential';
@@ -21,7 +21,7 @@ export interface IdleDerivedState {
 export interface BuildingDerivedState {
   /** Tells the states apart. */
   readonly type: 'building';
-  /** Which call of it for this credential this is, from 1. */
+  /** The number of this call of `create` for this credential, from 1. */
   readonly attempt: number;
   /** Whether the value of the credential before is served meanwhile. */
   readonly servesPrevious: boolean;
@@ -68,7 +68,7 @@ export interface ClosedDerivedState {
 }
 
 /**
- * How far the value built from a credential is; `type` tells which state it is.
+ * The progress of the value built from a credential; `type` tells the states apart.
  *
  * @public
  */
@@ -79,7 +79,7 @@ export type DerivedState =
   | FailedDerivedState
   | ClosedDerivedState;
 
-/** Whether two states say the same, so that one need not be told after the other. */
+/** Whether two states say the same, so that the second one need not be emitted. */
 export function sameDerivedState(a: DerivedState, b: DerivedState): boolean {
   const [these, those] = [Object.entries(a), new Map(Object.entries(b))];
   return these.length === those.size && these.every(([name, value]) => those.get(name) === value);

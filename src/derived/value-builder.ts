@@ -1,45 +1,54 @@
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { pauseAfter } from '../time/back-off.js';
+import type { Clock } from '../time/clock.js';
+import { pauseAfter, type BackOff } from '../time/back-off.js';
 import { TimeoutError } from '../errors.js';
 import { setLongTimeout } from '../time/timers.js';
-import { BuiltValue } from './built-value.js';
+import { BuiltValue, ValueSignal } from './built-value.js';
 import type { DeriveContext, ResolvedDeriveOptions } from './options.js';
 import type { FailedDerivedState } from './state.js';
-import { ValueSignal } from './lifetime.js';
-import { RETRY_BACK_OFF } from './retries.js';
 
-/** How far the building from one credential is. `pending`: `create` is to be called as soon as that is allowed. */
+/** The pauses between two calls of `create` for one credential. */
+const CREATE_BACK_OFF: BackOff = { initialMs: 1_000, maxMs: 60_000 };
+
+/** The progress of building from one credential. `pending`: `create` is to be called as soon as that is allowed. */
 export type BuildProgress =
   | { readonly type: 'pending' }
   | { readonly type: 'building'; readonly attempt: number }
   | Omit<FailedDerivedState, 'servesPrevious'>
   | { readonly type: 'ready'; readonly since: number };
 
-/** Whom a builder works for. */
-export interface BuildOwner<T, V> {
+/** The means to build values: the caller's function and options, and the time and chance of the store's backend. */
+export interface BuildContext<T, V> {
   readonly options: ResolvedDeriveOptions<V>;
+  readonly clock: Clock;
+  readonly random: () => number;
   create(credentials: T, context: DeriveContext): V | PromiseLike<V>;
-  /** Told of each value, wanted or too late, so that none is forgotten on closing. */
-  given(built: BuiltValue<V>): void;
+}
+
+/** The derived value that a builder works for. */
+export interface BuildOwner<T, V> extends BuildContext<T, V> {
+  /** Receives each value, wanted or too late, so that none is forgotten on closing. */
+  add(built: BuiltValue<V>): void;
+  /** The progress of a builder has changed, or a credential that was replaced has been withdrawn. */
   progressed(): void;
 }
 
 /** One call of `create`. */
 class Attempt {
-  readonly lifetime: ValueSignal;
+  readonly valueSignal: ValueSignal;
   readonly settled: Promise<void>;
   settle: () => void = () => undefined;
   cancelDeadline: () => void = () => undefined;
 
   constructor(withdrawal: AbortSignal) {
-    this.lifetime = new ValueSignal(withdrawal);
+    this.valueSignal = new ValueSignal(withdrawal);
     this.settled = new Promise((resolve) => {
       this.settle = resolve;
     });
   }
 }
 
-/** Builds the value of one credential, again and again until that succeeds. */
+/** Builds the value of one credential; calls `create` again until it succeeds. */
 export class ValueBuilder<T, V> {
   readonly #owner: BuildOwner<T, V>;
   #snapshot: CredentialSnapshot<T>;
@@ -74,19 +83,24 @@ export class ValueBuilder<T, V> {
   /** Calls `create`, if it is time for that. */
   start(): void {
     if (this.#progress.type !== 'pending') return;
-    const { clock, createTimeoutMs } = this.#owner.options;
+    const { clock, options } = this.#owner;
+    const { createTimeoutMs } = options;
     const { id, credentials, expiresAt, signal: withdrawal } = this.#snapshot;
     const attempt = new Attempt(withdrawal);
-    // All set before the call, because `create` may come back to us.
+    // Everything is set before the call, because `create` may call back.
     this.#progress = { type: 'building', attempt: this.#failures + 1 };
     this.#attempt = attempt;
     attempt.cancelDeadline = setLongTimeout(clock, createTimeoutMs, () => {
-      // After a blocked event loop the answer may be in already, just not read.
+      // After a blocked event loop the answer may have arrived without having been read.
       clock.nextTurn(() => {
-        this.#fail(attempt, 'timeout', new TimeoutError('building a value', createTimeoutMs));
+        this.#fail(
+          attempt,
+          'timeout',
+          new TimeoutError('derive(): create did not settle', createTimeoutMs),
+        );
       });
     });
-    const { signal } = attempt.lifetime;
+    const { signal } = attempt.valueSignal;
     void new Promise<V>((resolve) => {
       resolve(this.#owner.create(credentials, { id, expiresAt, signal }));
     })
@@ -101,37 +115,38 @@ export class ValueBuilder<T, V> {
       .finally(attempt.settle);
   }
 
-  /** Builds no more, and lets what was built go. Resolves when a call that is still under way has been dealt with. */
+  /** Builds no more, and retires the value. Resolves when a call that is still under way has settled, and its value is disposed of. */
   async retire(reason?: unknown): Promise<void> {
     this.#cancelRetry();
     this.#built?.retire();
     const attempt = this.#attempt;
     if (attempt === undefined) return;
     this.#endAttempt();
-    attempt.lifetime.end(reason);
+    attempt.valueSignal.end(reason);
     await attempt.settled;
   }
 
   #succeed(attempt: Attempt, value: V): void {
-    const built = new BuiltValue(value, attempt.lifetime, this.#owner.options);
-    this.#owner.given(built);
+    const { options, clock } = this.#owner;
+    const built = new BuiltValue(value, attempt.valueSignal, options, clock);
+    this.#owner.add(built);
     if (attempt !== this.#attempt) {
       built.end();
       return;
     }
     this.#endAttempt();
     this.#built = built;
-    this.#progress = { type: 'ready', since: this.#owner.options.clock.now() };
+    this.#progress = { type: 'ready', since: clock.now() };
     this.#owner.progressed();
   }
 
   #fail(attempt: Attempt, reason: FailedDerivedState['reason'], error: unknown): void {
     if (attempt !== this.#attempt) return;
     this.#endAttempt();
-    attempt.lifetime.end(reason === 'timeout' ? error : undefined);
-    const { clock, random, onCallbackError } = this.#owner.options;
+    attempt.valueSignal.end(reason === 'timeout' ? error : undefined);
+    const { clock, random, options } = this.#owner;
     this.#failures += 1;
-    const delayMs = pauseAfter(this.#failures, RETRY_BACK_OFF, random);
+    const delayMs = pauseAfter(this.#failures, CREATE_BACK_OFF, random);
     const nextAt = Math.round(clock.now() + delayMs);
     this.#progress = { type: 'failed', reason, failures: this.#failures, nextAt };
     this.#cancelRetry = setLongTimeout(clock, delayMs, () => {
@@ -139,7 +154,7 @@ export class ValueBuilder<T, V> {
       this.#owner.progressed();
     });
     this.#owner.progressed();
-    onCallbackError(error, 'create of a derived value');
+    options.onCallbackError(error, 'create of a derived value');
   }
 
   #endAttempt(): void {

@@ -7,6 +7,7 @@ import {
   type AttemptView,
 } from '../backend/attempts.js';
 import { digest } from '../credential/encoding.js';
+import type { ChangeOrigin } from '../credential/change.js';
 import type { CredentialMemory } from './credential-memory.js';
 
 const recordKey = (key: string): string => `credstream:attempt:${key}`;
@@ -21,10 +22,10 @@ export function storeTombstone(memory: CredentialMemory, key: string): void {
 export function swapAttempt(
   memory: CredentialMemory,
   { key, change }: AttemptSwap,
-  instance: string,
+  origin: ChangeOrigin,
 ): AttemptView | 'swapped' {
   const view = viewOf(memory, key);
-  if (change === undefined || change.version !== view.version) return view;
+  if (change?.version !== view.version) return view;
   if (change.write !== undefined && isOther(memory, key, change.write))
     return { ...view, conflict: true };
   const { record, dropTombstone = false, write, announce } = change;
@@ -39,8 +40,7 @@ export function swapAttempt(
   }
   if (dropTombstone) memory.drop(clearedKey(key));
   if (announce === 'attempt') memory.tell(key, { type: 'attempt' });
-  else if (announce === 'saved')
-    memory.tell(key, { type: 'written', origin: { node: instance }, reason: undefined });
+  else if (announce === 'saved') memory.tell(key, { type: 'written', origin, reason: undefined });
   return 'swapped';
 }
 

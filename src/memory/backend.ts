@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
+import type { ChangeOrigin } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
 import type {
   Backend,
@@ -21,26 +21,27 @@ import { storeTombstone, swapAttempt } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed, type MemoryListener } from './feed.js';
 
-/** Keys in one answer. */
+/** Keys per page. */
 const PAGE = 1_000;
 const NO_REPLICAS: ReplicaAck = { replicas: 0, replicasError: undefined };
 
 /**
- * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, so does its
- * answer, bytes are copied both ways, and hints travel apart from the data.
+ * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, its reply takes
+ * another, bytes are copied both ways, and hints travel apart from the data.
  */
 export class MemoryBackend implements Backend, HintFeed, MemoryListener {
+  readonly name: string;
   readonly joinedAt: number;
   readonly replyTimeoutMs = 0;
   readonly #memory: CredentialMemory;
   readonly #feed: MemoryFeed;
-  /** Made by the first write: most stores only watch. */
+  /** Created by the first write, because most stores only watch. */
   #instance: string | undefined;
-  #attempts: AttemptVerbs | undefined;
   #closed = false;
 
-  constructor(memory: CredentialMemory) {
+  constructor(memory: CredentialMemory, name: string) {
     this.#memory = memory;
+    this.name = name;
     this.#feed = memory.connection((one) => new MemoryFeed(one));
     this.joinedAt = this.#feed.generation;
   }
@@ -65,8 +66,8 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return this;
   }
 
-  isInstance(name: string): boolean {
-    return this.#instance === name;
+  isInstance(id: string): boolean {
+    return this.#instance === id;
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {
@@ -103,7 +104,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
       const expiresAt =
         ttl === 'keep' ? before?.expiresAt : ttl === 'none' ? undefined : this.#memory.now() + ttl;
       this.#memory.put(key, Buffer.from(bytes), expiresAt);
-      this.#memory.tell(key, { type: 'written', origin: { node: this.instance }, reason });
+      this.#memory.tell(key, { type: 'written', origin: this.#origin, reason });
       return () => ({
         announced: true,
         ...(wanted && { replicated: Promise.resolve(NO_REPLICAS) }),
@@ -124,7 +125,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
         this.#memory.tell(key, {
           type: 'removed',
           as: 'cleared',
-          origin: { node: this.instance },
+          origin: this.#origin,
           reason,
         });
       }
@@ -132,14 +133,10 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     });
   }
 
-  get attempts(): AttemptVerbs {
-    return (this.#attempts ??= new AttemptVerbs(this));
-  }
-
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
     const lost = request.change === undefined ? disconnected() : undefined;
     return this.#request(() => {
-      const reply = swapAttempt(this.#memory, request, this.instance);
+      const reply = swapAttempt(this.#memory, request, this.#origin);
       return () => reply;
     }, lost);
   }
@@ -161,7 +158,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   }
 
   confirmedAt(): number {
-    return this.#feed.vouchedAt();
+    return this.#feed.confirmedAt();
   }
 
   reportClockStep(): void {
@@ -171,6 +168,11 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   close(): Promise<void> {
     this.#closed = true;
     return Promise.resolve();
+  }
+
+  get #origin(): ChangeOrigin {
+    const { instance, name } = this;
+    return { instance, name };
   }
 
   /** What is there now, as an answer that arrives later. */
@@ -202,7 +204,9 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   /** One turn to the memory, one back; a connection lost on the way back leaves the caller in doubt. */
   async #request<R>(
     execute: () => () => R,
-    lost: Error = new OutcomeUnknownError('the memory was disconnected before it answered'),
+    lost: Error = new OutcomeUnknownError(
+      'the memory was disconnected before it replied; the write may have happened',
+    ),
   ): Promise<R> {
     await this.#turn();
     if (this.#closed) throw new ClosedError();
@@ -230,5 +234,5 @@ function disconnected(): UnavailableError {
 }
 
 function conflict(): never {
-  throw new ConflictError('other bytes are stored than the write was to replace');
+  throw new ConflictError('the stored bytes are not the ones that the write was to replace');
 }

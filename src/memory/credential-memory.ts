@@ -1,9 +1,10 @@
-import { systemClock, type Clock } from '../time/clock.js';
+import type { Clock } from '../time/clock.js';
 import type { AttemptHint, Hint } from '../backend/backend.js';
 import { hasEnded } from '../credential/state.js';
-import { checkClock, checkFunction, checkMs, checkNames } from '../util/option-checks.js';
+import { checkMs } from '../util/option-checks.js';
+import { clock, random, resolveOptions, type OptionsTable } from '../util/options.js';
 
-/** How many writes pass between two searches for entries that ended and were never touched again. */
+/** The number of writes between two searches for entries that ended and were never read again. */
 const SWEEP_EVERY = 1_000;
 
 /**
@@ -12,18 +13,24 @@ const SWEEP_EVERY = 1_000;
  * @public
  */
 export interface CredentialMemoryOptions {
-  /** Time as the memory and the stores on it see it; default the machine's. Tests give a virtual one. */
+  /** The time of the memory and of its stores; default the machine's clock. Tests give a virtual clock. */
   readonly clock?: Clock | undefined;
   /** Gives numbers from 0 to below 1; default `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
+
+/** The options of a memory. */
+export const MEMORY_OPTIONS: OptionsTable<CredentialMemoryOptions> = {
+  clock: clock('Stores on the memory use it too.'),
+  random: random(),
+};
 
 interface Entry {
   readonly bytes: Buffer;
   readonly expiresAt: number | undefined;
 }
 
-/** Who is connected to the memory. */
+/** A connection to the memory. */
 export interface MemoryClient {
   hint(key: string, hint: Hint | AttemptHint): void;
   gap(gap: 'link' | 'data', connected: boolean): void;
@@ -32,7 +39,7 @@ export interface MemoryClient {
 /**
  * A small key space inside this process: stores on one memory see each other's credentials, as processes do through Redis.
  *
- * The methods act as some other client would: their effects are `out-of-band`.
+ * The methods act as a foreign client would: their effects are `out-of-band`.
  *
  * @example
  * ```ts
@@ -53,27 +60,23 @@ export class CredentialMemory {
   readonly #entries = new Map<string, Entry>();
   readonly #clients = new Set<MemoryClient>();
   #connection: MemoryClient | undefined;
-  /** The memory's own clock goes with the monotonic one, so that a wall clock that is set does not end credentials. */
+  /** The memory's own clock follows the monotonic clock, so that a step of the wall clock does not end credentials. */
   readonly #offset: number;
   #connected = true;
   #writes = 0;
 
   /** @throws InvalidOptionError */
   constructor(options: CredentialMemoryOptions = {}) {
-    checkNames(options, ['clock', 'random']);
-    const { clock = systemClock, random = Math.random } = options;
-    checkFunction(random, 'random');
-    this.clock = checkClock(clock);
-    this.random = random;
+    ({ clock: this.clock, random: this.random } = resolveOptions(MEMORY_OPTIONS, options));
     this.#offset = this.clock.now() - this.clock.monotonic();
   }
 
-  /** Whether stores reach the memory. */
+  /** Whether the memory is reachable for its stores. */
   get connected(): boolean {
     return this.#connected;
   }
 
-  /** A copy of the bytes at a key; `undefined` when there are none. */
+  /** A copy of the bytes at a key; `undefined` for an absent key. */
   get(key: string): Buffer | undefined {
     const entry = this.peek(key);
     return entry && Buffer.from(entry.bytes);
@@ -82,7 +85,7 @@ export class CredentialMemory {
   /**
    * Stores bytes, or a string as UTF-8.
    *
-   * @param options - `ttlMs`: how long they stay, in milliseconds from 1; without it they stay
+   * @param options - `ttlMs`: the TTL in milliseconds, from 1; without it the key has no end
    */
   set(key: string, value: string | Uint8Array, options: { readonly ttlMs?: number } = {}): void {
     const ttlMs =
@@ -107,48 +110,48 @@ export class CredentialMemory {
     return true;
   }
 
-  /** How long a key stays, in milliseconds; `undefined` for one without end, and for none. */
+  /** The remaining TTL of a key, in milliseconds; `undefined` for a key without end and for an absent key. */
   ttlMs(key: string): number | undefined {
     const end = this.peek(key)?.expiresAt;
     return end === undefined ? undefined : Math.max(0, end - this.now());
   }
 
-  /** Removes a key; says whether it was there. */
+  /** Removes a key; returns whether the key was there. */
   delete(key: string): boolean {
     return this.#remove(key, 'cleared');
   }
 
-  /** Removes a key as a server short of memory would; says whether it was there. */
+  /** Removes a key as a server short of memory would; returns whether the key was there. */
   evict(key: string): boolean {
     return this.#remove(key, 'evicted');
   }
 
-  /** Removes everything without a word about any single key, as FLUSHALL does. */
+  /** Removes every key without a hint for any of them, as FLUSHALL does. */
   flush(): void {
     this.#entries.clear();
     this.#report('data');
   }
 
-  /** Cuts all stores off: their calls fail with an `UnavailableError`, hints are lost. */
+  /** Disconnects all stores: their calls fail with an `UnavailableError`, and hints are lost. */
   disconnect(): void {
     if (!this.#connected) return;
     this.#connected = false;
     this.#report('link');
   }
 
-  /** Lets the stores back. */
+  /** Reconnects all stores. */
   reconnect(): void {
     if (this.#connected) return;
     this.#connected = true;
     this.#report('link');
   }
 
-  /** @internal The server's clock. */
+  /** @internal The time of the memory, in place of a server's clock. */
   now(): number {
     return this.clock.monotonic() + this.#offset;
   }
 
-  /** @internal What is stored, after dropping what has ended. */
+  /** @internal The entry of a key, unless it has ended. */
   peek(key: string): Entry | undefined {
     const entry = this.#entries.get(key);
     if (entry === undefined || !hasEnded(entry.expiresAt, this.now())) return entry;
@@ -184,7 +187,7 @@ export class CredentialMemory {
     for (const client of this.#clients) client.hint(key, hint);
   }
 
-  /** @internal The one way on which all stores reach the memory. */
+  /** @internal The one connection over which all stores reach the memory. */
   connection<C extends MemoryClient>(make: (memory: this) => C): C {
     this.#connection ??= make(this);
     return this.#connection as C;
@@ -200,7 +203,7 @@ export class CredentialMemory {
 
   #remove(key: string, as: 'cleared' | 'evicted'): boolean {
     const removed = this.drop(key);
-    // Nobody did it but the server itself, as with Redis.
+    // The server itself evicts, as in Redis; no client is the origin.
     const origin = as === 'evicted' ? 'unknown' : 'out-of-band';
     if (removed) this.tell(key, { type: 'removed', as, origin, reason: undefined });
     return removed;

@@ -1,10 +1,11 @@
 import { CredentialDirectory } from '../stores/directory/base.js';
 import {
+  DIRECTORY_OPTIONS,
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
 } from '../stores/directory/options.js';
-import { InvalidOptionError } from '../errors.js';
-import { CredentialMemory } from './credential-memory.js';
+import type { CredentialMemory } from './credential-memory.js';
+import { IN_MEMORY_OPTIONS, resolveMemory } from './options.js';
 import { MemoryBackend } from './backend.js';
 
 /**
@@ -17,8 +18,10 @@ export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectory
   readonly memory?: CredentialMemory | undefined;
 }
 
+const TABLE = { ...DIRECTORY_OPTIONS, ...IN_MEMORY_OPTIONS };
+
 /**
- * Many credentials inside this process, for tests and for programs that run alone. It behaves as the directory on Redis does.
+ * Many credentials inside this process, for tests and for programs that run alone. The directory behaves as the one on Redis does.
  *
  * @example
  * ```ts
@@ -36,11 +39,7 @@ export interface MemoryCredentialDirectoryOptions<T> extends CredentialDirectory
 export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialDirectoryOptions<T>) {
-    const resolved = resolveDirectoryOptions(options, ['memory']);
-    const { memory = new CredentialMemory() } = options;
-    if (!(memory instanceof CredentialMemory)) {
-      throw new InvalidOptionError('memory', 'must be a CredentialMemory');
-    }
-    super(resolved, resolved.key, new MemoryBackend(memory));
+    const resolved = resolveDirectoryOptions(options, TABLE);
+    super(resolved, resolved.key, new MemoryBackend(resolveMemory(options), resolved.name));
   }
 }

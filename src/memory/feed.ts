@@ -12,10 +12,10 @@ import type { CredentialMemory, MemoryClient } from './credential-memory.js';
 
 /** A store as its feed sees it. */
 export interface MemoryListener {
-  /** The generation in which it came. */
+  /** The generation in which the store was created. */
   readonly joinedAt: number;
-  /** Whether it writes under this name. */
-  isInstance(name: string): boolean;
+  /** Whether it writes as this instance. */
+  isInstance(id: string): boolean;
 }
 
 interface Watch {
@@ -29,7 +29,10 @@ interface PrefixWatch {
   readonly listener: MemoryListener;
 }
 
-/** What the stores on one {@link CredentialMemory} share: who watches what, the condition of the way there, one view of its clock. */
+/**
+ * The feed that the stores on one {@link CredentialMemory} share: their watches, the condition of their link, one view of the memory's
+ * clock.
+ */
 export class MemoryFeed implements MemoryClient {
   readonly sharing: OptionSharing = new OptionSharing();
   readonly #memory: CredentialMemory;
@@ -93,20 +96,20 @@ export class MemoryFeed implements MemoryClient {
     );
   }
 
-  vouchedAt(): number {
+  confirmedAt(): number {
     return this.#memory.connected ? this.#memory.clock.monotonic() : this.#lastProofAt;
   }
 
-  /** Takes in what the memory's clock showed at some moment since `sentAt`. */
+  /** Adds a sample: the memory's clock showed `serverNow` at some moment since `sentAt`. */
   sample(serverNow: number, sentAt: number): ServerTime {
-    // The sample hides the step from whoever looks later.
+    // The sample would hide the step from later checks.
     if (this.#time.hasStepped()) this.reportClockStep();
     this.#time.sample(serverNow, sentAt, this.#memory.clock.monotonic());
     return this.#time;
   }
 
   reportClockStep(): void {
-    // However many notice the same step, it is one gap.
+    // Several reports of the same step make one gap.
     if (this.#stepReported) return;
     this.#stepReported = true;
     this.#memory.clock.nextTurn(() => {
@@ -130,7 +133,7 @@ export class MemoryFeed implements MemoryClient {
   }
 
   gap(gap: 'link' | 'data', connected: boolean): void {
-    // Hints arrived until now, however long ago the last look was.
+    // Hints arrived until now, however long ago the last reading was.
     if (!connected && this.#condition.link === 'live')
       this.#lastProofAt = this.#memory.clock.monotonic();
     this.#begin({ gap, link: connected ? 'live' : 'reconnecting' });
@@ -149,12 +152,12 @@ export class MemoryFeed implements MemoryClient {
   }
 
   #startTime(): void {
-    // While nobody watched nobody noticed what the clocks did, and nothing hangs on it.
+    // Without a watch no step of the clocks was noticed, and no end depends on the old samples.
     if (this.#watches.size === 0 && this.#prefixWatches.length === 0)
       this.#time = timeOf(this.#memory);
   }
 
-  /** Who came during a gap and has seen nothing but it was never connected. */
+  /** A store created during an outage is `connecting`, not `reconnecting`. */
   #conditionFor({ joinedAt }: MemoryListener): FeedCondition {
     const { link, generation } = this.#condition;
     if (link !== 'reconnecting' || joinedAt !== generation) return this.#condition;
@@ -170,11 +173,11 @@ function isOwn(hint: Hint | AttemptHint, listener: MemoryListener): hint is Hint
   return (
     hint.type !== 'attempt' &&
     typeof hint.origin === 'object' &&
-    listener.isInstance(hint.origin.node)
+    listener.isInstance(hint.origin.instance)
   );
 }
 
-/** The memory's clock is this machine's: a drift would only make ends of long-lived credentials late. */
+/** The memory's clock is this machine's: an assumed drift would only make ends of long-lived credentials late. */
 function timeOf({ clock }: CredentialMemory): ServerTime {
   return new ServerTime(clock, 0);
 }

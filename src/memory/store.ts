@@ -1,7 +1,11 @@
 import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
-import { InvalidOptionError } from '../errors.js';
-import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
-import { CredentialMemory } from './credential-memory.js';
+import {
+  resolveStoreOptions,
+  STORE_OPTIONS,
+  type CredentialStoreOptions,
+} from '../stores/options.js';
+import type { CredentialMemory } from './credential-memory.js';
+import { IN_MEMORY_OPTIONS, resolveMemory } from './options.js';
 import { MemoryBackend } from './backend.js';
 
 /**
@@ -14,9 +18,11 @@ export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<
   readonly memory?: CredentialMemory | undefined;
 }
 
+const TABLE = { ...STORE_OPTIONS, ...IN_MEMORY_OPTIONS };
+
 /**
- * A credential store inside this process, for tests and for programs that run alone. It goes through the same states and tells the same
- * changes as the one on Redis.
+ * A credential store inside this process, for tests and for programs that run alone. The store goes through the same states and emits the
+ * same changes as the one on Redis.
  *
  * @example
  * ```ts
@@ -34,11 +40,13 @@ export interface MemoryCredentialStoreOptions<T> extends CredentialStoreOptions<
 export class MemoryCredentialStore<T> extends ObservableCredentialStore<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialStoreOptions<T>) {
-    const resolved = resolveStoreOptions(options, ['memory']);
-    const { memory = new CredentialMemory() } = options;
-    if (!(memory instanceof CredentialMemory)) {
-      throw new InvalidOptionError('memory', 'must be a CredentialMemory');
-    }
-    super(ownCredential(resolved, resolved.key, new MemoryBackend(memory)));
+    const resolved = resolveStoreOptions(options, TABLE);
+    super(
+      ownCredential(
+        resolved,
+        resolved.key,
+        new MemoryBackend(resolveMemory(options), resolved.name),
+      ),
+    );
   }
 }

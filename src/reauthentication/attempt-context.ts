@@ -1,3 +1,4 @@
+import type { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { StoreInternals } from '../stores/store-internals.js';
 import type { Pauses } from './pauses.js';
@@ -24,6 +25,7 @@ export type Counter = { -readonly [Name in keyof ReauthenticationCounts]: number
 
 /** What all attempts of one reauthenticator share. */
 export interface AttemptContext<T> {
+  readonly attempts: AttemptVerbs;
   readonly internals: StoreInternals<T>;
   readonly options: ResolvedReauthenticatorOptions<T>;
   readonly counts: Counter;

@@ -42,7 +42,7 @@ export class Attempt<T> {
     const { leaseMs } = context.options;
     const { id, number, failures, startedFromNothing = false } = record;
     const request = { key, id, leaseMs, number, failures, startedFromNothing };
-    this.#lease = new Lease(backend, request, askedAt, () => {
+    this.#lease = new Lease(backend.clock, context.attempts, request, askedAt, () => {
       this.#abort.abort(new Error('another node has started to re-authenticate'));
     });
     this.#abandoned = new Promise((_, reject) => {
@@ -227,7 +227,7 @@ export class Attempt<T> {
     const common = { key, id, number, failures, pauseMs, endsAt: undefined, oauthError: undefined };
     for (let tries = 1; !this.#context.pauses.ended; tries += 1) {
       try {
-        await backend.attempts.end({ ...common, ...end });
+        await this.#context.attempts.end({ ...common, ...end });
         return;
       } catch (error) {
         if (tries === END_TRIES) throw error;

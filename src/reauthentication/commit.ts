@@ -23,7 +23,7 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  * @param after - told whether the new credentials have ended already
  */
 export async function commit<T>(
-  { internals, pauses, wasEvicted, troubled }: AttemptContext<T>,
+  { attempts, internals, pauses, wasEvicted, troubled }: AttemptContext<T>,
   { id, number, startedAt, startedFromNothing = false }: AttemptRecord,
   { expected, ttlEnd }: Basis<T>,
   credentials: T,
@@ -37,7 +37,7 @@ export async function commit<T>(
   let inDoubt = false;
   for (let tries = 1; !pauses.ended; tries += 1) {
     try {
-      const outcome = await backend.attempts.commit({
+      const outcome = await attempts.commit({
         key,
         id,
         number,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Observable, Subscription } from 'rxjs';
+import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptRecord, AttemptStart } from '../backend/attempts.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
@@ -67,6 +68,7 @@ export class Coordinator<T> {
       this.#trouble(attempt, error);
     };
     this.#context = {
+      attempts: new AttemptVerbs(parts.backend),
       internals: parts,
       options,
       counts,
@@ -201,7 +203,7 @@ export class Coordinator<T> {
   /** What stood in the way of the credentials before does not of these. */
   #clearFailure(id: string): void {
     this.#cooldown.end();
-    clearFailure(this.#internals, id);
+    clearFailure(this.#context, id);
   }
 
   async #ask(need: RenewalReason<T>): Promise<void> {
@@ -211,7 +213,7 @@ export class Coordinator<T> {
     const asked = { generation: this.#assessment.generation, at: backend.clock.monotonic() };
     const { clearedBefore } = this.#assessment;
     const endsAt = need.snapshot?.expiresAt;
-    const start = await backend.attempts
+    const start = await this.#context.attempts
       .start({ key, id, leaseMs, minIntervalMs, endsAt, clearedBefore })
       .catch((error: unknown) => ({ type: 'unreached', error }) as const);
     this.#asking = undefined;
@@ -232,7 +234,7 @@ export class Coordinator<T> {
     asked: LeaseRequest,
   ): Promise<void> | undefined {
     if (start.type === 'started') {
-      if (this.#closed) return releaseLease(this.#internals, start.record);
+      if (this.#closed) return releaseLease(this.#context, start.record);
       this.#begin(start.record, need, asked.at);
       return undefined;
     }

@@ -1,10 +1,12 @@
 import type { RenewAttempt, RenewOutcome } from '../backend/attempts.js';
-import type { Backend } from '../backend/backend.js';
+import type { AttemptVerbs } from '../backend/attempt-verbs.js';
+import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
 
 /** Keeps the lease of one attempt while it runs, and tells when another node has started. */
 export class Lease {
-  readonly #backend: Backend;
+  readonly #clock: Clock;
+  readonly #attempts: AttemptVerbs;
   readonly #request: RenewAttempt;
   readonly #superseded: () => void;
   #cancelTimer: (() => void) | undefined;
@@ -12,15 +14,22 @@ export class Lease {
   /** By the monotonic clock; counted from when it was asked for, because the answer may have taken long. */
   #heldUntil: number;
 
-  constructor(backend: Backend, request: RenewAttempt, askedAt: number, superseded: () => void) {
-    this.#backend = backend;
+  constructor(
+    clock: Clock,
+    attempts: AttemptVerbs,
+    request: RenewAttempt,
+    askedAt: number,
+    superseded: () => void,
+  ) {
+    this.#clock = clock;
+    this.#attempts = attempts;
     this.#request = request;
     this.#superseded = superseded;
     this.#heldUntil = askedAt + request.leaseMs;
   }
 
   keep(): void {
-    this.#cancelTimer = setLongTimeout(this.#backend.clock, this.#request.leaseMs / 3, () => {
+    this.#cancelTimer = setLongTimeout(this.#clock, this.#request.leaseMs / 3, () => {
       void this.#renew();
     });
   }
@@ -32,7 +41,7 @@ export class Lease {
    */
   async holds(): Promise<boolean> {
     // An answer that took too long tells of a lease that may have ended since.
-    while (this.#backend.clock.monotonic() >= this.#heldUntil)
+    while (this.#clock.monotonic() >= this.#heldUntil)
       if ((await this.#prolong()) !== 'held') return false;
     return true;
   }
@@ -58,8 +67,8 @@ export class Lease {
   }
 
   async #prolong(): Promise<RenewOutcome> {
-    const askedAt = this.#backend.clock.monotonic();
-    const answer = await this.#backend.attempts.renew(this.#request);
+    const askedAt = this.#clock.monotonic();
+    const answer = await this.#attempts.renew(this.#request);
     this.#heldUntil = answer === 'held' ? askedAt + this.#request.leaseMs : -Infinity;
     return answer;
   }

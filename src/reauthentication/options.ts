@@ -1,7 +1,18 @@
 import { LONGEST_PAUSE_MS } from '../backend/attempts.js';
 import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkFunction, checkMs, checkNames, describeType } from '../util/option-checks.js';
+import { checkMs } from '../util/option-checks.js';
+import {
+  callback,
+  ms,
+  requiredFunction,
+  resolveOptions,
+  share,
+  signal,
+  word,
+  type OptionsTable,
+  type Resolved,
+} from '../util/options.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { Semaphore } from '../util/semaphore.js';
 import { fatalCode } from './fatal-errors.js';
@@ -9,11 +20,11 @@ import type { ReauthenticationCause } from './state.js';
 import { turnsOf } from './turns.js';
 
 /**
- * What every {@link AuthenticateRequest} has.
+ * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
  *
  * @public
  */
-export interface AuthenticateRequestBase {
+export type AuthenticateRequest<T> = {
   /** Counts all attempts at this credential, in the whole cluster. */
   readonly attempt: number;
   /** Aborts when another node has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */
@@ -23,32 +34,24 @@ export interface AuthenticateRequestBase {
    * may be spent.
    */
   readonly inDoubt: boolean;
-}
-
-/**
- * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
- *
- * @public
- */
-export type AuthenticateRequest<T> = AuthenticateRequestBase &
-  (
-    | {
-        /** Why new credentials are needed. */
-        readonly cause: Extract<ReauthenticationCause, 'expiring' | 'expired' | 'rejected'>;
-        /** The credentials that are stored. */
-        readonly previous: T;
-        /** What was given to `reject`. */
-        readonly reason: string | undefined;
-      }
-    | {
-        /** Why new credentials are needed. */
-        readonly cause: Extract<ReauthenticationCause, 'absent' | 'cleared'>;
-        /** Nothing is stored. */
-        readonly previous: undefined;
-        /** There is none. */
-        readonly reason: undefined;
-      }
-  );
+} & (
+  | {
+      /** Why new credentials are needed. */
+      readonly cause: Extract<ReauthenticationCause, 'expiring' | 'expired' | 'rejected'>;
+      /** The credentials that are stored. */
+      readonly previous: T;
+      /** What was given to `reject`. */
+      readonly reason: string | undefined;
+    }
+  | {
+      /** Why new credentials are needed. */
+      readonly cause: Extract<ReauthenticationCause, 'absent' | 'cleared'>;
+      /** Nothing is stored. */
+      readonly previous: undefined;
+      /** There is none. */
+      readonly reason: undefined;
+    }
+);
 
 /**
  * Why new credentials were not stored. `superseded`: another node started later · `conflict`: other credentials were saved meanwhile ·
@@ -152,100 +155,144 @@ export interface UseOptions extends CredentialsOptions {
   readonly rejected?: ((outcome: unknown) => boolean) | undefined;
 }
 
-export interface ResolvedReauthenticatorOptions<T> {
-  readonly authenticate: (request: AuthenticateRequest<T>) => T | PromiseLike<T>;
+/** Those that are undefined when they are left out. */
+export type ReauthenticatorOptionsOpen = 'leadFraction' | 'onDiscarded' | 'onFailure';
+
+export interface ResolvedReauthenticatorOptions<T> extends Omit<
+  Resolved<ReauthenticatorOptions<T>, ReauthenticatorOptionsOpen>,
+  'leadMs' | 'leadFraction' | 'backOffMs' | 'maxBackOffMs'
+> {
   /** Bounds how many credentials are re-authenticated at the same time. */
   readonly turns: Semaphore | undefined;
   readonly lead: { readonly ms: number } | { readonly fraction: number };
-  readonly jitter: number;
-  readonly leaseMs: number;
-  readonly attemptTimeoutMs: number;
-  readonly minIntervalMs: number;
   readonly backOff: BackOff;
-  readonly timeoutMs: number;
-  readonly drainMs: number;
-  readonly isFatal: (error: unknown) => boolean;
-  readonly whenCleared: 'stay' | 'authenticate';
-  readonly onDiscarded: ((credentials: T, reason: DiscardReason) => unknown) | undefined;
-  readonly onFailure: ((error: unknown, fatal: boolean) => unknown) | undefined;
 }
 
-const NAMES = [
-  'authenticate',
-  'leadMs',
-  'leadFraction',
-  'jitter',
-  'leaseMs',
-  'attemptTimeoutMs',
-  'minIntervalMs',
-  'backOffMs',
-  'maxBackOffMs',
-  'timeoutMs',
-  'drainMs',
-  'isFatal',
-  'whenCleared',
-  'onDiscarded',
-  'onFailure',
-];
+/** The options of a `Reauthenticator`. */
+export const REAUTHENTICATOR_OPTIONS: OptionsTable<
+  ReauthenticatorOptions<unknown>,
+  ReauthenticatorOptionsOpen
+> = {
+  authenticate: requiredFunction(
+    'One instance of the whole cluster calls it at a time. It must not wait for `credentials()` of the same reauthenticator, which wait for it.',
+  ),
+  leadMs: ms({
+    default: 60_000,
+    min: 0,
+    cost: 'A longer lead leaves more time for failures, and asks the provider more often. At most half of the lifetime is taken. `0` waits for the end.',
+  }),
+  leadFraction: share({
+    default: undefined,
+    max: 0.5,
+    cost: 'The same as a share of the lifetime: right where lifetimes differ. Not together with `leadMs`.',
+  }),
+  jitter: share({
+    default: 0.1,
+    max: 1,
+    cost: '`0` lets all instances ask for the lease at the same moment: as many commands at once as there are instances, still one call.',
+  }),
+  leaseMs: ms({
+    default: 15_000,
+    min: 100,
+    max: LONGEST_PAUSE_MS,
+    cost: 'A shorter lease takes over earlier from an instance that died, and gives up an instance that is only paused earlier. At least one and a half times `replyTimeoutMs`.',
+  }),
+  attemptTimeoutMs: ms({
+    default: 30_000,
+    min: 10,
+    max: LONGEST_PAUSE_MS,
+    cost: 'A shorter time gives up a slow provider earlier, and the successor is in doubt. A longer time keeps callers waiting that need new credentials.',
+  }),
+  minIntervalMs: ms({
+    default: 1_000,
+    min: 10,
+    max: LONGEST_PAUSE_MS,
+    cost: 'A shorter interval lets credentials that are refused at once be replaced faster, and a provider that hands out refused ones be asked faster.',
+  }),
+  backOffMs: ms({
+    default: 1_000,
+    min: 10,
+    max: LONGEST_PAUSE_MS,
+    cost: 'Pause of the cluster after the first failure; each failure doubles it. A shorter pause recovers sooner, and burdens a provider that is down.',
+  }),
+  maxBackOffMs: ms({
+    default: 60_000,
+    min: 10,
+    max: LONGEST_PAUSE_MS,
+    cost: 'Longest pause, never below `backOffMs`. A longer pause notices later that the provider is back.',
+  }),
+  timeoutMs: ms({
+    default: 30_000,
+    max: Infinity,
+    cost: 'Bounds how long callers wait. A shorter time fails requests sooner while the provider is slow. `Infinity` leaves it to the signal of the caller.',
+  }),
+  drainMs: ms({
+    default: 10_000,
+    min: 0,
+    cost: 'Bounds how long `close()` lets an attempt finish. A shorter time ends sooner and may lose a refresh token that the provider has just issued.',
+  }),
+  isFatal: callback({
+    default: (error: unknown) => fatalCode(error) !== undefined,
+    shown: "OAuth's final codes",
+    cost: 'A function that is too strict stops the cluster until somebody logs in. A function that is too mild asks the provider without end.',
+  }),
+  whenCleared: word({
+    default: 'stay',
+    of: ['stay', 'authenticate'],
+    cost: '`authenticate` lets a caller that asks after a logout get new credentials: right only where no person has to log in.',
+  }),
+  onDiscarded: callback({
+    default: undefined,
+    cost: 'Without it credentials that were not stored are dropped, and stay valid at the provider until they end.',
+  }),
+  onFailure: callback({
+    default: undefined,
+    cost: 'Gets what `authenticate` threw, which may hold a secret. Without it only `state$` and `counts` tell of failures.',
+  }),
+};
 
 /** Checks everything at once and fills in defaults. @throws InvalidOptionError */
 export function resolveReauthenticatorOptions<T>(
   options: ReauthenticatorOptions<T>,
 ): ResolvedReauthenticatorOptions<T> {
-  checkNames(options, NAMES);
-  if (typeof options.authenticate !== 'function') {
-    const kind = describeType(options.authenticate);
-    throw new InvalidOptionError('authenticate', `must be a function, not ${kind}`);
-  }
-  for (const name of ['isFatal', 'onDiscarded', 'onFailure'] as const) {
-    checkFunction(options[name], name);
-  }
-  // Defaults are for what is left out; `null` is a mistake like any other.
-  const {
-    jitter = 0.1,
-    leaseMs = 15_000,
-    attemptTimeoutMs = 30_000,
-    minIntervalMs = 1_000,
-    backOffMs = 1_000,
-    timeoutMs = 30_000,
-    drainMs = 10_000,
-    isFatal = (error) => fatalCode(error) !== undefined,
-    whenCleared = 'stay',
-  } = options;
-  if (!['stay', 'authenticate'].includes(whenCleared))
-    throw new InvalidOptionError('whenCleared', "must be 'stay' or 'authenticate'");
-  const initialMs = checkMs(backOffMs, 'backOffMs', 10, LONGEST_PAUSE_MS);
-  const { maxBackOffMs = Math.max(60_000, initialMs) } = options;
+  const { leadMs, leadFraction, backOffMs, maxBackOffMs, ...rest } = resolveOptions<
+    ReauthenticatorOptions<T>,
+    ReauthenticatorOptionsOpen
+  >(REAUTHENTICATOR_OPTIONS, options);
+  if (leadFraction !== undefined && options.leadMs !== undefined)
+    throw new InvalidOptionError('leadFraction', 'cannot be given together with leadMs');
+  if (options.maxBackOffMs !== undefined)
+    checkMs(maxBackOffMs, 'maxBackOffMs', backOffMs, LONGEST_PAUSE_MS);
   return {
-    authenticate: options.authenticate,
+    ...rest,
     turns: turnsOf(options.authenticate),
-    lead: resolveLead(options),
-    jitter: checkShare(jitter, 'jitter', 1),
-    leaseMs: checkMs(leaseMs, 'leaseMs', 100, LONGEST_PAUSE_MS),
-    attemptTimeoutMs: checkMs(attemptTimeoutMs, 'attemptTimeoutMs', 10, LONGEST_PAUSE_MS),
-    minIntervalMs: checkMs(minIntervalMs, 'minIntervalMs', 10, LONGEST_PAUSE_MS),
-    backOff: {
-      initialMs,
-      maxMs: checkMs(maxBackOffMs, 'maxBackOffMs', initialMs, LONGEST_PAUSE_MS),
-    },
-    timeoutMs: checkMs(timeoutMs, 'timeoutMs', 1, Infinity),
-    drainMs: checkMs(drainMs, 'drainMs', 0),
-    isFatal,
-    whenCleared,
-    onDiscarded: options.onDiscarded,
-    onFailure: options.onFailure,
+    lead: leadFraction === undefined ? { ms: leadMs } : { fraction: leadFraction },
+    backOff: { initialMs: backOffMs, maxMs: Math.max(maxBackOffMs, backOffMs) },
   };
 }
 
-function resolveLead(options: Pick<ReauthenticatorOptions<never>, 'leadMs' | 'leadFraction'>) {
-  const { leadMs = 60_000, leadFraction } = options;
-  if (leadFraction === undefined) return { ms: checkMs(leadMs, 'leadMs', 0) };
-  if (options.leadMs !== undefined)
-    throw new InvalidOptionError('leadFraction', 'cannot be given together with leadMs');
-  return { fraction: checkShare(leadFraction, 'leadFraction', 0.5) };
-}
+/** The options of `credentials()` and `snapshot()`. */
+export const CREDENTIALS_OPTIONS: OptionsTable<CredentialsOptions, 'signal' | 'timeoutMs'> = {
+  minValidityMs: ms({
+    default: 0,
+    min: 0,
+    cost: 'A longer time makes callers wait for new credentials that could still use the old ones.',
+  }),
+  signal: signal('Stops waiting.'),
+  timeoutMs: ms({
+    default: undefined,
+    shown: '`timeoutMs`',
+    max: Infinity,
+    cost: 'As `timeoutMs` of the `Reauthenticator`, for this call.',
+  }),
+};
 
-function checkShare(value: unknown, option: string, max: number): number {
-  if (typeof value === 'number' && value >= 0 && value <= max) return value;
-  throw new InvalidOptionError(option, `must be a number from 0 to ${String(max)}`);
-}
+/** The options of `use()`. */
+export const USE_OPTIONS: OptionsTable<UseOptions, 'signal' | 'timeoutMs' | 'rejected'> = {
+  ...CREDENTIALS_OPTIONS,
+  rejected: callback({
+    default: undefined,
+    shown: 'status 401',
+    cost: 'Without it an error or a result with a `status`, `statusCode` or `response.status` of 401 says that the credentials were refused.',
+  }),
+};

@@ -1,9 +1,8 @@
 import type { CredentialDirectory } from '../stores/directory/base.js';
 import { directoryInternalsOf } from '../stores/directory/base.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
-import { checkCount, checkMs, describeType } from '../util/option-checks.js';
+import { checkOptions, count, ms, type OptionsTable } from '../util/options.js';
 import { Semaphore } from '../util/semaphore.js';
 import type {
   AuthenticateRequest,
@@ -12,7 +11,11 @@ import type {
   UseContext,
   UseOptions,
 } from './options.js';
-import { resolveReauthenticatorOptions } from './options.js';
+import {
+  REAUTHENTICATOR_OPTIONS,
+  resolveReauthenticatorOptions,
+  type ReauthenticatorOptionsOpen,
+} from './options.js';
 import { Reauthenticator } from './reauthenticator.js';
 import { takeTurns } from './turns.js';
 
@@ -35,6 +38,25 @@ export interface ReauthenticatorPoolOptions<T> extends Omit<
    */
   readonly idleMs?: number | undefined;
 }
+
+/** The options of a `ReauthenticatorPool`. */
+export const REAUTHENTICATOR_POOL_OPTIONS: OptionsTable<
+  ReauthenticatorPoolOptions<unknown>,
+  ReauthenticatorOptionsOpen
+> = {
+  ...REAUTHENTICATOR_OPTIONS,
+  concurrency: count({
+    default: 16,
+    max: 1_000,
+    cost: 'More calls of `authenticate` at the same time renew many credentials sooner, and burden the provider more.',
+  }),
+  idleMs: ms({
+    default: 600_000,
+    min: 1_000,
+    max: Infinity,
+    cost: 'A shorter time lets credentials end that are asked for now and then. A longer time renews credentials that nobody asks for. `Infinity` renews them until `release`.',
+  }),
+};
 
 /**
  * Keeps many credentials of a directory valid: those that are being asked for, each as a {@link Reauthenticator} does, with a bound on how
@@ -75,22 +97,22 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
   /** @throws InvalidOptionError */
   constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
     const parts = directoryInternalsOf(directory);
-    const { concurrency = 16, idleMs = 600_000, authenticate, ...each } = options;
-    if (typeof authenticate !== 'function')
-      throw new InvalidOptionError(
-        'authenticate',
-        `must be a function, not ${describeType(authenticate)}`,
-      );
+    checkOptions(REAUTHENTICATOR_POOL_OPTIONS, options);
+    const {
+      concurrency = REAUTHENTICATOR_POOL_OPTIONS.concurrency.default,
+      idleMs = REAUTHENTICATOR_POOL_OPTIONS.idleMs.default,
+      authenticate,
+      ...each
+    } = options;
     // Whatever is wrong shows now, and not with the first credential.
     resolveReauthenticatorOptions<T>({
       ...each,
       authenticate: (request) => authenticate(request, ''),
     });
-    const turns = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
-    const forMs = checkMs(idleMs, 'idleMs', 1_000, Infinity);
+    const turns = new Semaphore(concurrency);
     this.#pool = new KeyedPool(
       parts.clock,
-      forMs,
+      idleMs,
       (id) =>
         new Reauthenticator(directory.store(id), {
           ...each,

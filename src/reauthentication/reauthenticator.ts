@@ -3,18 +3,15 @@ import type { Observable } from 'rxjs';
 import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
 import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
-import {
-  checkFunction,
-  checkMs,
-  checkNames,
-  checkReason,
-  checkSignal,
-} from '../util/option-checks.js';
+import { checkFunction, checkReason } from '../util/option-checks.js';
+import { checkOptions } from '../util/options.js';
 import { Coordinator } from './coordinator.js';
 import { readAt } from './fatal-errors.js';
 import type { Counter } from './attempt-context.js';
 import {
+  CREDENTIALS_OPTIONS,
   resolveReauthenticatorOptions,
+  USE_OPTIONS,
   type CredentialsOptions,
   type ReauthenticatorOptions,
   type ResolvedReauthenticatorOptions,
@@ -133,11 +130,12 @@ export class Reauthenticator<T> implements AsyncDisposable {
   }
 
   async #snapshot(options: CredentialsOptions): Promise<CredentialSnapshot<T>> {
-    checkNames(options, ['minValidityMs', 'signal', 'timeoutMs']);
-    const { minValidityMs = 0, timeoutMs = this.#options.timeoutMs } = options;
-    checkMs(minValidityMs, 'minValidityMs', 0);
-    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
-    const signal = checkSignal(options.signal);
+    checkOptions(CREDENTIALS_OPTIONS, options);
+    const {
+      minValidityMs = CREDENTIALS_OPTIONS.minValidityMs.default,
+      timeoutMs = this.#options.timeoutMs,
+      signal,
+    } = options;
     if (this.#closing !== undefined) throw new ClosedError();
     signal?.throwIfAborted();
     const good = this.#coordinator.valid(minValidityMs);
@@ -171,8 +169,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
     options: UseOptions = {},
   ): Promise<R> {
     if (typeof fn !== 'function') checkFunction(null, 'fn');
-    checkNames(options, ['minValidityMs', 'signal', 'timeoutMs', 'rejected']);
-    checkFunction(options.rejected, 'rejected');
+    checkOptions(USE_OPTIONS, options);
     const { rejected = isUnauthorized, ...rest } = options;
     const first = await this.snapshot(rest);
     const outcome = await attempt(fn, first, rest.signal);

@@ -47,7 +47,7 @@ export class Waiters<T> {
     cause: () => Error | undefined,
   ): RegisteredWaiter<T> {
     const { demand, answer } = this.#wait(minValidityMs);
-    const late = (): Error => new TimeoutError('getting valid credentials', timeoutMs, cause());
+    const late = (): Error => new TimeoutError('credentials(): no valid ones', timeoutMs, cause());
     const settled = abortable(withDeadline(this.#clock, answer, timeoutMs, late), signal);
     return {
       waiter: demand,

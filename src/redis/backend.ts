@@ -1,4 +1,3 @@
-import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
@@ -19,21 +18,26 @@ import type { RedisSettings } from './connection-options.js';
 import type { RedisClient } from './client/template.js';
 import type { Publication } from './commands/transaction.js';
 
-/** The access to a Redis for all stores that ask for the same; the connections behind it are shared with the others on the same client. */
+/**
+ * The access to Redis that all stores with equal settings share; the connections behind it are shared with the other stores on the same
+ * client.
+ */
 export class RedisBackend implements Backend {
   readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
+  readonly name: string;
   readonly sharing: OptionSharing = new OptionSharing();
-  readonly attempts: AttemptVerbs = new AttemptVerbs(this);
 
-  private constructor(hub: ClientPool, settings: RedisSettings) {
-    this.#pool = hub;
+  private constructor(pool: ClientPool, settings: RedisSettings, name: string) {
+    this.#pool = pool;
     this.#settings = settings;
+    this.name = name;
   }
 
   /** @throws InvalidOptionError */
-  static acquire(redis: RedisClient, settings: RedisSettings): Backend {
-    return ClientPool.acquire(redis, settings, (hub) => new RedisBackend(hub, settings));
+  static acquire(redis: RedisClient, settings: RedisSettings, name: string): Backend {
+    const connect = (pool: ClientPool): Backend => new RedisBackend(pool, settings, name);
+    return ClientPool.acquire(redis, settings, name, connect);
   }
 
   get instance(): string {
@@ -65,15 +69,15 @@ export class RedisBackend implements Backend {
   }
 
   write(request: WriteRequest): Promise<Written> {
-    return this.#pool.servers.withSession(request.key, (commanding) => {
-      const publication = this.#publication('saved', request, commanding);
-      return commanding.writer.set(request, publication).then((announced) => {
-        this.#setCanAnnounce(commanding, publication, announced);
+    return this.#pool.servers.withSession(request.key, (session) => {
+      const publication = this.#publication('saved', request, session);
+      return session.writer.set(request, publication).then((announced) => {
+        this.#setCanAnnounce(session, publication, announced);
         const { key, wanted } = request;
         if (wanted === undefined) return { announced };
         return {
           announced,
-          replicated: commanding.replicas.acked(commanding.connection, key, wanted),
+          replicated: session.replicas.acked(session.connection, key, wanted),
         };
       });
     });
@@ -82,10 +86,10 @@ export class RedisBackend implements Backend {
   async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
     const { servers } = this.#pool;
     const { key } = request;
-    const { marked, ...result } = await servers.withSession(key, async (commanding) => {
-      const publication = this.#publication('cleared', request, commanding);
-      const removal = await commanding.writer.remove(request, publication);
-      this.#setCanAnnounce(commanding, publication, removal.announced);
+    const { hasTombstone: marked, ...result } = await servers.withSession(key, async (session) => {
+      const publication = this.#publication('cleared', request, session);
+      const removal = await session.writer.remove(request, publication);
+      this.#setCanAnnounce(session, publication, removal.announced);
       return removal;
     });
     if (!marked)
@@ -109,7 +113,7 @@ export class RedisBackend implements Backend {
   }
 
   close(timeoutMs: number): Promise<void> {
-    return this.#pool.release(this.#settings, timeoutMs);
+    return this.#pool.release(this.#settings, this.name, timeoutMs);
   }
 
   #publication(
@@ -117,26 +121,26 @@ export class RedisBackend implements Backend {
     { key, reason }: { readonly key: string; readonly reason: string | undefined },
     { canAnnounce, refusedAt }: CommandSession,
   ): Publication | undefined {
-    // It may have been granted since; to ask with every write would make each of them two.
+    // The permission may have been granted since, but an attempt with every write would double the commands of each.
     if (!canAnnounce && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
       return undefined;
     const { instance, template } = this.#pool;
     const at = this.clock.now();
     return {
       channel: announcementChannel(template.db, key),
-      message: encodeAnnouncement({ kind, node: instance, at, reason }),
+      message: encodeAnnouncement({ kind, instance, name: this.name, at, reason }),
     };
   }
 
   #setCanAnnounce(
-    commanding: CommandSession,
+    session: CommandSession,
     tried: Publication | undefined,
     announced: boolean,
   ): void {
     if (tried !== undefined) {
-      commanding.canAnnounce = announced;
-      if (!announced) commanding.refusedAt = this.clock.monotonic();
+      session.canAnnounce = announced;
+      if (!announced) session.refusedAt = this.clock.monotonic();
     }
-    this.#pool.servers.setCanAnnounce(commanding.canAnnounce);
+    this.#pool.servers.setCanAnnounce(session.canAnnounce);
   }
 }

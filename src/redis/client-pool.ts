@@ -9,23 +9,23 @@ import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
 import { SingleServer } from './servers/single-server.js';
 
-/** All stores on one client of the caller share one hub. */
+/** All stores on one client of the caller share one pool. */
 const pools = new WeakMap<RedisClient, ClientPool>();
 
-/** Stores that ask for the same. */
+/** The stores with equal settings. */
 interface Users {
   readonly settings: RedisSettings;
   readonly backend: Backend;
   count: number;
 }
 
-/** What the stores on one client share: the connections, the feed. Lives as long as any of them. */
+/** The connections and the feed that the stores on one client share. A pool lives as long as any of its stores. */
 export class ClientPool {
   readonly instance: string = randomUUID();
   readonly template: RedisTemplate;
   readonly clock: Clock;
   readonly servers: Servers;
-  /** The stores, by what they ask for: thousands may ask for the same. */
+  /** The stores by their settings: thousands may have equal ones. */
   readonly #users = new Map<string, Users>();
   #settings: RedisSettings;
   #names = 0;
@@ -48,66 +48,67 @@ export class ClientPool {
   }
 
   /**
-   * Joins the hub of a client, or makes one.
+   * Joins the pool of a client, or creates it.
    *
-   * @param connect - makes what the stores with these settings reach Redis by
+   * @param name - the label of the stores for people
+   * @param connect - makes what the stores with these settings and this name reach Redis by
    * @throws InvalidOptionError
    */
   static acquire(
     redis: RedisClient,
     settings: RedisSettings,
-    connect: (hub: ClientPool) => Backend,
+    name: string,
+    connect: (pool: ClientPool) => Backend,
   ): Backend {
     const template = readTemplate(redis);
-    let hub = pools.get(redis);
-    if (hub === undefined) {
-      hub = new ClientPool(template, settings);
-      pools.set(redis, hub);
+    let pool = pools.get(redis);
+    if (pool === undefined) {
+      pool = new ClientPool(template, settings);
+      pools.set(redis, pool);
     }
-    if (hub.clock !== settings.clock) {
+    if (pool.clock !== settings.clock) {
       throw new InvalidOptionError(
         'clock',
         'must be the one that the other stores on this client use',
       );
     }
-    return hub.#join(settings, connect);
+    return pool.#join(settings, name, connect);
   }
 
-  /** A name that no other process, and no other call in this one, uses. */
+  /** A name that is unique among all processes, and among all calls in this process. */
   newName(): string {
     this.#names += 1;
     return `${this.instance}:${String(this.#names)}`;
   }
 
   /** The last to leave closes the connections, within `timeoutMs`. */
-  async release(settings: RedisSettings, timeoutMs: number): Promise<void> {
-    if (this.#leave(settings) > 0) return;
+  async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
+    if (this.#leave(usersKey(settings, name)) > 0) return;
     pools.delete(this.template.client);
     await this.servers.close(timeoutMs);
   }
 
   /** Gives the one object that all who ask for the same share. */
-  #join(settings: RedisSettings, connect: (hub: ClientPool) => Backend): Backend {
-    const name = settingsKey(settings);
-    const same = this.#users.get(name);
+  #join(settings: RedisSettings, name: string, connect: (pool: ClientPool) => Backend): Backend {
+    const key = usersKey(settings, name);
+    const same = this.#users.get(key);
     if (same !== undefined) {
       same.count += 1;
       return same.backend;
     }
     const backend = connect(this);
-    this.#users.set(name, { settings, backend, count: 1 });
+    this.#users.set(key, { settings, backend, count: 1 });
     this.#applySettings();
     return backend;
   }
 
   /** Says how many kinds of users are left. */
-  #leave(settings: RedisSettings): number {
-    const name = settingsKey(settings);
-    const same = this.#users.get(name);
+  #leave(key: string): number {
+    const same = this.#users.get(key);
     if (same !== undefined) {
       same.count -= 1;
       if (same.count === 0) {
-        this.#users.delete(name);
+        this.#users.delete(key);
         this.#applySettings();
       }
     }
@@ -122,12 +123,7 @@ export class ClientPool {
   }
 }
 
-function settingsKey({
-  heartbeatMs,
-  replyTimeoutMs,
-  pollMs,
-  probeMs,
-  configureNotifications,
-}: RedisSettings): string {
-  return [heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications].join(' ');
+function usersKey(settings: RedisSettings, name: string): string {
+  const { heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications } = settings;
+  return [heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications, name].join(' ');
 }

@@ -1,29 +1,38 @@
-import { systemClock, type Clock } from '../time/clock.js';
-import { checkBoolean, checkClock, checkFunction, checkMs } from '../util/option-checks.js';
+import type { Clock } from '../time/clock.js';
+import {
+  clock,
+  flag,
+  ms,
+  random,
+  resolvePart,
+  type OptionsTable,
+  type Resolved,
+} from '../util/options.js';
 
 /**
- * Options about the connections to Redis. Stores on one client share connections; where they differ the shortest duration holds.
+ * Options about the connections to Redis. Stores on one client share connections; where their options differ the shortest duration holds.
  *
  * @public
  */
 export interface RedisConnectionOptions {
   /**
-   * Pause between two checks that the link is alive and leads to a master, in milliseconds from 10. Default 5,000. Each takes two commands on
-   * one server, three with RESP2; in a cluster a few on each master that is watched. A dead link is noticed within
+   * Pause between two checks that the link is alive and leads to a master, in milliseconds from 10. Default 5,000. Each check takes two
+   * commands on one server, three with RESP2; in a cluster a few on each master that is watched. A dead link is noticed within
    * `heartbeatMs + replyTimeoutMs`.
    */
   readonly heartbeatMs?: number | undefined;
   /**
-   * How long Redis may take to accept a connection and to answer a command, in milliseconds from 10. Default 2,000. Then the connection is
-   * destroyed; shorter notices a hung server earlier, longer bears a slower one.
+   * How long Redis may take to accept a connection and to reply to a command, in milliseconds from 10. Default 2,000. Then the connection
+   * is destroyed: a shorter timeout notices a hung server earlier, a longer one tolerates a slower server.
    */
   readonly replyTimeoutMs?: number | undefined;
-  /** Pause between two looks at every credential where Redis sends no keyspace notifications, in milliseconds from 10. Default 5,000. */
+  /** Pause between two readings of every credential where Redis sends no keyspace notifications, in milliseconds from 10. Default 5,000. */
   readonly pollMs?: number | undefined;
   /** Pause between two tests whether keyspace notifications arrive, in milliseconds from 10. Default 60,000. */
   readonly probeMs?: number | undefined;
   /**
-   * Whether the store may add the flags that it needs to `notify-keyspace-events` with CONFIG SET. It never takes any away. Default `false`.
+   * Whether the store may add the flags that it needs to `notify-keyspace-events` with CONFIG SET. Flags are never removed. Default
+   * `false`.
    */
   readonly configureNotifications?: boolean | undefined;
   /** Time; default the machine's. All stores on one client must use the same. */
@@ -32,50 +41,47 @@ export interface RedisConnectionOptions {
   readonly random?: (() => number) | undefined;
 }
 
-export interface RedisSettings {
-  readonly heartbeatMs: number;
-  readonly replyTimeoutMs: number;
-  readonly pollMs: number;
-  readonly probeMs: number;
-  readonly configureNotifications: boolean;
-  readonly clock: Clock;
-  readonly random: () => number;
-}
+export type RedisSettings = Resolved<RedisConnectionOptions>;
 
-export const CONNECTION_OPTION_NAMES: readonly string[] = [
-  'heartbeatMs',
-  'replyTimeoutMs',
-  'pollMs',
-  'probeMs',
-  'configureNotifications',
-  'clock',
-  'random',
-];
+/** The options about connections, which stand beside those of a store. */
+export const CONNECTION_OPTIONS: OptionsTable<RedisConnectionOptions> = {
+  heartbeatMs: ms({
+    default: 5_000,
+    min: 10,
+    cost: 'Two commands per interval on one server, three with RESP2; [in a cluster](../guides/redis-topologies.md#costs) a few per master. A shorter interval notices a dead link sooner: within `heartbeatMs` + `replyTimeoutMs`.',
+  }),
+  replyTimeoutMs: ms({
+    default: 2_000,
+    min: 10,
+    cost: 'Bounds how long Redis takes to accept a connection and to answer. A shorter time gives up a slow server, a longer time notices a hung server later.',
+  }),
+  pollMs: ms({
+    default: 5_000,
+    min: 10,
+    cost: 'One read per key and interval, only where keyspace notifications do not arrive. A shorter interval sees foreign writers sooner.',
+  }),
+  probeMs: ms({
+    default: 60_000,
+    min: 10,
+    cost: 'One small write per interval. A shorter interval notices sooner that notifications were switched off or on, or that a channel was granted.',
+  }),
+  configureNotifications: flag(
+    '`true` lets the store add flags to `notify-keyspace-events`, for the whole server. Needs the right to `CONFIG`.',
+  ),
+  clock: clock('All stores on one client must use the same.'),
+  random: random(),
+};
 
-/** @throws InvalidOptionError */
+/**
+ * Names are checked together with those of the store.
+ *
+ * @throws InvalidOptionError
+ */
 export function resolveSettings(options: RedisConnectionOptions): RedisSettings {
-  checkBoolean(options.configureNotifications, 'configureNotifications');
-  checkFunction(options.random, 'random');
-  // Defaults are for what is left out; `null` is a mistake like any other.
-  const {
-    heartbeatMs = 5_000,
-    replyTimeoutMs = 2_000,
-    pollMs = 5_000,
-    probeMs = 60_000,
-    clock = systemClock,
-  } = options;
-  return {
-    heartbeatMs: checkMs(heartbeatMs, 'heartbeatMs', 10),
-    replyTimeoutMs: checkMs(replyTimeoutMs, 'replyTimeoutMs', 10),
-    pollMs: checkMs(pollMs, 'pollMs', 10),
-    probeMs: checkMs(probeMs, 'probeMs', 10),
-    configureNotifications: options.configureNotifications ?? false,
-    clock: checkClock(clock),
-    random: options.random ?? Math.random,
-  };
+  return resolvePart(CONNECTION_OPTIONS, options);
 }
 
-/** What holds for connections that stores with these settings share. */
+/** The settings of connections that stores with these settings share. */
 export function mergeSettings(all: readonly [RedisSettings, ...RedisSettings[]]): RedisSettings {
   const shortest = (name: 'heartbeatMs' | 'replyTimeoutMs' | 'pollMs' | 'probeMs'): number =>
     Math.min(...all.map((one) => one[name]));

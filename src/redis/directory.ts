@@ -1,13 +1,14 @@
 import type { Cluster, Redis } from 'ioredis';
 import { CredentialDirectory } from '../stores/directory/base.js';
 import {
+  DIRECTORY_OPTIONS,
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
 } from '../stores/directory/options.js';
 import { checkKey } from '../util/option-checks.js';
 import { RedisBackend } from './backend.js';
 import {
-  CONNECTION_OPTION_NAMES,
+  CONNECTION_OPTIONS,
   resolveSettings,
   type RedisConnectionOptions,
 } from './connection-options.js';
@@ -21,12 +22,14 @@ import { readTemplate } from './client/template.js';
 export interface RedisCredentialDirectoryOptions<T>
   extends CredentialDirectoryOptions<T>, RedisConnectionOptions {}
 
+const TABLE = { ...DIRECTORY_OPTIONS, ...CONNECTION_OPTIONS };
+
 /**
  * The credentials of many users, tenants or services, which many processes share through Redis.
  *
- * @remarks
- * However many credentials are watched, there is one subscription of two patterns, one heartbeat and one timer, over the connections that it
- * shares with all stores on the same client. The bytes at `prefix` + id are exactly what `serialize` returned.
+ * @remarks A directory takes one subscription of two patterns, one heartbeat and one timer, no matter how many credentials it watches,
+ *   over the connections that it shares with all stores on the same client. The bytes at `prefix` + id are exactly what `serialize`
+ *   returned.
  *
  * @example
  * ```ts
@@ -53,16 +56,16 @@ export interface RedisCredentialDirectoryOptions<T>
  */
 export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
   /**
-   * Sends nothing yet.
+   * Sends no command yet.
    *
-   * @param redis - a client of ioredis, used as a template as that of a store; a `keyPrefix` of the client applies to `prefix`
+   * @param redis - a client of ioredis, used as a template like that of a store; a `keyPrefix` of the client applies to `prefix`
    * @throws InvalidOptionError
    */
   constructor(redis: Redis | Cluster, options: RedisCredentialDirectoryOptions<T>) {
-    const resolved = resolveDirectoryOptions(options, CONNECTION_OPTION_NAMES);
+    const resolved = resolveDirectoryOptions(options, TABLE);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');
-    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings));
+    super(resolved, keyPrefix, RedisBackend.acquire(redis, settings, resolved.name));
   }
 }

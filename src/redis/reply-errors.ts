@@ -1,6 +1,6 @@
 import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 
-/** The link was lost, or never there; `sent` tells whether the command may have reached Redis. Stays inside this folder. */
+/** The link was lost, or was never there; `sent` tells whether the command may have reached Redis. Stays inside this room. */
 export class ConnectionLostError extends Error {
   readonly sent: boolean;
 
@@ -10,21 +10,23 @@ export class ConnectionLostError extends Error {
   }
 }
 
-/** The server is a replica; what it says may be old, or of a past that never was. Stays inside this folder. */
+/** The server is a replica; its data may be old, or of a history that never happened. Stays inside this room. */
 export class NotMasterError extends Error {
   constructor() {
     super('the server is a replica');
   }
 }
 
-/** A node of a cluster does not have the slot, or not this key of it; nothing was done. Who knows the other nodes goes on there. */
+/**
+ * A server of a cluster does not have the slot, or not this key of it; nothing was done. Callers that know the other servers go on there.
+ */
 export class RedirectedError extends UnavailableError {
   /**
-   * `moved`: another node has the slot · `ask`: another one has the key already · `partly`: of several keys another one has some ·
-   * `later`: for the moment nobody can serve it.
+   * `moved`: another server has the slot · `ask`: another server has the key already · `partly`: another server has some of several keys ·
+   * `later`: no server can serve the key at the moment.
    */
   readonly kind: 'moved' | 'ask' | 'partly' | 'later';
-  /** Host and port of the other node, as Redis wrote them. */
+  /** Host and port of the other server, as Redis wrote them. */
   readonly address: string | undefined;
 
   constructor(kind: 'moved' | 'ask' | 'partly' | 'later', word: string, address?: string) {
@@ -35,7 +37,7 @@ export class RedirectedError extends UnavailableError {
   }
 }
 
-/** Redis cannot serve right now; the same command may succeed later or elsewhere. */
+/** Redis cannot serve right now; the same command may succeed later or on another server. */
 const PASSING: ReadonlySet<string> = new Set([
   'MOVED',
   'ASK',
@@ -51,8 +53,8 @@ const PASSING: ReadonlySet<string> = new Set([
 const DENIED: ReadonlySet<string> = new Set(['NOAUTH', 'WRONGPASS', 'NOPERM']);
 
 /**
- * The first word of an error reply, such as `NOPERM`; `undefined` for anything that Redis did not say. Nothing else of an ioredis error
- * may be kept: the message can quote arguments, and `command.args` holds all of them.
+ * The first word of an error reply, such as `NOPERM`; `undefined` for an error that is no reply. Nothing else of an ioredis error may be
+ * kept: the message can quote arguments, and `command.args` holds all of them.
  */
 export function replyWord(error: unknown): string | undefined {
   if (!(error instanceof Error) || error.name !== 'ReplyError') return undefined;
@@ -63,11 +65,11 @@ export function isPassing(word: string): boolean {
   return PASSING.has(word);
 }
 
-/** How servers say that a command is not there, or not for this user; also where a script is what called it. */
+/** The texts by which servers refuse a command that is missing, or not permitted for this user; also when a script called the command. */
 const NO_COMMAND =
   /\bpermissions? to run\b|\bcan't run this command\b|\b(?:unknown|unsupported)\b.*\bcommand\b|\bcommand is not (?:available|supported|allowed)\b/i;
 
-/** Whether Redis refused the command as such, whatever its keys. */
+/** Whether Redis refused the command as such, independent of its keys. */
 export function isCommandRefused(error: unknown): boolean {
   const word = replyWord(error);
   return (word === 'NOPERM' || word === 'ERR') && NO_COMMAND.test((error as Error).message);
@@ -77,20 +79,20 @@ export function isDenial(error: unknown): boolean {
   return error instanceof RefusedError && DENIED.has(error.reply);
 }
 
-/** What a reading failed with, in the words of the store. */
+/** Translates the failure of a reading into an error of this package. */
 export function readFailure(error: unknown): UnavailableError | RefusedError {
   if (error instanceof NotMasterError)
-    return new UnavailableError('Redis there is a replica, not a master');
+    return new UnavailableError('the Redis server is a replica, not a master');
   const word = replyWord(error);
   if (word === undefined) return new UnavailableError('Redis could not be reached', causeOf(error));
   return refusal(word, (error as Error).message);
 }
 
-/** What a write failed with, in the words of the store. */
+/** Translates the failure of a write into an error of this package. */
 export function writeFailure(error: unknown): Error {
   if (error instanceof ConnectionLostError && error.sent) {
     return new OutcomeUnknownError(
-      'the link was lost before Redis answered; the write may have happened',
+      'the link was lost before Redis replied; the write may have happened',
       causeOf(error),
     );
   }
@@ -102,7 +104,7 @@ function refusal(word: string, message: string): UnavailableError | RefusedError
   if (word === 'MOVED') return new RedirectedError('moved', word, where);
   if (word === 'ASK') return new RedirectedError('ask', word, where);
   if (word === 'TRYAGAIN') return new RedirectedError('partly', word);
-  // That the whole cluster is down is said in other words.
+  // Redis has a second text for CLUSTERDOWN, which means that the whole cluster is down.
   if (message.startsWith('CLUSTERDOWN Hash slot')) return new RedirectedError('later', word);
   return isPassing(word)
     ? new UnavailableError(`Redis cannot serve right now (${word})`)

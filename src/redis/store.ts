@@ -1,11 +1,15 @@
 import type { Cluster, Redis } from 'ioredis';
 import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
 import { checkKey } from '../util/option-checks.js';
-import { resolveStoreOptions, type CredentialStoreOptions } from '../stores/options.js';
+import {
+  resolveStoreOptions,
+  STORE_OPTIONS,
+  type CredentialStoreOptions,
+} from '../stores/options.js';
 import { RedisBackend } from './backend.js';
 import { readTemplate } from './client/template.js';
 import {
-  CONNECTION_OPTION_NAMES,
+  CONNECTION_OPTIONS,
   resolveSettings,
   type RedisConnectionOptions,
 } from './connection-options.js';
@@ -18,9 +22,11 @@ import {
 export interface RedisCredentialStoreOptions<T>
   extends CredentialStoreOptions<T>, RedisConnectionOptions {}
 
+const TABLE = { ...STORE_OPTIONS, ...CONNECTION_OPTIONS };
+
 /**
- * A credential that many processes share through Redis. Every one of them learns at once when it is saved, renewed, expires, is cleared or
- * evicted, whoever did it.
+ * A credential that many processes share through Redis. Every process learns at once when the credential is saved, renewed, expires, is
+ * cleared or evicted, no matter which client did it.
  *
  * The bytes at `key` are exactly what `serialize` returned, so that any other client can read and write them.
  *
@@ -49,18 +55,18 @@ export interface RedisCredentialStoreOptions<T>
  */
 export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
   /**
-   * Sends nothing yet.
+   * Sends no command yet.
    *
-   * @param redis - a client of ioredis, used as a template: the store makes at most two connections of its own with its options (in a
-   * cluster to each master), and one more from the first write on that waits for replicas; shared by all stores on the same client. It never
-   * uses or closes this one. A `keyPrefix` of the client applies to `key`.
+   * @param redis - a client of ioredis, used as a template: the store opens at most two connections of its own with the options of the
+   *   client (in a cluster to each master), and one more from the first write that waits for replicas; all stores on the same client share
+   *   them. The store never uses or closes the client itself. A `keyPrefix` of the client applies to `key`.
    * @throws InvalidOptionError
    */
   constructor(redis: Redis | Cluster, options: RedisCredentialStoreOptions<T>) {
-    const resolved = resolveStoreOptions(options, CONNECTION_OPTION_NAMES);
+    const resolved = resolveStoreOptions(options, TABLE);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
     const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
-    super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings)));
+    super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings, resolved.name)));
   }
 }

@@ -1,16 +1,26 @@
 import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
+import { checkInstanceName, DEFAULT_INSTANCE_NAME } from '../util/instance-name.js';
 import { jsonCodec, type CredentialCodec } from '../credential/codec.js';
 import type { ExpiresAt } from '../credential/encoding.js';
 import { InvalidOptionError } from '../errors.js';
+import type { ReadyOptions } from '../credential/contract.js';
+import { checkKey, checkTtlSeconds } from '../util/option-checks.js';
 import {
-  checkBoolean,
-  checkFunction,
-  checkKey,
-  checkMs,
+  callback,
+  callbackErrors,
   checkNames,
-  checkTtlSeconds,
-} from '../util/option-checks.js';
+  count,
+  flag,
+  ms,
+  option,
+  required,
+  resolvePart,
+  signal,
+  type OptionRows,
+  type OptionsTable,
+  type Resolved,
+} from '../util/options.js';
 
 /**
  * Options of every credential store.
@@ -48,6 +58,11 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
   /** Largest size of the stored bytes, from 1 to 536,870,912. Larger values are neither written nor fetched. Default 1,048,576 (1 MiB). */
   readonly maxBytes?: number | undefined;
   /**
+   * What other instances see beside the random id of this one, in the `origin` of changes: a label for operators, 1 to 128 characters, no
+   * control characters, not secret. Default: `hostname:pid`.
+   */
+  readonly name?: string | undefined;
+  /**
    * Told what options' functions and listeners threw or rejected. Default: a process warning without the error's message, which may
    * hold a secret.
    */
@@ -56,74 +71,120 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
 
 export interface ResolvedStoreOptions<T> {
   readonly key: string;
+  readonly name: string;
   /** Not among what is shared: it is mostly written in place, and so another function for each store. */
   readonly expiresAt: ExpiresAt<T> | undefined;
   /** What stores that ask for the same can share. */
   readonly shared: SharedStoreOptions<T>;
 }
 
-const NAMES = [
-  'key',
-  'serialize',
-  'deserialize',
-  'ttlSeconds',
-  'expiresAt',
-  'allowEarlyRemoval',
-  'abortOnSaved',
-  'maxStalenessMs',
-  'readyTimeoutMs',
-  'decodeTimeoutMs',
-  'closeTimeoutMs',
-  'maxBytes',
-  'onCallbackError',
-];
+/** Those that are undefined when they are left out. */
+export type StoreOptionsOpen =
+  'serialize' | 'deserialize' | 'ttlSeconds' | 'expiresAt' | 'onCallbackError';
 
-const MAX_VALUE_BYTES = 2 ** 29;
+/** The options of every store. */
+export const STORE_OPTIONS: OptionsTable<CredentialStoreOptions<unknown>, StoreOptionsOpen> = {
+  key: required({
+    check: checkKey,
+    range: '1 to 1,024 bytes, no control characters, not under `credstream:`',
+    cost: 'Another key is another credential.',
+  }),
+  serialize: callback({
+    default: undefined,
+    shown: '`jsonCodec()`',
+    cost: 'Belongs together with `deserialize`. Other programs find at the key exactly the bytes that it returns.',
+  }),
+  deserialize: callback({
+    default: undefined,
+    shown: '`jsonCodec()`',
+    cost: 'Without a schema nothing checks the bytes that are read: the type `T` is a claim.',
+  }),
+  ttlSeconds: option({
+    default: undefined,
+    check: (value, name) => typeof value === 'function' || checkTtlSeconds(value, name),
+    range: 'a whole number from 1, or a function of the credentials',
+    cost: 'Without it the bytes stay until they are cleared. A short TTL takes the refresh token away with the access token.',
+  }),
+  expiresAt: callback({
+    default: undefined,
+    cost: 'Without it the end of the TTL is the only end. The function runs at every observation, so it should be quick.',
+  }),
+  allowEarlyRemoval: flag(
+    '`true` lets a TTL end before `expiresAt` plus a minute: right for credentials without a refresh token.',
+  ),
+  abortOnSaved: flag('`true` aborts running requests at every rotation, healthy ones too.'),
+  maxStalenessMs: ms({
+    default: 30_000,
+    min: 0,
+    max: Infinity,
+    cost: 'A shorter time fails closed earlier: a short loss of the link becomes an outage. A longer time serves credentials for longer that may have been revoked. `Infinity` never withholds.',
+  }),
+  readyTimeoutMs: ms({
+    default: 30_000,
+    max: Infinity,
+    cost: 'A shorter time lets a start without Redis fail sooner. `Infinity` waits for ever.',
+  }),
+  decodeTimeoutMs: ms({
+    default: 5_000,
+    cost: 'Bounds an async `serialize` or `deserialize`. A longer time lets a slow one hold up the changes behind it for longer.',
+  }),
+  closeTimeoutMs: ms({
+    default: 5_000,
+    cost: 'A shorter time gives up sooner on writes under way; whether they happened is then unknown.',
+  }),
+  maxBytes: count({
+    default: 2 ** 20,
+    max: 2 ** 29,
+    cost: 'The default is 1 MiB. A larger limit lets a foreign value of that size travel to every process that watches.',
+  }),
+  name: option({
+    default: DEFAULT_INSTANCE_NAME,
+    shown: '`hostname:pid`',
+    check: checkInstanceName,
+    range: 'a string of 1 to 128 characters, no control characters',
+    cost: 'The label that other instances see beside the random id of this one. The name of the pod or of the service leads an operator to the process.',
+  }),
+  onCallbackError: callbackErrors('functions and listeners of the caller'),
+};
 
 /** One for all stores; it keeps nothing. */
 const DEFAULT_CODEC: CredentialCodec<unknown> = jsonCodec<unknown>();
 
-/** Checks everything at once and fills in defaults; `moreNames` are the options that a kind of store has beside these. */
+/**
+ * Checks everything at once and fills in defaults.
+ *
+ * @param table - what a kind of store takes: these options, and mostly some of its own
+ * @throws InvalidOptionError
+ */
 export function resolveStoreOptions<T>(
   options: CredentialStoreOptions<T>,
-  moreNames: readonly string[],
+  table: OptionRows = STORE_OPTIONS,
 ): ResolvedStoreOptions<T> {
-  checkNames(options, [...NAMES, ...moreNames]);
-  for (const name of ['serialize', 'deserialize', 'expiresAt', 'onCallbackError'] as const) {
-    checkFunction(options[name], name);
-  }
-  checkBoolean(options.allowEarlyRemoval, 'allowEarlyRemoval');
-  checkBoolean(options.abortOnSaved, 'abortOnSaved');
-  if (options.ttlSeconds !== undefined && typeof options.ttlSeconds !== 'function') {
-    checkTtlSeconds(options.ttlSeconds);
-  }
-  // Defaults are for what is left out; `null` is a mistake like any other.
-  const {
-    maxStalenessMs = 30_000,
-    readyTimeoutMs = 30_000,
-    decodeTimeoutMs = 5_000,
-    closeTimeoutMs = 5_000,
-    maxBytes = 2 ** 20,
-  } = options;
-  const key = checkKey(options.key);
-  const shared: SharedStoreOptions<T> = {
-    ...resolveCodec(options),
-    ttlSeconds: options.ttlSeconds,
-    allowEarlyRemoval: options.allowEarlyRemoval ?? false,
-    abortOnSaved: options.abortOnSaved ?? false,
-    maxStalenessMs: checkMs(maxStalenessMs, 'maxStalenessMs', 0, Infinity),
-    readyTimeoutMs: checkMs(readyTimeoutMs, 'readyTimeoutMs', 1, Infinity),
-    decodeTimeoutMs: checkMs(decodeTimeoutMs, 'decodeTimeoutMs'),
-    closeTimeoutMs: checkMs(closeTimeoutMs, 'closeTimeoutMs'),
-    maxBytes: checkMaxBytes(maxBytes),
-    handler: options.onCallbackError,
-    onCallbackError: errorHandler(options.onCallbackError),
-  };
-  return { key, expiresAt: options.expiresAt, shared };
+  checkNames(table, options);
+  const { key, name, ...rest } = resolvePart<CredentialStoreOptions<T>, StoreOptionsOpen>(
+    STORE_OPTIONS,
+    options,
+  );
+  return { key, name, expiresAt: rest.expiresAt, shared: sharedOptions(rest) };
 }
 
-function resolveCodec<T>(options: CredentialStoreOptions<T>): CredentialCodec<T> {
-  const { serialize, deserialize } = options;
+/** What stores of different keys have in common. */
+export function sharedOptions<T>(
+  options: Omit<Resolved<CredentialStoreOptions<T>, StoreOptionsOpen>, 'key' | 'name'>,
+): SharedStoreOptions<T> {
+  const { serialize, deserialize, expiresAt: _own, onCallbackError: handler, ...values } = options;
+  return {
+    ...codecOf(serialize, deserialize),
+    ...values,
+    handler,
+    onCallbackError: errorHandler(handler),
+  };
+}
+
+function codecOf<T>(
+  serialize: CredentialCodec<T>['serialize'] | undefined,
+  deserialize: CredentialCodec<T>['deserialize'] | undefined,
+): CredentialCodec<T> {
   if (serialize !== undefined && deserialize !== undefined) return { serialize, deserialize };
   if (serialize === undefined && deserialize === undefined)
     return DEFAULT_CODEC as CredentialCodec<T>;
@@ -134,16 +195,13 @@ function resolveCodec<T>(options: CredentialStoreOptions<T>): CredentialCodec<T>
   );
 }
 
-function checkMaxBytes(value: unknown): number {
-  if (
-    typeof value === 'number' &&
-    Number.isSafeInteger(value) &&
-    value >= 1 &&
-    value <= MAX_VALUE_BYTES
-  )
-    return value;
-  throw new InvalidOptionError(
-    'maxBytes',
-    `must be a whole number from 1 to ${String(MAX_VALUE_BYTES)}`,
-  );
-}
+/** The options of `ready()`. */
+export const READY_OPTIONS: OptionsTable<ReadyOptions, keyof ReadyOptions> = {
+  signal: signal('Stops waiting; the store goes on watching.'),
+  timeoutMs: ms({
+    default: undefined,
+    shown: '`readyTimeoutMs`',
+    max: Infinity,
+    cost: 'As `readyTimeoutMs`, for this call.',
+  }),
+};

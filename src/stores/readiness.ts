@@ -2,11 +2,15 @@ import { statusStream } from './streams.js';
 import type { Clock } from '../time/clock.js';
 import type { ReadyOptions } from '../credential/contract.js';
 import { ClosedError, TimeoutError } from '../errors.js';
-import { checkMs, checkNames, checkSignal } from '../util/option-checks.js';
+import { checkOptions } from '../util/options.js';
 import { setLongTimeout } from '../time/timers.js';
 import type { EventSource, LiveWaiter } from '../watching/event-source.js';
+import { READY_OPTIONS } from './options.js';
 
-type Pinnable<T> = EventSource<T> & { keepAlive(): void };
+type Pinnable<T> = Named<T> & { keepAlive(): void };
+
+/** A store has an id, a directory has none. */
+type Named<T> = EventSource<T> & { readonly id?: string };
 
 /** Starts watching for good, and resolves when that is live. */
 export function becomeReady<T>(
@@ -17,11 +21,9 @@ export function becomeReady<T>(
 ): Promise<void> {
   // Not an async function: of a hundred thousand that wait, each would keep what it holds in several promises. What is thrown rejects this one.
   return new Promise((resolve, reject) => {
-    checkNames(options, ['signal', 'timeoutMs']);
-    const signal = checkSignal(options.signal);
-    const { timeoutMs = readyTimeoutMs } = options;
-    checkMs(timeoutMs, 'timeoutMs', 1, Infinity);
-    if (live.closed) throw new ClosedError();
+    checkOptions(READY_OPTIONS, options);
+    const { signal, timeoutMs = readyTimeoutMs } = options;
+    if (live.closed) throw new ClosedError(nameOf(live));
     signal?.throwIfAborted();
     live.keepAlive();
     // Whoever is live already need not wait, and mostly is: all stores of one credential become so together.
@@ -48,14 +50,14 @@ function wait<T>(
 
 /** One call that waits for a credential to become live. */
 class Wait implements LiveWaiter {
-  readonly of: EventSource<unknown>;
+  readonly of: Named<unknown>;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #over = false;
   /** Lets go of what it waits by, one after the other; mostly there is at most one. */
   #ending: (() => void) | undefined;
 
-  constructor(of: EventSource<unknown>, resolve: () => void, reject: (error: unknown) => void) {
+  constructor(of: Named<unknown>, resolve: () => void, reject: (error: unknown) => void) {
     this.of = of;
     this.#resolve = resolve;
     this.#reject = reject;
@@ -67,7 +69,7 @@ class Wait implements LiveWaiter {
 
   settle(isLive: boolean): void {
     if (isLive) this.#resolve();
-    else this.#reject(new ClosedError());
+    else this.#reject(new ClosedError(nameOf(this.of)));
     this.#end();
   }
 
@@ -75,7 +77,9 @@ class Wait implements LiveWaiter {
     const cancel = setLongTimeout(clock, timeoutMs, () => {
       // After a blocked event loop the answer may be in already, just not read: timers run before input.
       clock.nextTurn(() => {
-        this.#fail(new TimeoutError('becoming live', timeoutMs, this.of.status.error));
+        const { id, status } = this.of;
+        const of = id === undefined ? 'the directory' : `"${id}"`;
+        this.#fail(new TimeoutError(`ready() of ${of}: not live`, timeoutMs, status.error));
       });
     });
     this.leaveBy(cancel);
@@ -132,4 +136,8 @@ function whenLive<T>(live: EventSource<T>, waiter: LiveWaiter): () => void {
   return () => {
     subscription.unsubscribe();
   };
+}
+
+function nameOf({ id }: Named<unknown>): string {
+  return id === undefined ? 'the directory' : `the store of "${id}"`;
 }

@@ -204,7 +204,8 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
    * signal's reason
    */
   ready(options: ReadyOptions = {}): Promise<void> {
-    if (this.#closing !== undefined) return Promise.reject(new ClosedError());
+    if (this.#closing !== undefined)
+      return Promise.reject(new ClosedError(`the store of "${this.id}"`));
     const { backend, options: own } = this.#live;
     return becomeReady(this.#live, options, backend.clock, own.readyTimeoutMs);
   }
@@ -277,7 +278,8 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
     if (dependents !== undefined) await Promise.allSettled([...dependents].map((close) => close()));
     const startedAt = clock.monotonic();
     this.#live.close();
-    const late = (): Error => new TimeoutError('close', closeTimeoutMs);
+    const late = (): Error =>
+      new TimeoutError('close(): writes are still under way', closeTimeoutMs);
     const idle = (this.#shared ?? this.#onDemand?.writer)?.idle() ?? Promise.resolve();
     await withDeadline(clock, idle, closeTimeoutMs, late).catch(() => undefined);
     if (this.#shared !== undefined) return;
@@ -328,7 +330,8 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined || this.#live.closed) throw new ClosedError();
+    if (this.#closing !== undefined || this.#live.closed)
+      throw new ClosedError(`the store of "${this.id}"`);
   }
 }
 
@@ -339,6 +342,6 @@ export function ownCredential<T>(
   backend: Backend,
 ): WatchedEntry<T> {
   const options = backend.sharing.intern(shared, 'onCallbackError');
-  const encoding = new Encoding(options, expiresAt, backend.clock);
+  const encoding = new Encoding(options, expiresAt, backend.clock, id);
   return new OwnEntry(id, key, options, backend, encoding);
 }

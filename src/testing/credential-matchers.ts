@@ -2,18 +2,18 @@ import { inspect } from 'node:util';
 import type { ChangeSource, CredentialChangeType } from '../credential/change.js';
 
 /**
- * What a change is to be like; what is left out may be anything, and `undefined` means that there is to be none.
+ * The expected fields of a change; a left-out field may have any value, and `undefined` means that the field must be absent.
  *
  * @public
  */
 export interface ExpectedChange {
   /** The new credentials, of a `saved` or `renewed` change. */
   readonly credentials?: unknown;
-  /** The credentials of the snapshot before; `undefined`: there was none. */
+  /** The credentials of the previous snapshot; `undefined`: there was none. */
   readonly previous?: unknown;
-  /** Who made it; `{ node }` may hold an asymmetric matcher such as `expect.any(String)`. */
+  /** Who made it; `{ instance, name }` may hold an asymmetric matcher such as `expect.any(String)`. */
   readonly origin?: unknown;
-  /** How it was noticed. */
+  /** How the change was noticed. */
   readonly source?: ChangeSource | undefined;
   /** The `reason` of a `saved` or `cleared` change, or that of the error of an `unreadable` one. */
   readonly reason?: unknown;
@@ -22,7 +22,7 @@ export interface ExpectedChange {
 }
 
 /**
- * What `expect(…)` can do with {@link credentialMatchers}; merge it into the types of the runner, as shown there.
+ * The assertions that {@link credentialMatchers} add to `expect(…)`; merge them into the types of the runner, as shown there.
  *
  * @public
  */
@@ -34,7 +34,7 @@ export interface CredentialMatchers<R = unknown> {
 }
 
 /**
- * The part of a runner's matcher context that the matchers use; both vitest and jest give it.
+ * The part of a runner's matcher context that the matchers use; both vitest and jest provide it.
  *
  * @public
  */
@@ -44,20 +44,20 @@ export interface CredentialMatcherContext {
 }
 
 /**
- * What a matcher tells its runner.
+ * The result that a matcher returns to its runner.
  *
  * @public
  */
 export interface CredentialMatcherResult {
   /** Whether the value is as expected. */
   readonly pass: boolean;
-  /** Says why, without any credentials. */
+  /** The reason, without any credentials. */
   readonly message: () => string;
 }
 
 /**
  * Matchers for `expect.extend` of vitest or jest. They compare the credentials of changes and snapshots, which inspection does not show,
- * and never print them: not those that came, not those that were expected.
+ * and never print any credentials, neither actual nor expected ones.
  *
  * @example
  * ```ts
@@ -133,7 +133,7 @@ function difference(name: keyof ExpectedChange, found: unknown, expected: unknow
   if (name !== 'credentials' && name !== 'previous') {
     return `${name} is ${inspect(found)}, not ${inspect(expected)}`;
   }
-  // Whether there are any at all is no secret, and often the whole difference.
+  // The existence of credentials is no secret, and often the whole difference.
   if (found === undefined) return `${name}: there are none`;
   return expected === undefined ? `${name}: there are some` : `${name}: they differ (both hidden)`;
 }

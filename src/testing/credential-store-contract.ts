@@ -1,4 +1,4 @@
-import { checkMs, checkNames } from '../util/option-checks.js';
+import { ms, resolveOptions, type OptionsTable } from '../util/options.js';
 import { changeCases } from './contract/change-cases.js';
 import { closingCases } from './contract/closing-cases.js';
 import { conditionalCases } from './contract/conditional-cases.js';
@@ -10,12 +10,19 @@ import { snapshotCases } from './contract/snapshot-cases.js';
 import { storingCases } from './contract/storing-cases.js';
 import { watchingCases } from './contract/watching-cases.js';
 
+/** The options of the contract. */
+export const CONTRACT_OPTIONS: OptionsTable<ContractOptions> = {
+  timeoutMs: ms({
+    default: 5_000,
+    cost: 'A longer time lets a case wait longer, in real time, before it fails.',
+  }),
+};
+
 /**
- * What every `ObservableCredentialStore` promises, as cases for any test runner. The stores of this package pass them; an implementation of
- * your own that passes them can take their place.
+ * The promises of every `ObservableCredentialStore`, as cases for any test runner. They hold on each backend: run them on the Redis that your
+ * application uses, with its settings and rights.
  *
- * @remarks
- * The cases use `node:assert` and no runner. They may run in any order and side by side.
+ * @remarks The cases use `node:assert` and no runner. They may run in any order and side by side.
  *
  * @example
  * ```ts
@@ -28,7 +35,7 @@ import { watchingCases } from './contract/watching-cases.js';
  * const ends = new Map<string, number>();
  *
  * const harness: ContractHarness = {
- *   createStore: (_node, options) => new MemoryCredentialStore({ ...options, memory }),
+ *   createStore: (_instance, options) => new MemoryCredentialStore({ ...options, memory }),
  *   now: () => clock.now(),
  *   advance: (ms) => clock.advance(ms),
  *   outside: {
@@ -46,8 +53,7 @@ import { watchingCases } from './contract/watching-cases.js';
  * @public
  */
 export function credentialStoreContract(options: ContractOptions = {}): readonly ContractCase[] {
-  checkNames(options, ['timeoutMs']);
-  const timeoutMs = checkMs(options.timeoutMs ?? 5_000, 'timeoutMs');
+  const { timeoutMs } = resolveOptions(CONTRACT_OPTIONS, options);
   const scenes = [
     ...storingCases,
     ...conditionalCases,
@@ -72,7 +78,7 @@ export function credentialStoreContract(options: ContractOptions = {}): readonly
  *
  * declare function createHarness(): ContractHarness;
  *
- * void describe('MyCredentialStore', () => {
+ * void describe('our stores', () => {
  *   registerCredentialStoreContract(it, createHarness);
  * });
  * ```

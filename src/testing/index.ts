@@ -12,7 +12,7 @@ export {
 export type {
   ContractCase,
   ContractHarness,
-  ContractNode,
+  ContractInstance,
   ContractOptions,
   OutsideClient,
 } from './contract/harness.js';

@@ -1,15 +1,16 @@
 import { LONGEST_TIMER_MS, type Clock } from '../time/clock.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkMs, checkNames } from '../util/option-checks.js';
+import { checkMs } from '../util/option-checks.js';
+import { option, resolveOptions, type OptionsTable } from '../util/options.js';
 
-/** Kept from before anybody replaced it: fake timers of a test runner must not stop virtual time. */
+/** Captured before a test runner can install fake timers, which must not stop virtual time. */
 const realTurn = setImmediate;
 
-/** More than any program takes; beyond, something answers every turn with another one. */
+/** More turns than any program takes; beyond this number, turns cause each other without end. */
 const MOST_TURNS = 100_000;
 const MOST_TIMERS_AT_ONE_INSTANT = 100_000;
 
-/** So far ahead that nobody takes it for the real time. */
+/** Far enough ahead to be never mistaken for the real time. */
 const DEFAULT_START = Date.UTC(2040, 0, 1);
 
 /**
@@ -18,9 +19,23 @@ const DEFAULT_START = Date.UTC(2040, 0, 1);
  * @public
  */
 export interface VirtualClockOptions {
-  /** What the wall clock shows at the start; a `Date` or epoch milliseconds. Default: midnight UTC, 1 January 2040. */
+  /** The wall time at the start; a `Date` or epoch milliseconds. Default: midnight UTC, 1 January 2040. */
   readonly startAt?: Date | number | undefined;
 }
+
+/** The options of a `VirtualClock`. */
+export const VIRTUAL_CLOCK_OPTIONS: OptionsTable<VirtualClockOptions> = {
+  startAt: option({
+    default: DEFAULT_START,
+    shown: '1 January 2040',
+    check: (value, name) => {
+      if (value === null || !Number.isFinite(Number(value)))
+        throw new InvalidOptionError(name, 'must be a valid Date or epoch milliseconds');
+    },
+    range: 'a `Date` or epoch milliseconds',
+    cost: 'Credentials that are valid at one time may have ended at another.',
+  }),
+};
 
 interface Timer {
   readonly at: number;
@@ -30,12 +45,11 @@ interface Timer {
 }
 
 /**
- * A clock that stands still until it is told to go on, for tests of everything that takes a `Clock`.
+ * A clock that moves only on `advance`, for tests of everything that takes a `Clock`.
  *
- * @remarks
- * Only time is virtual. Turns of the event loop and promises go on by themselves, so that `await store.save(…)` needs nobody to move
- * the clock; what waits for a timer waits for {@link VirtualClock.advance}. Real input and output (sockets, files, a real `setTimeout`)
- * is not waited for.
+ * @remarks Only time is virtual. Turns of the event loop and promises go on by themselves, so that `await store.save(…)` settles without
+ *   a move of the clock; timers wait for {@link VirtualClock.advance}. Real input and output (sockets, files, a real `setTimeout`) is not
+ *   waited for.
  *
  * @example
  * ```ts
@@ -59,21 +73,16 @@ export class VirtualClock implements Clock {
   #monotonic = 0;
   #orders = 0;
   #turns = 0;
-  /** Sorted: the first one is due first. */
+  /** Sorted: the first timer is due first. */
   readonly #timers: Timer[] = [];
   #advancing: Promise<void> = Promise.resolve();
 
   /** @throws InvalidOptionError */
   constructor(options: VirtualClockOptions = {}) {
-    checkNames(options, ['startAt']);
-    const { startAt = DEFAULT_START } = options;
-    this.#wall = Number(startAt);
-    if (!Number.isFinite(this.#wall)) {
-      throw new InvalidOptionError('startAt', 'must be a valid Date or epoch milliseconds');
-    }
+    this.#wall = Number(resolveOptions(VIRTUAL_CLOCK_OPTIONS, options).startAt);
   }
 
-  /** How many timers are set; after everything was closed it should be 0. */
+  /** The number of timers that are set; 0 after everything was closed. */
   get pendingTimers(): number {
     return this.#timers.length;
   }
@@ -108,13 +117,12 @@ export class VirtualClock implements Clock {
 
   /**
    * Lets `ms` milliseconds pass on both clocks: fires the timers that become due, in order and each at its own instant, and lets turns and
-   * promises drain before, between and after them. The time it really takes depends on what happens, not on `ms`.
+   * promises drain before, between and after them. The real duration depends on the work, not on `ms`.
    *
-   * @remarks
-   * Calls that overlap happen one after the other. `advance(0)` fires what is due now.
+   * @remarks Calls that overlap happen one after the other. `advance(0)` fires the timers that are due now.
    *
    * @param ms - from 0
-   * @throws InvalidOptionError; what a timer throws; an `Error` when timers or turns set each other for ever
+   * @throws InvalidOptionError; the error of a timer; an `Error` when timers or turns set each other for ever
    */
   async advance(ms: number): Promise<void> {
     checkMs(ms, 'ms', 0, Number.MAX_SAFE_INTEGER);
@@ -130,7 +138,7 @@ export class VirtualClock implements Clock {
    */
   async settle(): Promise<void> {
     let quiet = 0;
-    // The second quiet turn is for code that takes a turn without asking this clock.
+    // The second quiet turn is for code that takes a turn without this clock.
     for (let turns = 0; quiet < 2; turns += 1) {
       if (turns > MOST_TURNS) throw new Error('turns of the event loop go on causing each other');
       await new Promise<void>((resolve) => {
@@ -187,7 +195,7 @@ export class VirtualClock implements Clock {
     this.#monotonic = monotonic;
   }
 
-  /** Where a timer is in the sorted list, or belongs. */
+  /** The index of a timer in the sorted list, or the index where it belongs. */
   #placeOf({ at, order }: Timer): number {
     let low = 0;
     let high = this.#timers.length;

@@ -1,11 +1,11 @@
-/** Pauses between attempts that brought nothing. */
+/** Pauses between attempts that failed. */
 export interface BackOff {
   readonly initialMs: number;
   readonly maxMs: number;
 }
 
 /**
- * How long to wait after so many failures in a row, from 1: doubles with each, and leaves out up to half at random, so that processes
+ * The pause after a number of failures in a row, from 1: the length doubles with each failure, less up to half at random, so that instances
  * do not come back all at once.
  */
 export function pauseAfter(

@@ -1,5 +1,5 @@
 /**
- * Time as the store sees it. Everything that waits or dates takes a `Clock`, so that tests run in virtual time.
+ * Time as the store sees it. Every wait and every timestamp comes from a `Clock`, so that tests run in virtual time.
  *
  * @public
  */

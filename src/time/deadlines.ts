@@ -1,22 +1,25 @@
 import { LONGEST_TIMER_MS, type Clock } from './clock.js';
 
-/** Something that is due at an instant; made by {@link Deadlines.add}. */
+/** A call that is due at an instant; made by {@link Deadlines.add}. */
 export interface Deadline {
   readonly at: number;
-  /** Whether it is still to come. */
+  /** Whether the instant is still to come. */
   readonly pending: boolean;
   cancel(): void;
 }
 
-/** Whom a deadline calls. */
+/** The object that a deadline calls. */
 export interface DeadlineHolder {
   due(): void;
 }
 
-/** What stands in the heap of {@link Deadlines}; whoever has very many makes them itself, of what it needs to remember anyway. */
+/**
+ * An element of the heap of {@link Deadlines}; an owner of very many deadlines implements it on an object of its own, to save one object
+ * each.
+ */
 export interface DeadlineEntry extends DeadlineHolder {
   readonly at: number;
-  /** Its place in the heap, which only the heap sets; below 0 while it is not there. */
+  /** The place in the heap, set by the heap alone; below 0 outside of any heap. */
   index: number;
 }
 
@@ -48,7 +51,7 @@ class Entry implements Deadline, DeadlineEntry {
 /**
  * Any number of deadlines on one timer: a binary heap ordered by instant.
  *
- * Instants belong to whatever clock `now` reads. When that clock is set anew, call {@link Deadlines.rearm}.
+ * Instants belong to the clock that `now` reads. When that clock is set anew, call {@link Deadlines.rearm}.
  */
 export class Deadlines {
   readonly #clock: Clock;
@@ -81,7 +84,7 @@ export class Deadlines {
     if (entry.index === 0) this.rearm();
   }
 
-  /** Of an entry that is there or not. */
+  /** Removes an entry; does nothing for one that is not in the heap. */
   remove(entry: DeadlineEntry): void {
     const { index } = entry;
     if (index < 0) return;
@@ -105,7 +108,7 @@ export class Deadlines {
     }
     const delay = Math.min(Math.max(Math.ceil(first.at - this.#now()), 0), LONGEST_TIMER_MS);
     const fireAt = this.#clock.monotonic() + delay;
-    // Clock corrections of less than a timer's own slack are not worth a new timer.
+    // Clock corrections below a timer's own slack are not worth a new timer.
     if (this.#cancelTimer !== undefined && Math.abs(fireAt - this.#timerAt) < 1) return;
     this.#disarm();
     this.#timerAt = fireAt;
@@ -121,7 +124,7 @@ export class Deadlines {
   }
 
   #fire(): void {
-    // Whatever is added meanwhile waits for the next timer, so that no holder can keep the process in here.
+    // Entries that are added meanwhile wait for the next timer, so that no holder can keep the process in this loop.
     for (let left = this.#heap.length; left > 0; left -= 1) {
       const first = this.#heap[0];
       // Timers fire up to a millisecond early, and long waits come in pieces.
@@ -159,7 +162,7 @@ export class Deadlines {
     }
   }
 
-  /** `upper` goes down, `lower` goes up. */
+  /** Exchanges the places of a parent (`upper`) and its child (`lower`). */
   #swap(upper: DeadlineEntry, lower: DeadlineEntry): void {
     const at = upper.index;
     this.#heap[lower.index] = upper;

@@ -1,14 +1,14 @@
 import type { DeadlineEntry } from './deadlines.js';
 import type { ServerTime } from './server-time.js';
 
-/** Whom the alarm tells. */
+/** The object that an alarm calls. */
 export interface EndAlarmHolder {
   endPassed(): void;
 }
 
-/** Rings when one end, which may move, has passed for certain. */
+/** Calls its holder when one end, which may move, has passed for certain. */
 export class EndAlarm implements DeadlineEntry {
-  /** When it rings, or rang last; no number while it is not set. */
+  /** The instant of the next call, or of the last one; `NaN` while no end is set. */
   at: number = NaN;
   index = -1;
   readonly #holder: EndAlarmHolder;
@@ -18,13 +18,15 @@ export class EndAlarm implements DeadlineEntry {
     this.#holder = holder;
   }
 
-  /** Sets the end to wait for, by the clock that it belongs to; it may ring again for the same end when that clock was set back. */
+  /**
+   * Sets the end to wait for, by the clock that the end belongs to. The alarm may call again for the same end when that clock was set back.
+   */
   set(time: ServerTime, end: number): void {
     // Redis still serves a key in the very millisecond in which its TTL ends.
     const at = end + 1;
     if (this.at === at && this.#time === time) {
       if (this.index >= 0) return;
-      // Bytes that outlive their end, and ends that pass while cut off, would ring for ever.
+      // Bytes that outlive their end, and ends that pass while the link is lost, would set off the alarm for ever.
       if (time.earliest() >= at) return;
     }
     this.cancel();

@@ -1,15 +1,15 @@
 import type { Clock } from './clock.js';
 import { Deadlines } from './deadlines.js';
 
-/** Clocks of healthy machines run apart by far less; the bounds widen by this share of the time since the last sample. */
+/** Clocks of healthy machines drift by far less; the bounds widen by this share of the time since the last sample. */
 const DRIFT = 1e-4;
 
-/** More between the wall clock and the monotonic one means that the machine slept or that somebody set the clock. */
+/** A larger difference between the wall clock and the monotonic clock means that the machine slept or that somebody set the wall clock. */
 const STEP_MS = 1000;
 
 type Clocks = Pick<Clock, 'now' | 'monotonic'>;
 
-/** By how much this machine's wall clock is ahead of its monotonic one. */
+/** The lead of this machine's wall clock over its monotonic clock. */
 export function wallOffset(clock: Clocks): number {
   return clock.now() - clock.monotonic();
 }
@@ -22,12 +22,12 @@ export function hasStepped(clock: Clocks, before: number): boolean {
 /**
  * The server's clock as far as this process can know it: between two bounds, carried by the monotonic clock.
  *
- * A sample says that the server's clock showed `serverNow` at some moment between sending and receiving. Bounds of
- * successive samples are intersected, so they tighten to the fastest round trip seen; a sample that does not overlap means that the
- * server's clock was set, or that another server answers, and counts alone.
+ * A sample says that the server's clock showed `serverNow` at some moment between sending and receiving. Bounds of successive samples are
+ * intersected, so the bounds tighten to the fastest round trip. A sample that does not overlap them means that the server's clock was set,
+ * or that another server replied: the bounds start anew from that sample.
  */
 export class ServerTime {
-  /** What is due by this clock, judged by its earlier bound: never before the server's own clock shows the instant. */
+  /** Deadlines by this clock, judged by its earlier bound: never due before the server's own clock shows the instant. */
   readonly deadlines: Deadlines;
   readonly #clock: Clock;
   readonly #drift: number;
@@ -36,7 +36,7 @@ export class ServerTime {
   #sampledAt = 0;
   #wallOffset: number;
 
-  /** @param drift - by how much the server's clock may run apart from the monotonic one, as a share of the time */
+  /** @param drift - how far the server's clock may run apart from the monotonic clock, as a share of the time */
   constructor(clock: Clock, drift: number = DRIFT) {
     this.#clock = clock;
     this.#drift = drift;
@@ -44,10 +44,10 @@ export class ServerTime {
     this.deadlines = new Deadlines(clock, () => this.earliest());
   }
 
-  /** Takes in that the server's clock showed `serverNow` between the monotonic instants `sentAt` and `receivedAt`. */
+  /** Adds a sample: the server's clock showed `serverNow` between the monotonic instants `sentAt` and `receivedAt`. */
   sample(serverNow: number, sentAt: number, receivedAt: number): void {
     const low = serverNow - receivedAt;
-    // The server's clock may have run fast while the answer traveled.
+    // The server's clock may have run fast while the reply traveled.
     const high = serverNow - sentAt + (receivedAt - sentAt) * this.#drift;
     const widen = this.#widening(receivedAt);
     const before = this.#low;
@@ -78,7 +78,7 @@ export class ServerTime {
     return hasStepped(this.#clock, this.#wallOffset);
   }
 
-  /** Whether `end` may have passed by the server's clock, or this machine's clocks can no longer tell. One look at each clock. */
+  /** Whether `end` may have passed by the server's clock, or this machine's clocks can no longer tell. Reads each clock once. */
   verdict(end: number | undefined): 'before' | 'passed' | 'stepped' {
     const at = this.#clock.monotonic();
     if (Math.abs(this.#clock.now() - at - this.#wallOffset) > STEP_MS) return 'stepped';

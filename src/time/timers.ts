@@ -1,6 +1,6 @@
 import { LONGEST_TIMER_MS, type Clock } from './clock.js';
 
-/** Calls `run` once after `delayMs`, however long that is; `Infinity` never. Returns what cancels it. */
+/** Calls `run` once after `delayMs`, which may be of any length; `Infinity` means never. Returns the cancel function. */
 export function setLongTimeout(clock: Clock, delayMs: number, run: () => void): () => void {
   if (delayMs === Infinity) return () => undefined;
   const dueAt = clock.monotonic() + delayMs;
@@ -18,7 +18,7 @@ export function setLongTimeout(clock: Clock, delayMs: number, run: () => void): 
   };
 }
 
-/** Settles as `promise` does, or rejects with `late()` after `timeoutMs`; what comes later is dropped. */
+/** Settles as `promise` does, or rejects with `late()` after `timeoutMs`; a later result is dropped. */
 export function withDeadline<R>(
   clock: Clock,
   promise: Promise<R>,
@@ -27,7 +27,7 @@ export function withDeadline<R>(
 ): Promise<R> {
   return new Promise<R>((resolve, reject) => {
     const cancel = setLongTimeout(clock, timeoutMs, () => {
-      // After a blocked event loop the answer may be in already, just not read: timers run before input.
+      // After a blocked event loop the reply may have arrived without having been read: timers run before input.
       clock.nextTurn(() => {
         reject(late());
       });
@@ -65,7 +65,7 @@ export function abortable<R>(promise: Promise<R>, signal: AbortSignal | undefine
   });
 }
 
-/** Calls `next` with the value: at once if it is there already, because every wait takes time of its own. */
+/** Calls `next` with the value: synchronously when the value is no promise, because every await costs a turn. */
 export function thenSync<V, R>(value: V | Promise<V>, next: (value: V) => R): R | Promise<R> {
   return value instanceof Promise ? value.then(next) : next(value);
 }

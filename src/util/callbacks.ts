@@ -1,13 +1,13 @@
 import { isThenable } from '../time/timers.js';
 
 /**
- * Told when a function of the caller threw or rejected.
+ * Called when a function of the caller threw or rejected.
  *
  * @public
  */
 export type CallbackErrorHandler = (error: unknown, where: string) => void;
 
-/** Calls a function of the caller; what it throws or rejects goes to `failed` and nowhere else. */
+/** Calls a function of the caller; an error that it throws or rejects with goes to `failed` and nowhere else. */
 export function callSafely<A extends unknown[]>(
   fn: (...args: A) => unknown,
   args: A,
@@ -21,7 +21,9 @@ export function callSafely<A extends unknown[]>(
   }
 }
 
-/** What is told of the caller's errors: the caller's handler, which may fail itself, or else a warning that quotes nothing. */
+/**
+ * The handler of errors of the caller's functions: the caller's own handler, which may fail itself, or else a warning that quotes nothing.
+ */
 export function errorHandler(handler: CallbackErrorHandler | undefined): CallbackErrorHandler {
   if (handler === undefined) return warn;
   return (error, where) => {

@@ -1,7 +1,7 @@
 /**
- * Runs `close`, and settles when that has, however it ends.
+ * Runs `close`, and resolves when `close` has settled either way.
  *
- * @param keep - takes the promise before `close` runs, because whoever is told of the closing may close again
+ * @param keep - takes the promise before `close` runs, because a listener that hears of the closing may close again
  */
 export function closeOnce(
   close: () => Promise<unknown>,

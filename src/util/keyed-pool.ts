@@ -2,26 +2,26 @@ import type { Clock } from '../time/clock.js';
 import { ClosedError } from '../errors.js';
 import { setLongTimeout } from '../time/timers.js';
 
-/** Something that is kept for one id. */
+/** A value that is kept for one id. */
 interface Kept<V> {
   readonly value: V;
   users: number;
   usedAt: number;
 }
 
-/** Keeps a value for each id that is in use, makes it on demand, and ends it when it has not been used for a while. One timer for all. */
+/** Keeps a value for each id in use, makes values on demand, and ends a value that was idle for a while. One timer serves all values. */
 export class KeyedPool<V> {
   readonly #clock: Clock;
   readonly #idleMs: number;
   readonly #make: (id: string) => V;
   readonly #end: (value: V) => Promise<void>;
-  /** Those that were used last come last. */
+  /** Map order is least recently used first. */
   readonly #kept = new Map<string, Kept<V>>();
   readonly #ending = new Set<Promise<void>>();
   #cancelTimer: (() => void) | undefined;
   #closed = false;
 
-  /** @param idleMs - `Infinity`: nothing ends by itself */
+  /** @param idleMs - `Infinity`: no value ends by itself */
   constructor(
     clock: Clock,
     idleMs: number,
@@ -42,12 +42,12 @@ export class KeyedPool<V> {
     return this.#kept.get(id)?.value;
   }
 
-  /** The value of an id, which counts as a use. */
+  /** The value of an id; the call counts as a use. */
   get(id: string): V {
     return this.#touch(id).value;
   }
 
-  /** Calls `use` with the value, which does not end meanwhile. */
+  /** Calls `use` with the value, and keeps the value until `use` settles. */
   async using<R>(id: string, use: (value: V) => R | PromiseLike<R>): Promise<R> {
     const kept = this.#touch(id);
     kept.users += 1;

@@ -6,7 +6,7 @@ const MAX_TTL_SECONDS = Math.floor(2 ** 52 / 1000);
 const MAX_KEY_BYTES = 1024;
 const MAX_REASON_LENGTH = 256;
 
-/** Under this prefix lie the store's own keys and channels. */
+/** The prefix of the store's own keys and channels. */
 export const RESERVED_PREFIX = 'credstream:';
 
 const CONTROL = /[\u0000-\u001f\u007f]/;
@@ -49,10 +49,11 @@ export function checkId(id: unknown, prefix: string): string {
 export function checkCount(value: unknown, option: string, max: number): number {
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= max)
     return value;
-  throw new InvalidOptionError(option, `must be a whole number from 1 to ${String(max)}`);
+  const upTo = max === Infinity ? '' : ` to ${String(max)}`;
+  throw new InvalidOptionError(option, `must be a whole number from 1${upTo}`);
 }
 
-/** Whether {@link checkKey} accepts it. */
+/** Whether {@link checkKey} accepts the key. */
 export function isKey(key: string): boolean {
   return (
     key !== '' &&
@@ -73,7 +74,7 @@ export function checkTtlSeconds(ttl: unknown, option = 'ttlSeconds'): number {
   return ttl;
 }
 
-/** A duration; `Infinity` only where `max` is. */
+/** Checks a duration; `Infinity` is allowed only where `max` is. */
 export function checkMs(
   value: unknown,
   option: string,
@@ -90,15 +91,17 @@ export function checkMs(
   return value;
 }
 
+/** Whether {@link checkReason} accepts it. */
+export function isReason(reason: unknown): reason is string {
+  return typeof reason === 'string' && reason.length <= MAX_REASON_LENGTH && isWellFormed(reason);
+}
+
 export function checkReason(reason: unknown): string | undefined {
-  if (reason === undefined) return undefined;
-  if (typeof reason !== 'string' || reason.length > MAX_REASON_LENGTH || !isWellFormed(reason)) {
-    throw new InvalidOptionError(
-      'reason',
-      `must be a well-formed string of at most ${String(MAX_REASON_LENGTH)} characters`,
-    );
-  }
-  return reason;
+  if (reason === undefined || isReason(reason)) return reason;
+  throw new InvalidOptionError(
+    'reason',
+    `must be a well-formed string of at most ${String(MAX_REASON_LENGTH)} characters`,
+  );
 }
 
 export function checkSignal(signal: unknown): AbortSignal | undefined {
@@ -128,17 +131,7 @@ export function checkClock(value: unknown): Clock {
   return clock as Clock;
 }
 
-/** Refuses options that are no object, or that hold a name which is not an option. */
-export function checkNames(options: unknown, known: readonly string[], what = 'options'): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new InvalidOptionError(what, `must be an object, not ${describeType(options)}`);
-  }
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) throw new InvalidOptionError(name, 'is not an option');
-  }
-}
-
-/** Says of what kind a value is without showing it. */
+/** Names the type of a value without showing the value. */
 export function describeType(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';

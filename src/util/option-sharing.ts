@@ -1,11 +1,11 @@
-/** How many kinds of stores a program makes by turns. */
+/** The number of option sets that a program alternates between; more are not shared. */
 const KINDS = 8;
 
-/** Lets stores that ask for the same share one object for it, as thousands do; functions are the same when they are identical. */
+/** Shares one options object among stores with equal options, as thousands of stores have; functions are equal when they are identical. */
 export class OptionSharing {
   readonly #recent: object[] = [];
 
-  /** @param derived - names what follows from the other options */
+  /** @param derived - name of the field that follows from the others */
   intern<O extends object>(options: O, derived: keyof O & string): O {
     const values = Object.entries(options).filter(([name]) => name !== derived);
     const known = this.#recent.find((one) => {

@@ -1,10 +1,10 @@
 /**
- * Something that runs for as long as anybody holds it. A class to extend and not a part to have, because there may be very many, and each
- * would have one more object. For the same reason it has no private methods: each class that has some takes a field for them.
+ * A process that runs while at least one holder has it. Subclassed rather than composed, because there may be very many and a part would be
+ * one more object each. For the same reason without private methods: each class that has some pays a field for them.
  */
 export abstract class RefCounted {
   #holders = 0;
-  #state: 'free' | 'pinned' | 'closed' = 'free';
+  #state: 'free' | 'keptAlive' | 'closed' = 'free';
 
   get closed(): boolean {
     return this.#state === 'closed';
@@ -17,12 +17,12 @@ export abstract class RefCounted {
   /** Starts, or goes on, until `close()`. */
   keepAlive(): void {
     if (this.#state !== 'free') return;
-    // Before, because whoever is told of the start may close.
-    this.#state = 'pinned';
+    // The state is set first, because a listener that hears of the start may close.
+    this.#state = 'keptAlive';
     this.acquire();
   }
 
-  /** Starts for the first caller and stops with the last; returns what lets go, which may be called twice. */
+  /** Starts with the first holder and stops with the last one. Returns the release function, which may be called twice. */
   retain(): () => void {
     if (this.closed) return () => undefined;
     this.acquire();
@@ -34,7 +34,7 @@ export abstract class RefCounted {
     };
   }
 
-  /** As {@link RefCounted.retain}, for those who will {@link RefCounted.release} once. */
+  /** As {@link RefCounted.retain}, for a caller that will {@link RefCounted.release} exactly once. */
   acquire(): void {
     if (this.closed) return;
     this.#holders += 1;

@@ -11,62 +11,57 @@ import type {
 import { digest, type Decoded, type Encoded, type Encoding } from '../credential/encoding.js';
 import { ClosedError, ConflictError, InvalidOptionError } from '../errors.js';
 import { KeyTypeCheck } from './key-type-check.js';
-import {
-  checkFunction,
-  checkNames,
-  checkReason,
-  checkSignal,
-  checkTtlSeconds,
-} from '../util/option-checks.js';
+import { checkFunction } from '../util/option-checks.js';
+import { checkOptions } from '../util/options.js';
 import { resolveRemoval, resolveWrite } from './lost-replies.js';
-import { checkReplication, replicasOf, Replications } from './replication.js';
+import { CLEAR_OPTIONS, replicationOf, SAVE_OPTIONS, UPDATE_OPTIONS } from './options.js';
+import { replicasOf, Replications } from './replication.js';
 import { minDefined } from '../watching/decode-observation.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
 import { effectiveTtl } from './effective-ttl.js';
 import type { ServerTime } from '../time/server-time.js';
-import { RedactedReceipt } from './update-receipt.js';
+import { RedactedReceipt } from './redacted-receipt.js';
 import { setLongTimeout, abortable } from '../time/timers.js';
 import type { WatchedEntry } from '../watching/watched.js';
 import { WriteQueue } from './write-queue.js';
 
-const DEFAULT_ATTEMPTS = 10;
 const LONGEST_PAUSE_MS = 200;
 
-type Looked<T> =
+type DecodedContent<T> =
   | { readonly type: 'absent' }
   | (Decoded<T> & { readonly digest: string; readonly ttlEnd: number | undefined });
 
-/** Reads and writes one credential, in call order, for callers that wait for the answer. */
+/** Reads and writes one credential, in the order of the calls. */
 export class CredentialWriter<T> {
   readonly #id: string;
   readonly #key: string;
   readonly #options: SharedStoreOptions<T>;
   readonly #backend: Backend;
   readonly #encoding: Encoding<T>;
-  readonly #live: WatchedEntry<T>;
+  readonly #entry: WatchedEntry<T>;
   readonly #typeCheck: KeyTypeCheck<T>;
   readonly #queue = new WriteQueue();
   readonly #replications = new Replications();
   #time: ServerTime | undefined;
-  /** Nothing is sent any more once it has aborted, and nobody pauses. */
+  /** Aborted by `close()`: no command is sent and no pause continues from then on. */
   readonly #closing = new AbortController();
 
-  constructor(live: WatchedEntry<T>) {
-    const { id, key, options, backend, encoding } = live;
+  constructor(entry: WatchedEntry<T>) {
+    const { id, key, options, backend, encoding } = entry;
     this.#id = id;
     this.#key = key;
     this.#options = options;
     this.#backend = backend;
     this.#encoding = encoding;
-    this.#live = live;
-    this.#typeCheck = new KeyTypeCheck(live, () => this.#observe());
-    // One listener for each update that pauses.
+    this.#entry = entry;
+    this.#typeCheck = new KeyTypeCheck(entry, () => this.#read());
+    // Every paused update adds a listener.
     setMaxListeners(0, this.#closing.signal);
   }
 
-  /** @param held - what is found will be shared, and is frozen */
-  async readDecoded(held = false): Promise<Looked<T>> {
-    const { content, expiresAt: ttlEnd } = await this.#observe();
+  /** @param held - the credentials are shared with the whole process, and therefore frozen */
+  async readDecoded(held = false): Promise<DecodedContent<T>> {
+    const { content, expiresAt: ttlEnd } = await this.#read();
     if (content.type === 'absent') return content;
     const decoded = held
       ? await this.#encoding.decodeHeld(content)
@@ -86,38 +81,30 @@ export class CredentialWriter<T> {
       found.credentials,
       minDefined(found.logicalEnd, found.ttlEnd),
       found.digest,
-      this.#live.withdrawalOf(found.digest),
+      this.#entry.withdrawalOf(found.digest),
     );
   }
 
   save(credentials: T, options: SaveOptions<T>): Promise<SaveReceipt> {
-    checkNames(options, [
-      'ttlSeconds',
-      'onlyIf',
-      'reason',
-      'replicas',
-      'replicaTimeoutMs',
-      'signal',
-    ]);
+    checkOptions(SAVE_OPTIONS, options);
     const expected = options.onlyIf === 'absent' ? 'absent' : this.#expected(options.onlyIf);
     return this.#write(credentials, options, expected);
   }
 
   clear(options: ClearOptions<T>): Promise<boolean> {
-    checkNames(options, ['reason', 'onlyIf', 'signal']);
-    const reason = checkReason(options.reason);
-    const signal = checkSignal(options.signal);
+    checkOptions(CLEAR_OPTIONS, options);
+    const { reason, signal } = options;
     const expected = this.#expected(options.onlyIf);
     const key = this.#key;
     const removal = this.#queue.run(
-      // DEL does not tell what it takes away, and unlike SET it cannot be made to refuse. Looked at beforehand, because what is sent must
-      // go out at once, or a later write would overtake it.
+      // DEL does not say which type it removed, and unlike SET it cannot be made to refuse. The type is checked beforehand, because the
+      // command must be sent without delay, or a later write would overtake it.
       () => this.#typeCheck.check(expected === undefined),
       async () => {
         this.#checkOpen(signal);
         return this.#backend.remove({ key, expected, reason }).then(
           (one) => one.removed,
-          (error: unknown) => resolveRemoval(error, () => this.#observe()),
+          (error: unknown) => resolveRemoval(error, () => this.#read()),
         );
       },
     );
@@ -132,30 +119,18 @@ export class CredentialWriter<T> {
     options: UpdateOptions,
   ): Promise<UpdateReceipt<T>> {
     if (typeof fn !== 'function') checkFunction(null, 'fn');
-    checkNames(options, [
-      'ttlSeconds',
-      'reason',
-      'replicas',
-      'replicaTimeoutMs',
-      'signal',
-      'maxAttempts',
-    ]);
-    const { maxAttempts = DEFAULT_ATTEMPTS, ...saving } = options;
-    checkReplication(options);
-    checkAskedTtl(options.ttlSeconds);
-    checkReason(options.reason);
-    const signal = checkSignal(options.signal);
-    if (!Number.isSafeInteger(maxAttempts) || maxAttempts < 1) {
-      throw new InvalidOptionError('maxAttempts', 'must be a whole number from 1');
-    }
+    checkOptions(UPDATE_OPTIONS, options);
+    const { maxAttempts = UPDATE_OPTIONS.maxAttempts.default, ...saving } = options;
+    const { signal } = saving;
+    replicationOf(saving);
     for (let attempts = 1; ; attempts += 1) {
       signal?.throwIfAborted();
       const found = await abortable(this.readDecoded(), signal);
-      // Bytes that cannot be read may be somebody's only refresh token; only a plain save writes over them.
+      // Unreadable bytes may be somebody's only refresh token; only a plain save overwrites them.
       if (found.type === 'unreadable') throw found.error;
       const current = found.type === 'readable' ? found.credentials : undefined;
       const next = await abortable(Promise.resolve(fn(current)), signal);
-      if (this.#live.closed) throw new ClosedError();
+      if (this.#entry.closed) throw new ClosedError(`the store of "${this.#id}"`);
       if (next === undefined) return new RedactedReceipt(false, current, attempts);
       try {
         const expected = found.type === 'readable' ? { digest: found.digest } : 'absent';
@@ -168,44 +143,41 @@ export class CredentialWriter<T> {
     }
   }
 
-  /** Resolves when no write is under way, nor the waiting for its replicas. */
+  /** Resolves when no write is under way, and no wait for replicas. */
   async idle(): Promise<void> {
     await this.#queue.idle();
     await this.#replications.idle();
   }
 
-  /** Nothing is sent any more, whatever still waits. */
+  /** Sends no further command; waiting calls reject with a ClosedError. */
   close(): void {
     this.#closing.abort();
   }
 
   #checkOpen(signal: AbortSignal | undefined): void {
-    if (this.#closing.signal.aborted) throw new ClosedError();
+    if (this.#closing.signal.aborted) throw new ClosedError(`the store of "${this.#id}"`);
     signal?.throwIfAborted();
   }
 
   #write(credentials: T, options: SaveOptions<T>, expected: Expected): Promise<SaveReceipt> {
-    const reason = checkReason(options.reason);
-    const signal = checkSignal(options.signal);
-    const replication = checkReplication(options);
+    const { reason, signal, ttlSeconds: requested } = options;
+    const replication = replicationOf(options);
     const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
     const wanted = replication && { ...replication, signals };
-    const asked = options.ttlSeconds;
-    checkAskedTtl(asked);
     const key = this.#key;
     const { clock } = this.#backend;
     const now = (): number => this.#time?.latest() ?? clock.now();
     const prepared = ({ bytes, logicalEnd }: Encoded, overLarge: boolean) => {
-      const ttl = effectiveTtl(credentials, asked, logicalEnd, this.#options, now);
+      const ttl = effectiveTtl(credentials, requested, logicalEnd, this.#options, now);
       return { bytes, ttl, overLarge };
     };
     const write = this.#queue.run(
       () => {
         const encoded = this.#encoding.encode(credentials);
-        const vetted = this.#typeCheck.check();
-        return encoded instanceof Promise || vetted instanceof Promise
-          ? Promise.all([encoded, vetted]).then(([one, overLarge]) => prepared(one, overLarge))
-          : prepared(encoded, vetted);
+        const checked = this.#typeCheck.check();
+        return encoded instanceof Promise || checked instanceof Promise
+          ? Promise.all([encoded, checked]).then(([one, overLarge]) => prepared(one, overLarge))
+          : prepared(encoded, checked);
       },
       async ({ bytes, ttl, overLarge }) => {
         this.#checkOpen(signal);
@@ -214,27 +186,27 @@ export class CredentialWriter<T> {
           (written) => this.#replications.note(written),
           (error: unknown) => {
             const elapsedMs = (): number => clock.monotonic() - sentAt;
-            return resolveWrite(error, { bytes, ttl }, () => this.#observe(), elapsedMs);
+            return resolveWrite(error, { bytes, ttl }, () => this.#read(), elapsedMs);
           },
         );
       },
     );
-    const seen = this.#caughtUp(write, { type: 'written', origin: 'self', reason });
-    if (wanted === undefined) return abortable(seen, signal);
-    const replicated = seen.then(async (written) => {
+    const caughtUp = this.#caughtUp(write, { type: 'written', origin: 'self', reason });
+    if (wanted === undefined) return abortable(caughtUp, signal);
+    const replicated = caughtUp.then(async (written) => {
       const { announced } = written;
       return { announced, ...(await replicasOf(written)) };
     });
     return abortable(replicated, signal);
   }
 
-  /** After a write that did something, this process's own view is at least as new. */
+  /** Awaits a write and then brings the entry of this instance up to the write. */
   async #caughtUp<R>(write: Promise<R>, own: Hint): Promise<R> {
-    this.#live.ownWrites += 1;
+    this.#entry.ownWrites += 1;
     const result = await write.finally(() => {
-      this.#live.ownWrites -= 1;
+      this.#entry.ownWrites -= 1;
     });
-    await this.#live.refreshed(result === false ? undefined : own);
+    await this.#entry.refreshed(result === false ? undefined : own);
     return result;
   }
 
@@ -250,14 +222,14 @@ export class CredentialWriter<T> {
     return { digest: name };
   }
 
-  async #observe(): Promise<Observation> {
+  async #read(): Promise<Observation> {
     this.#checkOpen(undefined);
     const observation = await this.#backend.read(this.#key, this.#options.maxBytes);
     this.#time = observation.time;
     return observation;
   }
 
-  /** Jittered, so that writers which met once do not meet again. */
+  /** The pause is jittered, so that two writers that collided do not collide again. */
   async #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
     const { clock, random } = this.#backend;
     const longest = Math.min(2 ** attempts * 2, LONGEST_PAUSE_MS);
@@ -272,10 +244,6 @@ export class CredentialWriter<T> {
       closing.addEventListener('abort', end);
     });
     await abortable(pause, signal);
-    if (this.#live.closed) throw new ClosedError();
+    if (this.#entry.closed) throw new ClosedError(`the store of "${this.#id}"`);
   }
-}
-
-function checkAskedTtl(asked: SaveOptions['ttlSeconds']): void {
-  if (asked !== undefined && asked !== 'keep' && asked !== 'none') checkTtlSeconds(asked);
 }

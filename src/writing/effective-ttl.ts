@@ -5,18 +5,22 @@ import { checkTtlSeconds } from '../util/option-checks.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
 import { isThenable } from '../time/timers.js';
 
-/** The bytes must outlive the credential by this much, so that whoever renews it still finds the refresh token. */
+/** The bytes must outlive the credential by this much, so that the renewing instance still finds the refresh token. */
 const GRACE_MS = 60_000;
 
-/** How long saved bytes are to stay: as asked for, else by the store's option. @throws InvalidOptionError, EncodeError */
+/**
+ * The TTL of the bytes to save: the one of the call, else the one of the store's option.
+ *
+ * @throws InvalidOptionError, EncodeError
+ */
 export function effectiveTtl<T>(
   credentials: T,
-  asked: SaveOptions<T>['ttlSeconds'],
+  requested: SaveOptions<T>['ttlSeconds'],
   logicalEnd: number | undefined,
   options: SharedStoreOptions<T>,
   now: () => number,
 ): Ttl {
-  const ttl = asked ?? defaultTtl(credentials, options) ?? 'none';
+  const ttl = requested ?? defaultTtl(credentials, options) ?? 'none';
   if (typeof ttl === 'string') return ttl;
   const ms = ttl * 1000;
   if (
@@ -47,7 +51,7 @@ function defaultTtl<T>(
     failed(error);
     throw new EncodeError('threw', 'ttlSeconds threw');
   }
-  // Nothing it may reject with is to end as an unhandled rejection.
+  // A promise is no TTL; its rejection must not go unhandled.
   if (isThenable(ttl)) Promise.resolve(ttl).catch(failed);
   return ttl === undefined ? undefined : checkTtlSeconds(ttl);
 }

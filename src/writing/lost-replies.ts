@@ -2,7 +2,7 @@ import type { Observation, Written } from '../backend/backend.js';
 import { OutcomeUnknownError } from '../errors.js';
 import type { Ttl } from '../backend/ttl.js';
 
-/** A server rounds and a reply travels; an end found this close to the one asked for is the one asked for. */
+/** Redis rounds ends and a reply travels; an end within this distance of the requested one counts as equal. */
 const TTL_SLACK_MS = 1_000;
 
 interface RequestedWrite {
@@ -11,35 +11,35 @@ interface RequestedWrite {
 }
 
 /**
- * Resolves a lost reply by reading: what was to be written is there, or nobody can tell.
+ * Resolves a lost reply by reading: the write happened if the key holds its bytes and its end; else the outcome stays unknown.
  *
- * @throws the error itself when it is another one, or when what is found does not prove the write
+ * @throws the error itself when it is another one, or when the reading does not prove the write
  */
 export async function resolveWrite(
   error: unknown,
   { bytes, ttl }: RequestedWrite,
-  observe: () => Promise<Observation>,
+  read: () => Promise<Observation>,
   elapsedMs: () => number,
 ): Promise<Written> {
   if (!(error instanceof OutcomeUnknownError)) throw error;
-  const found = await observe().catch(() => undefined);
+  const found = await read().catch(() => undefined);
   if (found?.content.type !== 'bytes' || !found.content.bytes.equals(bytes)) throw error;
   const left = found.expiresAt === undefined ? 'none' : found.expiresAt - found.serverNow;
-  const asAsked =
+  const asRequested =
     typeof ttl === 'number' && typeof left === 'number'
       ? left <= ttl + TTL_SLACK_MS && left >= ttl - elapsedMs() - TTL_SLACK_MS
       : ttl === 'keep' || ttl === left;
-  if (!asAsked) throw error;
+  if (!asRequested) throw error;
   return { announced: true };
 }
 
-/** As {@link resolveWrite}, for a removal: a key that is gone counts as removed. */
+/** As {@link resolveWrite}, for a removal: an absent key counts as removed. */
 export async function resolveRemoval(
   error: unknown,
-  observe: () => Promise<Observation>,
+  read: () => Promise<Observation>,
 ): Promise<boolean> {
   if (!(error instanceof OutcomeUnknownError)) throw error;
-  const found = await observe().catch(() => undefined);
+  const found = await read().catch(() => undefined);
   if (found?.content.type !== 'absent') throw error;
   return true;
 }

@@ -1,52 +1,11 @@
-import type { ReplicaAck, ReplicasWanted, Written } from '../backend/backend.js';
-import { InvalidOptionError, UnavailableError } from '../errors.js';
-import { checkMs } from '../util/option-checks.js';
+import type { ReplicaAck, Written } from '../backend/backend.js';
+import { UnavailableError } from '../errors.js';
 
-const DEFAULT_TIMEOUT_MS = 1_000;
-const MAX_TIMEOUT_MS = 60_000;
-/** Far more than any Redis has; what is above is surely a mistake. */
-const MAX_REPLICAS = 1_000;
-
-/** What of the options of a write asks for replicas. */
-export interface ReplicationOptions {
-  readonly replicas?: number | undefined;
-  readonly replicaTimeoutMs?: number | undefined;
-}
-
-/** @throws InvalidOptionError */
-export function checkReplication({
-  replicas,
-  replicaTimeoutMs,
-}: ReplicationOptions): Omit<ReplicasWanted, 'signals'> | undefined {
-  if (replicas === undefined) {
-    // It bounds nothing else, and whoever thinks so would wait for longer.
-    if (replicaTimeoutMs !== undefined)
-      throw new InvalidOptionError(
-        'replicaTimeoutMs',
-        'is only for waiting for replicas: give replicas',
-      );
-    return undefined;
-  }
-  if (!Number.isSafeInteger(replicas) || replicas < 1 || replicas > MAX_REPLICAS) {
-    throw new InvalidOptionError(
-      'replicas',
-      `must be a whole number from 1 to ${String(MAX_REPLICAS)}`,
-    );
-  }
-  const longest = checkMs(
-    replicaTimeoutMs ?? DEFAULT_TIMEOUT_MS,
-    'replicaTimeoutMs',
-    1,
-    MAX_TIMEOUT_MS,
-  );
-  return { replicas, timeoutMs: longest };
-}
-
-/** The writes of one store whose replicas are being waited for. */
+/** The writes of one store that still wait for replicas. */
 export class Replications {
   readonly #underWay = new Set<Promise<ReplicaAck>>();
 
-  /** Takes note of a write that was answered, if it waits for replicas. */
+  /** Tracks a write whose replicas are awaited. */
   note(written: Written): Written {
     const { replicated } = written;
     if (replicated !== undefined) {
@@ -61,11 +20,11 @@ export class Replications {
   }
 }
 
-/** Never rejects: the write has happened. */
+/** Never rejects, because the write has happened. */
 export async function replicasOf({ replicated }: Written): Promise<ReplicaAck> {
   if (replicated !== undefined) return replicated;
   const replicasError = new UnavailableError(
-    'the answer to the write was lost, and with it the way to ask for its replicas',
+    'the reply to the write was lost, and the number of its replicas with it',
   );
   return { replicas: 0, replicasError };
 }

@@ -1,15 +1,15 @@
 /**
- * Lets writes be prepared side by side and sent strictly in the order in which they were asked for: each when the one before it has been
- * answered, because a refused command may be sent again in another way, and must not overtake.
+ * Prepares writes concurrently and sends them strictly in the order of the calls: each after the reply to the one before, because a refused
+ * command may be sent again in another form, and must not be overtaken.
  */
 export class WriteQueue {
   #last: Promise<unknown> = Promise.resolve();
   #underWay = 0;
 
   /**
-   * @param prepare - may take its time; if it fails, nothing is sent and the others go on. When it does not, and nothing is under way, the
-   * write is sent before this returns.
-   * @param send - called once all earlier writes have ended, well or not
+   * @param prepare - may be asynchronous; if it fails, nothing is sent and the other writes go on. A synchronous one, with no write under
+   *   way, is sent before this method returns.
+   * @param send - called once all earlier writes have settled
    */
   run<P, R>(prepare: () => P | Promise<P>, send: (prepared: P) => Promise<R>): Promise<R> {
     const reply = this.#send(prepare, send);
@@ -21,7 +21,7 @@ export class WriteQueue {
     return reply;
   }
 
-  /** Resolves when all writes asked for so far have ended. */
+  /** Resolves when all writes that were requested so far have settled. */
   async idle(): Promise<void> {
     await this.#last;
   }
@@ -30,7 +30,7 @@ export class WriteQueue {
     let prepared: P | Promise<P>;
     try {
       prepared = prepare();
-      // Asked for only now: what prepares may itself have asked for a write.
+      // Checked after `prepare`, because `prepare` may itself have requested a write.
       if (this.#underWay === 0 && !(prepared instanceof Promise)) return send(prepared);
     } catch (error) {
       prepared = Promise.reject(error);

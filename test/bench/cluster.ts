@@ -98,7 +98,7 @@ async function run(context: BenchContext): Promise<readonly Finding[]> {
   return [
     ...findings,
     count('write round trips per save', writes, 1),
-    count('reads per node and change, one observer', reads, 1.2),
+    count('reads per instance and change, one observer', reads, 1.2),
     // Of the observer two for its master and one for each other; of the saver, which watches nothing, one for each.
     count('connections of an observer and a saver of one key', total, 2 * MASTERS + 1),
   ];

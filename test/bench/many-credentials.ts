@@ -71,7 +71,7 @@ async function run({ library, quick, startRedis, progress }: BenchContext): Prom
   progress(`many: ${String(sent)} changes in ${tookMs.toFixed(0)} ms`);
   findings.push(
     {
-      what: `changes told of ${sent.toLocaleString('en-US')} in ${(tookMs / 1_000).toFixed(1)} s across ids`,
+      what: `changes emitted of ${sent.toLocaleString('en-US')} in ${(tookMs / 1_000).toFixed(1)} s across ids`,
       value: seen,
       unit: 'count',
     },

@@ -1,6 +1,6 @@
 import { type Finding, isMet, ratioOf, type Unit } from './bench.js';
 
-const HEAD = ['what', 'measured', 'floor', 'ratio', 'goal', 'verdict'] as const;
+const HEAD = ['figure', 'measured', 'floor', 'ratio', 'goal', 'verdict'] as const;
 
 function amount(value: number, unit: Unit): string {
   const digits = Number.isInteger(value)

@@ -129,7 +129,7 @@ async function run(context: BenchContext): Promise<readonly Finding[]> {
   for (let more = 0; more < 3; more += 1) stage.observers.push(await startObserver(workers, place));
   const five = await commands();
   const reads = (where: string, value: number): Finding => ({
-    what: `reads per node and change, ${where}`,
+    what: `reads per instance and change, ${where}`,
     value,
     unit: 'count',
     goal: { of: 'value', most: 1.2 },

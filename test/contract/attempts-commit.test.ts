@@ -11,13 +11,13 @@ onBothBackends('committing an attempt', (scene) => {
   it('stores what it brought in place of what it started from, and ends it', async () => {
     const { one, two, world } = scene;
     await one.start('a');
-    expect(await one.commit('a', 'new', 'old', { failures: 0, pauseMs: 200 })).toBe('committed');
+    expect(await one.commit('a', 'new', 'old', { failures: 0, pauseMs: 2_000 })).toBe('committed');
     expect(await stored()).toBe('new');
     expect(await one.renew('a')).toBe('ended');
     const early = await two.start('b');
     expect(early).toMatchObject({ type: 'early', record: { id: 'a', outcome: 'committed' } });
     if (early.type !== 'early') return;
-    expect(early.leftMs).toBeLessThanOrEqual(200);
+    expect(early.leftMs).toBeLessThanOrEqual(2_000);
     await world.advance(early.leftMs);
     expect(await two.start('b')).toMatchObject({ type: 'started', record: { number: 8 } });
   });
@@ -288,6 +288,10 @@ onBothBackends('committing an attempt', (scene) => {
     await store.load();
     await one.start('a');
     await one.commit('a', 'new', 'old');
-    await eventually(() => expect(changes).toEqual([['new', { node: one.node }]]));
+    await eventually(() =>
+      expect(changes).toEqual([
+        ['new', { instance: one.node, name: expect.any(String) as unknown }],
+      ]),
+    );
   });
 });

@@ -7,7 +7,9 @@ import { startRedis } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import {
   forgetStarts,
+  hearAnnouncements,
   type AttemptWorld,
+  type HeardAnnouncement,
   memoryWorld,
   redisWorld,
   speaker,
@@ -147,6 +149,11 @@ function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
   ) as unknown;
 }
 
+function announcements(world: AttemptWorld, heard: readonly HeardAnnouncement[]) {
+  const nodes = [0, 1].map((which) => speaker(world, which).node);
+  return heard.map(({ kind, by }) => ({ kind, by: by === undefined ? by : nodes.indexOf(by) }));
+}
+
 async function kept(world: AttemptWorld): Promise<unknown> {
   const text = await world.outside.get(world.recordKey);
   const value = await world.outside.get(world.key);
@@ -154,26 +161,31 @@ async function kept(world: AttemptWorld): Promise<unknown> {
   return { value, record: recordEssence(world, JSON.parse(text) as AttemptRecord) };
 }
 
-describe('the scripts of Redis and the memory', () => {
+describe('attempts in Redis and in a memory', () => {
   let server: RedisServer;
   let redis: AttemptWorld;
+  let redisEar: Awaited<ReturnType<typeof hearAnnouncements>>;
 
   beforeAll(async () => {
     server = await startRedis();
     redis = await redisWorld(server);
+    redisEar = await hearAnnouncements(redis);
   });
   afterAll(async () => {
     await redis.close();
     await server.stop();
   });
 
-  it('give the same answers, and keep the same, whatever is said to them', async () => {
+  it('give the same answers, keep the same and announce the same, whatever is said to them', async () => {
     const seen = new Map<string, number>();
+    const count = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1);
     await fc.assert(
       fc.asyncProperty(verbs, async (said) => {
         const memory = await memoryWorld();
+        const memoryEar = await hearAnnouncements(memory);
         await redis.outside.flush();
         forgetStarts(redis);
+        await redisEar.take();
         for (const one of said) {
           const [expected, actual] = await Promise.all(
             [memory, redis].map(async (world) => essence(world, await one.say(world))),
@@ -182,16 +194,20 @@ describe('the scripts of Redis and the memory', () => {
           const [before, after] = await Promise.all([memory, redis].map(kept));
           expect(after).toEqual(before);
           await Promise.all([memory, redis].map((world) => world.advance(STRIDE_MS)));
+          const announced = announcements(memory, await memoryEar.take());
+          expect(announcements(redis, await redisEar.take())).toEqual(announced);
+          for (const { kind } of announced) count(`announced ${kind}`);
           const type =
             typeof actual === 'string' ? actual : (actual as { type?: string } | undefined)?.type;
-          if (type !== undefined) seen.set(type, (seen.get(type) ?? 0) + 1);
+          if (type !== undefined) count(type);
         }
         await memory.close();
       }),
-      { numRuns: 100 },
+      { numRuns: 60 },
     );
     // Proves nothing about an answer that never came.
-    const all = 'started held early fatal cleared superseded ended committed conflict'.split(' ');
+    const answers = 'started held early fatal cleared superseded ended committed conflict';
+    const all = [...answers.split(' '), 'announced saved', 'announced attempt'];
     expect([...seen.keys()].sort()).toEqual(all.sort());
-  });
+  }, 300_000);
 });

@@ -1,12 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
+import { RedisCredentialStore } from 'credstream';
+
+import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import { slotOf } from '../../src/redis/keys.js';
+import { internalsOf } from '../../src/stores/store-base.js';
 import { makeCanary } from '../integration/canary.js';
 import { useCleanup } from '../support/cleanup.js';
 import { recordMonitor } from '../support/command-counter.js';
 import { connect, disconnect, startRedis, uniquePrefix } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
-import { type AttemptWorld, INTERVAL_MS, redisWorld, speaker } from './attempts-world.js';
+import {
+  type AttemptWorld,
+  backendOf,
+  INTERVAL_MS,
+  redisWorld,
+  speaker,
+} from './attempts-world.js';
 
 let server: RedisServer;
 beforeAll(async () => {
@@ -143,5 +153,80 @@ describe('another Redis type', () => {
     await one.clearFailure('a');
     await admin.rpush(world.recordKey.replace('attempt', 'cleared'), 'a');
     expect(await one.commit('a', 'new', undefined)).toBe('committed');
+  });
+});
+
+describe('a clear before the credential was seen last', () => {
+  it.each([
+    ['does not count with PEXPIRETIME', '-pttl', 'started'],
+    ['does not count with PTTL alone, as before Redis 7', '-pexpiretime', 'started'],
+    ['counts with neither, because its instant is not known', '-pttl -pexpiretime', 'cleared'],
+  ])('%s', async (_what, denied, type) => {
+    const world = await open();
+    const admin = track(connect(server), disconnect);
+    await world.stores[0]!.save('old');
+    await world.stores[0]!.clear();
+    await world.advance(10);
+    const rules = ['on', '>password', '~*', '&*', '+@all', ...denied.split(' ')];
+    await admin.call('ACL', 'SETUSER', 'limited', 'reset', ...rules);
+    const client = track(
+      connect(server, { username: 'limited', password: 'password' }),
+      disconnect,
+    );
+    const store = track(new RedisCredentialStore<string>(client, { key: world.key }), (one) =>
+      one.close(),
+    );
+    const start = await new AttemptVerbs(internalsOf(store).backend).start({
+      key: world.key,
+      id: 'a',
+      leaseMs: 1_000,
+      minIntervalMs: INTERVAL_MS,
+      endsAt: undefined,
+      clearedBefore: await world.now(),
+    });
+    expect(start.type).toBe(type);
+  });
+});
+
+describe('a swap', () => {
+  it('keeps a clear that came after the view', async () => {
+    const world = await open();
+    const backend = backendOf(world);
+    await world.stores[1]!.clear();
+    const view = await backend.swap({ key: world.key });
+    await world.stores[1]!.clear();
+    if (view === 'swapped') throw new Error('nothing was to be swapped');
+    const change = { version: view.version, dropTombstone: true };
+    expect(await backend.swap({ key: world.key, change })).toMatchObject({ stored: false });
+    expect((await speaker(world).start('a')).type).toBe('cleared');
+  });
+
+  it('fetches no record that is longer than one can be', async () => {
+    const world = await open();
+    const recording = await recordMonitor(server);
+    await world.outside.set(world.recordKey, '['.repeat(1_000_000));
+    expect((await speaker(world).start('a')).type).toBe('started');
+    const lines = await recording.stop();
+    const fetched = lines.filter(
+      ({ args }) => args[0]?.toLowerCase() === 'get' && args[1] === world.recordKey,
+    );
+    expect(fetched).toEqual([]);
+  });
+
+  it('costs one round trip for a refusal, and two for a change', async () => {
+    const world = await open();
+    await world.outside.set(world.key, 'old');
+    const one = speaker(world);
+    await one.start('a');
+    const trips = async (act: () => Promise<unknown>): Promise<number> => {
+      const recording = await recordMonitor(server);
+      await act();
+      const lines = await recording.stop();
+      return lines.filter(({ args }) => /^evalsha$/i.test(args[0] ?? '')).length;
+    };
+    expect(await trips(() => one.start('b'))).toBe(1);
+    expect(await trips(() => one.renew('a'))).toBe(2);
+    expect(await trips(() => one.commit('a', 'new', 'old'))).toBe(2);
+    expect(await trips(() => one.end('a', 'failed'))).toBe(1);
   });
 });

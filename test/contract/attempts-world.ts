@@ -2,18 +2,18 @@ import { createHash, randomUUID } from 'node:crypto';
 
 import type { Redis } from 'ioredis';
 
-import { afterAll, afterEach, beforeAll, beforeEach, describe } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect } from 'vitest';
 
 import { CredentialMemory, MemoryCredentialStore, RedisCredentialStore } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
+import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import type { CommitAttempt, EndAttempt, StartAttempt } from '../../src/backend/attempts.js';
 import { internalsOf } from '../../src/stores/store-base.js';
 import type { Backend } from '../../src/backend/backend.js';
 import { connect, disconnect, type RedisTarget, startRedis, uniqueKey } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
-import { eventually } from '../support/wait.js';
+import { deferred, eventually } from '../support/wait.js';
 
 export const LEASE_MS = 60_000;
 /** So short that a real server need not be waited for. */
@@ -112,8 +112,10 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
       },
     },
     advance: async (ms) => {
-      const target_ = (await now()) + ms;
-      await eventually(async () => (await now()) >= target_, { timeoutMs: ms + 5_000 });
+      const until = (await now()) + ms;
+      // A short wait is over before a pause between two looks would be.
+      if (ms <= 20) while ((await now()) < until);
+      else await eventually(async () => expect(await now()).toBeGreaterThanOrEqual(until));
     },
     now,
     close: async () => {
@@ -124,9 +126,44 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
 }
 
 export function backendOf(world: AttemptWorld, node = 0): Backend {
-  const parts = internalsOf(world.stores[node]!);
-  if (parts === undefined) throw new Error('a store of ours has parts');
-  return parts.backend;
+  return internalsOf(world.stores[node]!).backend;
+}
+
+/** An announcement about an attempt, as an instance that takes no part hears it. */
+export interface HeardAnnouncement {
+  readonly kind: 'saved' | 'attempt';
+  /** The instance that announced it, where it says so. */
+  readonly by: string | undefined;
+}
+
+/** Hears the announcements about the credential of a world, from when this resolves. */
+export async function hearAnnouncements(world: AttemptWorld, node = 2) {
+  const { hints } = backendOf(world, node);
+  const { promise: live, resolve } = deferred();
+  let heard: HeardAnnouncement[] = [];
+  hints.watch(world.key, {
+    hint: (hint) => {
+      if (hint.type === 'attempt') heard.push({ kind: 'attempt', by: undefined });
+      // What others than the attempts do comes without an instance, or is a removal.
+      else if (hint.type === 'written' && typeof hint.origin === 'object')
+        heard.push({ kind: 'saved', by: hint.origin.instance });
+    },
+    conditionChanged: ({ link }) => {
+      if (link === 'live') resolve();
+    },
+    poll: () => true,
+  });
+  await world.advance(1);
+  await live;
+  return {
+    /** All that came since the last time; what was announced before is in. */
+    take: async (): Promise<HeardAnnouncement[]> => {
+      await hints.read(world.key, 0);
+      const all = heard;
+      heard = [];
+      return all;
+    },
+  };
 }
 
 /** What one node says, with everything filled in that a test does not care about. */
@@ -157,11 +194,12 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
   const own = fromNothing.get(world) ?? new Set<string>();
   fromNothing.set(world, own);
   const { key } = world;
-  const { attempts: backend, instance: name } = backendOf(world, node);
+  const place = backendOf(world, node);
+  const backend = new AttemptVerbs(place);
   const common = { key, number: 7, failures: 0 };
   return {
     backend,
-    node: name,
+    node: place.instance,
     start: async (id, more = {}) => {
       const start = await backend.start({
         key,

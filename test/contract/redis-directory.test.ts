@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisCredentialDirectory } from 'credstream';
 import {
   type ContractHarness,
-  type ContractNode,
+  type ContractInstance,
   registerCredentialStoreContract,
 } from 'credstream/testing';
 
@@ -22,7 +22,7 @@ describe.each<{ protocol: string; options: ClientOptions }>([
   { protocol: 'RESP2', options: { protocol: 2 } },
 ])('the stores of a RedisCredentialDirectory over $protocol', ({ options }) => {
   let server: RedisServer;
-  let nodes: Record<ContractNode, Redis>;
+  let nodes: Record<ContractInstance, Redis>;
   let admin: Redis;
 
   beforeAll(async () => {

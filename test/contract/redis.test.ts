@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RedisCredentialStore } from 'credstream';
 import {
   type ContractHarness,
-  type ContractNode,
+  type ContractInstance,
   registerCredentialStoreContract,
 } from 'credstream/testing';
 
@@ -20,7 +20,7 @@ describe.each<{ protocol: string; options: ClientOptions }>([
   { protocol: 'RESP2', options: { protocol: 2 } },
 ])('RedisCredentialStore over $protocol', ({ options }) => {
   let server: RedisServer;
-  let nodes: Record<ContractNode, Redis>;
+  let nodes: Record<ContractInstance, Redis>;
   let admin: Redis;
 
   beforeAll(async () => {

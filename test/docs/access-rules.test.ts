@@ -57,7 +57,7 @@ test('what the documents add to them is enough to wait for replicas', async () =
   const [, more = ''] = /For `replicas` .* add\s+`([^`]+)`/.exec(text) ?? [];
   const { open, refusals } = await enter('app-writer', more.split(' '));
   const store = open('app:token');
-  const receipt = await store.save('a', { replicas: 1, replicaTimeoutMs: 10 });
+  const receipt = await store.save('a', { replicas: 1, replicaTimeoutMs: 1_000 });
   expect(receipt).toEqual({ announced: true, replicas: 0 });
   expect(await refusals()).toEqual(['client|setname']);
 });

@@ -7,7 +7,7 @@ import { tableRows } from './tables.js';
 import { checkFences, type FenceProgram } from './type-check.js';
 
 // A compiler and many programs on a busy machine.
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 180_000 });
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const documents = await readDocuments();
 const fences = documents.flatMap((document) => document.fences);

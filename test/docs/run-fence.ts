@@ -14,7 +14,7 @@ import { ROOT } from './repository.js';
 const run = promisify(execFile);
 
 /** Far more than any of them takes; only what does not end by itself reaches it. */
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 180_000;
 
 /** A folder in which programs of the documents run as they stand, on the library's sources. */
 export interface Workshop extends AsyncDisposable {

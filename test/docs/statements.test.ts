@@ -3,14 +3,8 @@ import { dirname, join, posix } from 'node:path';
 
 import { describe, expect, test } from 'vitest';
 
-import { MemoryCredentialStore, type ReauthenticatorOptions } from 'credstream';
-
 import { ITERATOR_BUFFER } from '../../src/stores/change-iterator.js';
-import { resolveDeriveOptions } from '../../src/derived/options.js';
-import { resolveInvalidateOptions } from '../../src/derived/invalidate-options.js';
-import { resolveReauthenticatorOptions } from '../../src/reauthentication/options.js';
-import { resolveSettings } from '../../src/redis/connection-options.js';
-import { resolveStoreOptions } from '../../src/stores/options.js';
+import { headlessSentences } from '../support/lint/plain-english.js';
 import type { Document, Link } from './markdown.js';
 import { filesBelow, findDocument, place, readDocuments, readText, ROOT } from './repository.js';
 import { sectionsOf } from './sections.js';
@@ -50,87 +44,23 @@ describe('the README', () => {
   });
 });
 
-/** As the type lists them; that none is missing is checked by the compiler. */
-const REAUTHENTICATOR_OPTIONS = Object.keys({
-  authenticate: true,
-  leadMs: true,
-  leadFraction: true,
-  jitter: true,
-  leaseMs: true,
-  attemptTimeoutMs: true,
-  minIntervalMs: true,
-  backOffMs: true,
-  maxBackOffMs: true,
-  timeoutMs: true,
-  drainMs: true,
-  isFatal: true,
-  whenCleared: true,
-  onDiscarded: true,
-  onFailure: true,
-} satisfies Record<keyof ReauthenticatorOptions<unknown>, true>);
-
-/** As they are given, not as they are kept. */
-function storeOptions(): Record<string, unknown> {
-  const { shared, ...own } = resolveStoreOptions({ key: 'key' }, []);
-  const { handler: _handler, ...rest } = shared;
-  return { ...own, ...rest };
-}
-
-describe('docs/reference/defaults.md', () => {
-  const headings = [
-    'Options of every store',
-    'Options of stores on Redis',
-    'Options of a Reauthenticator',
-  ];
-  const rows = headings.flatMap((heading) =>
-    tableRows(document('docs/reference/defaults.md'), heading),
-  );
-  const documented = new Map(rows.map(([name = '', value = '']) => [unquoted(name), value]));
-
-  test('prints the defaults that the code has', async () => {
-    const resolved: Record<string, unknown> = {
-      ...storeOptions(),
-      ...resolveSettings({}),
-      ...reauthenticatorDefaults(),
-      maxAttempts: await attemptsOfAnUpdate(),
-    };
-    const printed = [...documented].filter(([, value]) =>
-      /^[\d,.]+$|^`(true|false|stay)`$/.test(value),
-    );
-    expect(printed.length).toBeGreaterThan(10);
-    for (const [name, value] of printed)
-      expect(`${name} ${value}`).toBe(`${name} ${print(resolved[name])}`);
-  });
-
-  test('leaves no option out and invents none', () => {
-    const options = [
-      ...Object.keys(storeOptions()),
-      ...Object.keys(resolveSettings({})),
-      ...REAUTHENTICATOR_OPTIONS,
-    ];
-    expect([...documented.keys()].sort()).toEqual(
-      [...new Set([...options, 'maxAttempts', 'in'])].sort(),
-    );
-  });
-
-  test.each([
-    ['Options of derive', resolveDeriveOptions({})],
-    ['Options of invalidate', resolveInvalidateOptions({})],
-  ])('prints below "%s" the options and defaults that the code has', (heading, resolved) => {
-    const table = tableRows(document('docs/reference/defaults.md'), heading);
-    expect(table.map(([name = '']) => unquoted(name)).sort()).toEqual(Object.keys(resolved).sort());
-    const values = new Map<string, unknown>(Object.entries(resolved));
-    for (const [name = '', value = ''] of table) {
-      if (!/^[\d,]+$|^`(true|false)`$/.test(value)) continue;
-      expect(`${name} ${value}`).toBe(`${name} ${print(values.get(unquoted(name)))}`);
-    }
-  });
-
-  test('says how many changes an iterator holds', () => {
-    const text = document('docs/guides/surprises.md').prose.join(' ');
-    expect(text).toContain(`${ITERATOR_BUFFER.toLocaleString('en-US')} changes`);
-  });
+test('docs/guides/surprises.md says how many changes an iterator holds', () => {
+  const text = document('docs/guides/surprises.md').prose.join(' ');
+  expect(text).toContain(`${ITERATOR_BUFFER.toLocaleString('en-US')} changes`);
 });
+
+test.each(documents.map((one) => [one.file, one] as const))(
+  '%s names the subject of every sentence',
+  (_file, { prose }) => {
+    const text = prose
+      // Cells of a table and headings are paragraphs.
+      .map((line) => line.replace(/^\s*[-*>] |^#+ /, '\n\n').replace(/(?<!\\)\|/g, '\n\n'))
+      .join('\n')
+      .replace(/\*\*|__/g, '')
+      .replace(/`[^`]*`/g, 'code');
+    expect(headlessSentences(text)).toEqual([]);
+  },
+);
 
 describe('links in the documents', () => {
   const links = documents.flatMap((one) => one.links);
@@ -201,34 +131,6 @@ test('the commands in the documents are scripts of the package', async () => {
   );
   expect(missing).toEqual([]);
 });
-
-/** By the names of the options, in which what is resolved is grouped otherwise. */
-function reauthenticatorDefaults(): Record<string, unknown> {
-  const { lead, backOff, ...rest } = resolveReauthenticatorOptions({ authenticate: () => 'a' });
-  const { initialMs: backOffMs, maxMs: maxBackOffMs } = backOff;
-  return { ...rest, ...('ms' in lead && { leadMs: lead.ms }), backOffMs, maxBackOffMs };
-}
-
-function unquoted(text: string): string {
-  return text.replaceAll('`', '');
-}
-
-function print(value: unknown): string {
-  return typeof value === 'number' ? value.toLocaleString('en-US') : `\`${String(value)}\``;
-}
-
-/** How often an update that always meets another writer calls its function. */
-async function attemptsOfAnUpdate(): Promise<number> {
-  await using store = new MemoryCredentialStore<number>({ key: 'key' });
-  let attempts = 0;
-  const update = store.update(async () => {
-    attempts += 1;
-    await store.save(attempts);
-    return -attempts;
-  });
-  await expect(update).rejects.toMatchObject({ code: 'CONFLICT' });
-  return attempts;
-}
 
 async function leadsSomewhere({ file, target }: Link): Promise<boolean> {
   if (/^(https?|mailto):/.test(target)) return true;

@@ -4,9 +4,10 @@ import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 
 import { isCredstreamError } from '../../src/index.js';
+import { expectWithin } from '../support/machine-noise.js';
 import { eventually } from '../support/wait.js';
 import { wreak } from './support/chaos.js';
-import { NOISE_MS, useFaults, type Watched } from './support/faults.js';
+import { useFaults, type Watched } from './support/faults.js';
 import { backwardsIn, type History, problemsIn } from './support/history.js';
 import { watchKeys } from './support/many.js';
 import { type Random, seeded } from './support/random.js';
@@ -150,7 +151,7 @@ async function agreed(
   await eventually(
     () => expect(all.filter(({ store }) => store.status.link !== 'live')).toEqual([]),
     {
-      timeoutMs: 12_000,
+      timeoutMs: 30_000,
     },
   );
   const maxLagMs = Math.max(...all.map(({ store }) => store.status.maxLagMs ?? 0));
@@ -163,5 +164,5 @@ async function agreed(
     });
     expect(different, log.slice(-20).join('\n')).toEqual([]);
   };
-  await eventually(check, { timeoutMs: maxLagMs + NOISE_MS });
+  await expectWithin(maxLagMs, () => eventually(check));
 }

@@ -2,11 +2,12 @@ import { describe, expect, it } from 'vitest';
 
 import { ClosedError, RedisCredentialStore } from '../../src/index.js';
 import { recordMonitor } from '../support/command-counter.js';
+import { noiseMs } from '../support/machine-noise.js';
 import { startNodeProcess } from '../support/node-process.js';
 import { collect, eventually, within } from '../support/wait.js';
 import type { Closed } from './fixtures/closes-and-ends.js';
 import { closingStates, ENDLESS } from './support/closing-states.js';
-import { KEY, listen, NOISE_MS, saved, useFaults } from './support/faults.js';
+import { KEY, listen, saved, useFaults } from './support/faults.js';
 import { credstreamClients } from './support/server.js';
 
 const { connect, open, proxy, startNotifying, track, watch } = useFaults();
@@ -22,7 +23,7 @@ describe.each(closingStates)('a store that is $name', ({ enter, options, user })
     await enter(store, network, server);
     const startedAt = performance.now();
     await store.close();
-    expect(performance.now() - startedAt).toBeLessThan(ENDLESS.closeTimeoutMs + NOISE_MS);
+    expect(performance.now() - startedAt).toBeLessThan(ENDLESS.closeTimeoutMs + noiseMs());
     expect(statuses.values.at(-1)?.link).toBe('closed');
     expect(statuses.completed).toBe(true);
     await server.resume();

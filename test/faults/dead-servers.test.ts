@@ -2,6 +2,7 @@ import { setTimeout as pass } from 'node:timers/promises';
 
 import { expect, it } from 'vitest';
 
+import { noiseMs } from '../support/machine-noise.js';
 import { eventually } from '../support/wait.js';
 import {
   FAST,
@@ -10,7 +11,6 @@ import {
   isNotLive,
   KEY,
   NO_ROUNDS,
-  NOISE_MS,
   saved,
   say,
   useFaults,
@@ -27,7 +27,7 @@ it('notices a server that hangs, and goes on when the server does', async () => 
   const suspendedAt = performance.now();
   const status = await statuses.next(isNotLive);
   expect(performance.now() - suspendedAt).toBeLessThan(
-    FAST.heartbeatMs + FAST.replyTimeoutMs + NOISE_MS,
+    FAST.heartbeatMs + FAST.replyTimeoutMs + noiseMs(),
   );
   expect(status).toMatchObject({ link: 'reconnecting', freshness: 'stale' });
   expect(store.current?.credentials).toBe('v1');
@@ -120,7 +120,7 @@ it('takes a server that is still loading for one that is not there yet', async (
   expect(loading).toMatchObject({ link: 'reconnecting', error: { code: 'UNAVAILABLE' } });
   await expect(store.load()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   expect(store.current?.credentials).toBe('v1');
-  await statuses.next(isLive, 15_000);
+  await statuses.next(isLive, 30_000);
   await eventually(() => writer.set(KEY, 'v2'));
   await changes.next(saved('v2'));
   expect(changes.values).toHaveLength(1);

@@ -1,8 +1,9 @@
 import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 
+import { expectWithin } from '../support/machine-noise.js';
 import { eventually } from '../support/wait.js';
-import { FAST, isLive, KEY, NOISE_MS, say, useFaults, type Watched } from './support/faults.js';
+import { FAST, isLive, KEY, say, useFaults, type Watched } from './support/faults.js';
 import { watchKeys } from './support/many.js';
 
 const { connect, startNotifying, track, watch } = useFaults();
@@ -20,7 +21,7 @@ describe.each(['FLUSHALL', 'FLUSHDB', 'SWAPDB 0 1'])(
       const { store, changes, states } = await watch(server, BEAT_ONLY);
       const { maxLagMs } = store.status;
       await run(admin, command);
-      const change = await changes.next(undefined, maxLagMs! + NOISE_MS);
+      const change = await expectWithin(maxLagMs!, () => changes.next());
       expect(change).toMatchObject({ type: 'cleared', source: 'live', origin: 'unknown' });
       expect(states.values.at(-1)).toEqual({ type: 'absent' });
       expect(store.current).toBeUndefined();
@@ -62,7 +63,7 @@ it('sees every loss again, as the mark of the data is renewed', async () => {
   const keys = watched.map(({ store }) => store.id);
   for (let round = 1; round <= 3; round += 1) {
     await admin.flushall();
-    for (const { changes } of watched) await changes.next(({ type }) => type === 'cleared', 1_500);
+    for (const { changes } of watched) await changes.next(({ type }) => type === 'cleared');
     await eventually(async () => expect(await admin.exists('credstream:epoch')).toBe(1));
     await fill(admin, keys);
     for (const { changes } of watched) await changes.next(({ type }) => type === 'saved');
@@ -76,7 +77,7 @@ it('tells many credentials apart when only some are gone after a loss', async ()
   const [kept, ...lost] = watched;
   const value = kept!.store.current!.credentials;
   await admin.multi().flushall().set(kept!.store.id, value).exec();
-  for (const { changes } of lost) await changes.next(undefined, 1_500);
+  for (const { changes } of lost) await changes.next();
   expect(lost.flatMap(({ changes }) => changes.values.map(({ type }) => type))).toEqual(
     lost.map(() => 'cleared'),
   );

@@ -25,7 +25,7 @@ const ANNOUNCEMENTS = `credstream:0:${KEY}`;
 const MEGABYTE = 'x'.repeat(2 ** 20);
 
 const announce = (fields: Record<string, unknown>): string =>
-  JSON.stringify({ kind: 'saved', node: 'somebody', at: Date.now(), ...fields });
+  JSON.stringify({ kind: 'saved', instance: 'somebody', name: 'pod', at: Date.now(), ...fields });
 
 const forged: readonly (readonly [what: string, channel: string, message: string | Buffer])[] = [
   ...['set', 'del', 'expired', 'evicted', 'expire', 'rename_from', 'restore', 'no such event'].map(
@@ -70,7 +70,7 @@ describe.each(['present', 'absent'] as const)(
       const all = [
         ...forged,
         ...['saved', 'cleared'].map(
-          (kind) => [`own ${kind}`, ANNOUNCEMENTS, announce({ kind, node: own })] as const,
+          (kind) => [`own ${kind}`, ANNOUNCEMENTS, announce({ kind, instance: own })] as const,
         ),
       ];
       for (const [what, channel, message] of all) {
@@ -191,9 +191,9 @@ async function ownNode(
   // Writes that change nothing are announced too.
   if (is === 'absent') await store.clear();
   else await store.save('v1', { ttlSeconds: 'keep' });
-  const { node } = JSON.parse(await heard) as { node: string };
+  const { instance } = JSON.parse(await heard) as { instance: string };
   await subscriber.unsubscribe();
-  return node;
+  return instance;
 }
 
 /**

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
 
+import { noiseMs } from '../support/machine-noise.js';
 import { collect, eventually } from '../support/wait.js';
-import { FAST, isLive, isNotLive, KEY, NOISE_MS, saved, say, useFaults } from './support/faults.js';
+import { FAST, isLive, isNotLive, KEY, saved, say, useFaults } from './support/faults.js';
 
 const { connect, open, proxy, startNotifying, watch } = useFaults();
 
@@ -21,17 +22,17 @@ it.each(['both', 'toClient', 'toServer'] as const)(
     const cutAtWall = Date.now();
     network.pause(direction);
     const stale = await statuses.next(({ freshness }) => freshness === 'stale');
-    expect(performance.now() - cutAt).toBeLessThan(NOTICED_MS + NOISE_MS);
+    expect(performance.now() - cutAt).toBeLessThan(NOTICED_MS + noiseMs());
     expect(stale.link).toBe('reconnecting');
     // From the last moment for which it could vouch, not from when it noticed.
     expect(stale.staleSince! - cutAtWall).toBeLessThan(50);
-    expect(cutAtWall - stale.staleSince!).toBeLessThan(FAST.heartbeatMs + NOISE_MS);
+    expect(cutAtWall - stale.staleSince!).toBeLessThan(FAST.heartbeatMs + noiseMs());
     expect(store.current?.credentials).toBe('v1');
     const withheld = await states.next(({ type }) => type === 'withheld');
     const withheldMs = performance.now() - cutAt;
     expect(withheld).toMatchObject({ reason: 'stale' });
     expect(withheldMs).toBeGreaterThan(maxStalenessMs - FAST.heartbeatMs - 100);
-    expect(withheldMs).toBeLessThan(maxStalenessMs + NOISE_MS);
+    expect(withheldMs).toBeLessThan(maxStalenessMs + noiseMs());
     expect(store.current).toBeUndefined();
     expect(store.state.type).toBe('withheld');
     expect(store.status.freshness).toBe('stale');

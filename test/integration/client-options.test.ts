@@ -128,12 +128,12 @@ describe('a client of the caller with a keyPrefix', () => {
     await prefixed.store.save({ token: 'a' });
     expect(await plain.changes.next()).toMatchObject({
       id: keyPrefix + prefixed.key,
-      origin: { node: expect.any(String) as string },
+      origin: { instance: expect.any(String) as string, name: expect.any(String) as string },
     });
     await plain.store.save({ token: 'b' }, { onlyIf: plain.store.current! });
     expect(await prefixed.changes.next(brings('b'))).toMatchObject({
       id: prefixed.key,
-      origin: { node: expect.any(String) as string },
+      origin: { instance: expect.any(String) as string, name: expect.any(String) as string },
     });
   });
 
@@ -241,7 +241,7 @@ describe('what is no usable client', () => {
   });
 
   it.each([
-    ['names no node', [], {}],
+    ['has no startup nodes', [], {}],
     ['finds its nodes by SRV records', [{ host: 'redis.example' }], { useSRVRecords: true }],
   ])('is refused at construction: a cluster that %s', (_name, nodes, options) => {
     const cluster = new Cluster(nodes, { lazyConnect: true, ...options });

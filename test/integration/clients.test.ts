@@ -116,7 +116,7 @@ describe.each(kinds)('with $name', ({ make, resp }) => {
     await elsewhere.save({ token: 'a' }, { reason: 'login' });
     expect(await changes.next()).toMatchObject({
       type: 'saved',
-      origin: { node: expect.any(String) as string },
+      origin: { instance: expect.any(String) as string, name: expect.any(String) as string },
       reason: 'login',
       source: 'live',
     });
@@ -133,7 +133,7 @@ describe.each(kinds)('with $name', ({ make, resp }) => {
     await elsewhere.clear({ reason: 'logout' });
     expect(await changes.next()).toMatchObject({
       type: 'cleared',
-      origin: { node: expect.any(String) as string },
+      origin: { instance: expect.any(String) as string, name: expect.any(String) as string },
       reason: 'logout',
     });
     expect(changes.values).toHaveLength(7);

@@ -108,7 +108,7 @@ describe('what makes a watching store unauthorized, and heals it', () => {
     await (reply === 'WRONGPASS' ? knocksSeldom : asksSeldom)(on);
     await world.connect().set(key, bytesOf('meanwhile'));
     await user.setRights(...give);
-    await changes.next(brings('meanwhile'), 15_000);
+    await changes.next(brings('meanwhile'), 30_000);
     expect(await until(statuses, 'live')).toMatchObject({ freshness: 'fresh', error: undefined });
     await store.save({ token: 'after' });
     expect(store.current?.credentials).toEqual({ token: 'after' });

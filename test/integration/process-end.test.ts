@@ -13,7 +13,7 @@ describe('a process that has closed its store', () => {
       }),
       (one) => one.stop(),
     );
-    await expect(child.next(() => true, 15_000)).resolves.toEqual([]);
+    await expect(child.next(() => true, 30_000)).resolves.toEqual([]);
     await expect(child.exited).resolves.toEqual({ code: 0, signal: null });
   });
 });

@@ -59,7 +59,7 @@ describe('several processes', () => {
     const written = changes.values.flatMap((change) => (change.type === 'saved' ? [change] : []));
     const nodes = new Set<unknown>();
     for (const { origin, reason } of written) {
-      if (typeof origin === 'object') nodes.add(origin.node);
+      if (typeof origin === 'object') nodes.add(origin.instance);
       expect(reason).toMatch(/^by \d+$/);
     }
     expect(nodes.size).toBe(PROCESSES);

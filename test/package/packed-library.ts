@@ -117,7 +117,7 @@ export async function runProgram(
   const { stdout } = await run(process.execPath, [file], {
     cwd: dirname(file),
     env: { PATH: process.env['PATH'], ...env },
-    timeout: 60_000,
+    timeout: 180_000,
   });
   return stdout;
 }

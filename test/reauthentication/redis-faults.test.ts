@@ -1,11 +1,5 @@
 import { describe, expect, it } from 'vitest';
 
-import {
-  COMMIT_ATTEMPT,
-  END_ATTEMPT,
-  RENEW_ATTEMPT,
-  START_ATTEMPT,
-} from '../../src/redis/attempts/attempt-scripts.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { deferred, eventually } from '../support/wait.js';
 import { type Scene, useCluster } from './support/cluster.js';
@@ -88,12 +82,12 @@ describe('Redis loses all data while the holder is at the provider', () => {
 
 type Loss = 'with the link' | 'in silence';
 
-/** Lets the next run of a script through to Redis, and its answer get lost; resolves when it has run. */
-function loseAnswer(network: TcpProxy, sha: string, how: Loss): Promise<unknown> {
-  if (how === 'with the link') return network.cutAfter('toServer', sha);
+/** Lets the next command with this text through to Redis, and its answer get lost; resolves when it has been sent. */
+function loseAnswer(network: TcpProxy, text: string, how: Loss): Promise<unknown> {
+  if (how === 'with the link') return network.cutAfter('toServer', text);
   const lost = deferred();
   const stop = network.onData('toServer', (chunk, link) => {
-    if (!chunk.toString('latin1').includes(sha)) return undefined;
+    if (!chunk.toString('latin1').includes(text)) return undefined;
     stop();
     network.pause('toClient', { select: ({ id }) => id === link.id });
     lost.resolve();
@@ -104,24 +98,23 @@ function loseAnswer(network: TcpProxy, sha: string, how: Loss): Promise<unknown>
 
 describe.each<Loss>(['with the link', 'in silence'])('an answer gets lost %s', (how) => {
   it.each([
-    ['lease', START_ATTEMPT],
-    ['commit', COMMIT_ATTEMPT],
-  ])('that of the %s: one refresh all the same, and its result is seen', async (_of, script) => {
-    await cluster.admin.script('LOAD', script.text);
+    ['first look', 'credstream:attempt:'],
+    ['lease', '"outcome":"running"'],
+    ['commit', '"outcome":"committed"'],
+  ])('that of the %s: one refresh all the same, and its result is seen', async (_of, text) => {
     const network = await cluster.proxy();
-    const lost = loseAnswer(network, script.sha, how);
+    const lost = loseAnswer(network, text, how);
     const scene = await cluster.play(0, { redisUrl: network.url });
     await lost;
     await expectOneRefresh(scene);
   });
 
   it('that of a renewal: the lease is kept, and nobody takes over', async () => {
-    await cluster.admin.script('LOAD', RENEW_ATTEMPT.text);
     const network = await cluster.proxy();
     const scene = await cluster.play(0, { redisUrl: network.url, gates: ['after'] });
     const holder = await whoIsAt('after', scene.nodes);
     const { leaseEndsAt } = (await scene.record())!;
-    await loseAnswer(network, RENEW_ATTEMPT.sha, how);
+    await loseAnswer(network, '"outcome":"running"', how);
     // Past the end of the lease that it had then; only later renewals can bring that about.
     await eventually(() => expect(Date.now()).toBeGreaterThan(leaseEndsAt + 1_000));
     expect(await scene.record()).toMatchObject({ number: 1, outcome: 'running' });
@@ -131,10 +124,9 @@ describe.each<Loss>(['with the link', 'in silence'])('an answer gets lost %s', (
 
   it('that of an end: the failure counts once, and the next attempt comes when it is due', async () => {
     const { provider } = cluster;
-    await cluster.admin.script('LOAD', END_ATTEMPT.text);
     await provider.behave('down');
     const network = await cluster.proxy();
-    const lost = loseAnswer(network, END_ATTEMPT.sha, how);
+    const lost = loseAnswer(network, '"outcome":"failed"', how);
     const scene = await cluster.play(0, { redisUrl: network.url });
     await lost;
     expect(await scene.record()).toMatchObject({ number: 1, failures: 1, outcome: 'failed' });

@@ -1,5 +1,8 @@
 import { inspect } from 'node:util';
 
+/** How long a wait lasts by default: far more than anything takes, also on a busy machine, so that only a fault reaches it. */
+export const HANG_MS = 20_000;
+
 interface Waiter<T> {
   readonly wants: (value: T) => boolean;
   readonly resolve: (value: T) => void;
@@ -36,7 +39,7 @@ export class Inbox<T> {
   /** The next value that `wants` accepts; passes over the others. Rejects at the deadline, saying what came instead. */
   next<S extends T>(wants: (value: T) => value is S, timeoutMs?: number): Promise<S>;
   next(wants?: (value: T) => boolean, timeoutMs?: number): Promise<T>;
-  next(wants: (value: T) => boolean = () => true, timeoutMs = 5_000): Promise<T> {
+  next(wants: (value: T) => boolean = () => true, timeoutMs = HANG_MS): Promise<T> {
     const index = this.values.findIndex((value, at) => at >= this.#taken && wants(value));
     if (index >= 0) {
       this.#taken = index + 1;

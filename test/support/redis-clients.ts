@@ -40,7 +40,7 @@ export async function disconnect(client: Redis): Promise<void> {
   client.disconnect();
   // disconnect() alone ends the stream and gives a silent peer two seconds.
   destroyStream(client);
-  await within(5_000, new Error(`a client is still ${client.status}`), ended);
+  await within(20_000, new Error(`a client is still ${client.status}`), ended);
 }
 
 function destroyStream(client: Redis): void {

@@ -2,11 +2,11 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 import type { Observable } from 'rxjs';
 
-import { Inbox } from './inbox.js';
+import { HANG_MS, Inbox } from './inbox.js';
 
 /** How long something may take. */
 export interface WaitOptions {
-  /** Default 5 s: far more than anything takes, so that only a fault reaches it. */
+  /** Default: {@link HANG_MS}. */
   readonly timeoutMs?: number;
 }
 
@@ -16,7 +16,7 @@ export interface WaitOptions {
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  { timeoutMs = 5_000 }: WaitOptions = {},
+  { timeoutMs = HANG_MS }: WaitOptions = {},
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
   const hanging = new Error(`the check itself had not settled after ${timeoutMs} ms`);
@@ -46,7 +46,7 @@ export interface EventSource {
 export function nextEvent<A extends unknown[] = unknown[]>(
   emitter: EventSource,
   name: string,
-  { timeoutMs = 5_000 }: WaitOptions = {},
+  { timeoutMs = HANG_MS }: WaitOptions = {},
 ): Promise<A> {
   const { promise, resolve } = deferred<A>();
   const listener = (...args: unknown[]): void => resolve(args as A);

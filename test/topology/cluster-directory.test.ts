@@ -123,7 +123,7 @@ it('tells what is gone when one master was flushed, and that alone', async () =>
   await eventually(async () => expect(await lost!.admin.keys('credstream:epoch*')).toHaveLength(1));
   await world.cluster.flushMaster(lost!);
   const gone = all(one.idsOf.get(lost!)!, 'cleared');
-  await eventually(() => expect(told(one)).toEqual(gone), { timeoutMs: 10_000 });
+  await eventually(() => expect(told(one)).toEqual(gone), { timeoutMs: 30_000 });
   await world.looks();
   expect(told(one)).toEqual(gone);
 });

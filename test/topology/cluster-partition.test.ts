@@ -45,7 +45,7 @@ describe.each(['silently', 'refused'] as const)(
         expect(statuses.values.slice(seen[index]).filter((one) => !isLive(one))).toEqual([]);
       expect(away.store.current?.credentials).toBe('before');
       await proxies.heal(first!.node);
-      const change = await away.changes.next(brings('unseen'), 10_000);
+      const change = await away.changes.next(brings('unseen'), 30_000);
       expect(change).toMatchObject({ source: 'resync' });
       await eventually(() => isLive(away.store.status));
       await away.store.save('after');
@@ -90,7 +90,7 @@ describe.each(['silently', 'refused'] as const)(
       expect(directory.status.link).not.toBe('live');
       await away!.node.admin.set(`${prefix}${away!.id}`, '"unseen"');
       await proxies.heal(away!.node);
-      await changes.next((change) => change.id === away!.id, 10_000);
+      await changes.next((change) => change.id === away!.id, 30_000);
       await eventually(() => {
         expect(directory.status.link).toBe('live');
         expect(stores[0]!.current?.credentials).toBe('unseen');
@@ -139,7 +139,7 @@ describe('a slot that nobody has', () => {
     await served.store.save('unaffected');
     expect(served.statuses.values.filter(({ link }) => link === 'reconnecting')).toEqual([]);
     await assign();
-    await bare.statuses.next(isLive, 10_000);
+    await bare.statuses.next(isLive, 30_000);
     await late.save('after');
     await bare.changes.next(brings('after'));
     expect(bare.changes.values.at(-1)).toMatchObject({ type: 'saved' });
@@ -163,7 +163,7 @@ describe('a slot that nobody has', () => {
     expect(status).toMatchObject({ link: 'connecting', error: { code: 'UNAVAILABLE' } });
     expect(status.error?.message).toMatch(/slot/);
     await assign();
-    await statuses.next(isLive, 10_000);
+    await statuses.next(isLive, 30_000);
     await node.admin.set(key, 'there');
     await changes.next(brings('there'));
   });

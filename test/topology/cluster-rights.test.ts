@@ -134,7 +134,7 @@ describe('rights that are missing', () => {
     await expect(store.load()).rejects.toMatchObject(refused);
     await expect(store.save('x')).rejects.toMatchObject(refused);
     await user.set('+cluster|slots');
-    await statuses.next(isLive, 10_000);
+    await statuses.next(isLive, 30_000);
     await store.save('y');
     await changes.next(brings('y'));
   });
@@ -188,7 +188,7 @@ describe('rights that are missing', () => {
     await unaffected.changes.next(brings('y'));
     expect(isLive(unaffected.store.status)).toBe(true);
     await user.set('~app:*');
-    await one.statuses.next(isLive, 10_000);
+    await one.statuses.next(isLive, 30_000);
     expect(shown(one)).toEqual(['x']);
   });
 
@@ -205,7 +205,7 @@ describe('rights that are missing', () => {
     expect(status).toMatchObject({ error: { code: 'REFUSED', reply: 'WRONGPASS' } });
     await expect(one.store.load()).rejects.toMatchObject({ code: 'REFUSED', reply: 'WRONGPASS' });
     client.options.redisOptions = { ...client.options.redisOptions, password: 'another' };
-    await one.statuses.next(isLive, 10_000);
+    await one.statuses.next(isLive, 30_000);
     await one.store.save('y');
     await one.changes.next(brings('y'));
     expect(shown(one)).toEqual(['x', 'y']);

@@ -180,7 +180,7 @@ describe('while a slot moves', () => {
       async () => {
         for (const one of nodes) expect(await one.reauthenticator.credentials()).toBe('token 2');
       },
-      { timeoutMs: 15_000 },
+      { timeoutMs: 30_000 },
     );
     expect(calls).toBe(2);
     for (const one of nodes) expect(shown(one)).toEqual(['token 1', 'token 2']);

@@ -1,21 +1,13 @@
 import { expect, it } from 'vitest';
 
 import { RedisCredentialStore, UnavailableError } from '../../src/index.js';
-import {
-  FAST,
-  isLive,
-  isNotLive,
-  KEY,
-  listen,
-  NOISE_MS,
-  say,
-  useFaults,
-} from '../faults/support/faults.js';
+import { FAST, isLive, isNotLive, KEY, listen, say, useFaults } from '../faults/support/faults.js';
+import { noiseMs } from '../support/machine-noise.js';
 import { eventually } from '../support/wait.js';
 
 const { connect, open, startNotifying, track, watch } = useFaults();
 
-const REPLICA = { code: 'UNAVAILABLE', message: 'Redis there is a replica, not a master' };
+const REPLICA = { code: 'UNAVAILABLE', message: 'the Redis server is a replica, not a master' };
 
 it.each([
   ['RESP3', {}],
@@ -35,14 +27,14 @@ it.each([
   const demotedAt = performance.now();
   await admin.replicaof(other.host, other.port);
   const status = await statuses.next(isNotLive);
-  const bound = FAST.heartbeatMs + FAST.replyTimeoutMs + NOISE_MS;
+  const bound = FAST.heartbeatMs + FAST.replyTimeoutMs + noiseMs();
   expect(performance.now() - demotedAt).toBeLessThan(bound);
   expect(status).toMatchObject({ freshness: 'stale', error: REPLICA });
   await eventually(() => expect(store.load()).rejects.toMatchObject(REPLICA));
   await expect(store.save('v2')).rejects.toBeInstanceOf(UnavailableError);
   expect(changes.values.map(say)).toEqual(['saved v1']);
   await admin.replicaof('NO', 'ONE');
-  await statuses.next(isLive, 10_000);
+  await statuses.next(isLive, 30_000);
   await store.save('v3');
   expect(await admin.get(KEY)).toBe('"v3"');
 });

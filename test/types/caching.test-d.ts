@@ -81,19 +81,21 @@ describe('invalidate', () => {
       new Keyv(),
       createCache(),
     ]) {
-      expectTypeOf(invalidate(target, store)).toEqualTypeOf<Invalidation>();
-      expectTypeOf(invalidate(target, store, { clearAll: true })).toEqualTypeOf<Invalidation>();
+      expectTypeOf(invalidate(target, store, { keys: 'answer' })).toEqualTypeOf<Invalidation>();
+      expectTypeOf(invalidate(target, store, { all: true })).toEqualTypeOf<Invalidation>();
     }
-    invalidate(new Map<number, Date>(), store, { clearAll: true });
+    invalidate(new Map<number, Date>(), store, { all: true });
   });
 
   it('takes no others', () => {
     // @ts-expect-error -- an array is no cache
-    invalidate([], store);
+    invalidate([], store, { keys: 'answer' });
     // @ts-expect-error -- its keys are no strings
-    invalidate(new Map<number, Date>(), store);
+    invalidate(new Map<number, Date>(), store, { keys: 'answer' });
+    // @ts-expect-error -- it says neither which entries nor that all depend on the credential
+    invalidate(new Map<string, Date>(), store, {});
     // @ts-expect-error -- nothing to empty it with
-    invalidate({ del: () => undefined }, store, { clearAll: true });
+    invalidate({ del: () => undefined }, store, { all: true });
     // @ts-expect-error -- keys are strings
     invalidate(new Map<string, Date>(), store, { keys: [1] });
   });

@@ -7,17 +7,29 @@ import {
   hintFromEvent,
 } from '../../src/redis/commands/announcement.js';
 
-const SELF = 'node-self';
+const SELF = 'instance-self';
 
 describe('an announcement', () => {
   it('comes back as the hint that it is, with who and why', () => {
-    const saved = encodeAnnouncement({ kind: 'saved', node: 'other', at: 5.7, reason: 'rotation' });
-    expect(hintFrom(saved, SELF)).toEqual({
-      type: 'written',
-      origin: { node: 'other' },
+    const saved = encodeAnnouncement({
+      kind: 'saved',
+      instance: 'other',
+      name: 'pod-7:1',
+      at: 5.7,
       reason: 'rotation',
     });
-    const cleared = encodeAnnouncement({ kind: 'cleared', node: SELF, at: 5, reason: undefined });
+    expect(hintFrom(saved, SELF)).toEqual({
+      type: 'written',
+      origin: { instance: 'other', name: 'pod-7:1' },
+      reason: 'rotation',
+    });
+    const cleared = encodeAnnouncement({
+      kind: 'cleared',
+      instance: SELF,
+      name: 'pod-1:1',
+      at: 5,
+      reason: undefined,
+    });
     expect(hintFrom(cleared, SELF)).toEqual({
       type: 'removed',
       as: 'cleared',
@@ -26,9 +38,10 @@ describe('an announcement', () => {
     });
   });
 
-  it('holds kind, node, time and reason, and nothing else', () => {
-    const text = encodeAnnouncement({ kind: 'saved', node: 'n', at: 5.7, reason: 'why' });
-    expect(JSON.parse(text)).toEqual({ kind: 'saved', node: 'n', at: 5, reason: 'why' });
+  it('holds kind, instance, name, time and reason, and nothing else', () => {
+    const announcement = { kind: 'saved', instance: 'n', name: 'pod', reason: 'why' } as const;
+    const text = encodeAnnouncement({ ...announcement, at: 5.7 });
+    expect(JSON.parse(text)).toEqual({ ...announcement, at: 5 });
   });
 
   it.each([
@@ -40,8 +53,8 @@ describe('an announcement', () => {
     ['an unknown kind', '{"kind":"deleted"}'],
     ['a kind of another type', '{"kind":["cleared"]}'],
     ['invalid characters', '\ufffd\ufffd\u0000'],
-    ['a polluted prototype', '{"__proto__":{"kind":"cleared","node":"x"}}'],
-    ['more than we ever send', `{"kind":"cleared","node":"${'x'.repeat(4_096)}"}`],
+    ['a polluted prototype', '{"__proto__":{"kind":"cleared","instance":"x"}}'],
+    ['more than we ever send', `{"kind":"cleared","instance":"${'x'.repeat(4_096)}"}`],
     ['a megabyte', 'x'.repeat(1_000_000)],
     ['deep nesting', '['.repeat(4_000)],
   ])('that is %s only says that something may have changed', (_name, message) => {
@@ -52,12 +65,33 @@ describe('an announcement', () => {
     });
   });
 
-  it('leaves out labels of the wrong type', () => {
-    const message = JSON.stringify({ kind: 'cleared', node: 5, reason: { a: 1 }, at: 'x' });
-    expect(hintFrom(message, SELF)).toEqual({
+  it.each([
+    ['of another type', { instance: 5, name: 'pod', reason: { a: 1 }, at: 'x' }],
+    ['too long', { instance: 'i'.repeat(65), name: 'pod', reason: 'r'.repeat(257) }],
+    ['empty', { instance: '', name: 'pod' }],
+    ['with other characters than an id has', { instance: 'a\nb', name: 'pod' }],
+  ])('leaves out an instance and a reason that are %s', (_name, labels) => {
+    expect(hintFrom(JSON.stringify({ kind: 'cleared', ...labels }), SELF)).toEqual({
       type: 'removed',
       as: 'cleared',
       origin: 'unknown',
+      reason: undefined,
+    });
+  });
+
+  it.each([
+    ['of another type', 5],
+    ['missing', undefined],
+    ['empty', ''],
+    ['too long', 'n'.repeat(129)],
+    ['a second line of a log', 'pod\n[error] all is lost'],
+    ['an escape sequence', 'pod\u001b[2J'],
+    ['turned around', 'pod\u202e'],
+    ['a lone surrogate', 'pod\ud800'],
+  ])('leaves out a name that is %s', (_name, name) => {
+    expect(hintFrom(JSON.stringify({ kind: 'saved', instance: 'other', name }), SELF)).toEqual({
+      type: 'written',
+      origin: { instance: 'other', name: '' },
       reason: undefined,
     });
   });

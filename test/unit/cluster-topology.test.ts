@@ -37,7 +37,7 @@ class Scene {
         return answer;
       },
       reached: (address) => address,
-      seen: (changed) => this.seen.push(changed),
+      reported: (changed) => this.seen.push(changed),
     });
   }
 
@@ -64,7 +64,7 @@ describe('what is known of a cluster', () => {
     });
     await scene.topology.refresh();
     expect(scene.owners(9, 10)).toEqual(['h:1', undefined]);
-    expect(scene.topology.failure.message).toContain('no node of the cluster');
+    expect(scene.topology.failure.message).toContain('no server of the cluster');
   });
 
   it('is not known while nobody answers, and that says why', async () => {

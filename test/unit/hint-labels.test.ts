@@ -3,7 +3,11 @@ import { describe, expect, it } from 'vitest';
 import type { Hint } from '../../src/backend/backend.js';
 import { HintLabels } from '../../src/watching/hint-labels.js';
 
-const written = (reason: string): Hint => ({ type: 'written', origin: { node: 'n' }, reason });
+const written = (reason: string): Hint => ({
+  type: 'written',
+  origin: { instance: 'n', name: 'pod' },
+  reason,
+});
 const removed = (as: 'expired' | 'cleared' | 'evicted', reason?: string): Hint => ({
   type: 'removed',
   as,

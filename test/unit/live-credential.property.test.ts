@@ -2,7 +2,6 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../src/time/clock.js';
-import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -27,7 +26,8 @@ type Value = 'token' | 'garbage' | 'none';
 
 /** A server whose every message takes as long as the scheduler likes, so that all orders are tried. */
 class ShuffledBackend implements Backend {
-  readonly instance = 'node';
+  readonly instance = 'instance';
+  readonly name = 'pod';
   readonly random = (): number => 0.5;
   readonly clock: Clock;
   /** All states that the key was in; the last one is how it is now. */
@@ -65,7 +65,6 @@ class ShuffledBackend implements Backend {
   readonly sharing = new OptionSharing();
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
-  readonly attempts = new AttemptVerbs(this);
 
   readonly hints: HintFeed = {
     watch: (_key, watcher) => {
@@ -173,21 +172,18 @@ describe('in whatever order messages arrive', () => {
         fc.array(step, { maxLength: 25 }),
         async (scheduler, steps) => {
           const backend = new ShuffledBackend(scheduler);
-          const { shared } = resolveStoreOptions<string>(
-            {
-              key: 'key',
-              serialize: unused,
-              deserialize: async (bytes) => {
-                await backend.later('decode');
-                const text = bytes.toString();
-                if (text.startsWith('garbage')) throw new Error('garbage');
-                return text;
-              },
-              maxStalenessMs: Infinity,
-              onCallbackError: () => {},
+          const { shared } = resolveStoreOptions<string>({
+            key: 'key',
+            serialize: unused,
+            deserialize: async (bytes) => {
+              await backend.later('decode');
+              const text = bytes.toString();
+              if (text.startsWith('garbage')) throw new Error('garbage');
+              return text;
             },
-            [],
-          );
+            maxStalenessMs: Infinity,
+            onCallbackError: () => {},
+          });
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
           const live = new OwnEntry<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];

@@ -68,7 +68,7 @@ describe('hints and observations', () => {
   it('take the label from the last hint, and each hint once', async () => {
     const { backend, clock, changes } = await watched({ token: 'one' });
     backend.put('two');
-    backend.hint({ origin: { node: 'other' }, reason: 'rotation' });
+    backend.hint({ origin: { instance: 'other', name: 'pod-7' }, reason: 'rotation' });
     await clock.settle();
     backend.hold({ type: 'absent' });
     backend.hint({ type: 'removed', as: 'evicted', origin: 'unknown' });
@@ -77,7 +77,10 @@ describe('hints and observations', () => {
     await backend.clock.settle();
     backend.poll();
     await clock.settle();
-    expect(changes[0]).toBeChange('saved', { origin: { node: 'other' }, reason: 'rotation' });
+    expect(changes[0]).toBeChange('saved', {
+      origin: { instance: 'other', name: 'pod-7' },
+      reason: 'rotation',
+    });
     expect(changes[1]).toBeChange('evicted', { origin: 'unknown' });
     expect(changes[2]).toBeChange('saved', { origin: 'unknown', reason: undefined });
   });
@@ -232,7 +235,11 @@ describe('watching', () => {
 });
 
 describe('hints', () => {
-  const written = (reason: string): Hint => ({ type: 'written', origin: { node: 'n' }, reason });
+  const written = (reason: string): Hint => ({
+    type: 'written',
+    origin: { instance: 'n', name: 'pod' },
+    reason,
+  });
 
   it('that come in one piece of input cost one look, sent at once, which their labels are for', async () => {
     const { backend, clock, changes } = await watched({ token: 'one' });
@@ -280,13 +287,13 @@ describe('hints', () => {
     backend.put('own');
     backend.hint({ type: 'written', origin: 'self' });
     backend.put('two');
-    backend.hint({ type: 'written', origin: { node: 'another' } });
+    backend.hint({ type: 'written', origin: { instance: 'another', name: 'pod-8' } });
     live.ownWrites -= 1;
     await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
     await clock.settle();
     expect(changes).toHaveLength(1);
     expect(changes[0]).toBeChange('saved', { credentials: { token: 'two' } });
-    expect(changes[0]?.origin).toEqual({ node: 'another' });
+    expect(changes[0]?.origin).toEqual({ instance: 'another', name: 'pod-8' });
   });
 });
 

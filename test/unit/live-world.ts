@@ -48,10 +48,7 @@ export function liveWorld({
   ...options
 }: Options = {}): LiveWorld {
   const backend = new ScriptedBackend(serverAheadMs);
-  const { shared } = resolveStoreOptions<Token>(
-    { key: 'key', serialize: bytesOf, deserialize },
-    [],
-  );
+  const { shared } = resolveStoreOptions<Token>({ key: 'key', serialize: bytesOf, deserialize });
   const all = { ...shared, maxBytes: 1_000, onCallbackError: () => {}, ...options };
   const encoding = new Encoding<Token>(all, expiresAt, backend.clock);
   const live = new OwnEntry<Token>('id', 'key', all, backend, encoding);

@@ -1,6 +1,5 @@
 import { VirtualClock } from 'credstream/testing';
 
-import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import {
   createFeedCondition,
   type Backend,
@@ -34,13 +33,13 @@ const unused = (): never => {
  * hints and conditions of the feed are sent by the test.
  */
 export class ScriptedBackend implements Backend {
-  readonly instance = 'this-node';
+  readonly instance = 'this-instance';
+  readonly name = 'this-pod';
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
   readonly sharing = new OptionSharing();
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
-  readonly attempts = new AttemptVerbs(this);
   readonly requests: Request[] = [];
   /** How many looks were asked for. */
   looks = 0;

@@ -6,7 +6,7 @@ import { resolveStoreOptions } from '../../src/stores/options.js';
 const kinds = new OptionSharing();
 
 const shared = (options: object) =>
-  kinds.intern(resolveStoreOptions({ key: 'k', ...options }, []).shared, 'onCallbackError');
+  kinds.intern(resolveStoreOptions({ key: 'k', ...options }).shared, 'onCallbackError');
 
 describe('resolved options', () => {
   it('are one object for all who ask for the same', () => {

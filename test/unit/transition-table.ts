@@ -102,7 +102,12 @@ const gone: Chapter = {
       'bytes, written',
       readable('two', { ttl: NOW + HOUR }),
       'saved',
-      { credentials: TWO, origin: { node: 'other' }, reason: 'rotation', expiresAt: NOW + HOUR },
+      {
+        credentials: TWO,
+        origin: { instance: 'other', name: 'pod-7' },
+        reason: 'rotation',
+        expiresAt: NOW + HOUR,
+      },
       { labels: written },
     ),
     tells(
@@ -130,7 +135,12 @@ const endless: Chapter = {
       'an end, written',
       readable('one', { ttl: NOW + HOUR }),
       'renewed',
-      { credentials: ONE, previous: ONE, expiresAt: NOW + HOUR, origin: { node: 'other' } },
+      {
+        credentials: ONE,
+        previous: ONE,
+        expiresAt: NOW + HOUR,
+        origin: { instance: 'other', name: 'pod-7' },
+      },
       { labels: written },
     ),
     tells('an end that has passed', readable('one', { logical: HOUR_AGO }), 'expired', {
@@ -152,7 +162,7 @@ const endless: Chapter = {
       'garbage, written',
       unreadable(),
       'unreadable',
-      { previous: ONE, origin: { node: 'other' } },
+      { previous: ONE, origin: { instance: 'other', name: 'pod-7' } },
       { labels: written },
     ),
   ],

@@ -63,7 +63,7 @@ export function heldIn(known: Known<Token>): CredentialSnapshot<Token> | undefin
 
 export const written: Labels = {
   ...NO_LABELS,
-  write: { origin: { node: 'other' }, reason: 'rotation' },
+  write: { origin: { instance: 'other', name: 'pod-7' }, reason: 'rotation' },
 };
 
 export function removed(as: 'expired' | 'cleared' | 'evicted'): Labels {

@@ -1,6 +1,6 @@
-/** Where a node of a cluster is reached. */
+/** The address of a server of a cluster. */
 export interface Address {
-  /** Host and port in one, for telling nodes apart. */
+  /** Host and port in one, as the identity of the server. */
   readonly name: string;
   readonly host: string;
   readonly port: number;
@@ -11,9 +11,9 @@ export function createAddress(host: string, port: number): Address {
 }
 
 /**
- * Reads what a redirection names; hosts may hold colons.
+ * Parses the address in a redirection; hosts may hold colons.
  *
- * @param from - the host that said so: it is meant where none is named
+ * @param from - the host of the server that replied; it is meant where the redirection names none
  */
 export function parseAddress(text: string, from: string): Address | undefined {
   const colon = text.lastIndexOf(':');
@@ -22,7 +22,7 @@ export function parseAddress(text: string, from: string): Address | undefined {
   return createAddress(hostOr(text.slice(0, colon), from), port);
 }
 
-/** A node that does not know its own host leaves it out, or writes a question mark. */
+/** A server that does not know its own host leaves it out, or writes a question mark. */
 export function hostOr(host: unknown, from: string): string {
   return typeof host === 'string' && host !== '' && host !== '?' ? host : from;
 }

@@ -3,28 +3,28 @@ import { InvalidOptionError } from '../../errors.js';
 import type { ServerTemplate } from './server-template.js';
 import { createAddress, type Address } from './address.js';
 
-/** A client of a cluster, from which our own connections to its nodes take their options; nothing is ever sent on it. */
+/** A client of a cluster whose options our own connections to its servers take; no command is ever sent on it. */
 export interface ClusterTemplate {
   readonly type: 'cluster';
   readonly client: Cluster;
-  /** Clusters have no other. */
+  /** A cluster has database 0 only. */
   readonly db: 0;
   readonly keyPrefix: string;
-  /** The nodes that the caller named. */
+  /** The addresses that the caller gave. */
   seeds(): readonly Address[];
-  /** Where a node is reached that calls itself this. */
+  /** The address at which a server that announces `address` is reached. */
   reached(address: Address): Address;
   server(address: Address): ServerTemplate;
 }
 
-/** What ioredis keeps of what its caller named; not part of its types. */
+/** The field where ioredis keeps the addresses that its caller gave; not part of its types. */
 interface Named {
   readonly startupNodes?: readonly StartupNode[];
 }
 type StartupNode = string | number | (Omit<RedisOptions, 'port'> & { port?: number | string });
 
 interface Seed extends Address {
-  /** What was given for this node alone. */
+  /** The options of this address alone. */
   readonly own: RedisOptions;
 }
 
@@ -33,11 +33,11 @@ export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
   if (cluster.options.useSRVRecords) {
     throw new InvalidOptionError(
       'redis',
-      'uses useSRVRecords, which is not supported; give the names of some nodes',
+      'uses useSRVRecords, which is not supported; give the addresses of some servers',
     );
   }
   if (seedsOf(cluster).length === 0)
-    throw new InvalidOptionError('redis', 'is a Cluster that names no node');
+    throw new InvalidOptionError('redis', 'is a Cluster without startup nodes');
   return {
     type: 'cluster',
     client: cluster,
@@ -68,7 +68,7 @@ export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
   };
 }
 
-/** Read anew each time: with a changed password, for instance. */
+/** Read anew each time, because the caller may have changed the password, for instance. */
 function seedsOf(cluster: Cluster): readonly Seed[] {
   const { startupNodes = [] } = cluster as unknown as Named;
   return startupNodes.map((node) => {
@@ -81,7 +81,7 @@ function seedsOf(cluster: Cluster): readonly Seed[] {
 function ownOptions(node: StartupNode): RedisOptions {
   if (typeof node === 'number') return { port: node };
   if (typeof node === 'string') {
-    // ioredis alone knows what its addresses can hold.
+    // Only ioredis itself knows its address syntax.
     const { host, port, username, password, tls } = new Redis(node, { lazyConnect: true }).options;
     const login = { ...(username ? { username } : {}), ...(password ? { password } : {}) };
     return { ...place(host, port), ...login, ...(tls ? { tls } : {}) };

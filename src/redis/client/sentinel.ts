@@ -1,10 +1,10 @@
 import type { Redis, RedisOptions } from 'ioredis';
 
 /**
- * For connections through Sentinel. A sentinel that hangs must not use up the time for the others, so each has its share of it, and
- * each connection begins with another one. Retries are ours.
+ * The options of a connection through Sentinel. A sentinel that hangs must not use up the time of the others: each gets a share of the
+ * timeout, and each connection begins with another sentinel. Retries are our own.
  *
- * @param count - connections made so far
+ * @param count - connections opened so far
  */
 export function sentinelOverrides(
   { sentinels }: RedisOptions,
@@ -23,8 +23,8 @@ export function sentinelOverrides(
 }
 
 /**
- * Closes the connections to sentinels over which ioredis waits for a failover: it keeps them, and makes them again and again, when the
- * connection to the server ends by itself.
+ * Closes the connections to sentinels over which ioredis waits for a failover: ioredis keeps and renews them when the connection to the
+ * server ends by itself.
  */
 export function closeSentinels(client: Redis): void {
   const { connector } = client as unknown as {

@@ -1,12 +1,10 @@
 import type { Redis } from 'ioredis';
 
-/** What connections to one server are made from. */
+/** The source of connections to one server. */
 export interface ServerTemplate {
   readonly db: number;
-  /**
-   * Whether a server that calls itself a replica is refused. In a cluster it is not: there a replica says with every key who its master is.
-   */
+  /** Whether a server that reports itself as a replica is refused. Not in a cluster: there a replica replies with MOVED for every key. */
   readonly mustBeMaster?: boolean;
-  /** Makes a client with the options that the caller's has at this moment, but for these; does not connect. */
+  /** Creates a client with the current options of the caller's client and these overrides; does not connect. */
   create(overrides: Readonly<Record<string, unknown>>): Redis;
 }

@@ -1,14 +1,14 @@
 import type { Cluster, Redis, RedisOptions } from 'ioredis';
-import { checkClient } from './client-check.js';
+import { checkClient } from './check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster-template.js';
 import type { ServerTemplate } from './server-template.js';
 import { sentinelOverrides } from './sentinel.js';
 import { hideFromTraces } from './tracing.js';
 
-/** What the caller may give. */
+/** The clients that a caller may give. */
 export type RedisClient = Redis | Cluster;
 
-/** A client of one Redis, from which our own connections take their options; nothing is ever sent on it. */
+/** A client of one Redis whose options our own connections take; no command is ever sent on it. */
 export interface SingleTemplate extends ServerTemplate {
   readonly type: 'single';
   readonly client: Redis;
@@ -39,8 +39,8 @@ export function readTemplate(redis: unknown): RedisTemplate {
 }
 
 /**
- * A connection of our own that ioredis neither retries, resubscribes, queues for nor renames keys on: all of that is decided here. It
- * takes the user name and password that the caller's client has at this moment.
+ * Opens a connection on which ioredis neither retries, resubscribes, queues nor renames keys: those decisions are made in this room. The
+ * connection takes the user name and password that the caller's client has at this moment.
  */
 export function openClient(
   template: ServerTemplate,
@@ -55,7 +55,7 @@ export function openClient(
     autoResendUnfulfilledCommands: false,
     enableOfflineQueue: false,
     enableAutoPipelining: false,
-    // The ready check needs INFO, which may be refused; a server that is still loading says so to the first command.
+    // The ready check needs INFO, which may be refused; a server that is still loading replies so to the first command.
     enableReadyCheck: false,
     maxRetriesPerRequest: 0,
     connectTimeout: connectTimeoutMs,
@@ -63,7 +63,7 @@ export function openClient(
     readOnly: false,
     stringNumbers: false,
     connectionName: name,
-    // Deadlines are ours, and what the caller defined is not needed.
+    // Deadlines are our own, and the caller's scripts are not needed.
     commandTimeout: undefined,
     socketTimeout: undefined,
     blockingTimeout: undefined,

@@ -6,8 +6,8 @@ type BuildContext = (what: unknown) => object;
 const BUILDERS = ['_buildCommandContext', '_buildBatchContext'] as const;
 
 /**
- * Keeps credentials out of the tracing channels of ioredis. It hides the arguments of SET by itself, but hands over every reply, and with
- * an error the whole command that failed. Names, keys and the fact of a failure are traced as always.
+ * Keeps credentials out of the tracing channels of ioredis. ioredis hides the arguments of SET, but publishes every reply, and with an
+ * error the whole failed command. Names, keys and the fact of a failure are traced as usual.
  */
 export function hideFromTraces(client: Redis): Redis {
   const inner = client as unknown as Partial<Record<(typeof BUILDERS)[number], BuildContext>>;
@@ -19,7 +19,7 @@ export function hideFromTraces(client: Redis): Redis {
   return client;
 }
 
-/** Node sets these two on the context of whatever it traces. */
+/** Node.js sets these two properties on the context of a traced call. */
 function withoutOutcome(): PropertyDescriptorMap {
   let failure: Error | undefined;
   return {

@@ -1,31 +1,42 @@
 import type { AttemptHint, Hint } from '../../backend/backend.js';
+import type { ChangeOrigin } from '../../credential/change.js';
+import { isInstanceName } from '../../util/instance-name.js';
+import { isReason } from '../../util/option-checks.js';
 
-/** What a write tells beside the keyspace notification: kind, node, time, reason. Never the value, nor anything derived from it. */
+/** The message about a write beside the keyspace notification: kind, instance, time, reason. Never the value, nor anything derived from it. */
 export interface Announcement {
   /** `attempt`: a re-authentication has ended without a write. */
   readonly kind: 'saved' | 'cleared' | 'attempt';
-  readonly node: string;
+  readonly instance: string;
+  readonly name: string;
   readonly at: number;
   readonly reason: string | undefined;
 }
 
-/** Ours have a few hundred characters; anything longer was not sent by us. */
+/** Announcements of this package have a few hundred characters; a longer message comes from another sender. */
 const MAX_LENGTH = 4_096;
 
-export function encodeAnnouncement({ kind, node, at, reason }: Announcement): string {
-  return JSON.stringify({ kind, node, at: Math.floor(at), reason });
+/** The form of the random id of an instance. */
+const INSTANCE = /^[\w-]{1,64}$/;
+
+export function encodeAnnouncement({ kind, instance, name, at, reason }: Announcement): string {
+  return JSON.stringify({ kind, instance, name, at: Math.floor(at), reason });
 }
 
-/** Reads a message that anybody may have sent: as a hint, with whatever labels it can give. */
+/** Reads a message that anybody may have sent: as a hint, with the labels that have the right form. */
 export function hintFrom(message: string, self: string): Hint | AttemptHint {
-  const { kind, node, reason } = parse(message);
-  const origin =
-    typeof node !== 'string' ? 'unknown' : node === self ? 'self' : ({ node } as const);
+  const { kind, instance, name, reason } = parse(message);
   if (kind === 'attempt') return { type: 'attempt' };
-  const why = typeof reason === 'string' ? reason : undefined;
+  const origin = originFrom(instance, name, self);
+  const why = isReason(reason) ? reason : undefined;
   return kind === 'cleared'
     ? { type: 'removed', as: 'cleared', origin, reason: why }
     : { type: 'written', origin, reason: why };
+}
+
+function originFrom(instance: unknown, name: unknown, self: string): ChangeOrigin {
+  if (typeof instance !== 'string' || !INSTANCE.test(instance)) return 'unknown';
+  return instance === self ? 'self' : { instance, name: isInstanceName(name) ? name : '' };
 }
 
 function parse(message: string): Record<string, unknown> {
@@ -46,7 +57,7 @@ const REMOVALS: ReadonlyMap<string, 'expired' | 'evicted' | 'cleared'> = new Map
   ['move_from', 'cleared'],
 ]);
 
-/** Reads the event name of a keyspace notification; names we do not know mean that something changed. */
+/** Translates the event name of a keyspace notification; an unknown name means that something changed. */
 export function hintFromEvent(event: string): Hint {
   const as = REMOVALS.get(event);
   if (as === undefined) return { type: 'written', origin: 'out-of-band', reason: undefined };

@@ -114,12 +114,14 @@ export async function swapAttempt(
   publication: Publication | undefined,
 ): Promise<AttemptView | Swapped> {
   const keys = [helperKey('attempt', key, key), clearedKey(key), key];
-  const write = change?.write;
-  const stage = write && helperKey('stage', key, stageName());
+  const copy = change?.write && {
+    name: helperKey('stage', key, stageName()),
+    bytes: stagedCopy(change.write),
+  };
   // Sent at once: the connection keeps the order, and the script finds the copy or says that there is none.
   const staging =
-    write && connection.call((client) => client.set(stage!, stagedCopy(write), 'PX', STAGE_MS));
-  if (stage !== undefined) keys.push(stage);
+    copy && connection.call((client) => client.set(copy.name, copy.bytes, 'PX', STAGE_MS));
+  if (copy !== undefined) keys.push(copy.name);
   const args = [String(keys.length), ...keys, ...changeArguments(change, publication)];
   const swapping = runScript(connection, SWAP, 'EVALSHA', 'EVAL', args, readReply);
   const [staged, swapped] = await Promise.allSettled([staging, swapping]);
@@ -130,8 +132,8 @@ export async function swapAttempt(
   }
   // A demoted master stays one on this connection; the next connection is made to whatever is the master then.
   if (replyWord(swapped.reason) === 'READONLY') connection.kill();
-  if (stage !== undefined)
-    await connection.call((client) => client.del(stage)).catch(() => undefined);
+  if (copy !== undefined)
+    await connection.call((client) => client.del(copy.name)).catch(() => undefined);
   throw change === undefined ? readFailure(swapped.reason) : writeFailure(swapped.reason);
 }
 

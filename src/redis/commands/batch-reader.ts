@@ -6,11 +6,11 @@ import type { Connection } from '../connection/connection.js';
 import { contentOf, runScript, toObservation } from './reader.js';
 import { READ_MANY, READ_MANY_BY_PTTL, type Script } from './scripts.js';
 
-/** Bytes in one answer; whatever does not fit is looked at alone. */
+/** Bytes per reply; a key that does not fit is read alone. */
 const ANSWER_BYTES = 1_048_576;
-/** The size that says so. */
+/** The size that marks a key that did not fit. */
 const LEFT_OUT = -2;
-/** In an answer, for each key after the first element. */
+/** Fields per key, after the first element of a reply. */
 const FIELDS = 3;
 
 interface ReadStrategy {
@@ -25,20 +25,20 @@ const STRATEGIES: readonly ReadStrategy[] = [
   { script: READ_MANY_BY_PTTL, evalsha: 'EVALSHA', evaluate: 'EVAL', toleranceMs: 1 },
 ];
 
-/** Looks at many keys by one command over one link, as far as Redis lets this user. */
+/** Reads many keys by one command over one connection, as far as Redis permits this user. */
 export class BatchReader {
   readonly #connection: Connection;
   readonly #clock: Clock;
   readonly #time: ServerTime;
   #strategy = 0;
 
-  constructor(link: Connection, clock: Clock, time: ServerTime) {
-    this.#connection = link;
+  constructor(connection: Connection, clock: Clock, time: ServerTime) {
+    this.#connection = connection;
     this.#clock = clock;
     this.#time = time;
   }
 
-  /** An observation for each key; `undefined` for one to be looked at alone. @throws LinkLostError, or a passing error reply */
+  /** One observation per key; `undefined` for a key that is to be read alone. @throws ConnectionLostError, or a passing error reply */
   async read(
     keys: readonly string[],
     maxBytes: number,
@@ -46,21 +46,21 @@ export class BatchReader {
     if (!this.#connection.canReadWhileSubscribed) return [];
     const before = wallOffset(this.#clock);
     for (
-      let means = STRATEGIES[this.#strategy];
-      means !== undefined;
-      means = STRATEGIES[this.#strategy]
+      let strategy = STRATEGIES[this.#strategy];
+      strategy !== undefined;
+      strategy = STRATEGIES[this.#strategy]
     ) {
       try {
-        const seen = await this.#readBy(means, keys, maxBytes);
-        // An answer that lay in a buffer while the machine slept tells of a time before.
-        return hasStepped(this.#clock, before) ? [] : seen;
+        const readings = await this.#readBy(strategy, keys, maxBytes);
+        // A reply that lay in a buffer while the machine slept shows an earlier time.
+        return hasStepped(this.#clock, before) ? [] : readings;
       } catch (error) {
         const word = replyWord(error);
         if (word === undefined || word === 'NOAUTH' || isPassing(word)) throw error;
-        // One key that is refused says nothing about the others; each by itself shows which it is.
+        // One refused key says nothing about the others; single reads show which one it is.
         if (!isCommandRefused(error)) return [];
-        // Others that were under way have found out the same.
-        if (STRATEGIES[this.#strategy] === means) this.#strategy += 1;
+        // Concurrent reads may have moved on to the next strategy already.
+        if (STRATEGIES[this.#strategy] === strategy) this.#strategy += 1;
       }
     }
     return [];

@@ -6,19 +6,19 @@ import type { ServerTemplate } from '../client/server-template.js';
 import { ReplicaWait } from './replica-wait.js';
 import { Writer } from './writer.js';
 
-/** A link with what is remembered about it. */
+/** A connection with the state that belongs to it. */
 export interface CommandSession {
   readonly connection: CommandConnection;
   readonly reader: Reader;
   readonly writer: Writer;
   readonly replicas: ReplicaWait;
-  /** Turns false when Redis refuses this user the announcement channel; tried again after a while, and on every connection. */
+  /** `false` once Redis refuses this user the announcement channel; tried again after a while, and on every connection. */
   canAnnounce: boolean;
-  /** When it was refused last. Monotonic. */
+  /** The time of the last refusal. Monotonic. */
   refusedAt: number;
 }
 
-/** The one connection for commands: opened when first needed, and anew when needed after it was lost. */
+/** The one connection for commands: opened on first use, and opened anew on the first use after a loss. */
 export class CommandChannel {
   readonly #template: ServerTemplate;
   readonly #options: ConnectionSettings;
@@ -29,7 +29,7 @@ export class CommandChannel {
   #connection: Connection | undefined;
   readonly #closing = new AbortController();
 
-  /** @param newName - gives a name that nobody else uses */
+  /** @param newName - returns a name that is used nowhere else */
   constructor(template: ServerTemplate, options: ConnectionSettings, newName: () => string) {
     this.#template = template;
     this.#options = options;
@@ -41,7 +41,7 @@ export class CommandChannel {
     return this.#current;
   }
 
-  /** @throws LinkLostError, or ioredis's own error when Redis refused the login */
+  /** @throws ConnectionLostError, or ioredis's own error when Redis refused the login */
   get(): Promise<CommandSession> {
     if (this.#closing.signal.aborted) return Promise.reject(new ConnectionLostError(false));
     if (this.#current?.connection.open) return Promise.resolve(this.#current);
@@ -51,14 +51,14 @@ export class CommandChannel {
     return this.#opening;
   }
 
-  /** Makes sure that the other side is a master still. @throws as {@link get}, and NotMasterError */
+  /** Checks that the server is still a master. @throws as {@link get}, and NotMasterError */
   async verify(): Promise<CommandSession> {
-    const commanding = await this.get();
+    const session = await this.get();
     await this.#connection?.verify();
-    return commanding;
+    return session;
   }
 
-  /** As {@link verify}, if there is a link and that was not done within `everyMs`. */
+  /** As {@link verify}, if there is a connection and its last check is older than `everyMs`. */
   verifyAfter(everyMs: number): Promise<void> {
     return this.#connection?.open ? this.#connection.verifyAfter(everyMs) : Promise.resolve();
   }
@@ -71,17 +71,17 @@ export class CommandChannel {
 
   async #open(): Promise<CommandSession> {
     const { signal } = this.#closing;
-    const link = await Connection.open(this.#template, this.#options, signal);
-    // Closed in the very moment in which it was handed over; nobody else would close it any more.
+    const connection = await Connection.open(this.#template, this.#options, signal);
+    // The channel closed between the opening and this line; `close()` did not see this connection.
     if (signal.aborted) {
-      link.kill();
+      connection.kill();
       throw new ConnectionLostError(false);
     }
-    this.#connection = link;
+    this.#connection = connection;
     this.#current = {
-      connection: link,
-      reader: new Reader(link, this.#options.clock),
-      writer: new Writer(link, this.#newName),
+      connection: connection,
+      reader: new Reader(connection, this.#options.clock),
+      writer: new Writer(connection, this.#newName),
       replicas: this.#replicas,
       canAnnounce: true,
       refusedAt: -Infinity,

@@ -6,16 +6,16 @@ import { isPassing, ConnectionLostError, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { READ, READ_BY_PTTL, type Script } from './scripts.js';
 
-/** What one look brought, before it is tied to a clock. */
+/** The result of one reading, before it is tied to a clock. */
 export interface RawReading {
   readonly content: Content;
   readonly expiresAt: number | undefined;
   readonly toleranceMs: number;
   readonly serverNow: number;
-  /** Monotonic instants between which the server looked. */
+  /** The server read the key between these two monotonic instants. */
   readonly sentAt: number;
   readonly receivedAt: number;
-  /** What the epoch key held, `null` for nothing; `undefined` when it was not asked for. */
+  /** The content of the epoch key, `null` for an absent one; `undefined` when the request had none. */
   readonly epoch: string | null | undefined;
 }
 
@@ -28,19 +28,19 @@ export interface ReadRequest {
 type Clocks = Pick<Clock, 'now' | 'monotonic'>;
 
 type ReadStrategy = (
-  link: CommandConnection,
+  connection: CommandConnection,
   request: ReadRequest,
   clocks: Clocks,
 ) => Promise<RawReading>;
 
-/** A clock that never comes to rest must not keep anybody waiting. */
+/** A clock that never comes to rest must not block a reader. */
 const TRIES = 5;
-/** What is read apart may disagree, when something changed in between; a key that is written faster than that cannot be read. */
+/** Values that are read apart may disagree when something changed in between; a key that is written faster than this cannot be read. */
 const TORN_TRIES = 100;
-/** How far a server time that had to be taken from this machine's clock may wobble. */
+/** The uncertainty of a server time that is taken from this machine's clock. */
 const CLOCK_WOBBLE_MS = 50;
 
-/** Looks at keys over one link, by the best means that Redis lets this user have. */
+/** Reads keys over one connection, by the best strategy that Redis permits this user. */
 export class Reader {
   readonly #connection: CommandConnection;
   readonly #clocks: Clocks;
@@ -48,16 +48,16 @@ export class Reader {
   #strategy = 0;
   #mayReadEpoch = true;
 
-  constructor(link: CommandConnection, clocks: Clocks) {
-    this.#connection = link;
+  constructor(connection: CommandConnection, clocks: Clocks) {
+    this.#connection = connection;
     this.#clocks = clocks;
   }
 
-  /** Sends at once what is to be sent. @throws LinkLostError, or an error reply of Redis */
+  /** Sends its command synchronously. @throws ConnectionLostError, or an error reply of Redis */
   read(request: ReadRequest, tries: number = TRIES): Promise<RawReading> {
     const before = wallOffset(this.#clocks);
     const awake = (read: RawReading): RawReading | Promise<RawReading> =>
-      // An answer that lay in a buffer while the machine slept tells of a time before; nobody knows how long ago that is.
+      // A reply that lay in a buffer while the machine slept shows an earlier time, and its age is unknown.
       tries > 1 && hasStepped(this.#clocks, before) ? this.read(request, tries - 1) : read;
     return request.epochKey === undefined
       ? this.#readBy(this.#strategy, request, awake)
@@ -66,20 +66,20 @@ export class Reader {
 
   async #readWithEpoch(request: ReadRequest): Promise<RawReading> {
     const withoutEpoch = { ...request, epochKey: undefined };
-    const means = this.#strategy;
-    if (!this.#mayReadEpoch) return this.#readBy(means, withoutEpoch);
+    const strategy = this.#strategy;
+    if (!this.#mayReadEpoch) return this.#readBy(strategy, withoutEpoch);
     try {
-      return await (STRATEGIES[means] ?? byPipeline)(this.#connection, request, this.#clocks);
+      return await (STRATEGIES[strategy] ?? byPipeline)(this.#connection, request, this.#clocks);
     } catch (error) {
       if (isNotOfStrategy(error)) throw error;
     }
-    // Either the means is refused or the epoch is: where the same means works without the epoch, it is the epoch.
-    const look = await this.#readBy(means, withoutEpoch);
-    if (this.#strategy === means) this.#mayReadEpoch = false;
-    return look;
+    // Redis refused either the strategy or the epoch key: if the same strategy works without the epoch key, it was that key.
+    const reading = await this.#readBy(strategy, withoutEpoch);
+    if (this.#strategy === strategy) this.#mayReadEpoch = false;
+    return reading;
   }
 
-  /** Tries one means after the other from `at` on. */
+  /** Tries one strategy after the other, from index `at` on. */
   #readBy(
     at: number,
     request: ReadRequest,
@@ -87,7 +87,7 @@ export class Reader {
   ): Promise<RawReading> {
     return (STRATEGIES[at] ?? byPipeline)(this.#connection, request, this.#clocks).then(
       (read) => {
-        // Only a success says that the means before it are not to be had; a refused key is refused by all of them.
+        // Only a success shows that the earlier strategies are refused; a refused key is refused under each of them.
         this.#strategy = at;
         return use(read);
       },
@@ -99,20 +99,20 @@ export class Reader {
   }
 }
 
-/** Whether another means would fail likewise. */
+/** Whether every other strategy would fail in the same way. */
 function isNotOfStrategy(error: unknown): boolean {
   const word = replyWord(error);
   return word === undefined || word === 'NOAUTH' || isPassing(word);
 }
 
-/** Ties a look to the clock of the server that was looked at. */
-export function toObservation(look: RawReading, time: ServerTime): Observation {
-  time.sample(look.serverNow, look.sentAt, look.receivedAt);
-  const { content, expiresAt, toleranceMs, serverNow } = look;
+/** Ties a reading to the clock of the server that was read. */
+export function toObservation(reading: RawReading, time: ServerTime): Observation {
+  time.sample(reading.serverNow, reading.sentAt, reading.receivedAt);
+  const { content, expiresAt, toleranceMs, serverNow } = reading;
   return { content, expiresAt, toleranceMs, serverNow, time };
 }
 
-/** What {@link READ} returns. */
+/** The reply of {@link READ}. */
 type ScriptReply = [
   size: number,
   bytes: Buffer | null,
@@ -123,11 +123,11 @@ type ScriptReply = [
 
 const byScript =
   (script: Script, evalsha: string, evaluate: string, toleranceMs: number): ReadStrategy =>
-  (link, { key, maxBytes, epochKey }, clocks) => {
+  (connection, { key, maxBytes, epochKey }, clocks) => {
     const size = String(maxBytes);
     const rest = epochKey === undefined ? ['1', key, size] : ['2', key, epochKey, size];
     const sentAt = clocks.monotonic();
-    return runScript(link, script, evalsha, evaluate, rest, (reply): RawReading => {
+    return runScript(connection, script, evalsha, evaluate, rest, (reply): RawReading => {
       const [length, bytes, end, micros, epoch] = reply as ScriptReply;
       return {
         content: contentOf(length, bytes),
@@ -142,17 +142,17 @@ const byScript =
   };
 
 /**
- * Without scripts, bytes and end are read apart, twice, and believed when both readings agree. Not in a transaction: on a subscribed
- * connection a message can land inside the array that answers it.
+ * Without scripts, bytes and end are read apart, twice, and accepted when both readings agree. Not in a transaction: on a subscribed
+ * connection a message can land inside the array of its reply.
  */
-const byPipeline: ReadStrategy = async (link, { key, maxBytes, epochKey }, clocks) => {
-  const foreign = await foreignContent(link, key, maxBytes);
+const byPipeline: ReadStrategy = async (connection, { key, maxBytes, epochKey }, clocks) => {
+  const foreign = await foreignContent(connection, key, maxBytes);
   for (let tries = 1; ; tries += 1) {
     const sentAt = clocks.monotonic();
-    const replies = await link.call(async (client) => {
-      // Never on a subscribed connection where it has to be a transaction.
-      const first = (link.asks ? client.multi() : client.pipeline()).pttl(key);
-      // What is known to be foreign is not fetched, only looked at.
+    const replies = await connection.call(async (client) => {
+      // A connection that needs a transaction is never a subscribed one.
+      const first = (connection.oneCommandOnly ? client.multi() : client.pipeline()).pttl(key);
+      // Foreign content is not transferred, only checked.
       const second = foreign === undefined ? first.getBuffer(key) : first.strlen(key);
       const third = second.pttl(key);
       const fourth = foreign === undefined ? third.getBuffer(key) : third.strlen(key);
@@ -178,7 +178,7 @@ const byPipeline: ReadStrategy = async (link, { key, maxBytes, epochKey }, clock
       absent === (left === -2) &&
       (left < 0 ? passed === 0 : passed >= 0 && passed <= took + 1);
     if (!agree) {
-      // Never a state that was not: better a new link.
+      // A torn reading must not become a state; a new connection is the lesser harm.
       if (tries === TORN_TRIES) throw new ConnectionLostError(true);
       continue;
     }
@@ -197,7 +197,7 @@ const byPipeline: ReadStrategy = async (link, { key, maxBytes, epochKey }, clock
 };
 
 const STRATEGIES: readonly ReadStrategy[] = [
-  // EVAL_RO needs no right to write, and tells Redis that nothing will be written.
+  // EVAL_RO needs no write permission, and tells Redis that the script does not write.
   byScript(READ, 'EVALSHA_RO', 'EVAL_RO', 0),
   byScript(READ_BY_PTTL, 'EVALSHA', 'EVAL', 1),
   byPipeline,
@@ -206,14 +206,14 @@ const STRATEGIES: readonly ReadStrategy[] = [
 const wrongType: Content = { type: 'foreign', reason: 'wrong-type' };
 const tooLarge: Content = { type: 'foreign', reason: 'too-large' };
 
-/** STRLEN may be refused too; then a large value is fetched. */
+/** STRLEN may be refused too; then a large value is transferred. */
 async function foreignContent(
-  link: CommandConnection,
+  connection: CommandConnection,
   key: string,
   maxBytes: number,
 ): Promise<Content | undefined> {
   try {
-    const size = await link.call((client) => client.strlen(key));
+    const size = await connection.call((client) => client.strlen(key));
     return size > maxBytes ? tooLarge : undefined;
   } catch (error) {
     const word = replyWord(error);
@@ -233,25 +233,28 @@ export function contentOf(size: number, bytes: Buffer | null): Content {
   return size > 0 ? tooLarge : { type: 'absent' };
 }
 
-/** Where STRLEN is refused, or was too early, the size shows only now. */
+/** Where STRLEN is refused, or came too early, only the value itself shows the size. */
 function contentWithin(value: Buffer | null, maxBytes: number): Content {
   if (value === null) return { type: 'absent' };
   return value.length > maxBytes ? tooLarge : { type: 'bytes', bytes: value };
 }
 
-/** By name first; Redis forgets scripts when it restarts. Gives what `read` makes of the reply, in which strings are bytes. */
+/**
+ * Calls the script by its digest first, and sends its text if Redis forgot it in a restart. Returns the result of `read` on the reply, in
+ * which strings are bytes.
+ */
 export function runScript<R>(
-  link: CommandConnection,
+  connection: CommandConnection,
   { sha, text }: Script,
   evalsha: string,
   evaluate: string,
   rest: readonly string[],
   read: (reply: unknown) => R,
 ): Promise<R> {
-  return link
+  return connection
     .call((client) => client.callBuffer(evalsha, sha, ...rest))
     .then(read, (error: unknown) => {
       if (replyWord(error) !== 'NOSCRIPT') throw error;
-      return link.call((client) => client.callBuffer(evaluate, text, ...rest)).then(read);
+      return connection.call((client) => client.callBuffer(evaluate, text, ...rest)).then(read);
     });
 }

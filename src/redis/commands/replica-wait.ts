@@ -12,12 +12,12 @@ import {
 } from '../connection/connection.js';
 import type { ServerTemplate } from '../client/server-template.js';
 
-/** How long one WAIT blocks the connection for those that come meanwhile. */
+/** How long one WAIT blocks the connection for later waiters. */
 const SHORTEST_WAIT_MS = 50;
 const LONGEST_WAIT_MS = 500;
-/** Redis looks at the end of a WAIT ten times a second. */
+/** Redis checks the timeout of a WAIT ten times a second. */
 const LATENESS_MS = 100;
-/** How long a mark outlives a process that dies before it has claimed it. */
+/** How long a marker outlives a process that dies before it has claimed the marker. */
 const MARKER_MS = 10_000;
 
 /** One write that waits for replicas. */
@@ -26,7 +26,7 @@ class Waiter {
   readonly wanted: number;
   readonly since: number;
   readonly dueAt: number;
-  /** A WAIT that ends in time is under way for it. */
+  /** Whether a WAIT that ends in time is under way for this write. */
   underWay = false;
   settled = false;
   #acked = 0;
@@ -45,7 +45,7 @@ class Waiter {
     this.#settle = settle;
   }
 
-  /** Who has a later write has this one too, so what was reached once stays. */
+  /** A replica with a later write has this one too, so the highest count stays valid. */
   take(count: number, now: number): void {
     this.#acked = Math.max(this.#acked, count);
     if (this.#acked >= this.wanted || now >= this.dueAt) this.settle();
@@ -59,16 +59,16 @@ class Waiter {
 }
 
 /**
- * Finds out how many replicas have a write, by WAIT, on a connection of its own, because WAIT blocks the one on which it is sent.
+ * Finds out how many replicas have a write, by WAIT, on a connection of its own, because WAIT blocks its connection.
  *
- * WAIT asks about what was written before the last command of its own connection (Redis 7.2 and later: before the last write of its own
- * connection), not about a write of another one. To send the write itself there would let it, and all later ones of the store, wait
- * behind the WAITs of others. So the connection of the write writes a mark after it, and the connection of the WAIT removes that mark: a
- * write, after the other one. That the mark was there also proves that this is a server that has the write, and not the new master of a
- * failover that lost it, whose replicas would count for nothing.
+ * WAIT counts the replicas that have every write before the last command of its own connection (Redis 7.2 and later: before the last write
+ * of its own connection); writes of other connections do not count. If the write itself were sent there, it and all later writes of the
+ * store would queue behind the WAITs of others. Therefore the connection of the write stores a marker after it, and the connection of the
+ * WAIT removes that marker: a write, after the other one. The existence of the marker also proves that this server has the write, and is
+ * not the new master of a failover that lost it, whose replicas would count for nothing.
  *
- * Many wait at once: each WAIT asks for all of them, is answered as soon as the first of them can be, and is so short that those who
- * come meanwhile hardly wait for it; longer, the longer somebody has been waiting, because each mark makes the goal a later one.
+ * Many writes wait at once: each WAIT serves all of them, is answered as soon as the first of them can be, and is so short that later
+ * waiters hardly wait for it. It grows with the age of the oldest waiter, because each marker moves the goal to a later write.
  */
 export class ReplicaWait {
   readonly #template: ServerTemplate;
@@ -76,19 +76,19 @@ export class ReplicaWait {
   readonly #clock: Clock;
   readonly #newName: () => string;
   #connection: Connection | undefined;
-  /** Their marks are set, and not claimed yet. */
-  #marked: Waiter[] = [];
-  /** Their marks were claimed, so that a WAIT is about their writes. */
+  /** Waiters whose markers are stored and not claimed yet. */
+  #unclaimed: Waiter[] = [];
+  /** Waiters whose markers are claimed, so that a WAIT covers their writes. */
   #claimed: Waiter[] = [];
   #running = false;
   readonly #closing = new AbortController();
 
-  /** @param newName - gives a name that nobody else uses */
+  /** @param newName - returns a name that is used nowhere else */
   constructor(template: ServerTemplate, options: ConnectionSettings, newName: () => string) {
     this.#template = template;
     this.#clock = options.clock;
     this.#newName = newName;
-    // Each that waits listens.
+    // Every waiter adds a listener.
     setMaxListeners(0, this.#closing.signal);
     this.#options = {
       clock: options.clock,
@@ -98,34 +98,35 @@ export class ReplicaWait {
   }
 
   /**
-   * Resolves when so many replicas have what was written to `key`, or with those that have it when the time is up. Never rejects.
+   * Resolves when the wanted number of replicas has the write to `key`, or with the number at the end of the timeout. Never rejects.
    *
-   * @param writtenOver - the link over which Redis has answered the write
+   * @param writtenOver - the connection over which Redis replied to the write
    */
   acked(writtenOver: CommandConnection, key: string, wanted: ReplicasWanted): Promise<ReplicaAck> {
     return new Promise((resolve) => {
-      const mark = helperKey('wait', key, this.#newName());
+      const marker = helperKey('wait', key, this.#newName());
       const stop = new AbortController();
-      const waiter = new Waiter(mark, wanted, this.#clock.monotonic(), (acked) => {
+      const waiter = new Waiter(marker, wanted, this.#clock.monotonic(), (acked) => {
         stop.abort();
         cancel();
         resolve(acked);
       });
       const cancel = setLongTimeout(this.#clock, wanted.timeoutMs, () => {
-        if (!waiter.underWay) waiter.settle(new UnavailableError('Redis did not tell in time'));
+        if (!waiter.underWay)
+          waiter.settle(new UnavailableError('Redis did not report the replicas in time'));
       });
       for (const signal of [...wanted.signals, this.#closing.signal]) {
         const giveUp = (): void => {
-          waiter.settle(new UnavailableError('the waiting was given up before Redis told'));
+          waiter.settle(new UnavailableError('the wait ended before Redis reported the replicas'));
         };
         if (signal.aborted) giveUp();
         else signal.addEventListener('abort', giveUp, { once: true, signal: stop.signal });
       }
       writtenOver
-        .call((client) => client.set(mark, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARKER_MS))
+        .call((client) => client.set(marker, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARKER_MS))
         .then(
           () => {
-            this.#marked.push(waiter);
+            this.#unclaimed.push(waiter);
             void this.#run();
           },
           (error: unknown) => {
@@ -135,7 +136,7 @@ export class ReplicaWait {
     });
   }
 
-  /** Who still waits is told what is known. */
+  /** Settles the remaining waiters with the numbers known so far. */
   close(): void {
     this.#closing.abort();
     this.#connection?.kill();
@@ -145,56 +146,57 @@ export class ReplicaWait {
     if (this.#running) return;
     this.#running = true;
     try {
-      while (this.#waits()) await this.#ask(await this.#open());
+      while (this.#hasWaiters()) await this.#wait(await this.#open());
     } catch (error) {
       this.#doubt(error);
-      for (const waiter of [...this.#claimed, ...this.#marked]) waiter.settle(readFailure(error));
+      for (const waiter of [...this.#claimed, ...this.#unclaimed])
+        waiter.settle(readFailure(error));
     } finally {
       this.#running = false;
     }
   }
 
-  /** The other side may have become a replica without ending its connections, or be another server than the writes go to. */
+  /** The server may have become a replica without ending its connections, or be another server than that of the writes. */
   #doubt(error: unknown): void {
     if (replyWord(error) !== 'NOPERM') this.#connection?.kill();
   }
 
-  #waits(): boolean {
-    // A WAIT on another connection would not be about their writes.
+  #hasWaiters(): boolean {
+    // A WAIT on a new connection would not cover their writes.
     if (!this.#connection?.open)
       for (const waiter of this.#claimed) waiter.settle(readFailure(new ConnectionLostError(true)));
     const waiting = ({ settled }: Waiter): boolean => !settled;
     this.#claimed = this.#claimed.filter(waiting);
-    this.#marked = this.#marked.filter(waiting);
-    return this.#claimed.length + this.#marked.length > 0;
+    this.#unclaimed = this.#unclaimed.filter(waiting);
+    return this.#claimed.length + this.#unclaimed.length > 0;
   }
 
   async #open(): Promise<Connection> {
     if (this.#connection?.open) return this.#connection;
     const { signal } = this.#closing;
-    const link = await Connection.open(this.#template, this.#options, signal);
-    // Closed in the very moment in which it was handed over; nobody else would close it any more.
+    const connection = await Connection.open(this.#template, this.#options, signal);
+    // The wait closed between the opening and this line; `close()` did not see this connection.
     if (signal.aborted) {
-      link.kill();
+      connection.kill();
       throw new ConnectionLostError(false);
     }
-    this.#connection = link;
-    return link;
+    this.#connection = connection;
+    return connection;
   }
 
-  /** Claims the marks that are new and waits a while for replicas, in one round trip. @throws LinkLostError, or an error reply of Redis */
-  async #ask(link: Connection): Promise<void> {
-    const marked = this.#marked.splice(0);
-    const all = [...this.#claimed, ...marked];
+  /** Claims the new markers and waits a while for replicas, in one round trip. @throws ConnectionLostError, or an error reply of Redis */
+  async #wait(connection: Connection): Promise<void> {
+    const unclaimed = this.#unclaimed.splice(0);
+    const all = [...this.#claimed, ...unclaimed];
     for (const waiter of all) waiter.underWay = true;
     this.#claimed = all;
     const now = this.#clock.monotonic();
     const left = Math.min(...all.map(({ dueAt }) => dueAt)) - now;
     const age = now - Math.min(...all.map(({ since }) => since));
     const shortest = Math.min(Math.max(age, SHORTEST_WAIT_MS), LONGEST_WAIT_MS, left);
-    const claims = marked.map((waiter) => this.#claim(link, waiter));
-    const count = await link.call((client) =>
-      // 0 would be for ever.
+    const claims = unclaimed.map((waiter) => this.#claim(connection, waiter));
+    const count = await connection.call((client) =>
+      // A timeout of 0 would block for ever.
       client.wait(Math.min(...all.map(({ wanted }) => wanted)), Math.max(1, Math.ceil(shortest))),
     );
     const doubts = (await Promise.all(claims)).filter((doubt) => doubt !== undefined);
@@ -203,15 +205,15 @@ export class ReplicaWait {
       waiter.underWay = false;
       waiter.take(count, then);
     }
-    // Not before: the answer to the WAIT came with theirs.
+    // Not earlier, because the reply to the WAIT came with these replies.
     for (const doubt of doubts) this.#doubt(doubt);
   }
 
-  /** Gives what speaks against the link, if anything does. */
-  async #claim(link: Connection, waiter: Waiter): Promise<unknown> {
+  /** Returns the evidence against the connection, if there is any. */
+  async #claim(connection: Connection, waiter: Waiter): Promise<unknown> {
     try {
-      if ((await link.call((client) => client.del(waiter.marker))) > 0) return undefined;
-      const lost = new UnavailableError('this Redis has lost the write, or never had it');
+      if ((await connection.call((client) => client.del(waiter.marker))) > 0) return undefined;
+      const lost = new UnavailableError('the Redis server has lost the write, or never had it');
       waiter.settle(lost);
       return lost;
     } catch (error) {

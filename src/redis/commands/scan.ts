@@ -4,28 +4,28 @@ import type { CommandSession } from './channel.js';
 import { readFailure } from '../reply-errors.js';
 import { escapeGlob } from '../keys.js';
 
-/** Keys that Redis looks at in one call, of which those under the prefix come back: a fraction of a millisecond of its time. */
+/** Keys that Redis visits per call, of which it returns those under the prefix: a fraction of a millisecond of its time. */
 const COUNT = '1000';
 
-type Use = <R>(use: (commanding: CommandSession) => Promise<R>) => Promise<R>;
+type Use = <R>(use: (session: CommandSession) => Promise<R>) => Promise<R>;
 
 /**
- * The keys of one server that hold strings and begin with `prefix`, page by page. A key that is no UTF-8 is none that anybody could ask for.
+ * The string keys of one server that begin with `prefix`, page by page. Keys that are not UTF-8 are left out, because no id leads to them.
  *
  * @throws UnavailableError, RefusedError
  */
 export async function* scanKeys(prefix: string, use: Use): AsyncGenerator<readonly string[]> {
   const args = ['MATCH', `${escapeGlob(prefix)}*`, 'COUNT', COUNT, 'TYPE', 'string'];
-  let link: CommandSession['connection'] | undefined;
+  let connection: CommandSession['connection'] | undefined;
   let cursor = '0';
   do {
-    const [next, keys] = await use(async (commanding) => {
-      link ??= commanding.connection;
-      // A cursor says nothing to another server, and it may be another one by now.
-      if (link !== commanding.connection)
+    const [next, keys] = await use(async (session) => {
+      connection ??= session.connection;
+      // A cursor is meaningless to another server, and a new connection may lead to one.
+      if (connection !== session.connection)
         throw new UnavailableError('the link to Redis was lost before all keys were listed');
       try {
-        const reply = await link.call((client) => client.callBuffer('SCAN', cursor, ...args));
+        const reply = await connection.call((client) => client.callBuffer('SCAN', cursor, ...args));
         return reply as [Buffer, Buffer[]];
       } catch (error) {
         throw readFailure(error);

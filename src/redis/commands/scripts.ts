@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** A script and the name under which Redis remembers it. */
+/** A script and the digest under which Redis caches it. */
 export interface Script {
   readonly text: string;
   readonly sha: string;
@@ -11,15 +11,14 @@ export function script(text: string): Script {
 }
 
 /*
- * Looks at a key in one step: read apart, bytes and end would belong to different states.
+ * Reads a key in one step: read apart, bytes and end would belong to different states.
  *
- * KEYS[1] the credential; KEYS[2], if given, the epoch key
- * ARGV[1] the largest size to hand over
- * Returns { size, bytes or nil, end, now in microseconds, epoch or nil }: size -1 for another type than a string, larger than ARGV[1]
- *   or 0 without bytes; end negative for none. Lua's numbers are exact up to 2^53, as ours are.
+ * KEYS[1] the credential; KEYS[2], if given, the epoch key. ARGV[1] the largest size to return. Returns { size, bytes or nil, end, now in
+ * microseconds, epoch or nil }: size -1 for another type than a string, larger than ARGV[1] or 0 without bytes; end negative for none.
+ * Lua's numbers are exact up to 2^53, as in JavaScript.
  *
- * PEXPIRETIME tells the end itself. Redis 6 has only PTTL, of which the end is a sum that wobbles by a millisecond; asked again where the
- * server was held up between the two, which would look like a renewal.
+ * PEXPIRETIME gives the end itself. Redis 6 has only PTTL: there the end is a sum that wobbles by a millisecond. The script reads again
+ * where the server was held up between TIME and PTTL, which would look like a renewal.
  */
 const readWith = (end: string): string => `
 local now = redis.call('TIME')
@@ -35,7 +34,7 @@ local epoch = KEYS[2] and redis.call('GET', KEYS[2])
 return { size, bytes, ${end}, now[1] * 1000000 + now[2], epoch }
 `;
 
-/** When a key ends, by a clock read around the reading of what is left. */
+/** The end of a key, computed from PTTL between two readings of the clock. */
 const ENDS_BY_PTTL = `
 local function ends(key)
   local left, before, after
@@ -58,11 +57,10 @@ export const READ_BY_PTTL: Script = script(`
 ${ENDS_BY_PTTL}${readWith('ends(KEYS[1])')}`);
 
 /*
- * Looks at many keys in one step.
+ * Reads many keys in one step.
  *
- * KEYS the credentials
- * ARGV[1] the largest size to hand over; ARGV[2] how many bytes to hand over in all
- * Returns { now in microseconds, then for each key: size, bytes or nil, end }: as above, size -2 for what no longer fitted.
+ * KEYS the credentials. ARGV[1] the largest size to return; ARGV[2] the bytes to return in all. Returns { now in microseconds, then for
+ * each key: size, bytes or nil, end }: as above, with size -2 for bytes that no longer fitted.
  */
 const readManyWith = (end: string): string => `
 local now = redis.call('TIME')
@@ -97,12 +95,12 @@ export const READ_MANY_BY_PTTL: Script = script(`
 ${ENDS_BY_PTTL}${readManyWith('ends(key)')}`);
 
 /*
- * Writes or removes only what was expected, in one step. Neither the bytes nor their digest may be arguments, because tracing records
- * those of scripts in full; they come in a staged copy in the same slot.
+ * Writes or removes only the expected bytes, in one step. Neither the bytes nor their digest may be arguments, because tracing records the
+ * arguments of scripts in full; they come in a staged copy in the same slot.
  *
- * KEYS[1] the credential; KEYS[2] the staged copy: SHA-1 (40 hex digits) of the expected bytes, then the new bytes
- * ARGV[1] 'set' or 'del'; ARGV[2] milliseconds | 'keep' | 'none'; ARGV[3] channel, '' for none; ARGV[4] announcement
- * Returns { outcome, announced }: outcome 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was written).
+ * KEYS[1] the credential; KEYS[2] the staged copy: SHA-1 (40 hex digits) of the expected bytes, then the new bytes. ARGV[1] 'set' or 'del';
+ * ARGV[2] milliseconds | 'keep' | 'none'; ARGV[3] channel, '' for none; ARGV[4] announcement. Returns { outcome, announced }: outcome
+ * 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was written).
  */
 export const WRITE_IF: Script = script(`
 local staged = redis.call('GET', KEYS[2])

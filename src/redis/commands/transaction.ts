@@ -4,20 +4,20 @@ import { replyWord } from '../reply-errors.js';
 /** A command's name and its arguments. */
 export type Command = readonly [name: string, ...args: (string | Buffer)[]];
 
-/** How a write is told to others. */
+/** The announcement of a write. */
 export interface Publication {
   readonly channel: string;
   readonly message: string;
 }
 
-/** What Redis refused before EXEC; these errors quote arguments and stay inside this folder. */
+/** The commands that Redis refused before EXEC; these errors quote arguments and stay inside this room. */
 export type Refusals = Map<'multi' | 'command' | 'publish', Error>;
 
 /**
- * Sends a command and its announcement as one transaction, in one piece. Not by the pipeline of ioredis, which takes longer to build than
- * all else about a write.
+ * Sends a command and its announcement as one transaction, in one piece. Not by the pipeline of ioredis, which costs more than the rest of
+ * a write.
  *
- * @param refusals - takes in what is refused, before this rejects
+ * @param refusals - collects the refused commands before this function rejects
  * @returns the replies of both, in which errors are values; rejects as EXEC does
  */
 export function sendTransaction(

@@ -24,14 +24,14 @@ import { sendTransaction, type Command, type Publication, type Refusals } from '
 /** How long a staged copy outlives a process that dies before its script ran. */
 export const STAGE_MS: number = 10_000;
 
-/** Writes over one link. Each write is sent once; what becomes of it is an answer, a typed refusal, or unknown. */
+/** Writes over one connection. Each write is sent once; its outcome is a reply, a typed refusal, or unknown. */
 export class Writer {
   readonly #connection: CommandConnection;
   readonly #stageName: () => string;
 
-  /** @param stageName - gives a name that no other write uses */
-  constructor(link: CommandConnection, stageName: () => string) {
-    this.#connection = link;
+  /** @param stageName - returns a name that no other write uses */
+  constructor(connection: CommandConnection, stageName: () => string) {
+    this.#connection = connection;
     this.#stageName = stageName;
   }
 
@@ -47,13 +47,13 @@ export class Writer {
     }
     if (overLarge) return (await this.#transact(publication, plain)).announced;
     try {
-      // GET makes Redis refuse to write over a list or a hash, which plain SET takes away without a word.
+      // GET makes Redis refuse to replace a list or a hash, which plain SET removes without an error.
       return (await this.#transact(publication, [...plain, 'GET'])).announced;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       if (error.reply === 'WRONGTYPE') throw wrongType();
       if (error.reply !== 'NOPERM') throw error;
-      // Who may write but not read writes unseen.
+      // A user with write but no read permission writes without the type check.
       return (await this.#transact(publication, plain)).announced;
     }
   }
@@ -62,7 +62,7 @@ export class Writer {
   async remove(
     { key, expected }: RemoveRequest,
     publication: Publication | undefined,
-  ): Promise<{ removed: boolean; announced: boolean; marked: boolean }> {
+  ): Promise<{ removed: boolean; announced: boolean; hasTombstone: boolean }> {
     if (expected !== undefined) {
       const announced = await this.#stagedWrite(
         key,
@@ -71,23 +71,23 @@ export class Writer {
         ['del', 'none'],
         publication,
       );
-      return { removed: true, announced, marked: await this.#hasTombstone(key) };
+      return { removed: true, announced, hasTombstone: await this.#tryTombstone(key) };
     }
-    // Ahead of the removal, so that nobody can find the key gone without knowing why.
-    const marking = this.#hasTombstone(key);
+    // Stored before the removal, so that no reader finds the key gone without its reason.
+    const tombstone = this.#tryTombstone(key);
     const command: Command = ['del', key];
     const { reply, announced } = await this.#transact(publication, command).catch(
       (error: unknown) => {
-        // Without memory nothing can be queued in a transaction, but removing still works.
+        // Without memory Redis queues no transaction, but still removes keys.
         if (error instanceof RefusedError && error.reply === 'OOM')
           return this.#together(publication, command);
         throw error;
       },
     );
-    return { removed: Number(reply) > 0, announced, marked: await marking };
+    return { removed: Number(reply) > 0, announced, hasTombstone: await tombstone };
   }
 
-  /** Remembers that the key was cleared, so that no re-authentication undoes it. @throws UnavailableError, RefusedError */
+  /** Stores the tombstone of a cleared key, so that no re-authentication undoes the clear. @throws UnavailableError, RefusedError */
   async storeTombstone(key: string): Promise<void> {
     const tombstone = clearedKey(key);
     // Each clear leaves another value, so that none is taken for an earlier one.
@@ -99,8 +99,10 @@ export class Writer {
     }
   }
 
-  /** Who may not leave the mark does without; `false`: it is to be left on another node, to which the slot is moving. */
-  async #hasTombstone(key: string): Promise<boolean> {
+  /**
+   * A user without the permission does without a tombstone; `false`: the tombstone belongs on another server, to which the slot is moving.
+   */
+  async #tryTombstone(key: string): Promise<boolean> {
     try {
       await this.storeTombstone(key);
       return true;
@@ -117,7 +119,7 @@ export class Writer {
     return this.#stagedWrite(key, expected.digest, bytes, ['set', String(ttl)], publication);
   }
 
-  /** The write and its announcement in one transaction and one round trip, or the write alone where announcing is refused. */
+  /** Sends the write and its announcement in one transaction and one round trip, or the write alone where announcing is refused. */
   async #transact(
     publication: Publication | undefined,
     command: Command,
@@ -136,11 +138,11 @@ export class Writer {
       if (error instanceof ConnectionLostError) throw this.#failure(error);
       const refusal = refusals.get('command');
       if (refusals.has('multi')) {
-        // Without a transaction each command stands alone, and of those that were executed the answers are lost.
+        // Without a transaction each command stands alone, and the replies of the executed ones are lost.
         if (refusal !== undefined) throw this.#failure(refusal);
-        throw new OutcomeUnknownError('Redis refused MULTI and executed what came after it');
+        throw new OutcomeUnknownError('Redis refused MULTI and executed the commands after it');
       }
-      // One refused command keeps the whole transaction from being executed, so nothing was written yet.
+      // One refused command prevents the whole transaction, so nothing was written yet.
       if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
       if (refusal !== undefined) throw this.#failure(refusal);
       return { reply: await this.#alone(command), announced: false };
@@ -151,7 +153,7 @@ export class Writer {
     return (await this.#together(undefined, command)).reply;
   }
 
-  /** The write and its announcement one after the other, for want of a transaction. */
+  /** Sends the write and its announcement one after the other, where no transaction is possible. */
   async #together(
     publication: Publication | undefined,
     command: Command,
@@ -204,7 +206,7 @@ export class Writer {
   }
 
   #failure(error: unknown): Error {
-    // A demoted master stays one on this connection; the next connection is made to whatever is the master then.
+    // A demoted master stays one on this connection; the next connection goes to the master of that time.
     if (replyWord(error) === 'READONLY') this.#connection.kill();
     // A transaction or pipeline reports a lost connection as an error of its commands.
     if (error instanceof ConnectionLostError || replyWord(error) !== undefined)
@@ -221,10 +223,10 @@ function ttlArguments(ttl: Ttl): string[] {
 function wrongType(): UnreadableError {
   return new UnreadableError(
     'wrong-type',
-    'the key holds another Redis type than a string; it is left as it is',
+    'the key holds another Redis type than a string, and was left as it is',
   );
 }
 
 function conflict(): ConflictError {
-  return new ConflictError('other bytes are stored than the write was to replace');
+  return new ConflictError('the stored bytes are not the ones that the write was to replace');
 }

@@ -2,7 +2,7 @@ import type { Redis } from 'ioredis';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
-import { ReplyDeadline, type CallUnderWay } from './reply-deadline.js';
+import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { isReplica } from './hello-reply.js';
 import { closeSentinels } from '../client/sentinel.js';
@@ -10,16 +10,16 @@ import { openClient } from '../client/template.js';
 
 export interface ConnectionSettings {
   readonly clock: Clock;
-  /** Shown by CLIENT LIST. */
+  /** The name in CLIENT LIST. */
   readonly name: string;
-  /** How long Redis may take to accept the connection and to answer each command. */
+  /** How long Redis may take to accept the connection and to reply to each command. */
   replyTimeoutMs(): number;
 }
 
-/** One connection from its opening to its end. It is never mended: who needs another opens another. */
+/** One connection from its opening to its end. A connection is never mended: a caller that needs another one opens another. */
 export class Connection {
   readonly client: Redis;
-  /** Whether the other side has to be a master, and is asked. */
+  /** Whether the server has to be a master; the connection then asks for its role. */
   readonly mustBeMaster: boolean;
   readonly #options: ConnectionSettings;
   readonly #closed: Promise<void>;
@@ -59,39 +59,39 @@ export class Connection {
   }
 
   /**
-   * @param signal - gives the attempt up
-   * @throws LinkLostError, NotMasterError, or ioredis's own error when Redis refused the login
+   * @param signal - aborts the opening
+   * @throws ConnectionLostError, NotMasterError, or ioredis's own error when Redis refused the login
    */
   static async open(
     template: ServerTemplate,
     options: ConnectionSettings,
     signal: AbortSignal,
   ): Promise<Connection> {
-    // A write whose reply was lost while the store closed may still want to read.
+    // A write whose reply was lost while the store closed may still try to read.
     const isGivenUp = (): boolean => signal.aborted;
     if (isGivenUp()) throw new ConnectionLostError(false);
     const timeoutMs = options.replyTimeoutMs();
     const client = openClient(template, options.name, timeoutMs);
-    const link = new Connection(client, options, template.mustBeMaster ?? false);
+    const connection = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
-      link.kill();
+      connection.kill();
     };
     signal.addEventListener('abort', giveUp, { once: true });
     try {
       // ioredis has no deadline for the handshake, only for the connection.
       await withDeadline(
         options.clock,
-        link.client.connect(),
+        connection.client.connect(),
         timeoutMs,
         () => new ConnectionLostError(false),
       );
       // A refused SELECT is only reported, and would leave the connection on database 0.
-      if (replyWord(link.#lastError) !== undefined) throw new ConnectionLostError(false);
-      if (link.mustBeMaster) await link.verify();
+      if (replyWord(connection.#lastError) !== undefined) throw new ConnectionLostError(false);
+      if (connection.mustBeMaster) await connection.verify();
     } catch (error) {
-      link.kill();
+      connection.kill();
       if (error instanceof NotMasterError) throw error;
-      const said = link.#lastError ?? error;
+      const said = connection.#lastError ?? error;
       throw replyWord(said) === undefined
         ? new ConnectionLostError(false, said instanceof Error ? said : undefined)
         : said;
@@ -99,32 +99,32 @@ export class Connection {
       signal.removeEventListener('abort', giveUp);
     }
     if (isGivenUp()) {
-      link.kill();
+      connection.kill();
       throw new ConnectionLostError(false);
     }
-    return link;
+    return connection;
   }
 
   get open(): boolean {
     return this.#open && this.client.status === 'ready';
   }
 
-  /** Whether replies and messages come apart on this connection, so that it can read while it is subscribed. */
+  /** Whether replies and messages are distinguishable on this connection, so that it can read while it is subscribed. */
   get canReadWhileSubscribed(): boolean {
     return this.client.mode !== 'subscriber';
   }
 
-  /** When the last command was sent that Redis has answered: whatever was pushed before that has arrived. Monotonic. */
+  /** The sending time of the last command that Redis has replied to: every message pushed before it has arrived. Monotonic. */
   get confirmedAt(): number {
     return this.#confirmedAt;
   }
 
-  /** Whether an answer is being waited for: if it does not come in time, the connection is found dead. */
-  get awaited(): boolean {
+  /** Whether a reply is outstanding: without a reply in time, the connection is found dead. */
+  get awaitsReply(): boolean {
     return this.#deadline.pending;
   }
 
-  /** Resolves when the connection has ended, by whomever. */
+  /** Resolves when the connection has ended, from either side. */
   get closed(): Promise<void> {
     return this.#closed;
   }
@@ -134,13 +134,13 @@ export class Connection {
   }
 
   /**
-   * Sends something and waits for the answer. A connection that does not answer in time is dead, and is destroyed.
+   * Sends a command and waits for the reply. A connection without a reply in time is dead, and is destroyed.
    *
-   * @throws LinkLostError, or an error reply of Redis as ioredis made it
+   * @throws ConnectionLostError, or an error reply of Redis as ioredis made it
    */
   call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
     if (!this.open) return Promise.reject(new ConnectionLostError(false, this.#lastError));
-    // Not an async function: every read and write comes through here, and mostly through code that never gets warm.
+    // Not an async function: every read and write passes here, and mostly through code that the engine has not optimized yet.
     return new Promise<R>((resolve, reject) => {
       const call = this.#deadline.start(reject);
       const failed = (error: unknown): void => {
@@ -148,7 +148,7 @@ export class Connection {
       };
       try {
         send(this.client).then((reply) => {
-          this.#answered(call);
+          this.#replied(call);
           resolve(reply);
         }, failed);
       } catch (error) {
@@ -158,10 +158,10 @@ export class Connection {
   }
 
   /**
-   * One command that proves the link alive and, where that is asked for, the other side a master; a replica ends the link. Who refuses
-   * to tell is trusted: HELLO needs no right, but not all that speak like Redis know it.
+   * Sends one command that proves the link alive and, where required, the server a master; a replica ends the link. A server that refuses
+   * the command is trusted: HELLO needs no permission, but not every server with the Redis protocol knows it.
    *
-   * @throws LinkLostError, NotMasterError
+   * @throws ConnectionLostError, NotMasterError
    */
   async verify(): Promise<void> {
     let hello: unknown;
@@ -179,32 +179,32 @@ export class Connection {
     throw new NotMasterError();
   }
 
-  /** As {@link verify}, unless that was done within `everyMs`. */
+  /** As {@link verify}, unless the last check was within `everyMs`. */
   async verifyAfter(everyMs: number): Promise<void> {
     const now = this.#options.clock.monotonic();
     if (!this.mustBeMaster || now - this.#verifiedAt < everyMs) return;
-    // Whoever comes meanwhile goes without: one question is enough.
+    // Set first, so that concurrent calls do not check again.
     this.#verifiedAt = now;
     await this.verify();
   }
 
-  /** Ends the connection without a word. */
+  /** Destroys the connection without QUIT. */
   kill(): void {
     this.#open = false;
     this.#deadline.stop(new ConnectionLostError(true, this.#lastError));
-    // Every call under way kills a lost link, and each disconnect() adds a listener to the socket. On a connection that has ended it
-    // would leave a timer behind that holds the process for two seconds.
+    // Every call under way kills a lost connection, and each disconnect() adds a listener to the socket. After the end of the connection,
+    // disconnect() would leave a timer that holds the process for two seconds.
     if (!this.#killed && this.client.status !== 'end') this.client.disconnect();
     this.#killed = true;
     // disconnect() waits for the other side to close too, which a dead one never does.
     (this.client as { stream?: { destroy(): void } }).stream?.destroy();
   }
 
-  /** Lets replies under way arrive, then ends the connection; at the latest after `timeoutMs`. */
+  /** Waits for the replies under way, then ends the connection; at the latest after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     if (this.open) {
       this.#quit = this.client.quit().then(() => this.#closed);
-      // Redis executes nothing that comes after QUIT: whoever has something to send must not believe that it was sent.
+      // Redis executes no command after QUIT, so none may count as sent.
       this.#open = false;
     }
     if (this.#quit !== undefined && !this.#killed) {
@@ -215,17 +215,17 @@ export class Connection {
     this.kill();
   }
 
-  #answered(call: CallUnderWay): void {
+  #replied(call: PendingCall): void {
     this.#deadline.end(call);
     this.#confirmedAt = Math.max(this.#confirmedAt, call.sentAt);
   }
 
-  /** What the caller is told. */
-  #failed(call: CallUnderWay, error: unknown): Error {
+  /** The error that the caller gets. */
+  #failed(call: PendingCall, error: unknown): Error {
     const word = replyWord(error);
-    if (word !== undefined) this.#answered(call);
+    if (word !== undefined) this.#replied(call);
     else this.#deadline.end(call);
-    // It was opened without a password and stays locked out; the next one takes the password of then.
+    // The connection was opened without a password and stays locked out; the next one takes the password of then.
     if (word === undefined || word === 'NOAUTH') this.kill();
     return word !== undefined || error instanceof ConnectionLostError
       ? (error as Error)
@@ -233,8 +233,8 @@ export class Connection {
   }
 }
 
-/** As much of a link as is needed to send commands. */
+/** The part of a connection that sends commands. */
 export type CommandConnection = Pick<Connection, 'open' | 'call' | 'kill'> & {
   /** Whether every call has to be one command or one transaction. */
-  readonly asks?: true;
+  readonly oneCommandOnly?: true;
 };

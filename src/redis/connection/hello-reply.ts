@@ -1,4 +1,4 @@
-/** Whether the reply of HELLO says that the server replicates another one; as a map of RESP3 in any shape, or a list of RESP2. */
+/** Whether the reply of HELLO shows a replica. The reply is a map of RESP3 in any shape, or a list of RESP2. */
 export function isReplica(hello: unknown): boolean {
   const role = field(hello, 'role');
   return role === 'replica' || role === 'slave';

@@ -1,8 +1,8 @@
 import type { Clock } from '../../time/clock.js';
 import { setLongTimeout } from '../../time/timers.js';
 
-/** A call that waits for its answer. */
-export interface CallUnderWay {
+/** A call that waits for its reply. */
+export interface PendingCall {
   /** Monotonic. */
   readonly sentAt: number;
   readonly dueAt: number;
@@ -10,47 +10,47 @@ export interface CallUnderWay {
 }
 
 /**
- * The deadline of all calls on one link, on one timer: to set and cancel one for each call would take longer than the rest of the call.
- * The timer is left to ring when the calls that it was set for have been answered, and is then set for those that wait by then.
+ * The deadlines of all calls on one connection, on one timer: a timer for each call would cost more than the rest of the call. The timer is
+ * not canceled when its calls have their replies, and is then set for the calls that wait at that time.
  */
 export class ReplyDeadline {
   readonly #clock: Clock;
   readonly #timeoutMs: () => number;
   readonly #late: () => void;
-  readonly #calls = new Set<CallUnderWay>();
+  readonly #calls = new Set<PendingCall>();
   #cancelTimer: (() => void) | undefined;
-  #ringsAt = Infinity;
+  #firesAt = Infinity;
 
-  /** @param late - called when a call was not answered in time; must stop all */
+  /** @param late - called when a reply did not come in time; must stop all */
   constructor(clock: Clock, timeoutMs: () => number, late: () => void) {
     this.#clock = clock;
     this.#timeoutMs = timeoutMs;
     this.#late = late;
   }
 
-  /** Whether a call waits for its answer. */
+  /** Whether a call waits for its reply. */
   get pending(): boolean {
     return this.#calls.size > 0;
   }
 
-  start(reject: (error: Error) => void): CallUnderWay {
+  start(reject: (error: Error) => void): PendingCall {
     const sentAt = this.#clock.monotonic();
     const dueAt = sentAt + this.#timeoutMs();
-    const call: CallUnderWay = { sentAt, dueAt, reject };
+    const call: PendingCall = { sentAt, dueAt, reject };
     this.#calls.add(call);
-    if (dueAt < this.#ringsAt) this.#arm(dueAt);
+    if (dueAt < this.#firesAt) this.#arm(dueAt);
     return call;
   }
 
-  end(call: CallUnderWay): void {
+  end(call: PendingCall): void {
     this.#calls.delete(call);
   }
 
-  /** Rings no more. Who waits then is told a turn later: answers that have been received already are worked off before. */
+  /** Stops the timer. Waiting calls are rejected a turn later, so that replies which have been received already are processed before. */
   stop(error: Error): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    this.#ringsAt = -Infinity;
+    this.#firesAt = -Infinity;
     if (this.#calls.size === 0) return;
     this.#clock.nextTurn(() => {
       for (const { reject } of this.#calls) reject(error);
@@ -60,21 +60,21 @@ export class ReplyDeadline {
 
   #arm(at: number): void {
     this.#cancelTimer?.();
-    this.#ringsAt = at;
+    this.#firesAt = at;
     this.#cancelTimer = setLongTimeout(this.#clock, at - this.#clock.monotonic(), () => {
-      this.#ring();
+      this.#fire();
     });
   }
 
-  #ring(): void {
+  #fire(): void {
     const now = this.#clock.monotonic();
     const due = [...this.#calls].filter(({ dueAt }) => dueAt <= now);
-    // After a blocked event loop the answers may be in already, just not read: timers run before input.
+    // After a blocked event loop the replies may have arrived without having been read: timers run before input.
     if (due.length > 0)
       this.#clock.nextTurn(() => {
         if (due.some((call) => this.#calls.has(call))) this.#late();
       });
-    this.#ringsAt = Infinity;
+    this.#firesAt = Infinity;
     this.#cancelTimer = undefined;
     let next = Infinity;
     for (const { dueAt } of this.#calls) if (dueAt > now) next = Math.min(next, dueAt);

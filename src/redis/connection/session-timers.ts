@@ -3,7 +3,7 @@ import { setLongTimeout } from '../../time/timers.js';
 
 type SessionTimer = { readonly cancel: () => void } & Record<'periodMs' | 'firedAt', number>;
 
-/** The timers of one life of a link, by name. */
+/** The timers of one feed session, by name. */
 export class SessionTimers<Name extends string> {
   readonly #clock: Clock;
   readonly #timers = new Map<Name, SessionTimer>();
@@ -12,7 +12,7 @@ export class SessionTimers<Name extends string> {
     this.#clock = clock;
   }
 
-  /** Starts a timer, or gives it another period; goes on counting from when it last fired, so that no churn can hold it off. */
+  /** Starts a timer, or changes its period. The period counts from the last call, so that frequent changes cannot postpone it. */
   every(name: Name, periodMs: () => number, run: () => void): void {
     const before = this.#timers.get(name);
     if (before?.periodMs === periodMs()) return;

@@ -4,15 +4,15 @@ import type { CommandChannel } from '../commands/channel.js';
 export interface DataEpochContext {
   readonly commands: CommandChannel;
   readonly newName: () => string;
-  /** Names a key of our own on this server; `undefined` where none can be told. */
+  /** Names a key of our own on this server; `undefined` where no name is known. */
   readonly ownKey: (kind: 'epoch') => string | undefined;
   /** Whether such a key may be read in one command with any other. */
   readonly readsTogether: boolean;
 }
 
 /**
- * Notices that the data of the whole server was replaced (FLUSHALL, SWAPDB, an empty restart) by a key that nobody changes: when it is gone or
- * another, so may be everything else.
+ * Notices that the data of the whole server was replaced (FLUSHALL, SWAPDB, an empty restart) by a key that no client changes: once that
+ * key is gone or differs, all other keys may have changed too.
  */
 export class DataEpoch {
   readonly #context: DataEpochContext;
@@ -24,7 +24,7 @@ export class DataEpoch {
 
   /**
    * @param readAlone - reads the epoch key; must not reject
-   * @param replaced - told when the data may have been replaced since the last time
+   * @param replaced - called when the data may have been replaced since the last call
    */
   constructor(
     context: DataEpochContext,
@@ -36,28 +36,28 @@ export class DataEpoch {
     this.#replaced = replaced;
   }
 
-  /** Has the epoch key read: with the next look at another key where that is possible, else now. */
-  ask(): void {
+  /** Requests a reading of the epoch key: together with the next reading of another key where possible, else now. */
+  request(): void {
     const key = this.#context.ownKey('epoch');
     if (key === undefined) return;
     if (this.#context.readsTogether) this.#due = key;
     else
       void this.#readAlone(key).then((content) => {
-        if (content?.type === 'absent') this.take(key, null);
-        else if (content?.type === 'bytes') this.take(key, String(content.bytes));
+        if (content?.type === 'absent') this.compare(key, null);
+        else if (content?.type === 'bytes') this.compare(key, String(content.bytes));
       });
   }
 
-  /** What is to be read with the next look, if anything. */
+  /** The epoch key that the next reading has to include, if any. */
   takeDue(): string | undefined {
     const due = this.#due;
     this.#due = undefined;
     return due;
   }
 
-  /** Takes in what the epoch key held, `null` for nothing. */
-  take(key: string, found: string | null): void {
-    // A node of a cluster that has lost the slot of the one key has another.
+  /** Compares the content of the epoch key, `null` for an absent one, with the known one. */
+  compare(key: string, found: string | null): void {
+    // A server of a cluster that lost the slot of the one key has another key.
     if (key !== this.#key) this.#known = undefined;
     this.#key = key;
     const replaced = this.#known !== undefined && this.#known !== found;
@@ -66,16 +66,16 @@ export class DataEpoch {
     if (replaced) this.#replaced();
   }
 
-  /** Whoever may not write lives without it. */
+  /** A user without write permission does without an epoch key. */
   async #create(key: string): Promise<void> {
     const name = this.#context.newName();
     try {
       const { connection } = await this.#context.commands.get();
       const reply = await connection.call((client) => client.set(key, name, 'NX'));
-      // Known from now on and not only from the next look: the data may be lost again before that.
+      // Known from now on and not only from the next reading, because the data may be lost again before that.
       if (reply === 'OK' && key === this.#key) this.#known = name;
     } catch {
-      // The next look finds it missing and tries again.
+      // The next reading finds the key missing and tries again.
     }
   }
 }

@@ -8,14 +8,14 @@ import {
 } from '../../backend/backend.js';
 import { ClosedError, UnavailableError, type RefusedError } from '../../errors.js';
 import { setLongTimeout } from '../../time/timers.js';
-import { FeedSession } from './feed-session.js';
-import type { FeedSessionContext } from './feed-session-context.js';
+import { FeedSession } from './session.js';
+import type { FeedSessionContext } from './session-context.js';
 import { isDenial, readFailure } from '../reply-errors.js';
 import { toObservation } from '../commands/reader.js';
 import { retryPauseMs } from '../connection/retry.js';
-import { WatchedKeys, type AnyWatched, type WatchedKey } from './subscribers.js';
+import { WatchedKeys, type AnyWatched, type WatchedKey } from './watched-keys.js';
 
-/** A link that lived this long was a good one: the next failure is a new one. */
+/** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;
 
 type Condition = Pick<FeedCondition, 'link' | 'generation' | 'gap' | 'error'>;
@@ -28,14 +28,14 @@ export interface FeedContext extends Omit<FeedSessionContext, 'keys' | 'lost' | 
 }
 
 /**
- * Keeps the hints of all watched keys coming: while any key is watched there is a run, or one is being opened, or a timer that will open
- * one. Every gap between runs is a new generation.
+ * Keeps the hints of all watched keys arriving: while any key is watched there is a session, or one is being opened, or a timer will open
+ * one. Every gap between sessions begins a new generation.
  */
 export class Feed implements HintFeed {
   readonly #context: FeedContext;
   readonly #keys = new WatchedKeys();
   #session: FeedSession | undefined;
-  /** Identifies the attempt under way, and gives it up. */
+  /** Identifies the opening under way, and aborts it. */
   #opening: AbortController | undefined;
   #cancelRetry: (() => void) | undefined;
   #wasLive = false;
@@ -47,11 +47,11 @@ export class Feed implements HintFeed {
     gap: 'link',
     error: undefined,
   };
-  /** Keys in the same condition share one value. */
+  /** Keys in the same condition share one object. */
   readonly #conditions = new Map<string, FeedCondition>();
   #lastConfirmedAt: number;
   #recounting = false;
-  /** Whether this process may announce its writes, as far as it knows. */
+  /** Whether this process may announce its writes, as far as known. */
   #canAnnounce = true;
   #closed = false;
 
@@ -62,66 +62,66 @@ export class Feed implements HintFeed {
 
   watch(key: string, watcher: KeyWatcher): void {
     const watched = this.#keys.add(key, watcher);
-    this.#came(watched, () => {
+    this.#added(watched, () => {
       if (watched.has(watcher)) watcher.conditionChanged(this.#conditionOf(watched));
     });
   }
 
   unwatch(key: string, watcher: KeyWatcher): void {
-    this.#left(this.#keys.remove(key, watcher));
+    this.#removed(this.#keys.remove(key, watcher));
   }
 
-  #came(watched: AnyWatched, tell: () => void): void {
-    this.#context.connectionSettings.clock.nextTurn(tell);
+  #added(watched: AnyWatched, report: () => void): void {
+    this.#context.connectionSettings.clock.nextTurn(report);
     if (this.#session === undefined) this.#open();
     else if (watched.subscribedTo === undefined && watched.watchers.length === 1)
-      this.#session.listen(watched);
+      this.#session.subscribe(watched);
     this.#recount();
   }
 
-  #left(abandoned: AnyWatched | undefined): void {
+  #removed(abandoned: AnyWatched | undefined): void {
     if (abandoned === undefined) return;
-    this.#session?.leave(abandoned);
-    if (this.#keys.isEmpty) this.#rest();
+    this.#session?.unsubscribe(abandoned);
+    if (this.#keys.isEmpty) this.#goIdle();
     else this.#recount();
   }
 
   watchPrefix(prefix: string, watcher: PrefixWatcher): void {
     const watched = this.#keys.addPrefix(prefix, watcher);
-    this.#came(watched, () => {
+    this.#added(watched, () => {
       if (watched.has(watcher)) watcher.conditionChanged(this.#conditionOf(watched));
     });
   }
 
   unwatchPrefix(prefix: string, watcher: PrefixWatcher): void {
-    this.#left(this.#keys.removePrefix(prefix, watcher));
+    this.#removed(this.#keys.removePrefix(prefix, watcher));
   }
 
-  /** Looks at a key over the subscribed connection; `undefined` when that is not there or cannot read. */
+  /** Reads a key over the subscribed connection; `undefined` when there is none or it cannot read. */
   async tryRead(key: string, maxBytes: number): Promise<Observation | undefined> {
-    const run = this.#session;
-    if (run?.reader === undefined) return undefined;
+    const session = this.#session;
+    if (session?.reader === undefined) return undefined;
     try {
       return toObservation(
-        await run.reader.read({ key, maxBytes, epochKey: undefined }),
+        await session.reader.read({ key, maxBytes, epochKey: undefined }),
         this.#context.time,
       );
     } catch (error) {
-      // Let go because the last watcher left, not lost: the other connection can answer.
+      // The session ended with its last watcher and was not lost: the other connection can reply.
       if (this.#keys.isEmpty) return undefined;
-      throw run.failure(error);
+      throw session.failure(error);
     }
   }
 
-  /** Tells watchers, all or those of `some` keys, what has changed about their feeds. */
+  /** Reports the changed condition to the watchers, of all keys or of `some`. */
   changed(some?: readonly AnyWatched[]): void {
     if (some === undefined) this.#conditions.clear();
     this.#keys.report((watched) => this.#conditionOf(watched), some);
   }
 
-  setCanAnnounce(announcing: boolean): void {
-    if (announcing === this.#canAnnounce) return;
-    this.#canAnnounce = announcing;
+  setCanAnnounce(canAnnounce: boolean): void {
+    if (canAnnounce === this.#canAnnounce) return;
+    this.#canAnnounce = canAnnounce;
     this.changed();
   }
 
@@ -132,7 +132,7 @@ export class Feed implements HintFeed {
 
   close(): void {
     this.#closed = true;
-    this.#rest();
+    this.#goIdle();
   }
 
   #open(): void {
@@ -143,21 +143,22 @@ export class Feed implements HintFeed {
       {
         ...this.#context,
         keys: this.#keys,
-        lost: (run, error) => {
-          this.#lost(run, error);
+        lost: (session, error) => {
+          this.#lost(session, error);
         },
-        gap: (run, gap) => {
-          if (run === this.#session) this.#newGeneration({ link: 'live', gap, error: undefined });
+        gap: (session, gap) => {
+          if (session === this.#session)
+            this.#newGeneration({ link: 'live', gap, error: undefined });
         },
-        changed: (run, some) => {
-          if (run === this.#session) this.changed(some);
+        changed: (session, some) => {
+          if (session === this.#session) this.changed(some);
         },
       },
       attempt.signal,
     ).then(
-      (run) => {
-        if (this.#opening === attempt) this.#live(run);
-        else run.stop();
+      (session) => {
+        if (this.#opening === attempt) this.#live(session);
+        else session.stop();
       },
       (error: unknown) => {
         if (this.#opening !== attempt) return;
@@ -168,17 +169,17 @@ export class Feed implements HintFeed {
     );
   }
 
-  #live(run: FeedSession): void {
+  #live(session: FeedSession): void {
     this.#opening = undefined;
-    this.#session = run;
+    this.#session = session;
     this.#wasLive = true;
     this.#liveSince = this.#context.connectionSettings.clock.monotonic();
-    run.start();
+    session.start();
     this.#newGeneration({ link: 'live', gap: 'link', error: undefined });
   }
 
-  #lost(run: object, error: unknown): void {
-    if (run !== this.#session) return;
+  #lost(session: object, error: unknown): void {
+    if (session !== this.#session) return;
     this.#endSession();
     if (this.#context.connectionSettings.clock.monotonic() - this.#liveSince >= GOOD_LIFE_MS)
       this.#failures = 0;
@@ -200,7 +201,7 @@ export class Feed implements HintFeed {
   }
 
   /** Nothing is watched: no connection, no timer. */
-  #rest(): void {
+  #goIdle(): void {
     this.#opening?.abort();
     this.#opening = undefined;
     this.#cancelRetry?.();
@@ -238,20 +239,23 @@ export class Feed implements HintFeed {
     keys: readonly string[],
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]> {
-    return (this.#session ?? this.#unlinked()).readMany(keys, maxBytes);
+    return (this.#session ?? this.#failWithoutLink()).readMany(keys, maxBytes);
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {
-    // Not an async function: what is to be sent goes out at once.
-    if (this.#session === undefined) return Promise.resolve().then(() => this.#unlinked());
+    // Not an async function, because the command has to be sent synchronously.
+    if (this.#session === undefined) return Promise.resolve().then(() => this.#failWithoutLink());
     return this.#session.read(key, maxBytes);
   }
 
-  #unlinked(): never {
+  #failWithoutLink(): never {
     throw this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis');
   }
 
-  /** The bound depends on the settings, and on how many keys share the heartbeat; told once a turn, however many come and go in it. */
+  /**
+   * The lag depends on the settings, and on the number of keys in the heartbeat's rotation; reported once a turn, however many keys come
+   * and go.
+   */
   #recount(): void {
     if (this.#recounting || this.#session === undefined) return;
     this.#recounting = true;
@@ -265,22 +269,22 @@ export class Feed implements HintFeed {
     return this.#session?.confirmedAt ?? this.#lastConfirmedAt;
   }
 
-  #conditionOf({ subscribedTo: hearing }: Pick<WatchedKey, 'subscribedTo'>): FeedCondition {
+  #conditionOf({ subscribedTo: subscribedTo }: Pick<WatchedKey, 'subscribedTo'>): FeedCondition {
     const { link } = this.#condition;
-    const heard = link !== 'live' || hearing !== undefined;
-    const mode = this.#session?.modes.of({ subscribedTo: hearing }) ?? 'polling';
-    const name = `${String(heard)} ${mode}`;
-    let feed = this.#conditions.get(name);
-    if (feed === undefined) {
-      feed = createFeedCondition({
+    const subscribed = link !== 'live' || subscribedTo !== undefined;
+    const mode = this.#session?.modes.of({ subscribedTo: subscribedTo }) ?? 'polling';
+    const name = `${String(subscribed)} ${mode}`;
+    let condition = this.#conditions.get(name);
+    if (condition === undefined) {
+      condition = createFeedCondition({
         ...this.#condition,
-        link: heard ? link : 'connecting',
+        link: subscribed ? link : 'connecting',
         notifications: mode,
         announcing: this.#canAnnounce,
         maxLagMs: this.#session?.modes.maxLagMs(mode, this.#keys.size) ?? 0,
       });
-      this.#conditions.set(name, feed);
+      this.#conditions.set(name, condition);
     }
-    return feed;
+    return condition;
   }
 }

@@ -1,14 +1,14 @@
 import type { NotificationMode } from '../../credential/status.js';
 import type { NotificationProbe } from './notification-probe.js';
 import type { RedisSettings } from '../connection-options.js';
-import type { WatchedKey } from './subscribers.js';
+import type { WatchedKey } from './watched-keys.js';
 
-/** By what changes are noticed on one link, as far as tests and messages have shown. */
+/** The sources of hints on one link, as far as probes and messages have shown. */
 export class NotificationModes {
   readonly #probe: NotificationProbe;
   readonly #settings: () => RedisSettings;
   readonly #changed: () => void;
-  /** What the last probe found; `undefined` while probing is not possible. */
+  /** The result of the last probe; `undefined` while probing is not possible. */
   #probed: boolean | undefined;
   #notified = false;
   #probing = false;
@@ -28,16 +28,16 @@ export class NotificationModes {
       : 'polling';
   }
 
-  /** Within how long a change is seen, whatever is lost, with `count` keys in the heartbeat's rotation. */
+  /** The time within which a change is noticed even if messages are lost, with `count` keys in the heartbeat's rotation. */
   maxLagMs(mode: NotificationMode, count: number): number {
     const { heartbeatMs, pollMs, probeMs, replyTimeoutMs } = this.#settings();
     if (mode !== 'keyspace') return pollMs + replyTimeoutMs;
-    // Either the rotation comes by, or a probe (where one is possible) finds that notifications have stopped and polling starts.
+    // Either the rotation reaches the key, or a probe (where possible) finds that notifications have stopped and polling starts.
     const probing = this.#probed === undefined ? Infinity : probeMs + pollMs + replyTimeoutMs;
     return Math.min(count * heartbeatMs, probing) + replyTimeoutMs;
   }
 
-  /** A keyspace notification has arrived. */
+  /** Reports the arrival of a keyspace notification. */
   notificationSeen(): void {
     if (this.#notified) return;
     this.#notified = true;
@@ -54,7 +54,7 @@ export class NotificationModes {
     this.#probing = false;
     if (this.#stopped || found === this.#probed) return;
     this.#probed = found;
-    // What was seen before notifications were switched off says nothing about now.
+    // Notifications that came before they were switched off prove nothing now.
     if (found === false) this.#notified = false;
     this.#changed();
   }

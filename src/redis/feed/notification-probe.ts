@@ -9,10 +9,10 @@ const PROBE_TTL_MS = 1_000;
 const PROBE_EVENTS = ['set', 'del'];
 /** Strings, generic commands, expiry, eviction; on the channels named after the key. */
 const NEEDED_FLAGS = ['K', 'g', '$', 'x', 'e'];
-/** `A` stands for all event classes that we need, and `K` alone is not one of them. */
+/** `A` stands for all event classes that we need, but not for `K`. */
 const ALL_EVENTS = 'A';
 
-/** Finds out by trying whether keyspace notifications arrive: asking for the configuration is often forbidden, and says less. */
+/** Finds out by trying whether keyspace notifications arrive: reading the configuration is often forbidden, and proves less. */
 export class NotificationProbe {
   readonly #connection: Connection;
   readonly #commands: CommandChannel;
@@ -26,22 +26,22 @@ export class NotificationProbe {
   #awaited = new Set<string>();
   #settle: ((arrived: boolean) => void) | undefined;
 
-  /** @param newKey - names a key on this server that nobody else uses; in a cluster another one when slots have moved */
+  /** @param newKey - names a key on this server that is used nowhere else; in a cluster another one when slots have moved */
   constructor(
-    link: Connection,
+    connection: Connection,
     commands: CommandChannel,
     clock: Clock,
     db: number,
     newKey: () => string | undefined,
   ) {
-    this.#connection = link;
+    this.#connection = connection;
     this.#commands = commands;
     this.#clock = clock;
     this.#db = db;
     this.#newKey = newKey;
   }
 
-  /** Takes a message that may be the probe's; says whether it was. */
+  /** Takes a message that may belong to the probe; returns whether it did. */
   take(channel: string, event: string): boolean {
     if (channel !== this.#channel) return false;
     this.#awaited.delete(event);
@@ -54,7 +54,7 @@ export class NotificationProbe {
     this.#settle?.(false);
   }
 
-  /** @returns whether notifications arrive within `timeoutMs`; `undefined` when this user may not find out or the links fail */
+  /** @returns whether notifications arrive within `timeoutMs`; `undefined` when this user may not find out or a link fails */
   async run(timeoutMs: number): Promise<boolean | undefined> {
     try {
       const key = this.#newKey();
@@ -62,7 +62,7 @@ export class NotificationProbe {
       if (key !== this.#key) this.#subscribed = this.#move(key);
       this.#subscribed ??= this.#subscribe();
       if (!(await this.#subscribed)) {
-        // It may be allowed by the next time.
+        // The subscription may be permitted by the next time.
         this.#subscribed = undefined;
         return undefined;
       }
@@ -72,7 +72,7 @@ export class NotificationProbe {
     }
   }
 
-  /** Adds the flags that are missing; where that is refused, the probe will tell. */
+  /** Adds the missing flags; where that is refused, the probe shows the consequence. */
   async configure(): Promise<void> {
     try {
       const { connection } = await this.#commands.get();
@@ -86,7 +86,7 @@ export class NotificationProbe {
         await connection.call((client) => client.config('SET', name, flags + missing.join('')));
       }
     } catch {
-      // Refused or lost; nothing depends on it.
+      // Refused or lost; nothing depends on the change.
     }
   }
 
@@ -120,11 +120,11 @@ export class NotificationProbe {
     try {
       const { connection } = await this.#commands.get();
       this.#awaited = new Set(PROBE_EVENTS);
-      // A write and a removal are of different classes; either can be switched off alone.
+      // A write and a removal belong to different event classes; either can be switched off alone.
       const replies = await connection.call((client) =>
         client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
       );
-      // Who may not write or remove the key cannot find out.
+      // A user that may not write or remove the key cannot find out.
       for (const [error] of replies ?? []) if (error) throw error;
       return await arrival;
     } finally {

@@ -3,57 +3,57 @@ import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.
 import type { Connection } from '../connection/connection.js';
 
 /**
- * Asks again and again whether a feed's server is still a master: one that was demoted goes on answering, and sends the notifications of
- * its new master late or never.
+ * Checks again and again whether a feed's server is still a master: a demoted server goes on replying, and sends the notifications of its
+ * new master late or never.
  */
 export class RoleProbe {
   readonly #connection: Connection;
   readonly #commands: CommandChannel;
   readonly #failed: (error: unknown) => void;
-  #commanding: CommandSession | undefined;
-  #asking = false;
+  #session: CommandSession | undefined;
+  #checking = false;
 
-  /** @param failed - the link is dead, or not to be trusted */
-  constructor(link: Connection, commands: CommandChannel, failed: (error: unknown) => void) {
-    this.#connection = link;
+  /** @param failed - called when the link is dead, or not to be trusted */
+  constructor(connection: Connection, commands: CommandChannel, failed: (error: unknown) => void) {
+    this.#connection = connection;
     this.#commands = commands;
     this.#failed = failed;
   }
 
   /**
-   * At most one question is under way.
+   * At most one check is under way.
    *
-   * @param alive - whether something else proves the link alive, or does not need to
+   * @param alive - whether something else proves the link alive, or no proof is needed
    */
-  ask(alive: boolean): void {
-    if (this.#asking || (alive && !this.#connection.mustBeMaster)) return;
-    this.#asking = true;
+  check(alive: boolean): void {
+    if (this.#checking || (alive && !this.#connection.mustBeMaster)) return;
+    this.#checking = true;
     this.#check()
       .catch((error: unknown) => {
         this.#failed(error);
-        // What served the feed serves the commands too.
+        // The commands go to the same server.
         if (error instanceof NotMasterError) void this.#commands.verify().catch(() => undefined);
       })
       .finally(() => {
-        this.#asking = false;
+        this.#checking = false;
       });
   }
 
   async #check(): Promise<void> {
     if (this.#connection.canReadWhileSubscribed) return this.#connection.verify();
-    if (!this.#connection.awaited) await this.#ping();
-    // Under RESP2 a subscribed connection cannot ask. The other one speaks for both as long as it is the same.
+    if (!this.#connection.awaitsReply) await this.#ping();
+    // Under RESP2 a subscribed connection cannot send HELLO. The command connection speaks for both as long as it is the same one.
     if (!this.#connection.mustBeMaster) return;
-    const commanding = await this.#commands.verify();
-    this.#commanding ??= commanding;
-    if (commanding !== this.#commanding) throw new ConnectionLostError(true);
+    const session = await this.#commands.verify();
+    this.#session ??= session;
+    if (session !== this.#session) throw new ConnectionLostError(true);
   }
 
   async #ping(): Promise<void> {
     try {
       await this.#connection.call((client) => client.ping());
     } catch (error) {
-      // A refusal is an answer.
+      // A refusal is a reply too.
       if (replyWord(error) === undefined) throw error;
     }
   }

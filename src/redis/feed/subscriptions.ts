@@ -3,23 +3,23 @@ import { forgetChannelNames } from '../client/channel-names.js';
 import { isPassing, replyWord } from '../reply-errors.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
 import type { Connection } from '../connection/connection.js';
-import { WatchedKey, WatchedPrefix, type AnyWatched, type SubscribedTo } from './subscribers.js';
+import { WatchedKey, WatchedPrefix, type AnyWatched, type SubscribedTo } from './watched-keys.js';
 
-/** Names in one SUBSCRIBE; a longer command would only delay what is behind it. */
+/** Names in one SUBSCRIBE; a longer command would only delay the commands behind it. */
 const BATCH = 500;
 
-/** What is subscribed to on one link. A channel that Redis refuses is done without; the other one may be allowed. */
+/** The subscriptions on one link. A refused channel is left out; the other one may be permitted. */
 export class Subscriptions {
   readonly #connection: Connection;
   readonly #db: number;
 
-  constructor(link: Connection, db: number) {
-    this.#connection = link;
+  constructor(connection: Connection, db: number) {
+    this.#connection = connection;
     this.#db = db;
-    forgetChannelNames(link.client);
+    forgetChannelNames(connection.client);
   }
 
-  /** Resolves when Redis has confirmed; sets what is heard of each key. @throws LinkLostError, or a passing error reply */
+  /** Resolves when Redis has confirmed; sets `subscribedTo` of each key. @throws ConnectionLostError, or a passing error reply */
   async subscribe(watched: readonly AnyWatched[]): Promise<void> {
     const prefixes = watched.filter((one) => one instanceof WatchedPrefix);
     const keys = watched.filter((one) => one instanceof WatchedKey);
@@ -43,11 +43,11 @@ export class Subscriptions {
   }
 
   /**
-   * Tries again what was refused: rights may have been granted since. One key stands for all of them, or thousands that stay refused would
-   * all be asked for again and again.
+   * Repeats refused subscriptions, because permissions may have been granted since. One key is the sample for all, or thousands of refused
+   * keys would be repeated again and again.
    *
-   * @returns the keys of which more is heard now
-   * @throws LinkLostError, or a passing error reply
+   * @returns the keys with more subscriptions than before
+   * @throws ConnectionLostError, or a passing error reply
    */
   async retryRefused(watched: Iterable<AnyWatched>, random: () => number): Promise<AnyWatched[]> {
     const refused = [...watched].filter(
@@ -59,12 +59,12 @@ export class Subscriptions {
     await this.subscribe([sample]);
     if (sample.subscribedTo === before) return [];
     await this.subscribe(refused);
-    // Their last watcher may have left meanwhile.
+    // The last watcher of a key may have left meanwhile.
     for (const one of refused) if (one.watchers.length === 0) await this.unsubscribe(one);
     return refused;
   }
 
-  /** Best effort: what still comes for the key finds no watcher. */
+  /** Best effort: a message that still arrives for the key finds no watcher. */
   async unsubscribe(watched: AnyWatched): Promise<void> {
     const { subscribedTo } = watched;
     const isPrefix = watched instanceof WatchedPrefix;
@@ -93,7 +93,7 @@ export class Subscriptions {
     watched.subscribedTo = subscribedTo(keyspace, announcements);
   }
 
-  /** Says for each channel whether it is subscribed to. */
+  /** Returns for each channel whether it is subscribed to. */
   async #subscribe(channels: readonly string[]): Promise<boolean[]> {
     const done = await this.#tryTo((client) => client.subscribe(...channels));
     if (done || channels.length === 1) return channels.map(() => done);
@@ -102,7 +102,7 @@ export class Subscriptions {
     return each.flat();
   }
 
-  /** Says whether Redis let it be done. */
+  /** Returns whether Redis permitted the command. */
   async #tryTo(send: (client: Redis) => Promise<unknown>): Promise<boolean> {
     try {
       await this.#connection.call(send);

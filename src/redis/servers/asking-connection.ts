@@ -6,22 +6,22 @@ import type { CommandConnection } from '../connection/connection.js';
 import { Reader } from '../commands/reader.js';
 import { Writer } from '../commands/writer.js';
 
-/** A connection to the node that a slot is moving to, which serves keys of it only when asked for them in this way. */
+/** A connection to the target of a moving slot, which serves keys of that slot only after ASKING. */
 class AskingConnection implements CommandConnection {
   readonly oneCommandOnly = true;
   readonly #connection: CommandConnection;
-  /** Why Redis would not be asked in this way. */
+  /** The error by which Redis refused ASKING. */
   refusal: Error | undefined;
 
-  constructor(link: CommandConnection) {
-    this.#connection = link;
+  constructor(connection: CommandConnection) {
+    this.#connection = connection;
   }
 
   get open(): boolean {
     return this.#connection.open;
   }
 
-  /** @param send - sends one command, or a transaction: that is how far the asking reaches */
+  /** @param send - sends one command, or one transaction: ASKING holds for no more */
   call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
     return this.#connection.call((client) => {
       client.call('ASKING').catch((error: unknown) => {
@@ -37,40 +37,40 @@ class AskingConnection implements CommandConnection {
 }
 
 /**
- * Uses a connection to the node that a slot is moving to.
+ * Uses a connection to the target of a moving slot.
  *
- * @throws RefusedError where asking is not allowed, or what `use` throws
+ * @throws RefusedError where ASKING is not permitted, or the error of `use`
  */
 export async function asking<R>(
-  commanding: CommandSession,
+  session: CommandSession,
   clock: Clock,
   stageName: () => string,
-  use: (commanding: CommandSession) => Promise<R>,
+  use: (session: CommandSession) => Promise<R>,
 ): Promise<R> {
-  const link = new AskingConnection(commanding.connection);
+  const connection = new AskingConnection(session.connection);
   try {
     return await use({
-      ...commanding,
+      ...session,
       get canAnnounce() {
-        return commanding.canAnnounce;
+        return session.canAnnounce;
       },
       set canAnnounce(announcing) {
-        commanding.canAnnounce = announcing;
+        session.canAnnounce = announcing;
       },
       get refusedAt() {
-        return commanding.refusedAt;
+        return session.refusedAt;
       },
       set refusedAt(refusedAt) {
-        commanding.refusedAt = refusedAt;
+        session.refusedAt = refusedAt;
       },
-      connection: link,
-      reader: new Reader(link, clock),
-      writer: new Writer(link, stageName),
+      connection: connection,
+      reader: new Reader(connection, clock),
+      writer: new Writer(connection, stageName),
     });
   } catch (error) {
-    // Who was not asked in this way sends back to where it came from.
-    throw link.refusal !== undefined && error instanceof RedirectedError
-      ? readFailure(link.refusal)
+    // Without ASKING the target replies MOVED to the source.
+    throw connection.refusal !== undefined && error instanceof RedirectedError
+      ? readFailure(connection.refusal)
       : error;
   }
 }

@@ -18,7 +18,7 @@ import { SessionTimers } from '../connection/session-timers.js';
 import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
 
-/** MIGRATE sends the time that is left, so a key that is moved ends later by as long as that took. */
+/** MIGRATE sends the remaining TTL, so a moved key ends later by the time of the transfer. */
 const MOVED_LATE_MS = 100;
 
 export interface ClusterFeedContext {
@@ -28,29 +28,29 @@ export interface ClusterFeedContext {
   readonly topology: Pick<ClusterTopology, 'refresh' | 'failure'>;
   readonly serverOf: (slot: number) => Server | undefined;
   readonly masters: () => readonly Server[];
-  /** Looks at a key which the node that should have it does not have. */
+  /** Reads a key that the server of its slot does not have. */
   readonly redirected: (key: string, maxBytes: number, error: unknown) => Promise<Observation>;
 }
 
 /** The watched keys of one slot. */
 interface Route {
-  /** The master that has it; `undefined` while none is known. */
+  /** The master of the slot; `undefined` while none is known. */
   server: Server | undefined;
   readonly watches: Map<string, readonly KeyWatcher[]>;
-  /** Up to when the node before vouched for what is held; until the present one has been read from. */
+  /** The confirmation of the previous master; until the first reading from the present one. */
   confirmedAt: number | undefined;
 }
 
-/** Keeps each watched key in the feed of the master that has it, and follows when that is another one, also while nothing happens. */
+/** Keeps each watched key in the feed of its master, and follows the slot to another master, also without traffic. */
 export class ClusterFeed implements HintFeed {
   readonly #context: ClusterFeedContext;
   readonly #routes = new Map<number, Route>();
   readonly #prefixes: ClusterPrefixes;
   readonly #timers: SessionTimers<'refresh'>;
-  /** Keys that were found elsewhere than where their hints come from. */
+  /** Keys that were found on another server than the one that sends their hints. */
   readonly #misrouted = new Set<string>();
   #cancelLocating: (() => void) | undefined;
-  /** Identifies the seeking under way. */
+  /** Identifies the search under way. */
   #locating: object | undefined;
   #failures = 0;
   #wasAssigned = false;
@@ -93,7 +93,7 @@ export class ClusterFeed implements HintFeed {
     route.watches.delete(key);
     this.#misrouted.delete(key);
     if (route.watches.size === 0) this.#routes.delete(slot);
-    if (this.#isIdle) this.#rest();
+    if (this.#isIdle) this.#goIdle();
   }
 
   watchPrefix(prefix: string, watcher: PrefixWatcher): void {
@@ -104,7 +104,7 @@ export class ClusterFeed implements HintFeed {
 
   unwatchPrefix(_prefix: string, watcher: PrefixWatcher): void {
     this.#prefixes.unwatch(watcher);
-    if (this.#isIdle) this.#rest();
+    if (this.#isIdle) this.#goIdle();
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {
@@ -117,13 +117,13 @@ export class ClusterFeed implements HintFeed {
   #readOver(key: string, maxBytes: number): Promise<Observation> {
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
-    // One that is watched by itself is looked at where its hints come from, also a moment after its slot has moved.
-    const node = route?.watches.has(key) ? route.server : this.#context.serverOf(slot);
-    if (node === undefined)
+    // A watched key is read from the server that sends its hints, also in the moment after its slot has moved.
+    const server = route?.watches.has(key) ? route.server : this.#context.serverOf(slot);
+    if (server === undefined)
       return Promise.reject(new UnavailableError('there is no link to Redis'));
-    return node.feed.read(key, maxBytes).then(
+    return server.feed.read(key, maxBytes).then(
       (observation) => {
-        if (route?.server === node) route.confirmedAt = undefined;
+        if (route?.server === server) route.confirmedAt = undefined;
         return observation;
       },
       (error: unknown) => {
@@ -142,15 +142,15 @@ export class ClusterFeed implements HintFeed {
     if (below !== undefined) return below;
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
-    const node = route?.server ?? this.#context.serverOf(slot);
-    return route?.confirmedAt ?? node?.feed.confirmedAt() ?? this.#context.clock.monotonic();
+    const server = route?.server ?? this.#context.serverOf(slot);
+    return route?.confirmedAt ?? server?.feed.confirmedAt() ?? this.#context.clock.monotonic();
   }
 
   reportClockStep(): void {
     for (const { feed } of this.#context.masters()) feed.reportClockStep();
   }
 
-  /** Slots have other masters than before. */
+  /** Follows slots to their new masters. */
   rerouted(): void {
     if (this.#closed) return;
     for (const [slot, route] of this.#routes) this.#reroute(slot, route);
@@ -169,7 +169,7 @@ export class ClusterFeed implements HintFeed {
   #begin(): void {
     const period = (): number => this.#context.settings().heartbeatMs;
     this.#timers.every('refresh', period, () => {
-      // No command would tell a client that only listens where its slots are.
+      // No command would report a moved slot to a client that only subscribes.
       void this.#context.topology.refresh(1).then(() => {
         this.#pollMisrouted();
       });
@@ -178,22 +178,22 @@ export class ClusterFeed implements HintFeed {
 
   close(): void {
     this.#closed = true;
-    this.#rest();
+    this.#goIdle();
   }
 
   #reroute(slot: number, route: Route): void {
     const before = route.server;
-    const node = this.#context.serverOf(slot);
-    if (node === before) return;
+    const server = this.#context.serverOf(slot);
+    if (server === before) return;
     if (before !== undefined) {
       this.#wasAssigned = true;
       route.confirmedAt ??= before.feed.confirmedAt();
     }
-    route.server = node;
+    route.server = server;
     for (const [key, watchers] of route.watches) {
       for (const watcher of watchers) {
         before?.feed.unwatch(key, watcher);
-        if (node !== undefined) node.feed.watch(key, watcher);
+        if (server !== undefined) server.feed.watch(key, watcher);
         else this.#reportUnassigned(slot, key, watcher);
       }
     }
@@ -208,7 +208,7 @@ export class ClusterFeed implements HintFeed {
     this.#locate();
   }
 
-  /** One for all, as long as it is the same that is wrong. */
+  /** All keys without a master share one condition, as long as the failure is the same. */
   #unassigned(error?: Error): FeedCondition {
     const link = isDenial(error)
       ? 'unauthorized'
@@ -229,7 +229,7 @@ export class ClusterFeed implements HintFeed {
     return this.#unassignedCondition;
   }
 
-  /** Asks again and again, until every slot that is watched has a master. */
+  /** Refreshes the topology until every watched slot has a master. */
   #locate(): void {
     if (this.#closed || this.#locating !== undefined) return;
     const { clock, topology, settings } = this.#context;
@@ -237,11 +237,11 @@ export class ClusterFeed implements HintFeed {
       this.#failures === 0
         ? 0
         : retryPauseMs(this.#failures, isDenial(topology.failure), settings().random);
-    const seeking = {};
-    this.#locating = seeking;
+    const search = {};
+    this.#locating = search;
     this.#cancelLocating = setLongTimeout(clock, pause, () => {
       void topology.refresh().then(() => {
-        if (this.#locating !== seeking) return;
+        if (this.#locating !== search) return;
         this.#locating = undefined;
         this.rerouted();
         this.#located();
@@ -250,30 +250,30 @@ export class ClusterFeed implements HintFeed {
   }
 
   #located(): void {
-    const unserved = [...this.#routes.values()].filter(({ server }) => server === undefined);
+    const unassigned = [...this.#routes.values()].filter(({ server }) => server === undefined);
     const nowhere = !this.#prefixes.isEmpty && this.#context.masters().length === 0;
-    if (unserved.length === 0 && !nowhere) {
+    if (unassigned.length === 0 && !nowhere) {
       this.#failures = 0;
       return;
     }
     this.#failures += 1;
-    const feed = this.#unassigned(this.#context.topology.failure);
-    for (const { watches } of unserved)
-      for (const watcher of [...watches.values()].flat()) watcher.conditionChanged(feed);
+    const condition = this.#unassigned(this.#context.topology.failure);
+    for (const { watches } of unassigned)
+      for (const watcher of [...watches.values()].flat()) watcher.conditionChanged(condition);
     this.#locate();
   }
 
   #pollMisrouted(): void {
-    const astray = [...this.#misrouted];
+    const misrouted = [...this.#misrouted];
     this.#misrouted.clear();
-    for (const key of astray) {
+    for (const key of misrouted) {
       const watchers = this.#routes.get(slotOf(key))?.watches.get(key);
       if (watchers === undefined) this.#prefixes.doubt(key);
       else for (const watcher of watchers) watcher.poll();
     }
   }
 
-  #rest(): void {
+  #goIdle(): void {
     this.#timers.stop();
     this.#prefixes.close();
     this.#cancelLocating?.();

@@ -3,26 +3,26 @@ import type { SlotMoves } from './cluster-view.js';
 import type { Address } from '../client/address.js';
 
 export interface ClusterKeysContext {
-  /** The masters that are known now. @throws UnavailableError, RefusedError when there are none */
+  /** The known masters. @throws UnavailableError, RefusedError when there are none */
   readonly masters: () => Promise<ReadonlyMap<string, Address>>;
   readonly server: (address: Address) => Server;
   readonly reached: (address: Address) => Address;
-  /** The slots that are moving, as one master sees it. */
+  /** The moving slots, as one master sees them. */
   readonly moves: (master: Address) => Promise<SlotMoves>;
-  /** Another one whenever a slot has another master than before. */
-  readonly version: () => number;
-  /** Asks where the slots are. */
+  /** Changes whenever a slot has another master than before. */
+  readonly generation: () => number;
+  /** Refreshes the topology. */
   readonly refreshed: () => Promise<void>;
 }
 
-/** A key moves once from one master to another, so that it is found in the next round if it was missed in this one. */
+/** A key moves once from one master to another, so the next round finds a key that this one missed. */
 const ROUNDS = 3;
 
 /**
  * The keys of all masters that begin with `prefix`, page by page; perhaps more than once.
  *
- * While a slot moves, a key of it may go from a master that is still to be asked to one that has been, which may not even be a master yet:
- * all are asked again then.
+ * While a slot moves, a key of it may go from a master that is still to be scanned to one that has been, or to one that is no master yet:
+ * then all masters are scanned again.
  */
 export async function* clusterKeys(
   prefix: string,
@@ -30,15 +30,15 @@ export async function* clusterKeys(
 ): AsyncGenerator<readonly string[]> {
   for (let round = 1; round <= ROUNDS; round += 1) {
     const before = await openMoves(context);
-    const version = context.version();
+    const generation = context.generation();
     for (const address of before.addresses) yield* context.server(address).keys(prefix);
     await context.refreshed();
-    const quiet = !before.open && version === context.version();
+    const quiet = !before.open && generation === context.generation();
     if (quiet && !(await openMoves(context)).open) return;
   }
 }
 
-/** Whether slots are moving, and all nodes that may hold keys. */
+/** Whether slots are moving, and all servers that may hold keys. */
 async function openMoves(
   context: ClusterKeysContext,
 ): Promise<{ readonly open: boolean; readonly addresses: readonly Address[] }> {

@@ -18,15 +18,15 @@ export interface ClusterPrefixesContext {
   readonly newGeneration: () => number;
   readonly masters: () => readonly Server[];
   readonly serverOf: (slot: number) => Server | undefined;
-  /** The condition of a key that no master has. */
+  /** The condition of a key that has no master. */
   readonly unassigned: () => FeedCondition;
 }
 
-/** The watched prefixes: each is subscribed to on every master, because any of them may have keys below it. */
+/** The watched prefixes: each is subscribed to on every master, because any master may have keys below it. */
 export class ClusterPrefixes {
   readonly #context: ClusterPrefixesContext;
   readonly #watches = new Map<PrefixWatcher, PrefixWatch>();
-  #cancelShift: (() => void) | undefined;
+  #cancelResync: (() => void) | undefined;
 
   constructor(context: ClusterPrefixesContext) {
     this.#context = context;
@@ -48,7 +48,7 @@ export class ClusterPrefixes {
     if (this.isEmpty) this.close();
   }
 
-  /** Up to when all hints have arrived about a prefix, or about a key below one; `undefined` for any other. */
+  /** The confirmation of a prefix, or of a key below one; `undefined` for any other key. */
   confirmedAt(key: string): number | undefined {
     for (const watch of this.#watches.values()) {
       if (watch.prefix === key) return watch.confirmedAt;
@@ -57,28 +57,28 @@ export class ClusterPrefixes {
     return undefined;
   }
 
-  /** Has a key looked at that is below a watched prefix: what happened to it may have been missed. */
+  /** Emits a hint for a key below a watched prefix, because its own hints may have been missed. */
   doubt(key: string): void {
     for (const { prefix, watcher } of this.#watches.values())
       if (key.startsWith(prefix))
         watcher.hint(key, { type: 'written', origin: 'unknown', reason: undefined });
   }
 
-  /** Slots have other masters than before. */
+  /** Follows slots to their new masters. */
   rerouted(): void {
     for (const watch of this.#watches.values()) watch.spread();
-    if (this.isEmpty || this.#cancelShift !== undefined) return;
-    // Hints of what moved may have been missed. Slots often move by the hundred, one after the other: not a resync for each.
+    if (this.isEmpty || this.#cancelResync !== undefined) return;
+    // Hints of moved keys may have been missed. Slots often move by the hundred, one after the other, and share one resync.
     const { clock, settings } = this.#context;
-    this.#cancelShift = setLongTimeout(clock, settings().heartbeatMs, () => {
-      this.#cancelShift = undefined;
-      for (const watch of this.#watches.values()) watch.shift();
+    this.#cancelResync = setLongTimeout(clock, settings().heartbeatMs, () => {
+      this.#cancelResync = undefined;
+      for (const watch of this.#watches.values()) watch.startResync();
     });
   }
 
   close(): void {
-    this.#cancelShift?.();
-    this.#cancelShift = undefined;
+    this.#cancelResync?.();
+    this.#cancelResync = undefined;
   }
 }
 
@@ -89,11 +89,11 @@ class PrefixWatch {
   readonly #context: ClusterPrefixesContext;
   readonly #parts = new Map<Server, PrefixPart>();
   #condition: FeedCondition | undefined;
-  /** What the present generation is made of. */
-  #made = '';
+  /** The generations that the present generation is composed of. */
+  #composition = '';
   #wasLive = false;
   #ended = false;
-  /** Up to when masters vouched that have gone since everything was live. */
+  /** The earliest confirmation of the masters that have gone since everything was live. */
   #lost = Infinity;
 
   constructor(prefix: string, watcher: PrefixWatcher, context: ClusterPrefixesContext) {
@@ -111,16 +111,16 @@ class PrefixWatch {
   }
 
   confirmedAtKey(key: string): number {
-    const node = this.#context.serverOf(slotOf(key));
-    return Math.min(this.#lost, node?.feed.confirmedAt() ?? this.#context.clock.monotonic());
+    const server = this.#context.serverOf(slotOf(key));
+    return Math.min(this.#lost, server?.feed.confirmedAt() ?? this.#context.clock.monotonic());
   }
 
-  /** How many looks each master's heartbeat has to make, so that together they look at all. */
+  /** The number of readings that each master's heartbeat contributes, so that together they cover all keys. */
   get share(): number {
     return Math.ceil(this.watcher.size / Math.max(1, this.#parts.size));
   }
 
-  /** Subscribes on those that are masters now, and on no others. */
+  /** Subscribes on the present masters, and on no others. */
   spread(): void {
     const masters = new Set(this.#context.masters());
     for (const [node, part] of this.#parts) {
@@ -129,20 +129,20 @@ class PrefixWatch {
       this.#lost = Math.min(this.#lost, node.feed.confirmedAt());
       node.feed.unwatchPrefix(this.prefix, part);
     }
-    for (const node of masters) {
-      if (this.#parts.has(node)) continue;
-      const part = new PrefixPart(this, node);
-      this.#parts.set(node, part);
-      node.feed.watchPrefix(this.prefix, part);
+    for (const server of masters) {
+      if (this.#parts.has(server)) continue;
+      const part = new PrefixPart(this, server);
+      this.#parts.set(server, part);
+      server.feed.watchPrefix(this.prefix, part);
     }
     this.#context.clock.nextTurn(() => {
       this.report();
     });
   }
 
-  /** Has everything looked at again. */
-  shift(): void {
-    this.#made = '';
+  /** Starts a resync. */
+  startResync(): void {
+    this.#composition = '';
     this.report();
   }
 
@@ -153,12 +153,12 @@ class PrefixWatch {
     this.#ended = true;
   }
 
-  /** Whether hints from this master are to be believed for a key: all of them hear all announcements. */
-  isOf(node: Server, key: string): boolean {
-    return this.#context.serverOf(slotOf(key)) === node;
+  /** Whether this master is responsible for a key: every master receives all announcements. */
+  isOf(server: Server, key: string): boolean {
+    return this.#context.serverOf(slotOf(key)) === server;
   }
 
-  /** Whether it is the one, of those where nothing tells of changes, that polls for all. */
+  /** Whether this part polls for all parts without keyspace notifications. */
   polls(part: PrefixPart): boolean {
     for (const one of this.#parts.values())
       if (one.condition?.notifications !== 'keyspace') return one === part;
@@ -166,7 +166,7 @@ class PrefixWatch {
   }
 
   report(): void {
-    // About to be spread.
+    // The first call of `spread` is still to come.
     if (this.#ended) return;
     if (
       this.#parts.size === 0 &&
@@ -174,20 +174,20 @@ class PrefixWatch {
       this.#context.masters().length > 0
     )
       return;
-    this.#condition = this.#together();
+    this.#condition = this.#combined();
     this.watcher.conditionChanged(this.#condition, (key) => this.#conditionOf(key));
-    // Whoever became stale has asked since when by now.
+    // A watcher that became stale has read `confirmedAt` by now.
     if (this.#condition.link === 'live') this.#lost = Infinity;
   }
 
   #conditionOf(key: string): FeedCondition {
-    const node = this.#context.serverOf(slotOf(key));
-    const condition = node && this.#parts.get(node)?.condition;
+    const server = this.#context.serverOf(slotOf(key));
+    const condition = server && this.#parts.get(server)?.condition;
     return condition ?? this.#context.unassigned();
   }
 
-  /** The condition of the whole: as good as that of the worst master. */
-  #together(): FeedCondition {
+  /** The condition of the whole prefix: as good as that of the worst master. */
+  #combined(): FeedCondition {
     const parts = [...this.#parts.values()].map(({ condition }) => condition);
     const known = parts.filter((condition) => condition !== undefined);
     const unwell = known.find(({ link }) => link !== 'live');
@@ -197,9 +197,9 @@ class PrefixWatch {
     if (live) this.#wasLive = true;
     const waiting = this.#wasLive ? 'reconnecting' : 'connecting';
     const link = live ? 'live' : unwell?.link === 'unauthorized' ? 'unauthorized' : waiting;
-    const made = `${link} ${known.map(({ generation }) => generation).join(' ')}`;
-    const before = made === this.#made ? this.#condition?.generation : undefined;
-    this.#made = made;
+    const composition = `${link} ${known.map(({ generation }) => generation).join(' ')}`;
+    const before = composition === this.#composition ? this.#condition?.generation : undefined;
+    this.#composition = composition;
     return createFeedCondition({
       link,
       generation: before ?? this.#context.newGeneration(),
@@ -218,9 +218,9 @@ class PrefixPart implements PrefixWatcher {
   readonly #server: Server;
   condition: FeedCondition | undefined;
 
-  constructor(whole: PrefixWatch, node: Server) {
+  constructor(whole: PrefixWatch, server: Server) {
     this.#whole = whole;
-    this.#server = node;
+    this.#server = server;
   }
 
   get size(): number {
@@ -228,18 +228,18 @@ class PrefixPart implements PrefixWatcher {
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
-    // A foreign write to a slot that is on its way here counts too.
+    // A foreign write to a slot that is moving to this master counts too.
     const foreign = hint.type !== 'attempt' && hint.origin === 'out-of-band';
     if (foreign || this.#whole.isOf(this.#server, key)) this.#whole.watcher.hint(key, hint);
   }
 
-  conditionChanged(feed: FeedCondition): void {
-    this.condition = feed;
+  conditionChanged(condition: FeedCondition): void {
+    this.condition = condition;
     this.#whole.report();
   }
 
   poll(): false | 'elsewhere' {
-    // It may have been a key of another master: this one has yet to prove that it is alive.
+    // The reading may have gone to another master: this one still has to prove that it is alive.
     return this.#whole.watcher.poll() !== false && 'elsewhere';
   }
 

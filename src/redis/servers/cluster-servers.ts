@@ -14,27 +14,27 @@ import { ClusterFeed } from './cluster-feed.js';
 import type { ClusterTemplate } from '../client/cluster-template.js';
 import { ClusterTopology } from './cluster-topology.js';
 import { askForMoves, askForView } from './cluster-view.js';
-import { ServerRegistry } from './cluster-registry.js';
+import { ServerRegistry } from './registry.js';
 import { parseAddress, type Address } from '../client/address.js';
 
-/** Where to go with a command. */
+/** The destination of a command. */
 interface Target {
   readonly server: Server;
   readonly address: Address;
-  /** The slot is on its way there. */
+  /** The slot is moving there. */
   readonly asking: boolean;
 }
 
 type Use<R> = (target: Target) => Promise<R>;
 
-/** Redirections that are followed without a pause: one tells of a slot that has moved, one more of a key that is moving. */
+/** Redirections that are followed without a pause: one for a slot that has moved, one more for a key that is moving. */
 const AT_ONCE = 2;
-/** Pause before a command is repeated that no node could serve: at least, beyond that at random, up to so many times that. */
+/** Pause before a command that no server could serve is repeated: at least, the random part, and the largest multiple. */
 const LATER_MS = { least: 10, spread: 40, most: 4 };
-/** Numbers tried to find one whose slot a node has. A node with one slot among 16,384 needs no keys of ours. */
+/** Numbers tried as hash tags to find one in a slot of a server. A server with one slot among 16,384 needs no keys of ours. */
 const TAGS_TRIED = 1_000;
 
-/** The masters of a cluster: which of them has a key, and how to get there when that has changed. */
+/** The masters of a cluster: which of them has a key, and how to follow the key to another one. */
 export class ClusterServers implements Servers {
   readonly feed: ClusterFeed;
   readonly #template: ClusterTemplate;
@@ -54,13 +54,13 @@ export class ClusterServers implements Servers {
       candidates: () => this.#candidates(),
       ask: async (address) => {
         const view = await this.#ask(address, askForView);
-        // A node that is in no cluster, or not any more, knows of none.
+        // A server outside of any cluster reports no slots.
         if (view.ranges.length === 0)
-          throw new UnavailableError('the node has no part in a cluster');
+          throw new UnavailableError('the server is not part of a cluster');
         return view;
       },
       reached: (address) => template.reached(address),
-      seen: (changed) => {
+      reported: (changed) => {
         if (changed) this.feed.rerouted();
         this.#servers.retire();
       },
@@ -83,7 +83,7 @@ export class ClusterServers implements Servers {
       serverOf: (slot) => this.#owner(slot)?.server,
       masters: () => this.#masters(),
       redirected: (key, maxBytes, error) =>
-        this.#elsewhere(
+        this.#follow(
           slotOf(key),
           error,
           (target) => this.#readAt(target, key, maxBytes),
@@ -92,7 +92,7 @@ export class ClusterServers implements Servers {
     });
   }
 
-  withSession<R>(key: string, use: (commanding: CommandSession) => Promise<R>): Promise<R> {
+  withSession<R>(key: string, use: (session: CommandSession) => Promise<R>): Promise<R> {
     return this.#at(slotOf(key), (target) =>
       target.server.withSession((one) => (target.asking ? this.#askingAt(one, use) : use(one))),
     );
@@ -117,13 +117,13 @@ export class ClusterServers implements Servers {
       },
       reached: (address) => this.#template.reached(address),
       moves: (address) => this.#ask(address, askForMoves),
-      version: () => this.#topology.version,
+      generation: () => this.#topology.generation,
       refreshed: () => this.#refreshed(),
     });
   }
 
-  setCanAnnounce(announcing: boolean): void {
-    for (const { feed } of this.#servers.all()) feed.setCanAnnounce(announcing);
+  setCanAnnounce(canAnnounce: boolean): void {
+    for (const { feed } of this.#servers.all()) feed.setCanAnnounce(canAnnounce);
   }
 
   applySettings(): void {
@@ -139,27 +139,27 @@ export class ClusterServers implements Servers {
     await this.#servers.close(timeoutMs);
   }
 
-  /** At once where the master of the slot is known. */
+  /** Synchronous up to the command where the master of the slot is known. */
   async #at<R>(slot: number, use: Use<R>): Promise<R> {
     const target = this.#owner(slot);
     try {
       return await (target === undefined ? this.#located(slot).then(use) : use(target));
     } catch (error) {
-      return this.#elsewhere(slot, error, use, target);
+      return this.#follow(slot, error, use, target);
     }
   }
 
   /**
-   * Goes where a refusal says, or where the slot is by now, until someone serves it or time is up.
+   * Follows redirections, or the slot to its present master, until a server serves the command or time is up.
    *
-   * @param tried - where `error` came from
+   * @param tried - the source of `error`
    */
-  async #elsewhere<R>(slot: number, error: unknown, use: Use<R>, tried?: Target): Promise<R> {
+  async #follow<R>(slot: number, error: unknown, use: Use<R>, tried?: Target): Promise<R> {
     const until = this.#clock.monotonic() + this.#context.settings().replyTimeoutMs;
     let failure = error;
     let last = tried;
     for (let redirections = 0; ; redirections += 1) {
-      // Nodes that have not heard of a change may send us to and fro.
+      // Servers that have not yet learned of a change may redirect to and fro.
       const names = failure instanceof RedirectedError && failure.address !== undefined;
       if (redirections >= AT_ONCE) await this.#pause(names ? redirections - AT_ONCE : 0);
       const next = await this.#next(slot, failure, last);
@@ -174,13 +174,13 @@ export class ClusterServers implements Servers {
     }
   }
 
-  /** Where to go after a failure; `undefined` when that would not help. */
+  /** The next destination after a failure; `undefined` when none would help. */
   async #next(
     slot: number,
     error: unknown,
     tried: Target | undefined,
   ): Promise<Target | undefined> {
-    // Only what surely did nothing is repeated.
+    // Only a command that certainly had no effect is repeated.
     if (this.#closed || !(error instanceof UnavailableError)) return undefined;
     if (!(error instanceof RedirectedError)) {
       await this.#refreshed();
@@ -198,7 +198,7 @@ export class ClusterServers implements Servers {
       return this.#target(address);
     }
     await this.#pause();
-    // One that waits for the rest of a slot's keys stays where it is.
+    // With TRYAGAIN the command stays at its server, and waits for the rest of the slot's keys.
     if (error.kind === 'later') await this.#refreshed();
     return this.#located(slot);
   }
@@ -231,18 +231,15 @@ export class ClusterServers implements Servers {
   }
 
   #readAt({ server, asking: asks }: Target, key: string, maxBytes: number): Promise<Observation> {
-    const look = (one: CommandSession): Promise<Observation> => server.readOver(one, key, maxBytes);
-    return server.withSession((one) => (asks ? this.#askingAt(one, look) : look(one)));
+    const read = (one: CommandSession): Promise<Observation> => server.readOver(one, key, maxBytes);
+    return server.withSession((one) => (asks ? this.#askingAt(one, read) : read(one)));
   }
 
-  #askingAt<R>(
-    commanding: CommandSession,
-    use: (commanding: CommandSession) => Promise<R>,
-  ): Promise<R> {
-    return asking(commanding, this.#clock, this.#context.newName, use);
+  #askingAt<R>(session: CommandSession, use: (session: CommandSession) => Promise<R>): Promise<R> {
+    return asking(session, this.#clock, this.#context.newName, use);
   }
 
-  /** A key in one of the slots that the node has now. */
+  /** A key in one of the present slots of the server. */
   #ownKey(kind: 'epoch' | 'probe', name: string): string | undefined {
     for (let number = 0; number < TAGS_TRIED; number += 1) {
       const tag = String(number);
@@ -264,7 +261,7 @@ export class ClusterServers implements Servers {
     }
   }
 
-  /** Those that are connected to first, in any order, so that one which is wrong is not the only one that is asked. */
+  /** Connected servers first, in random order, so that a server with a wrong view is not always the only one that is asked. */
   #candidates(): readonly Address[] {
     const { masters, replicas } = this.#topology;
     const { random } = this.#context.settings();
@@ -277,10 +274,10 @@ export class ClusterServers implements Servers {
     return [...new Map(all.map((address) => [address.name, address])).values()];
   }
 
-  /** Resolves when a node has told of the cluster, or when that takes longer than any one answer may. */
+  /** Resolves when a server has reported the cluster, or after the time of one reply. */
   async #refreshed(): Promise<void> {
     const { replyTimeoutMs } = this.#context.settings();
-    const late = (): Error => new UnavailableError('no node told of the cluster in time');
+    const late = (): Error => new UnavailableError('no server reported the cluster in time');
     await withDeadline(this.#clock, this.#topology.refresh(), replyTimeoutMs, late).catch(
       () => undefined,
     );

@@ -6,22 +6,22 @@ import type { Address } from '../client/address.js';
 
 export interface TopologyContext {
   readonly clock: Clock;
-  /** The nodes that may be asked, those first that will answer soonest. */
+  /** The servers that may be asked, the ones with the fastest replies first. */
   readonly candidates: () => readonly Address[];
   /** @throws UnavailableError, RefusedError */
-  readonly ask: (node: Address) => Promise<ClusterView>;
-  /** Where a node is reached that calls itself this. */
-  readonly reached: (node: Address) => Address;
-  /** A node has answered; whether slots have other masters than before. */
-  readonly seen: (changed: boolean) => void;
+  readonly ask: (server: Address) => Promise<ClusterView>;
+  /** The address at which a server that announces `node` is reached. */
+  readonly reached: (server: Address) => Address;
+  /** A server has replied; `changed`: slots have other masters than before. */
+  readonly reported: (changed: boolean) => void;
 }
 
-/** A cluster that was made anew counts from the start; so often in a row it must be what all say. */
+/** A cluster that was created anew counts epochs from the start; so many old views in a row are therefore accepted. */
 const OLD_VIEWS = 3;
-/** For how long the word of the node that had the slot counts for more than that of others, who may not have heard yet. */
+/** How long a redirection from the previous owner of a slot outweighs the views of servers that may not have learned of it yet. */
 const MOVED_MS = 2_000;
 
-/** Which master has which slot, as far as is known. What it says is a guess that the nodes themselves correct. */
+/** The master of each slot, as far as known. The topology is a guess that the servers themselves correct. */
 export class ClusterTopology {
   readonly #context: TopologyContext;
   #owners: (Address | undefined)[] = new Array<Address | undefined>(SLOTS);
@@ -29,12 +29,12 @@ export class ClusterTopology {
   #replicas: readonly Address[] = [];
   #epoch = -1;
   #oldViews = 0;
-  #version = 0;
+  #generation = 0;
   readonly #moved = new Map<number, { readonly to: Address; readonly until: number }>();
-  /** Those under way, by how many nodes they ask at once. */
+  /** Refreshes under way, by the number of servers that they ask at once. */
   readonly #refreshing = new Map<number, Promise<void>>();
   #refreshes = 0;
-  /** The round whose old view was counted. */
+  /** The refresh whose old view was counted. */
   #countedRefresh = 0;
   #reporting = false;
   #closed = false;
@@ -48,9 +48,9 @@ export class ClusterTopology {
     return this.#owners[slot];
   }
 
-  /** Another one whenever a slot has another master than before. */
-  get version(): number {
-    return this.#version;
+  /** Changes whenever a slot has another master than before. */
+  get generation(): number {
+    return this.#generation;
   }
 
   get masters(): ReadonlyMap<string, Address> {
@@ -63,13 +63,15 @@ export class ClusterTopology {
 
   /** Why a slot has no owner. */
   get failure(): UnavailableError | RefusedError {
-    return this.#failure ?? new UnavailableError('no node of the cluster has the slot of this key');
+    return (
+      this.#failure ?? new UnavailableError('no server of the cluster has the slot of this key')
+    );
   }
 
   /**
-   * Asks some nodes; resolves as soon as one has answered, or none will. Never rejects.
+   * Asks some servers; resolves as soon as one has replied, or none will. Never rejects.
    *
-   * @param atOnce - how many are asked at once; the first may hang, or not have heard yet
+   * @param atOnce - how many servers are asked at once; the first may hang, or have an old view
    */
   refresh(atOnce = 3): Promise<void> {
     const running = this.#refreshing.get(atOnce);
@@ -82,16 +84,16 @@ export class ClusterTopology {
     return refreshing;
   }
 
-  /** Takes the word of the node that had the slot. */
+  /** Applies a redirection from the previous owner of a slot. */
   moved(slot: number, to: Address): void {
-    const { clock, seen } = this.#context;
+    const { clock, reported: seen } = this.#context;
     this.#moved.set(slot, { to, until: clock.monotonic() + MOVED_MS });
     if (this.#owners[slot]?.name === to.name) return;
     this.#owners[slot] = to;
-    // Who is no master any more goes with the next view.
+    // The next view removes a server that is a master no longer.
     this.#masters.set(to.name, to);
-    this.#version += 1;
-    // Many keys of many slots may be told of at once.
+    this.#generation += 1;
+    // Many redirections may come at once; they share one report.
     if (this.#reporting) return;
     this.#reporting = true;
     clock.nextTurn(() => {
@@ -100,7 +102,7 @@ export class ClusterTopology {
     });
   }
 
-  /** Asks nobody any more. */
+  /** Asks no server any more. */
   close(): void {
     this.#closed = true;
   }
@@ -109,10 +111,10 @@ export class ClusterTopology {
     const candidates = [...this.#context.candidates()];
     let ended = false;
     while (candidates.length > 0 && !this.#closed) {
-      const asked = candidates.splice(0, atOnce).map((node) =>
-        this.#context.ask(node).then((view) => {
-          // Nothing tells a late answer that has no epoch from a newer one.
-          if (!this.#closed && (!ended || view.epoch !== undefined)) this.#take(view, round);
+      const asked = candidates.splice(0, atOnce).map((server) =>
+        this.#context.ask(server).then((view) => {
+          // A late reply without an epoch cannot be told from a newer one.
+          if (!this.#closed && (!ended || view.epoch !== undefined)) this.#apply(view, round);
         }),
       );
       try {
@@ -130,8 +132,8 @@ export class ClusterTopology {
     }
   }
 
-  #take({ epoch, ranges, replicas }: ClusterView, round: number): void {
-    // A node that hung, or was cut off, tells of the past until the others have told it.
+  #apply({ epoch, ranges, replicas }: ClusterView, round: number): void {
+    // A server that hung, or was partitioned, reports an old view until the others have updated it.
     if (epoch !== undefined && epoch < this.#epoch) {
       if (round !== this.#countedRefresh) this.#oldViews += 1;
       this.#countedRefresh = round;
@@ -163,7 +165,7 @@ export class ClusterTopology {
       last = owner;
       if (owner?.name !== before[slot]?.name) changed = true;
     }
-    if (changed) this.#version += 1;
-    this.#context.seen(changed);
+    if (changed) this.#generation += 1;
+    this.#context.reported(changed);
   }
 }

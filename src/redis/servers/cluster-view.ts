@@ -2,12 +2,12 @@ import { isPassing, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { hostOr, createAddress, parseAddress, type Address } from '../client/address.js';
 
-/** What one node says of the whole cluster. */
+/** The view that one server has of the whole cluster. */
 export interface ClusterView {
-  /** How new it is: a failover or a moved slot makes a greater one. `undefined` where the node may not be asked for it. */
+  /** The age of the view: a failover or a moved slot increases the epoch. `undefined` where the server does not permit the command. */
   readonly epoch: number | undefined;
   readonly ranges: readonly SlotRange[];
-  /** The others, which know the cluster too. */
+  /** The replicas, which know the cluster too. */
   readonly replicas: readonly Address[];
 }
 
@@ -18,16 +18,19 @@ export interface SlotRange {
 }
 
 /**
- * Asks a node.
+ * Asks a server for its view.
  *
- * @param from - the host under which it was reached
- * @throws LinkLostError, or an error reply of Redis
+ * @param from - the host under which the server was reached
+ * @throws ConnectionLostError, or an error reply of Redis
  */
-export async function askForView(link: CommandConnection, from: string): Promise<ClusterView> {
-  // The epoch first: a view may be taken for older than it is, and never for newer.
+export async function askForView(
+  connection: CommandConnection,
+  from: string,
+): Promise<ClusterView> {
+  // The epoch is read first: a view may pass for older than it is, but never for newer.
   const [epoch, slots] = await Promise.all([
-    epochSeenBy(link),
-    link.call((client) => client.call('CLUSTER', 'SLOTS')),
+    epochSeenBy(connection),
+    connection.call((client) => client.call('CLUSTER', 'SLOTS')),
   ]);
   const ranges: SlotRange[] = [];
   const replicas: Address[] = [];
@@ -43,25 +46,25 @@ export async function askForView(link: CommandConnection, from: string): Promise
   return { epoch, ranges, replicas };
 }
 
-/** Slots that are on their way from a node or to it. */
+/** The slots that are moving from a server or to it. */
 export interface SlotMoves {
   readonly open: boolean;
-  /** Where those go that leave it. */
+  /** The servers to which slots are moving. */
   readonly targets: readonly Address[];
 }
 
 const NO_MOVES: SlotMoves = { open: false, targets: [] };
 
 /**
- * Asks a node which slots are moving; who may not ask for that takes them for resting.
+ * Asks a server for its moving slots; a user without the permission gets none.
  *
- * @param from - the host under which it was reached
- * @throws LinkLostError, or a passing error reply
+ * @param from - the host under which the server was reached
+ * @throws ConnectionLostError, or a passing error reply
  */
-export async function askForMoves(link: CommandConnection, from: string): Promise<SlotMoves> {
+export async function askForMoves(connection: CommandConnection, from: string): Promise<SlotMoves> {
   let text: string;
   try {
-    text = String(await link.call((client) => client.call('CLUSTER', 'NODES')));
+    text = String(await connection.call((client) => client.call('CLUSTER', 'NODES')));
   } catch (error) {
     const word = replyWord(error);
     if (word === undefined || isPassing(word)) throw error;
@@ -70,7 +73,7 @@ export async function askForMoves(link: CommandConnection, from: string): Promis
   const nodes = text.split('\n').map((line) => line.split(' '));
   const addresses = new Map(nodes.map(([id = '', address = '']) => [id, address]));
   const own = nodes.find(([, , flags = '']) => flags.split(',').includes('myself')) ?? [];
-  // `[slot->-id]` leaves it, `[slot-<-id]` comes to it.
+  // `[slot->-id]` leaves the server, `[slot-<-id]` comes to it.
   const moving = own.filter((part) => part.startsWith('['));
   const targets = moving.flatMap((part) => {
     const [, id = ''] = /->-([0-9a-f]+)\]$/.exec(part) ?? [];
@@ -80,9 +83,9 @@ export async function askForMoves(link: CommandConnection, from: string): Promis
   return { open: moving.length > 0, targets };
 }
 
-async function epochSeenBy(link: CommandConnection): Promise<number | undefined> {
+async function epochSeenBy(connection: CommandConnection): Promise<number | undefined> {
   try {
-    const text = String(await link.call((client) => client.call('CLUSTER', 'INFO')));
+    const text = String(await connection.call((client) => client.call('CLUSTER', 'INFO')));
     const [, digits] = /^cluster_current_epoch:(\d+)/m.exec(text) ?? [];
     return digits === undefined ? undefined : Number(digits);
   } catch (error) {
@@ -92,8 +95,8 @@ async function epochSeenBy(link: CommandConnection): Promise<number | undefined>
   }
 }
 
-function addressIn(node: unknown, from: string): Address | undefined {
-  if (!Array.isArray(node)) return undefined;
-  const [host, port] = node as unknown[];
+function addressIn(entry: unknown, from: string): Address | undefined {
+  if (!Array.isArray(entry)) return undefined;
+  const [host, port] = entry as unknown[];
   return Number(port) > 0 ? createAddress(hostOr(host, from), Number(port)) : undefined;
 }

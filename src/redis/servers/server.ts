@@ -8,22 +8,22 @@ import type { RedisSettings } from '../connection-options.js';
 import { scanKeys } from '../commands/scan.js';
 import type { ServerTemplate } from '../client/server-template.js';
 
-/** What the nodes of one client share. */
+/** The data that the servers of one client share. */
 export interface ServerContext {
-  /** Names this process. */
+  /** The id of this instance. */
   readonly instance: string;
   readonly settings: () => RedisSettings;
-  /** A name that no other process, and no other call in this one, uses. */
+  /** A name that is unique among all processes, and among all calls in this process. */
   readonly newName: () => string;
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
 }
 
-/** What is special about one of them. */
+/** The differences between a single server and one of a cluster. */
 export interface ServerSpecifics {
   /** Whether one command may read any two keys: not in a cluster. */
   readonly readsTogether: boolean;
-  /** Names a key of our own on this server; `undefined` where none can be told. */
+  /** Names a key of our own on this server; `undefined` where no name is known. */
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   /** Called whenever the feed's link is lost, or could not be opened. */
   readonly linkLost: () => void;
@@ -39,17 +39,21 @@ export class Server {
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
     const { newName, newGeneration, settings } = context;
-    const linkOptions = (name: string) => ({
+    const connectionSettings = (name: string) => ({
       clock,
       name,
       replyTimeoutMs: () => settings().replyTimeoutMs,
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
     this.#time = new ServerTime(clock);
-    this.commands = new CommandChannel(template, linkOptions('credstream:commands'), newName);
+    this.commands = new CommandChannel(
+      template,
+      connectionSettings('credstream:commands'),
+      newName,
+    );
     this.feed = new Feed({
       template,
-      connectionSettings: linkOptions('credstream:feed'),
+      connectionSettings: connectionSettings('credstream:feed'),
       commands: this.commands,
       time: this.#time,
       instance: context.instance,
@@ -60,18 +64,18 @@ export class Server {
     });
   }
 
-  /** Looks at a key over whichever connection there is. @throws UnavailableError, RefusedError */
+  /** Reads a key over the feed's connection, or else over that of the commands. @throws UnavailableError, RefusedError */
   async read(key: string, maxBytes: number): Promise<Observation> {
-    const seen = await this.feed.tryRead(key, maxBytes);
-    return seen ?? this.withSession((one) => this.readOver(one, key, maxBytes));
+    const observation = await this.feed.tryRead(key, maxBytes);
+    return observation ?? this.withSession((one) => this.readOver(one, key, maxBytes));
   }
 
-  /** Looks at a key by these means. @throws UnavailableError, RefusedError */
+  /** Reads a key over a given session. @throws UnavailableError, RefusedError */
   async readOver({ reader }: CommandSession, key: string, maxBytes: number): Promise<Observation> {
     try {
       const [look] = await Promise.all([
         reader.read({ key, maxBytes, epochKey: undefined }),
-        // Without a feed nothing else asks.
+        // Without a feed no other check runs.
         this.commands.verifyAfter(this.#heartbeatMs()),
       ]);
       return toObservation(look, this.#time);
@@ -81,11 +85,11 @@ export class Server {
   }
 
   /**
-   * At once where the link is open, so that writes go out in the order in which they were asked for.
+   * Synchronous where the connection is open, so that writes are sent in the order of the calls.
    *
    * @throws UnavailableError, RefusedError
    */
-  withSession<R>(use: (withSession: CommandSession) => Promise<R>): Promise<R> {
+  withSession<R>(use: (session: CommandSession) => Promise<R>): Promise<R> {
     const { current } = this.commands;
     if (current?.connection.open) return use(current);
     return this.commands.get().then(use, (error: unknown) => {
@@ -93,7 +97,7 @@ export class Server {
     });
   }
 
-  /** The keys with a prefix that this server has. @throws UnavailableError, RefusedError */
+  /** The keys of this server with a prefix. @throws UnavailableError, RefusedError */
   keys(prefix: string): AsyncIterable<readonly string[]> {
     return scanKeys(prefix, (use) => this.withSession(use));
   }

@@ -5,7 +5,7 @@ import { Server, type ServerContext } from './server.js';
 import type { Servers } from './servers.js';
 import type { ServerTemplate } from '../client/server-template.js';
 
-/** One server has all keys; or one at a time, where Sentinel says which. */
+/** One server has all keys; with Sentinel one at a time. */
 export class SingleServer implements Servers {
   readonly #server: Server;
 
@@ -21,7 +21,7 @@ export class SingleServer implements Servers {
     return this.#server.feed;
   }
 
-  withSession<R>(_key: string, use: (commanding: CommandSession) => Promise<R>): Promise<R> {
+  withSession<R>(_key: string, use: (session: CommandSession) => Promise<R>): Promise<R> {
     return this.#server.withSession(use);
   }
 
@@ -33,8 +33,8 @@ export class SingleServer implements Servers {
     return this.#server.keys(prefix);
   }
 
-  setCanAnnounce(announcing: boolean): void {
-    this.#server.feed.setCanAnnounce(announcing);
+  setCanAnnounce(canAnnounce: boolean): void {
+    this.#server.feed.setCanAnnounce(canAnnounce);
   }
 
   applySettings(): void {

@@ -111,7 +111,7 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     this.#options = options;
     const { clock } = backend;
     const paced = new TimeSlicedClock(clock);
-    const encoding = new Encoding(options, expiresAt, paced);
+    const encoding = new Encoding(options, expiresAt, paced, `${prefix}*`);
     this.#encoding = encoding;
     const reads = new ReadBatcher(backend.hints, clock, options.maxBytes);
     const scope = {
@@ -287,7 +287,8 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     const startedAt = clock.monotonic();
     this.#tracking.close();
     this.#registry.close();
-    const late = (): Error => new TimeoutError('close', closeTimeoutMs);
+    const late = (): Error =>
+      new TimeoutError('close(): writes are still under way', closeTimeoutMs);
     await withDeadline(clock, this.#registry.idle(), closeTimeoutMs, late).catch(() => undefined);
     this.#encoding.close();
     this.#registry.closeWriters();

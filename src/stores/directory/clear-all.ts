@@ -1,14 +1,9 @@
 import { callSafely } from '../../util/callbacks.js';
-import {
-  checkCount,
-  checkFunction,
-  checkNames,
-  checkReason,
-  checkSignal,
-} from '../../util/option-checks.js';
+import { resolveOptions } from '../../util/options.js';
 import { Semaphore } from '../../util/semaphore.js';
 import type { CallbackErrorHandler } from '../../util/callbacks.js';
 import type { ClearAllFailure, ClearAllOptions, ClearAllReceipt } from './contract.js';
+import { CLEAR_ALL_OPTIONS } from './options.js';
 
 const MOST_FAILURES = 1_000;
 
@@ -19,12 +14,8 @@ export async function clearEach(
   options: ClearAllOptions,
   onCallbackError: CallbackErrorHandler,
 ): Promise<ClearAllReceipt> {
-  checkNames(options, ['reason', 'concurrency', 'onProgress', 'signal']);
-  const reason = checkReason(options.reason);
-  const signal = checkSignal(options.signal);
-  checkFunction(options.onProgress, 'onProgress');
-  const { concurrency = 64, onProgress } = options;
-  const slots = new Semaphore(checkCount(concurrency, 'concurrency', 1_000));
+  const { reason, concurrency, onProgress, signal } = resolveOptions(CLEAR_ALL_OPTIONS, options);
+  const slots = new Semaphore(concurrency);
   const failures: ClearAllFailure[] = [];
   const underWay = new Set<Promise<void>>();
   let cleared = 0;

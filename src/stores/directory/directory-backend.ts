@@ -1,4 +1,3 @@
-import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../../backend/attempts.js';
 import type { Clock } from '../../time/clock.js';
 import type {
@@ -28,6 +27,10 @@ export class DirectoryBackend implements Backend {
     return this.#backend.sharing;
   }
 
+  get name(): string {
+    return this.#backend.name;
+  }
+
   get instance(): string {
     return this.#backend.instance;
   }
@@ -38,10 +41,6 @@ export class DirectoryBackend implements Backend {
 
   get replyTimeoutMs(): number {
     return this.#backend.replyTimeoutMs;
-  }
-
-  get attempts(): AttemptVerbs {
-    return this.#backend.attempts;
   }
 
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {

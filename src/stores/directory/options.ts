@@ -1,6 +1,23 @@
-import type { CredentialStoreOptions, ResolvedStoreOptions } from '../options.js';
-import { resolveStoreOptions } from '../options.js';
-import { checkKey, checkNames } from '../../util/option-checks.js';
+import type { ClearAllOptions } from './contract.js';
+import {
+  sharedOptions,
+  STORE_OPTIONS,
+  type CredentialStoreOptions,
+  type ResolvedStoreOptions,
+  type StoreOptionsOpen,
+} from '../options.js';
+import { checkKey } from '../../util/option-checks.js';
+import {
+  callback,
+  checkNames,
+  count,
+  reason,
+  required,
+  resolvePart,
+  signal,
+  type OptionRows,
+  type OptionsTable,
+} from '../../util/options.js';
 
 /**
  * Options of every credential directory: those of a store, with a `prefix` in place of the key. They hold for each of its credentials.
@@ -15,17 +32,51 @@ export interface CredentialDirectoryOptions<T> extends Omit<CredentialStoreOptio
   readonly prefix: string;
 }
 
-/** @throws InvalidOptionError */
+const { key: _key, ...EACH } = STORE_OPTIONS;
+
+/** The options of every directory. */
+export const DIRECTORY_OPTIONS: OptionsTable<
+  CredentialDirectoryOptions<unknown>,
+  StoreOptionsOpen
+> = {
+  ...EACH,
+  prefix: required({
+    check: checkKey,
+    range: 'as `key`, with every id',
+    cost: 'Another prefix is another directory. A separator at the end (`user:`) keeps ids of others out, such as those of `users`.',
+  }),
+};
+
+/**
+ * Checks everything at once and fills in defaults.
+ *
+ * @param table - what a kind of directory takes: these options, and mostly some of its own
+ * @throws InvalidOptionError
+ */
 export function resolveDirectoryOptions<T>(
   options: CredentialDirectoryOptions<T>,
-  moreNames: readonly string[],
+  table: OptionRows,
 ): ResolvedStoreOptions<T> {
-  // Refused here, because the options of a store have it.
-  checkNames(
+  checkNames(table, options);
+  const { prefix, name, ...each } = resolvePart<CredentialDirectoryOptions<T>, StoreOptionsOpen>(
+    DIRECTORY_OPTIONS,
     options,
-    Object.keys((options as object | null) ?? {}).filter((name) => name !== 'key'),
   );
-  const { prefix, ...rest } = options;
-  checkKey(prefix, 'prefix');
-  return resolveStoreOptions<T>({ ...rest, key: prefix }, moreNames);
+  return { key: prefix, name, expiresAt: each.expiresAt, shared: sharedOptions(each) };
 }
+
+/** The options of `clearAll()`. */
+export const CLEAR_ALL_OPTIONS: OptionsTable<ClearAllOptions, 'reason' | 'onProgress' | 'signal'> =
+  {
+    reason: reason('Tells other processes, in each `cleared` change. It is not secret.'),
+    concurrency: count({
+      default: 64,
+      max: 1_000,
+      cost: 'More at the same time finish sooner, and burden the server more.',
+    }),
+    onProgress: callback({
+      default: undefined,
+      cost: 'Gets the count after each credential, removed or not.',
+    }),
+    signal: signal('Stops; removals under way may still happen.'),
+  };

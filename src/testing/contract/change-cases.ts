@@ -1,11 +1,11 @@
 import { strict as assert } from 'node:assert';
 import { assertAbout, bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
-/** Which changes are told, with what. */
+/** Emitted changes and their fields. */
 export const changeCases: readonly Scene[] = [
   scene('a save is told to its own store and to others', async (stage) => {
     const { store, changes } = await stage.watch();
-    const elsewhere = await stage.watch({ node: 'second' });
+    const elsewhere = await stage.watch({ instance: 'second' });
     await store.save({ token: 'one' }, { reason: 'first login', ttlSeconds: 3600 });
 
     const own = await changes.expect('saved');
@@ -23,7 +23,7 @@ export const changeCases: readonly Scene[] = [
     assert.deepEqual(other.credentials, { token: 'one' });
     assert.equal(other.reason, 'first login');
     assert.equal(other.expiresAt, own.expiresAt);
-    assert.ok(typeof other.origin === 'object', 'the writer is another node');
+    assert.ok(typeof other.origin === 'object', 'the writer is another instance');
   }),
 
   scene('what any other client writes is told as saved out of band', async (stage) => {
@@ -69,7 +69,7 @@ export const changeCases: readonly Scene[] = [
 
   scene('the same bytes with the same end are no change', async (stage) => {
     const { store, changes } = await stage.watch();
-    const elsewhere = await stage.watch({ node: 'second' });
+    const elsewhere = await stage.watch({ instance: 'second' });
     await store.save({ token: 'one' });
     await store.save({ token: 'one' });
     await stage.outside.set(stage.key, bytesOf('one'));
@@ -82,7 +82,7 @@ export const changeCases: readonly Scene[] = [
 
   scene('a removal by clear is told with its reason', async (stage) => {
     const { store, changes } = await stage.watch();
-    const elsewhere = await stage.watch({ node: 'second' });
+    const elsewhere = await stage.watch({ instance: 'second' });
     await store.save({ token: 'one' });
     await store.clear({ reason: 'logout' });
     await changes.expect('saved');
@@ -141,8 +141,8 @@ export const changeCases: readonly Scene[] = [
   }),
 
   scene('every store tells a subsequence of what happened, ending with the last', async (stage) => {
-    const nodes = ['first', 'second', 'second'] as const;
-    const watched = await Promise.all(nodes.map((node) => stage.watch({ node })));
+    const instances = ['first', 'second', 'second'] as const;
+    const watched = await Promise.all(instances.map((instance) => stage.watch({ instance })));
     const [writer] = watched;
     const written: string[] = [];
     for (let n = 0; n < 30; n += 1) {

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { asFailure, bytesOf, failure, scene, type Scene } from './stage.js';
 
-/** What `close` ends, and what is left to call after it. */
+/** The effects of `close`, and the calls after it. */
 export const closingCases: readonly Scene[] = [
   scene('after close every call is refused and nothing is written', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));
@@ -104,7 +104,7 @@ export const closingCases: readonly Scene[] = [
   scene('closing one store leaves the others as they are', async (stage) => {
     const { store } = await stage.watch();
     const other = await stage.watch();
-    const elsewhere = await stage.watch({ node: 'second' });
+    const elsewhere = await stage.watch({ instance: 'second' });
     await store.close();
     await stage.outside.set(stage.key, bytesOf('one'));
     for (const { changes } of [other, elsewhere]) await changes.expect('saved');

@@ -37,7 +37,7 @@ export const conditionalCases: readonly Scene[] = [
 
   scene('onlyIf a snapshot looks at the bytes, not at who wrote them', async (stage) => {
     const store = stage.store();
-    await stage.store({ node: 'second' }).save({ token: 'one' });
+    await stage.store({ instance: 'second' }).save({ token: 'one' });
     const snapshot = await store.read();
     await stage.outside.set(stage.key, bytesOf('one'), HOUR_MS);
     await store.save({ token: 'two' }, { onlyIf: snapshot });
@@ -63,7 +63,7 @@ export const conditionalCases: readonly Scene[] = [
   }),
 
   scene('of many that save onlyIf absent at the same time, one does', async (stage) => {
-    const stores = [stage.store(), stage.store({ node: 'second' }), stage.store()];
+    const stores = [stage.store(), stage.store({ instance: 'second' }), stage.store()];
     const outcomes = await Promise.allSettled(
       stores.map((store, index) => store.save({ token: String(index) }, { onlyIf: 'absent' })),
     );
@@ -160,8 +160,8 @@ export const conditionalCases: readonly Scene[] = [
   }),
 
   scene('updates of several stores at the same time are all kept', async (stage) => {
-    const nodes = ['first', 'second', 'first'] as const;
-    const stores = nodes.map((node) => stage.store<Counter>({ node }));
+    const instances = ['first', 'second', 'first'] as const;
+    const stores = instances.map((instance) => stage.store<Counter>({ instance }));
     const updates = stores.flatMap((store) =>
       Array.from({ length: 5 }, () =>
         store.update((found) => ({ count: (found?.count ?? 0) + 1 }), { maxAttempts: 100 }),

@@ -12,7 +12,7 @@ import {
 
 const byToken = { expiresAt: ({ expiresAt }: Token) => expiresAt };
 
-/** What ends, when, and how often that is told. */
+/** Ends of credentials: their instants and their changes. */
 export const expiryCases: readonly Scene[] = [
   scene('the end of the TTL is told as expired, not before it', async (stage) => {
     const { store, changes } = await stage.watch();
@@ -36,7 +36,7 @@ export const expiryCases: readonly Scene[] = [
     await stage.outside.set(stage.key, bytesOf('one'), 300);
     const { expiresAt = 0 } = await changes.expect('saved');
     for (;;) {
-      // Asked first: the end may pass between the two.
+      // Read first, because the end may pass between the two readings.
       const now = await stage.now();
       const held = store.current;
       if (now >= expiresAt) {

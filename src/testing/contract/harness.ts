@@ -2,67 +2,65 @@ import type { ObservableCredentialStore } from '../../stores/store-base.js';
 import type { CredentialStoreOptions } from '../../stores/options.js';
 
 /**
- * The process that a store of the contract runs in, or stands for. Two stores on one node may share connections and call their writes their
- * own; stores on different nodes must not.
+ * The instance that a store of the contract belongs to. Two stores of one instance may share connections and call their writes their own; stores
+ * of different instances must not.
  *
  * @public
  */
-export type ContractNode = 'first' | 'second';
+export type ContractInstance = 'first' | 'second';
 
 /**
- * Another client of the place where the credentials are kept, one that has never heard of credential stores. What it does is
- * `out-of-band`.
+ * Another client of the place where the credentials are kept, one that knows nothing of credential stores. Its writes are `out-of-band`.
  *
  * @public
  */
 export interface OutsideClient {
-  /** The bytes at a key; `undefined` when there is none, or when it has ended. */
+  /** The bytes at a key; `undefined` when there are none, or when the key has ended. */
   get(key: string): Promise<Uint8Array | undefined>;
-  /** How long a key still lives, in milliseconds; `undefined` without end, and without key. */
+  /** The remaining TTL of a key, in milliseconds; `undefined` for a key without end and for an absent key. */
   ttlMs(key: string): Promise<number | undefined>;
-  /** Stores bytes, or a string as UTF-8, with the given time to live or, without one, for ever. */
+  /** Stores bytes, or a string as UTF-8, with the given TTL or, without one, for ever. */
   set(key: string, value: string | Uint8Array, ttlMs?: number): Promise<void>;
-  /** Gives a key another time to live, or with `undefined` none. */
+  /** Gives a key another TTL, or with `undefined` none. */
   expire(key: string, ttlMs: number | undefined): Promise<void>;
   /** Removes a key. */
   delete(key: string): Promise<void>;
 }
 
 /**
- * What {@link credentialStoreContract} needs to know of an implementation.
+ * The parts of an implementation that {@link credentialStoreContract} uses.
  *
- * @remarks
- * Everything that a harness makes refers to one shared place. The cases name keys that no other case uses, close the stores that they
- * made, and leave their keys behind.
+ * @remarks Everything that a harness creates refers to one shared place. The cases use keys that no other case uses, close their stores,
+ *   and leave their keys behind.
  *
  * @public
  */
 export interface ContractHarness {
   /**
-   * Makes a store on the shared place; throws an `InvalidOptionError` at once when an option is not usable. Outside changes must reach it
+   * Creates a store on the shared place; throws an `InvalidOptionError` at once when an option is not usable. Outside changes must reach it
    * within a second or so, by notification or by polling, without `advance`.
    */
   createStore<T>(
-    node: ContractNode,
+    instance: ContractInstance,
     options: CredentialStoreOptions<T>,
   ): ObservableCredentialStore<T>;
   /** A client beside the stores. */
   readonly outside: OutsideClient;
-  /** What the clock of the shared place shows, in epoch milliseconds. */
+  /** The time of the shared place's clock, in epoch milliseconds. */
   now(): number | Promise<number>;
   /** Lets at least `ms` milliseconds pass, for the stores and for the place: moves a virtual clock, or waits. */
   advance(ms: number): Promise<void>;
 }
 
 /**
- * One case of the contract: a sentence, and what checks it.
+ * One case of the contract: a sentence, and its check.
  *
  * @public
  */
 export interface ContractCase {
-  /** What is promised. */
+  /** The promise. */
   readonly name: string;
-  /** Rejects with an `AssertionError` when the promise is not kept; closes every store that it made. */
+  /** Rejects with an `AssertionError` when the promise is not kept; closes every store of the case. */
   readonly run: (harness: ContractHarness) => Promise<void>;
 }
 
@@ -72,6 +70,6 @@ export interface ContractCase {
  * @public
  */
 export interface ContractOptions {
-  /** How long a case waits, in real time, for what must happen, in milliseconds from 1; default 5,000. */
+  /** How long a case waits, in real time, for an expected event, in milliseconds from 1; default 5,000. */
   readonly timeoutMs?: number | undefined;
 }

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import type { Observable, Subscription } from 'rxjs';
 import type { CredentialChange, CredentialChangeType } from '../../credential/change.js';
 
-/** Kept from before anybody replaced them: deadlines of the contract are real, also where the stores' time is virtual. */
+/** Captured before a test runner can replace them: deadlines of the contract are real, also where the stores' time is virtual. */
 const realSetTimer = setTimeout;
 const realClearTimer = clearTimeout;
 
@@ -21,7 +21,7 @@ export async function inTime<R>(timeoutMs: number, what: string, work: Promise<R
   }
 }
 
-/** Everything that a stream emitted, taken one after the other. */
+/** The values that a stream emitted, taken one after the other. */
 export class Recorder<V> {
   readonly values: V[] = [];
   completed = false;
@@ -43,12 +43,12 @@ export class Recorder<V> {
     });
   }
 
-  /** What has come and was not taken yet. */
+  /** Values that have arrived and were not taken yet. */
   get rest(): readonly V[] {
     return this.values.slice(this.#taken);
   }
 
-  /** The next value, passing over those that are not wanted. */
+  /** The next value that `wanted` accepts; others are skipped. */
   async take(wanted: (value: V) => boolean = () => true): Promise<V> {
     for (;;) {
       const index = this.values.findIndex((value, at) => at >= this.#taken && wanted(value));
@@ -69,7 +69,7 @@ export class Recorder<V> {
   }
 }
 
-/** The changes of a store; each one that is taken must be of the expected type. */
+/** The changes of a store; each taken one must be of the expected type. */
 export class Changes<T> extends Recorder<CredentialChange<T>> {
   async expect<Type extends CredentialChangeType>(
     type: Type,

@@ -6,7 +6,7 @@ type Wrong = readonly (readonly [option: string, options: Record<string, unknown
 
 const WRONG_TTLS = [0, -1, 1.5, NaN, Infinity, 2 ** 53, '10', 10n, {}, null];
 
-/** Options of a store that it must refuse; `key` is given where it is not the point. */
+/** Options that a store must refuse; `key` is given where another option is at fault. */
 const wrongStoreOptions: Wrong = [
   ...['', 7, null, ['k'], {}, 'k'.repeat(1025), '\ud800', 'a\nb', 'a\0b', 'credstream:x'].map(
     (key) => ['key', { key }] as const,
@@ -28,7 +28,7 @@ const wrongStoreOptions: Wrong = [
   ['ttl', { ttl: 5 }],
 ];
 
-/** What must be refused before anything happens. */
+/** Options and arguments that must be refused before anything is sent. */
 export const refusingCases: readonly Scene[] = [
   scene('a store refuses wrong options when it is made, by name', async (stage) => {
     for (const [option, wrong] of wrongStoreOptions) {
@@ -57,8 +57,8 @@ export const refusingCases: readonly Scene[] = [
       ['signal', () => store.clear({ signal: true as never })],
       ['signal', () => store.update(() => token, { signal: 'x' as never })],
       ['replicas', () => store.save(token, { replicas: 0 })],
-      ['timeoutMs', () => store.save(token, { replicas: 1, replicaTimeoutMs: 60_001 })],
-      ['timeoutMs', () => store.save(token, { replicaTimeoutMs: 1 })],
+      ['replicaTimeoutMs', () => store.save(token, { replicas: 1, replicaTimeoutMs: 60_001 })],
+      ['replicaTimeoutMs', () => store.save(token, { replicaTimeoutMs: 1 })],
       ['replicas', () => store.update(() => token, { replicas: 1.5 })],
       ['reason', () => store.update(() => undefined, { reason: 'x'.repeat(257) })],
       ['ttlSeconds', () => store.update(() => undefined, { ttlSeconds: 0 })],
@@ -146,7 +146,7 @@ export const refusingCases: readonly Scene[] = [
       store.update(() => ({ token: 'two' }), { signal }),
       isReason,
     );
-    // Writes go out in call order, so this one would come after them.
+    // Writes are sent in the order of the calls, so this one would come after them.
     await store.save({ token: 'three' }, { onlyIf: await store.read() });
     assert.deepEqual(await store.load(), { token: 'three' });
   }),

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { assertHides, bytesOf, CANARY, scene, type Scene } from './stage.js';
 
-/** Signals of snapshots, and what must not show their credentials. */
+/** Signals of snapshots, and representations that must not show credentials. */
 export const snapshotCases: readonly Scene[] = [
   scene('the signal of a snapshot aborts when it is cleared, with the change', async (stage) => {
     const { store, changes } = await stage.watch();
@@ -9,11 +9,11 @@ export const snapshotCases: readonly Scene[] = [
     const signal = store.current?.signal;
     assert.equal(signal?.aborted, false);
     await changes.expect('saved');
-    await stage.store({ node: 'second' }).clear();
+    await stage.store({ instance: 'second' }).clear();
     const cleared = await changes.expect('cleared');
     assert.equal(signal.aborted, true);
     assert.equal(signal.reason, cleared);
-    // Asked for only now.
+    // The signal is read for the first time here.
     assert.equal(cleared.previous?.signal.aborted, true);
   }),
 

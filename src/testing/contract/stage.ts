@@ -5,32 +5,34 @@ import type { Observable } from 'rxjs';
 import type { ObservableCredentialStore } from '../../stores/store-base.js';
 import { isCredstreamError, type AnyCredstreamError } from '../../errors.js';
 import type { CredentialStoreOptions } from '../../stores/options.js';
-import type { ContractCase, ContractHarness, ContractNode, OutsideClient } from './harness.js';
+import type { ContractCase, ContractHarness, ContractInstance, OutsideClient } from './harness.js';
 import { Changes, inTime, Recorder } from './recorder.js';
 
-/** What the credentials of the contract look like. */
+/** The credentials of the contract. */
 export interface Token {
   readonly token: string;
   /** Epoch milliseconds. */
   readonly expiresAt?: number;
 }
 
-/** Stands for a secret; whatever must not show it must not hold this. */
+/** Stands for a secret; a representation that shows it leaks. */
 export const CANARY = 'canary-7f3a';
 
 export const HOUR_MS = 3_600_000;
 
-/** How far an end may be from what was asked for: both sides round, and commands travel. */
+/** The largest distance of an end from the requested one: both sides round, and commands travel. */
 const SLACK_MS = 1_000;
 
-type StoreOptions<T> = Partial<CredentialStoreOptions<T>> & { readonly node?: ContractNode };
+type StoreOptions<T> = Partial<CredentialStoreOptions<T>> & {
+  readonly instance?: ContractInstance;
+};
 
 export interface Watched<T> {
   readonly store: ObservableCredentialStore<T>;
   readonly changes: Changes<T>;
 }
 
-/** Where one case plays: a key of its own, and whatever it makes, which ends with it. */
+/** The surroundings of one case: a key of its own, and its stores, which close with it. */
 export class Stage {
   readonly key: string = `contract:${randomUUID()}`;
   readonly #harness: ContractHarness;
@@ -48,13 +50,13 @@ export class Stage {
   }
 
   store<T = Token>(options: StoreOptions<T> = {}): ObservableCredentialStore<T> {
-    const { node = 'first', ...rest } = options;
-    const store = this.#harness.createStore<T>(node, { key: this.key, ...rest });
+    const { instance = 'first', ...rest } = options;
+    const store = this.#harness.createStore<T>(instance, { key: this.key, ...rest });
     this.#stores.push(store as unknown as ObservableCredentialStore<never>);
     return store;
   }
 
-  /** A store that is live, and its changes from then on. */
+  /** A live store, and its changes from then on. */
   async watch<T = Token>(options: StoreOptions<T> = {}): Promise<Watched<T>> {
     const store = this.store<T>(options);
     const changes = this.#keep(new Changes<T>(store.changes$, this.#timeoutMs));
@@ -127,12 +129,12 @@ export function scene(name: string, play: Play): Scene {
   });
 }
 
-/** What any client may write that stands for a token. */
+/** The serialized form of a token, as any client may write it. */
 export function bytesOf(token: string): string {
   return JSON.stringify({ token });
 }
 
-/** Without the narrowing of `assert.equal`: a getter may give something else the next time. */
+/** Without the narrowing of `assert.equal`, because a getter may return another value the next time. */
 export function assertNothing(value: unknown): void {
   assert.equal(value, undefined);
 }
@@ -170,7 +172,7 @@ export function asFailure<Code extends AnyCredstreamError['code']>(
   return caught as Extract<AnyCredstreamError, { code: Code }>;
 }
 
-/** However a value is shown, it does not show the canary. */
+/** Checks that no representation of a value shows the canary. */
 export function assertHides(value: unknown): void {
   const shown = [
     inspect(value, { depth: 8, showHidden: true }),
@@ -187,7 +189,7 @@ function asJson(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch {
-    // What cannot be serialized cannot leak that way.
+    // A value that cannot be serialized cannot leak that way.
     return '';
   }
 }

@@ -3,7 +3,7 @@ import { assertAbout, bytesOf, failure, HOUR_MS, scene, type Scene, type Token }
 
 const EVERY_BYTE = Uint8Array.from({ length: 256 }, (_, index) => index);
 
-/** `load`, `read`, `save` and `clear`, watched by nobody. */
+/** `load`, `read`, `save` and `clear`, without a watch. */
 export const storingCases: readonly Scene[] = [
   scene('load and read give undefined while nothing is stored', async (stage) => {
     const store = stage.store();
@@ -25,7 +25,7 @@ export const storingCases: readonly Scene[] = [
 
   scene('a store elsewhere loads what was saved', async (stage) => {
     await stage.store().save({ token: 'one' });
-    assert.deepEqual(await stage.store({ node: 'second' }).load(), { token: 'one' });
+    assert.deepEqual(await stage.store({ instance: 'second' }).load(), { token: 'one' });
   }),
 
   scene('the bytes at the key are exactly what serialize returned', async (stage) => {
@@ -52,7 +52,7 @@ export const storingCases: readonly Scene[] = [
 
   scene('a write that waits for replicas tells how many were reached', async (stage) => {
     const store = stage.store();
-    const waiting = { replicas: 1, timeoutMs: 1 };
+    const waiting = { replicas: 1, replicaTimeoutMs: 1 };
     const saved = await store.save({ token: 'one' }, waiting);
     assert.equal(typeof saved.replicas, 'number');
     const updated = await store.update(() => ({ token: 'two' }), waiting);

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { assertNothing, bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
-/** What memory and the streams show, and what starts and stops a watch. */
+/** Memory and streams of a watched store, and the start and the end of a watch. */
 export const watchingCases: readonly Scene[] = [
   scene('memory has what was written as soon as the write resolves', async (stage) => {
     const { store } = await stage.watch();

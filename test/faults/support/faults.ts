@@ -5,6 +5,7 @@ import {
   type RedisCredentialStoreOptions,
   type StoreStatus,
 } from '../../../src/index.js';
+import { useMachineNoise } from '../../support/machine-noise.js';
 import type { StartOptions } from '../../support/redis-server/index.js';
 import { type RedisForTests, type RedisTarget, useRedis } from '../../support/redis.js';
 import type { ProxyLink, Select, TcpProxy } from '../../support/tcp-proxy.js';
@@ -29,9 +30,6 @@ export const FAST = {
 /** No round comes by while the test runs: what is seen is seen because of a hint or a new link. */
 export const NO_ROUNDS = { heartbeatMs: 600_000, pollMs: 600_000, probeMs: 600_000 } as const;
 
-/** How much later than promised something may come on a machine that has other things to do. */
-export const NOISE_MS = 400;
-
 /** A store and everything that it said since it was made. */
 export interface Watched {
   readonly store: TextStore;
@@ -51,6 +49,7 @@ export interface Faults extends RedisForTests {
 
 /** Call it at the top of a file; everything ends with the test. */
 export function useFaults(): Faults {
+  useMachineNoise();
   const redis = useRedis();
   const open = (target: RedisTarget, options: TextOptions = {}): TextStore => {
     // The store never uses this client, so a test does not have to tell its connection from the store's.

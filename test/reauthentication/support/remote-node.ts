@@ -97,7 +97,7 @@ export class RemoteNode {
           throw new Error(`it has not said ${type}: ${JSON.stringify(this.said(type).slice(-3))}`);
         return found;
       },
-      { timeoutMs: 10_000 },
+      { timeoutMs: 30_000 },
     );
   }
 
@@ -146,6 +146,6 @@ export function whoIsAt(
       if (at.length > 1) throw new Error('several are at the gate');
       return at[0];
     },
-    { timeoutMs: 10_000 },
+    { timeoutMs: 30_000 },
   );
 }

@@ -23,6 +23,13 @@ function* sentencesOf(text) {
   }
 }
 
+/** The sentences of a text without a subject. */
+export function headlessSentences(text) {
+  return [...sentencesOf(text)].filter(
+    (sentence) => HEADLESS.test(sentence) && !sentence.endsWith('?'),
+  );
+}
+
 export const plainEnglish = {
   meta: {
     type: 'suggestion',
@@ -35,8 +42,7 @@ export const plainEnglish = {
     return {
       Program() {
         for (const { comments, loc } of paragraphsOf(context.sourceCode.getAllComments())) {
-          for (const sentence of sentencesOf(comments.map(textOf).join('\n'))) {
-            if (!HEADLESS.test(sentence) || sentence.endsWith('?')) continue;
+          for (const sentence of headlessSentences(comments.map(textOf).join('\n'))) {
             context.report({
               loc,
               messageId: 'headless',

@@ -227,7 +227,7 @@ function quiet(client: Cluster): Cluster {
  * off, or has no slots yet and is forgotten with the next CLUSTER SLOTS) rejects it; the command itself rejects or is sent again.
  */
 function handleAsking(node: Redis): void {
-  const asking = node.asking.bind(node) as () => Promise<'OK'>;
+  const asking: () => Promise<'OK'> = node.asking.bind(node);
   node.asking = () => {
     const reply = asking();
     reply.catch(() => {});

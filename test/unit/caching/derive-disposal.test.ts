@@ -266,7 +266,7 @@ describe('closing a derived value', () => {
         void derived.close();
         return token;
       },
-      { clock, dispose: (value) => disposed.push(value) },
+      { dispose: (value) => disposed.push(value) },
     );
     await expect(derived.get()).rejects.toMatchObject({ code: 'CLOSED' });
     await derived.close();

@@ -80,6 +80,22 @@ describe('a derived value is never served', () => {
   });
 });
 
+describe('a derived value is served again', () => {
+  it('as soon as the store vouches for the credential again, without a change and without a timer', async () => {
+    const { clock, memory, derived, save } = deriveWorld();
+    await save('one');
+    const client = await derived.get();
+    memory.disconnect();
+    clock.step(HOUR);
+    const got = outcomeOf(derived.get());
+    await clock.settle();
+    expect([got, derived.current]).toEqual([{}, undefined]);
+    memory.reconnect();
+    await clock.settle();
+    expect([got.value, derived.current]).toEqual([client, client]);
+  });
+});
+
 describe('while the credential is withheld', () => {
   const withheld = { store: { maxStalenessMs: 1_000 }, derive: { graceMs: 0 } };
 
@@ -199,7 +215,9 @@ describe('when the credential is rotated', () => {
     memory.set('k', bytesOf('two'), { ttlMs: HOUR });
     await clock.advance(50_000);
     expect([names, derived.current?.name]).toEqual([['one'], 'one']);
-    await clock.advance(9_999);
+    await clock.advance(9_998);
+    expect([names, derived.current?.name]).toEqual([['one'], 'one']);
+    await clock.advance(2);
     expect([names, derived.current]).toEqual([['one', undefined], undefined]);
     expect(derived.state).toMatchObject({ type: 'building', servesPrevious: false });
   });
@@ -220,8 +238,11 @@ describe('when the credential is rotated', () => {
     expect(derived.current).toBeUndefined();
   });
 
-  it('nor when this machine slept over it', async () => {
-    const { clock, memory, derived, calls } = deriveWorld({ manual: true });
+  it('the old value is not served past its own end, also when this machine slept meanwhile', async () => {
+    const { clock, memory, derived, calls } = deriveWorld({
+      manual: true,
+      derive: { createTimeoutMs: HOUR },
+    });
     memory.set('k', bytesOf('one'), { ttlMs: 60_000 });
     const first = derived.get();
     await clock.settle();
@@ -232,8 +253,10 @@ describe('when the credential is rotated', () => {
     expect(derived.current?.name).toBe('one');
     clock.sleep(59_000);
     expect(derived.current).toBeUndefined();
-    // The store looks again, and finds that the new one is good.
+    // The store reads again. The memory slept too: by its clock the old credential has most of its time left, and no more than that.
     await clock.settle();
+    expect(derived.current?.name).toBe('one');
+    await clock.advance(60_001);
     expect(derived.current).toBeUndefined();
     await calls[1]!.build();
     expect(derived.current?.name).toBe('two');
@@ -250,8 +273,11 @@ describe('when the credential is rotated', () => {
     await clock.settle();
     await calls[0]!.build();
     await first;
+    const names: (string | undefined)[] = [];
+    derived.value$.subscribe((client) => names.push(client?.name));
     await save('two');
-    expect([derived.current, disposed()]).toEqual([undefined, ['one']]);
+    expect([derived.current, disposed(), names]).toEqual([undefined, ['one'], ['one', undefined]]);
+    expect(derived.state).toMatchObject({ type: 'building', servesPrevious: false });
     expect(calls[0]!.context.signal.reason).toMatchObject({ type: 'saved' });
   });
 

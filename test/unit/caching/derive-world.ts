@@ -56,6 +56,8 @@ export interface DeriveWorld {
 export interface DeriveWorldOptions {
   readonly store?: Partial<MemoryCredentialStoreOptions<Token>>;
   readonly derive?: DeriveOptions<Client>;
+  /** The chance of the memory, for the jitter of pauses. */
+  readonly random?: () => number;
   /** Whether the test settles the calls of `create`. */
   readonly manual?: boolean;
 }
@@ -63,7 +65,7 @@ export interface DeriveWorldOptions {
 /** A store in virtual time and what is derived from it; nothing may be left when the test has closed both. */
 export function deriveWorld(options: DeriveWorldOptions = {}): DeriveWorld {
   const clock = new VirtualClock();
-  const memory = new CredentialMemory({ clock, random: () => 0.5 });
+  const memory = new CredentialMemory({ clock, random: options.random ?? (() => 0) });
   const store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory, ...options.store });
   const calls: Call[] = [];
   const clients: Client[] = [];
@@ -92,8 +94,6 @@ export function deriveWorld(options: DeriveWorldOptions = {}): DeriveWorld {
       return options.manual === true ? call.promise : make(token);
     },
     {
-      clock,
-      random: () => 0,
       dispose: (client) => {
         client.disposals += 1;
         order.push(client.name);

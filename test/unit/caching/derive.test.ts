@@ -81,7 +81,7 @@ describe('a derived value', () => {
         void store.load().then((loaded) => seen.push(loaded));
         return `built from ${token}`;
       },
-      { clock, eager: true },
+      { eager: true },
     );
     expect(await derived.get()).toBe('built from one');
     await clock.settle();
@@ -108,9 +108,7 @@ describe('a derived value', () => {
     await using store = new MemoryCredentialStore<string>(options);
     memory.set('k', '"one"');
     const signals: AbortSignal[] = [];
-    await using derived = derive(store, (token, { signal }) => `${signals.push(signal)} ${token}`, {
-      clock,
-    });
+    await using derived = derive(store, (token, { signal }) => `${signals.push(signal)} ${token}`);
     expect(await derived.get()).toBe('1 one');
     memory.set('k', ' "one"');
     await clock.settle();
@@ -343,7 +341,7 @@ describe('a create that fails', () => {
   it('is called again after pauses that chance shortens', async () => {
     const { clock, derived, calls, save } = deriveWorld({
       manual: true,
-      derive: { random: () => 1 },
+      random: () => 1,
     });
     await save('one');
     void derived.get().catch(() => undefined);
@@ -389,7 +387,7 @@ describe('a create that fails', () => {
         calls += 1;
         return calls === 1 ? fail() : 'built';
       },
-      { clock, onCallbackError: () => undefined },
+      { onCallbackError: () => undefined },
     );
     const got = outcomeOf(derived.get());
     await clock.settle();

@@ -18,18 +18,23 @@ import { VirtualClock } from 'credstream/testing';
 import { deferred, type Deferred } from '../../support/wait.js';
 import { bytesOf, HOUR, type Reported, type Token } from './derive-world.js';
 
+/** Without `keys`: the entry `k`. */
+type KeepOptions = Pick<InvalidateOptions, 'onRenewed' | 'removalTimeoutMs'> & {
+  readonly keys?: NonNullable<InvalidateOptions['keys']>;
+};
+
 interface InvalidateWorld {
   readonly clock: VirtualClock;
   readonly memory: CredentialMemory;
   readonly store: MemoryCredentialStore<Token>;
   readonly reported: Reported[];
   readonly save: (token: string) => Promise<void>;
-  readonly keep: (target: KeyedCache, options?: InvalidateOptions) => Invalidation;
+  readonly keep: (target: KeyedCache, options?: KeepOptions) => Invalidation;
 }
 
 function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {}): InvalidateWorld {
   const clock = new VirtualClock();
-  const memory = new CredentialMemory({ clock });
+  const memory = new CredentialMemory({ clock, random: () => 0 });
   const store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory, ...options });
   const reported: Reported[] = [];
   const made: Invalidation[] = [];
@@ -51,10 +56,9 @@ function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {}): Inva
       const onCallbackError = (error: unknown, where: string) =>
         void reported.push({ error, where });
       const kept = invalidate(target, store, {
-        clock,
-        random: () => 0,
+        keys: 'k',
         onCallbackError: onCallbackError,
-        ...(more as InvalidateOptions & { clearAll?: false }),
+        ...more,
       });
       made.push(kept);
       return kept;
@@ -125,9 +129,9 @@ describe.each(libraries)('entries of a cache of %s', (_name, create) => {
   });
 
   it('all go where everything depends on the credential', async () => {
-    const { clock, store, save } = world();
+    const { store, save } = world();
     const { target, set, has } = create();
-    const kept = invalidate(target, store, { clearAll: true, clock });
+    const kept = invalidate(target, store, { all: true });
     await save('one');
     await set('a');
     await set('b');
@@ -205,7 +209,7 @@ describe('entries go', () => {
     const memory = new CredentialMemory({ clock });
     await using store = new MemoryCredentialStore<string>({ key: 'k', memory: memory });
     const cache = new Map<string, number>();
-    using _kept = invalidate(cache, store, { clock });
+    using _kept = invalidate(cache, store, { keys: 'k' });
     memory.set('k', '"one"');
     await clock.settle();
     cache.set('k', 1);
@@ -369,7 +373,7 @@ describe('a removal that fails', () => {
     let calls = 0;
     const cache = { delete: () => Promise.reject(new Error(String((calls += 1)))) };
     const kept = invalidate(cache, store, {
-      clock,
+      keys: 'k',
       onCallbackError: () => {
         kept.close();
       },
@@ -388,12 +392,7 @@ describe('a removal that fails', () => {
       fails -= 1;
       if (fails >= 0) throw new Error('down');
     };
-    const options = {
-      clock,
-      random: () => 0,
-      onCallbackError: () => undefined,
-      clearAll: true,
-    } as const;
+    const options = { onCallbackError: () => undefined, all: true } as const;
     using _kept = invalidate({ clear }, store, options);
     await clock.settle();
     for (const token of ['one', 'two']) {
@@ -590,7 +589,8 @@ describe('invalidate', () => {
       ['keys', []],
       ['keys', ['a', 1]],
       ['keys', 1],
-      ['clearAll', 1],
+      ['all', 1],
+      ['clearAll', true],
       ['onRenewed', 'yes'],
       ['removalTimeoutMs', 0],
       ['onCallbackError', 1],
@@ -599,25 +599,51 @@ describe('invalidate', () => {
       ['key', 'k'],
     ];
     for (const [option, value] of refused) {
-      expect(() => invalidate(new Map<string, 1>(), store, { [option]: value })).toThrow(
+      expect(() => invalidate(new Map<string, 1>(), store, { keys: 'k', [option]: value })).toThrow(
         expect.objectContaining({ code: 'INVALID_OPTION', option }),
       );
     }
-    const both = { clearAll: true, keys: 'k' } as const;
-    expect(() => invalidate(new Map(), store, both)).toThrow(
+    const both: object = { all: true, keys: 'k' };
+    expect(() => invalidate(new Map(), store, both as { all: true })).toThrow(
       expect.objectContaining({ option: 'keys' }),
     );
     for (const none of [undefined, null, {}, { clear: () => undefined }]) {
-      expect(() => invalidate(none as never, store)).toThrow(
+      expect(() => invalidate(none as never, store, { keys: 'k' })).toThrow(
         expect.objectContaining({ option: 'target' }),
       );
     }
-    expect(() => invalidate({ delete: () => 1 } as never, store, { clearAll: true })).toThrow(
+    expect(() => invalidate({ delete: () => 1 } as never, store, { all: true })).toThrow(
       expect.objectContaining({ option: 'target' }),
     );
-    expect(() => invalidate(new Map<string, 1>(), {} as never)).toThrow(
-      expect.objectContaining({ option: 'store' }),
-    );
+    expect(store.status.link).toBe('idle');
+  });
+
+  it('asks for the entries, or for `all: true`, because a cache has no entry of the name of the credential', () => {
+    const { store } = world();
+    for (const options of [{}, { all: false }, { keys: undefined }, { onRenewed: true }]) {
+      expect(() => invalidate(new Map<string, 1>(), store, options as { keys: string })).toThrow(
+        /^keys: must name the entries that depend on the credential; `all: true` instead/,
+      );
+    }
+    expect(store.status.link).toBe('idle');
+  });
+
+  it('refuses a store that this package did not make', () => {
+    const { store } = world();
+    const { changes$, state$, status$ } = store;
+    for (const other of [
+      undefined,
+      null,
+      {},
+      { changes$, state$, status$ },
+      Object.create(store),
+    ]) {
+      const call = () => invalidate(new Map<string, 1>(), other as typeof store, { keys: 'k' });
+      expect(call).toThrow(
+        /^store: must be made by this package: a RedisCredentialStore, a MemoryCredentialStore or/,
+      );
+      expect(call).toThrow(expect.objectContaining({ code: 'INVALID_OPTION', option: 'store' }));
+    }
     expect(store.status.link).toBe('idle');
   });
 });

@@ -35,10 +35,11 @@ function follow(
 ) {
   const time = new ServerTime(clock);
   const told: CredentialChange<string>[] = [];
-  const { shared: options } = resolveStoreOptions<string>(
-    { key: 'key', serialize: (text) => text, deserialize: (bytes) => bytes.toString() },
-    [],
-  );
+  const { shared: options } = resolveStoreOptions<string>({
+    key: 'key',
+    serialize: (text) => text,
+    deserialize: (bytes) => bytes.toString(),
+  });
   const owner = {
     scope: { clock, options, encoding: new Encoding<string>(options, expiresAt, clock) },
     conditionAt: () => condition,

@@ -165,7 +165,7 @@ describe('closing', () => {
     world = new World({ drainMs: 0 });
     await world.put('old', HOUR);
     node = await world.node();
-    const { backend } = internalsOf(node.store)!;
+    const { backend } = internalsOf(node.store);
     const observe = backend.read.bind(backend);
     const { promise: answered, resolve: answer }: Deferred<void> = deferred();
     backend.read = (key, maxBytes) => answered.then(() => observe(key, maxBytes));
@@ -183,15 +183,16 @@ describe('closing', () => {
 
   it('does not say that it was not stored when only the answer was lost', async () => {
     await busy({ drainMs: 1_000 });
-    const { attempts } = internalsOf(node.store)!.backend;
-    const commit = attempts.commit.bind(attempts);
-    attempts.commit = async (request) => {
-      await commit(request);
+    const { backend } = internalsOf(node.store);
+    const swap = backend.swap.bind(backend);
+    backend.swap = async (request) => {
+      const answer = await swap(request);
+      if (request.change === undefined) return answer;
       throw new OutcomeUnknownError('the answer was lost');
     };
     await world.answer(1, 'new', HOUR);
     // Only the first time does it reach anything.
-    attempts.commit = () => Promise.reject(new UnavailableError('gone'));
+    backend.swap = () => Promise.reject(new UnavailableError('gone'));
     const closing = node.auth.close();
     await world.clock.advance(1_000);
     await closing;

@@ -1,6 +1,6 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
-import { internalsOf } from '../../../src/stores/store-base.js';
+import { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 
 import { HOUR, type Node, type NodeOptions, watch, World } from './world.js';
 
@@ -237,8 +237,10 @@ describe('a clear of what is gone already', () => {
     const { tell } = world.memory;
     world.memory.tell = () => undefined;
     await world.person.clear();
-    const { attempts } = internalsOf(node.store)!.backend;
-    const start = vi.spyOn(attempts, 'start');
+    const start = vi.spyOn(AttemptVerbs.prototype, 'start');
+    onTestFinished(() => {
+      start.mockRestore();
+    });
     await world.clock.advance(60_000);
     // Told once of the clear, it looks, instead of asking until it sees it.
     expect(start).toHaveBeenCalledTimes(1);

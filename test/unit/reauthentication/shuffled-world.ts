@@ -9,7 +9,6 @@ import {
   Reauthenticator,
 } from 'credstream';
 
-import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 import { internalsOf } from '../../../src/stores/store-base.js';
 import type { Token } from './world.js';
 
@@ -166,10 +165,9 @@ export class ShuffledWorld {
     if (this.nodes.filter(({ crashed }) => !crashed).length === 1) return;
     const node = this.#at(which);
     node.crashed = true;
-    const { backend } = internalsOf(node.store)!;
+    const { backend } = internalsOf(node.store);
     const never = (): Promise<never> => new Promise(() => undefined);
-    for (const verb of ['start', 'renew', 'commit', 'end', 'clearFailure'] as const)
-      Object.assign(backend.attempts, { [verb]: never });
+    backend.swap = never;
   }
 
   /** Lets everything come to rest in a world where all works. */
@@ -206,16 +204,19 @@ export class ShuffledWorld {
 
   #node(which: number): ShuffledNode {
     const store = this.#open();
-    const { attempts } = internalsOf(store)!.backend;
-    const start = attempts.start.bind(attempts);
-    attempts.start = (async (request) => {
-      const answer = await start(request);
-      if (answer.type === 'started') {
-        this.started.add(request.id);
+    const { backend } = internalsOf(store);
+    const swap = backend.swap.bind(backend);
+    backend.swap = async (request) => {
+      const answer = await swap(request);
+      const { record } = request.change ?? {};
+      // Renewals store a running attempt too, but no new one.
+      const begins = record?.outcome === 'running' && !this.started.has(record.id);
+      if (answer === 'swapped' && begins) {
+        this.started.add(record.id);
         this.#since.set(which, this.#past);
       }
       return answer;
-    }) satisfies AttemptVerbs['start'];
+    };
     const auth = new Reauthenticator<Token>(store, {
       authenticate: (request) => this.#provide(which, request),
       leadMs: 5_000,

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
+import type { Backend } from '../../../src/backend/backend.js';
 import { internalsOf } from '../../../src/stores/store-base.js';
 import { deferred } from '../../support/wait.js';
 import {
@@ -34,20 +34,18 @@ async function due(nodes: number, options: NodeOptions = {}): Promise<Node[]> {
 
 /** Cuts a node off for good, as a crash would: nothing it says arrives any more, and it hears nothing. */
 function kill(node: Node): void {
-  const { backend } = internalsOf(node.store)!;
+  const { backend } = internalsOf(node.store);
   const never = (): Promise<never> => new Promise(() => undefined);
-  for (const verb of ['start', 'renew', 'commit', 'end', 'clearFailure'] as const)
-    Object.assign(backend.attempts, { [verb]: never });
+  backend.swap = never;
 }
 
-type Renew = AttemptVerbs['renew'];
-
 /** As a link that fails so often, and then works. */
-function renewFailing(renew: Renew, failures: number): Renew {
+function swapFailing(backend: Backend, failures: number): Backend['swap'] {
+  const swap = backend.swap.bind(backend);
   let left = failures;
   return (request) => {
     left -= 1;
-    return left < 0 ? renew(request) : Promise.reject(new Error('cut'));
+    return left < 0 ? swap(request) : Promise.reject(new Error('cut'));
   };
 }
 
@@ -91,13 +89,13 @@ describe('a holder that dies', () => {
   it('that comes back hears that another one started, and stores nothing', async () => {
     const nodes = await due(2);
     const first = world.call(1);
-    const { attempts } = internalsOf(nodes[first.node]!.store)!.backend;
+    const { backend } = internalsOf(nodes[first.node]!.store);
     // Suspended: it does not renew.
-    const renew = attempts.renew.bind(attempts);
-    attempts.renew = () => Promise.reject(new Error('suspended'));
+    const swap = backend.swap.bind(backend);
+    backend.swap = () => Promise.reject(new Error('suspended'));
     await world.clock.advance(LEASE + SPREAD);
     const second = world.call(2);
-    attempts.renew = renew;
+    backend.swap = swap;
     expect(first.request.signal.aborted).toBe(false);
     await world.clock.advance(LEASE / 3);
     expect(first.request.signal.aborted).toBe(true);
@@ -115,18 +113,18 @@ describe('a holder that dies', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
-    const { backend } = internalsOf(nodes[0]!.store)!;
+    const { backend } = internalsOf(nodes[0]!.store);
     const paused = deferred();
     const observe = backend.read.bind(backend);
     backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
-    backend.attempts.renew = renewFailing(backend.attempts.renew.bind(backend.attempts), 10);
     nodes[0]!.auth.reject(await nodes[0]!.auth.snapshot());
     await world.clock.settle();
+    const swap = backend.swap.bind(backend);
+    backend.swap = swapFailing(backend, 10);
     nodes[1]!.auth.reject(await nodes[1]!.auth.snapshot());
     await world.clock.advance(LEASE + SPREAD);
     expect(world.call(1)).toMatchObject({ node: 1, request: { inDoubt: true } });
-    const { attempts } = internalsOf(world.person)!.backend;
-    backend.attempts.renew = attempts.renew.bind(attempts);
+    backend.swap = swap;
     paused.resolve();
     await world.clock.settle();
     expect(world.calls).toHaveLength(1);
@@ -138,12 +136,13 @@ describe('a holder that dies', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const node = await world.node();
-    const { backend } = internalsOf(node.store)!;
+    const { backend } = internalsOf(node.store);
     const paused = deferred();
     const observe = backend.read.bind(backend);
     backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
-    backend.attempts.renew = renewFailing(backend.attempts.renew.bind(backend.attempts), 3);
     node.auth.reject(await node.auth.snapshot());
+    await world.clock.settle();
+    backend.swap = swapFailing(backend, 3);
     await world.clock.advance(LEASE + 1_000);
     paused.resolve();
     await world.clock.settle();
@@ -153,9 +152,11 @@ describe('a holder that dies', () => {
 
   it('that comes back before another one started may store', async () => {
     const nodes = await due(1);
-    const { attempts } = internalsOf(nodes[0]!.store)!.backend;
-    attempts.renew = () => Promise.reject(new Error('suspended'));
+    const { backend } = internalsOf(nodes[0]!.store);
+    const swap = backend.swap.bind(backend);
+    backend.swap = () => Promise.reject(new Error('suspended'));
     await world.clock.advance(2 * LEASE - 1_000);
+    backend.swap = swap;
     await world.answer(1, 'new', HOUR);
     expect(world.stored).toBe('new');
   });
@@ -268,7 +269,7 @@ describe('a memory that cannot be reached', () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
-    const { backend } = internalsOf(nodes[0]!.store)!;
+    const { backend } = internalsOf(nodes[0]!.store);
     const observe = backend.read.bind(backend);
     let failures = 1;
     backend.read = (key, maxBytes) => {

@@ -11,7 +11,7 @@ import {
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
+import { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 import type { EndAttempt } from '../../../src/backend/attempts.js';
 import { internalsOf } from '../../../src/stores/store-base.js';
 import { type Deferred, deferred } from '../../support/wait.js';
@@ -140,7 +140,7 @@ export class World {
 
   /** The verbs as a node without a reauthenticator would say them. */
   get attempts(): AttemptVerbs {
-    return internalsOf(this.person)!.backend.attempts;
+    return new AttemptVerbs(internalsOf(this.person).backend);
   }
 
   /** An attempt of a node that will never say anything again. */

@@ -1,8 +1,8 @@
 import { inspect, type InspectOptions } from 'node:util';
-import type { ReplicationReceipt, UpdateReceipt } from '../credential/contract.js';
+import type { UpdateReceipt } from '../credential/contract.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
 
-/** Shows its credentials only to who asks for them by name, not to who logs or serializes it. */
+/** Shows its credentials by name only, never to logging or serialization. */
 export class RedactedReceipt<T> implements UpdateReceipt<T> {
   readonly written: boolean;
   readonly attempts: number;
@@ -14,7 +14,7 @@ export class RedactedReceipt<T> implements UpdateReceipt<T> {
     written: boolean,
     credentials: T | undefined,
     attempts: number,
-    replication: ReplicationReceipt = {},
+    replication: Pick<UpdateReceipt<T>, 'replicas' | 'replicasError'> = {},
   ) {
     this.written = written;
     this.#credentials = credentials;

@@ -3,7 +3,7 @@ import type { Content } from '../../credential/content.js';
 import { UnavailableError, type RefusedError } from '../../errors.js';
 import { hintFrom, hintFromEvent } from '../commands/announcement.js';
 import { DataEpoch } from './data-epoch.js';
-import type { FeedSessionContext } from './feed-session-context.js';
+import type { FeedSessionContext } from './session-context.js';
 import { BatchReader } from '../commands/batch-reader.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
@@ -15,12 +15,12 @@ import { RoleProbe } from './role-probe.js';
 import { SessionTimers } from '../connection/session-timers.js';
 import { Semaphore } from '../../util/semaphore.js';
 import { Subscriptions } from './subscriptions.js';
-import type { AnyWatched } from './subscribers.js';
+import type { AnyWatched } from './watched-keys.js';
 
 const MAX_READS = 256;
 const EPOCH_BYTES = 1_024;
 
-/** One life of the subscriber's link: its subscriptions, its heartbeat, its tests. Dies as a whole when anything about it fails. */
+/** One session of the subscribed connection: its subscriptions, its heartbeat, its probes. Ends as a whole when any part fails. */
 export class FeedSession {
   readonly #context: FeedSessionContext;
   readonly #connection: Connection;
@@ -35,25 +35,25 @@ export class FeedSession {
   readonly #timers: SessionTimers<'beat' | 'poll' | 'probe'>;
   #polled = false;
   #reporting = false;
-  #missing: AnyWatched[] = [];
-  /** A resync looks at everything at once; the reply deadline is for one look, not for all of them. */
+  #unsubscribed: AnyWatched[] = [];
+  /** A resync reads everything at once; the reply deadline is for one reading, not for all of them. */
   readonly #permits = new Semaphore(MAX_READS);
   #stopped = false;
 
-  private constructor(context: FeedSessionContext, link: Connection) {
+  private constructor(context: FeedSessionContext, connection: Connection) {
     const { db } = context.template;
     const { clock } = context.connectionSettings;
     this.#context = context;
-    this.#connection = link;
+    this.#connection = connection;
     this.#timers = new SessionTimers(clock);
-    this.#reader = new Reader(link, clock);
-    this.#batchReader = new BatchReader(link, clock, context.time);
-    this.#subscriptions = new Subscriptions(link, db);
-    this.#role = new RoleProbe(link, context.commands, (error) => {
+    this.#reader = new Reader(connection, clock);
+    this.#batchReader = new BatchReader(connection, clock, context.time);
+    this.#subscriptions = new Subscriptions(connection, db);
+    this.#role = new RoleProbe(connection, context.commands, (error) => {
       this.#fail(error);
     });
     const probeKey = (): string | undefined => context.ownKey('probe');
-    this.#probe = new NotificationProbe(link, context.commands, clock, db, probeKey);
+    this.#probe = new NotificationProbe(connection, context.commands, clock, db, probeKey);
     this.modes = new NotificationModes(this.#probe, context.settings, () => {
       context.changed(this);
     });
@@ -68,56 +68,56 @@ export class FeedSession {
       keyspace: keyspaceChannel(db, ''),
       announcements: announcementChannel(db, ''),
     };
-    link.client.on('message', (channel: string, message: string) => {
-      this.#take(channel, message);
+    connection.client.on('message', (channel: string, message: string) => {
+      this.#receive(channel, message);
     });
-    link.client.on('pmessage', (pattern: string, channel: string, message: string) => {
-      this.#take(channel, message, pattern);
+    connection.client.on('pmessage', (pattern: string, channel: string, message: string) => {
+      this.#receive(channel, message, pattern);
     });
   }
 
-  /** Connects and subscribes to all keys watched now. @throws LinkLostError, or an error reply of Redis */
+  /** Connects and subscribes to all keys watched now. @throws ConnectionLostError, or an error reply of Redis */
   static async open(context: FeedSessionContext, signal: AbortSignal): Promise<FeedSession> {
-    const link = await Connection.open(context.template, context.connectionSettings, signal);
-    const run = new FeedSession(context, link);
+    const connection = await Connection.open(context.template, context.connectionSettings, signal);
+    const session = new FeedSession(context, connection);
     const giveUp = (): void => {
-      run.stop();
+      session.stop();
     };
     signal.addEventListener('abort', giveUp, { once: true });
     try {
       const wanted = [...context.keys];
-      await run.#subscriptions.subscribe(wanted);
-      for (const watched of wanted) if (watched.watchers.length === 0) run.leave(watched);
+      await session.#subscriptions.subscribe(wanted);
+      for (const watched of wanted) if (watched.watchers.length === 0) session.unsubscribe(watched);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
-      if (!link.canReadWhileSubscribed) await context.commands.get();
+      if (!connection.canReadWhileSubscribed) await context.commands.get();
     } catch (error) {
-      run.stop();
+      session.stop();
       throw error;
     } finally {
       signal.removeEventListener('abort', giveUp);
     }
-    return run;
+    return session;
   }
 
   get confirmedAt(): number {
     return this.#connection.confirmedAt;
   }
 
-  /** The observer of the subscribed connection, if that can read. */
+  /** The reader of the subscribed connection, if that can read. */
   get reader(): Reader | undefined {
     return this.#connection.canReadWhileSubscribed ? this.#reader : undefined;
   }
 
-  /** Starts the heartbeat, polling and probing; the run is live. */
+  /** Starts heartbeat, polling and probing; the session is live. */
   start(): void {
     void this.#connection.closed.then(() => {
       this.#fail(new ConnectionLostError(true, this.#connection.lastError));
     });
     this.applySettings();
     void this.modes.probe();
-    // Keys that came while the run was being opened.
+    // Keys whose watch began during the opening of the session.
     for (const watched of this.#context.keys)
-      if (watched.subscribedTo === undefined) this.listen(watched);
+      if (watched.subscribedTo === undefined) this.subscribe(watched);
   }
 
   /** Sets the timers anew, after the settings changed. */
@@ -137,24 +137,24 @@ export class FeedSession {
     });
   }
 
-  /** Subscribes to a key, together with all others that come in the same turn. */
-  listen(watched: AnyWatched): void {
-    this.#missing.push(watched);
-    if (this.#missing.length > 1) return;
+  /** Subscribes to a key, together with all other keys of the same turn. */
+  subscribe(watched: AnyWatched): void {
+    this.#unsubscribed.push(watched);
+    if (this.#unsubscribed.length > 1) return;
     this.#context.connectionSettings.clock.nextTurn(() => {
-      const missing = this.#missing.filter(
+      const unsubscribed = this.#unsubscribed.filter(
         ({ subscribedTo, watchers }) => subscribedTo === undefined && watchers.length > 0,
       );
-      this.#missing = [];
-      if (!this.#stopped && missing.length > 0) void this.#listenTo(missing);
+      this.#unsubscribed = [];
+      if (!this.#stopped && unsubscribed.length > 0) void this.#subscribeTo(unsubscribed);
     });
   }
 
-  leave(watched: AnyWatched): void {
+  unsubscribe(watched: AnyWatched): void {
     this.#subscriptions.unsubscribe(watched).catch(this.#failUnlessRefused);
   }
 
-  /** @throws UnavailableError, after the run was told to be lost, or RefusedError */
+  /** @throws UnavailableError, after the session was reported as lost, or RefusedError */
   read(key: string, maxBytes: number): Promise<Observation> {
     const epochKey = this.#epoch.takeDue();
     const request = { key, maxBytes, epochKey };
@@ -162,7 +162,7 @@ export class FeedSession {
       this.#readOne(request).then(
         (one) => {
           this.#permits.release();
-          return this.#taken(one, epochKey);
+          return this.#observed(one, epochKey);
         },
         (error: unknown) => {
           this.#permits.release();
@@ -172,7 +172,7 @@ export class FeedSession {
     return this.#permits.acquire()?.then(look) ?? look();
   }
 
-  /** As {@link FeedSession.read}; `undefined` for each key that is to be observed alone. */
+  /** As {@link FeedSession.read}; `undefined` for each key that is to be read alone. */
   async readMany(
     keys: readonly string[],
     maxBytes: number,
@@ -185,7 +185,7 @@ export class FeedSession {
     }
   }
 
-  /** What a reading failed with. One that got no answer is the end of the run, told before the reader hears of it. */
+  /** The error of a failed reading. A reading without a reply ends the session, which is reported before the caller gets the error. */
   failure(error: unknown): UnavailableError | RefusedError {
     const failure = readFailure(error);
     if (failure instanceof UnavailableError && !(failure instanceof RedirectedError))
@@ -207,14 +207,15 @@ export class FeedSession {
   #readOne(request: ReadRequest): Promise<RawReading> {
     const { reader } = this;
     if (reader !== undefined) return reader.read(request);
-    return this.#context.commands.get().then((commanding) => commanding.reader.read(request));
+    return this.#context.commands.get().then((session) => session.reader.read(request));
   }
 
-  #taken(look: RawReading, epochKey: string | undefined): Observation {
-    // The sample hides the step from whoever looks later.
+  #observed(look: RawReading, epochKey: string | undefined): Observation {
+    // The sample would hide the step from later checks.
     if (this.#context.time.hasStepped()) this.#report('clock');
-    // Reported in a later turn: the observation at hand is of the data as it is now.
-    if (epochKey !== undefined && look.epoch !== undefined) this.#epoch.take(epochKey, look.epoch);
+    // Reported in a later turn, because the observation at hand already shows the new data.
+    if (epochKey !== undefined && look.epoch !== undefined)
+      this.#epoch.compare(epochKey, look.epoch);
     return toObservation(look, this.#context.time);
   }
 
@@ -228,7 +229,7 @@ export class FeedSession {
   }
 
   #report(gap: 'data' | 'clock'): void {
-    // However many reads notice the same gap, it is one.
+    // Several readings that notice the same gap report one.
     if (this.#reporting) return;
     this.#reporting = true;
     this.#context.connectionSettings.clock.nextTurn(() => {
@@ -238,7 +239,7 @@ export class FeedSession {
   }
 
   /** @param pattern - has the prefix and `*` where the channel has the key */
-  #take(channel: string, message: string, pattern?: string): void {
+  #receive(channel: string, message: string, pattern?: string): void {
     const { keys, instance } = this.#context;
     const { keyspace, announcements } = this.#prefixes;
     if (this.#stopped) return;
@@ -252,16 +253,16 @@ export class FeedSession {
     else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }
 
-  /** Proves the link alive, by an observation where it can, so that lost hints are made up for too, and the server a master. */
+  /** Proves the link alive, where possible by an observation, which also makes up for lost hints, and the server a master. */
   #heartbeat(): void {
     const { keys, time } = this.#context;
     if (time.hasStepped()) this.#report('clock');
-    // One key alone tells of its own loss.
-    if (keys.size > 1) this.#epoch.ask();
+    // A single key shows its own loss.
+    if (keys.size > 1) this.#epoch.request();
     const polled = this.#polled || keys.pollNext();
     this.#polled = false;
-    // A key is busy while it is observed, and that tells as much.
-    this.#role.ask((polled && this.reader !== undefined) || this.#connection.awaited);
+    // A key with a reading under way is busy, and that reading proves as much.
+    this.#role.check((polled && this.reader !== undefined) || this.#connection.awaitsReply);
   }
 
   async #retryRefused(): Promise<void> {
@@ -272,15 +273,15 @@ export class FeedSession {
     if (!this.#stopped && gained.length > 0) this.#context.changed(this, gained);
   }
 
-  async #listenTo(missing: readonly AnyWatched[]): Promise<void> {
+  async #subscribeTo(unsubscribed: readonly AnyWatched[]): Promise<void> {
     try {
-      await this.#subscriptions.subscribe(missing);
+      await this.#subscriptions.subscribe(unsubscribed);
       if (this.#stopped) return;
-      for (const watched of missing) {
-        // Its watchers left before it was subscribed to, unless others came for the same key.
-        if (!this.#context.keys.has(watched)) this.leave(watched);
+      for (const watched of unsubscribed) {
+        // The last watcher left during the subscription, unless another one came for the same key.
+        if (!this.#context.keys.has(watched)) this.unsubscribe(watched);
       }
-      this.#context.changed(this, missing);
+      this.#context.changed(this, unsubscribed);
     } catch (error) {
       this.#fail(error);
     }

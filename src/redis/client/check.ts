@@ -3,8 +3,8 @@ import { InvalidOptionError } from '../../errors.js';
 import { describeType } from '../../util/option-checks.js';
 
 /**
- * Refuses what can be no template for connections, and says what to give instead. What a client of ioredis is set to otherwise does not
- * matter: our connections overrule it.
+ * Refuses a value that cannot be a template for connections, and names the alternative. Other settings of the client do not matter: our
+ * connections overrule them.
  *
  * @throws InvalidOptionError
  */
@@ -15,7 +15,7 @@ export function checkClient(redis: unknown): Redis | Cluster {
   }
   const { db, keyPrefix, monitor } = redis.options as unknown as Record<string, unknown>;
   if (monitor) throw refused('is a monitor; give an ordinary client');
-  // Of a number that is none ioredis makes database 0, and the store would listen for another one.
+  // ioredis turns an invalid number into database 0, while the store would subscribe to another one.
   if (db !== undefined && !(Number.isSafeInteger(db) && Number(db) >= 0))
     throw refused('has a db that is no database; give a whole number from 0');
   if (keyPrefix !== undefined && keyPrefix !== null && typeof keyPrefix !== 'string')

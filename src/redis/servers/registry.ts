@@ -5,17 +5,17 @@ import type { Server } from './server.js';
 import type { Address } from '../client/address.js';
 
 const RETIRED_MS = 2_000;
-/** How long a node that keys are moving to is kept after it was last needed. */
+/** How long the target of a moving slot is kept after its last use. */
 const KEPT_ALIVE_MS = 5_000;
 
-/** The nodes that we have connections to: made when first needed, let go when they are no masters any more. */
+/** The servers that we have connections to: opened on first use, closed when they are masters no longer. */
 export class ServerRegistry {
   readonly #clock: Clock;
   readonly #isMaster: (name: string) => boolean;
   readonly #make: (address: Address) => Server;
   readonly #servers = new Map<string, Server>();
   readonly #retiring = new Set<Promise<void>>();
-  /** Those that are no masters and needed all the same, for a while. */
+  /** Servers that are no masters but in use for a while. */
   readonly #keptAlive = new Map<string, () => void>();
   #closed = false;
 
@@ -31,25 +31,25 @@ export class ServerRegistry {
 
   /** @throws ClosedError */
   get(address: Address): Server {
-    let node = this.#servers.get(address.name);
-    if (node === undefined) {
+    let server = this.#servers.get(address.name);
+    if (server === undefined) {
       if (this.#closed) throw new ClosedError();
-      node = this.#make(address);
-      this.#servers.set(address.name, node);
+      server = this.#make(address);
+      this.#servers.set(address.name, server);
     }
-    return node;
+    return server;
   }
 
   all(): Iterable<Server> {
     return this.#servers.values();
   }
 
-  /** Whether there is a connection for commands. */
+  /** Whether a command connection is open. */
   isOpen(name: string): boolean {
     return this.#servers.get(name)?.commands.current?.connection.open === true;
   }
 
-  /** Keeps the connections to a node that a slot is moving to. */
+  /** Keeps the connections to the target of a moving slot. */
   keepAlive({ name }: Address): void {
     if (this.#closed || this.#isMaster(name)) return;
     this.#keptAlive.get(name)?.();
@@ -60,12 +60,12 @@ export class ServerRegistry {
     this.#keptAlive.set(name, cancel);
   }
 
-  /** Lets go of those that are no masters: not any more, or only asked on the way. */
+  /** Closes the servers that are masters no longer, or were only in use for a while. */
   retire(): void {
     for (const [name, node] of this.#servers) {
       if (this.#isMaster(name) || this.#keptAlive.has(name)) continue;
       this.#servers.delete(name);
-      // What was sent to it may still be answered.
+      // Commands under way may still get their replies.
       const retiring = node.close(RETIRED_MS).finally(() => this.#retiring.delete(retiring));
       this.#retiring.add(retiring);
     }
@@ -74,7 +74,7 @@ export class ServerRegistry {
   async close(timeoutMs: number): Promise<void> {
     this.#closed = true;
     for (const cancel of this.#keptAlive.values()) cancel();
-    const closing = [...this.#servers.values()].map((node) => node.close(timeoutMs));
+    const closing = [...this.#servers.values()].map((server) => server.close(timeoutMs));
     await Promise.all([...closing, ...this.#retiring]);
   }
 }

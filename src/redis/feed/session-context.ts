@@ -3,22 +3,22 @@ import type { DataEpochContext } from './data-epoch.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import type { ConnectionSettings } from '../connection/connection.js';
 import type { RedisSettings } from '../connection-options.js';
-import type { AnyWatched, WatchedKeys } from './subscribers.js';
+import type { AnyWatched, WatchedKeys } from './watched-keys.js';
 
-/** What a run of a feed works with, and whom it tells. */
+/** The surroundings of a feed session, and its callbacks. */
 export interface FeedSessionContext extends DataEpochContext {
   readonly template: ServerTemplate;
   readonly connectionSettings: ConnectionSettings;
   readonly keys: WatchedKeys;
   readonly time: ServerTime;
   readonly instance: string;
-  /** Names a key of our own on this server; `undefined` where none can be told. */
+  /** Names a key of our own on this server; `undefined` where no name is known. */
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   readonly settings: () => RedisSettings;
-  /** The link is gone, or not to be trusted. */
-  lost(run: object, error: unknown): void;
+  /** The link is lost, or not to be trusted. */
+  lost(session: object, error: unknown): void;
   /** Hints may have been missed although the link lives. */
-  gap(run: object, gap: 'data' | 'clock'): void;
-  /** What is heard of all keys has changed, or of `some` only. */
-  changed(run: object, some?: readonly AnyWatched[]): void;
+  gap(session: object, gap: 'data' | 'clock'): void;
+  /** The subscriptions of all keys have changed, or of `some` only. */
+  changed(session: object, some?: readonly AnyWatched[]): void;
 }

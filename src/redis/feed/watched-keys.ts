@@ -11,15 +11,15 @@ import { escapeGlob } from '../keys.js';
 export type SubscribedTo = 'both' | 'keyspace' | 'announcements' | 'neither';
 
 interface Watcher {
-  conditionChanged(conditionChanged: FeedCondition): void;
+  conditionChanged(condition: FeedCondition): void;
 }
 
-/** Something that is watched, by however many watchers, and how Redis lets us hear of it on the present link. */
+/** A watched key or prefix, its watchers, and its subscriptions on the present link. */
 class Watched<W extends Watcher> {
   readonly key: string;
-  /** What the present link is subscribed to; `undefined` while it is not (yet). */
+  /** The subscriptions on the present link; `undefined` before there are any. */
   subscribedTo: SubscribedTo | undefined;
-  /** Mostly the only one: a list for each key would be larger than all the rest of it. */
+  /** Most keys have one watcher: a list for each key would be larger than the rest of it. */
   #first: W | undefined;
   #others: readonly W[] | undefined;
 
@@ -27,7 +27,7 @@ class Watched<W extends Watcher> {
     this.key = key;
   }
 
-  /** Not disturbed by those who come and go while somebody goes through it. */
+  /** A snapshot: unaffected by watchers that come and go during an iteration. */
   get watchers(): readonly W[] {
     if (this.#first === undefined) return [];
     return [this.#first, ...(this.#others ?? [])];
@@ -42,12 +42,12 @@ class Watched<W extends Watcher> {
     return this.#first === watcher || this.#others?.includes(watcher) === true;
   }
 
-  report(feed: FeedCondition): void {
-    for (const watcher of this.watchers) watcher.conditionChanged(feed);
+  report(condition: FeedCondition): void {
+    for (const watcher of this.watchers) watcher.conditionChanged(condition);
   }
 }
 
-/** A key that is watched. */
+/** A watched key. */
 export class WatchedKey extends Watched<KeyWatcher> {
   poll(): boolean {
     return this.watchers.map((watcher) => watcher.poll()).includes(true);
@@ -58,7 +58,7 @@ export class WatchedKey extends Watched<KeyWatcher> {
   }
 }
 
-/** All keys that begin in the same way, as one thing that is watched. */
+/** A watched prefix: all keys below it. */
 export class WatchedPrefix extends Watched<PrefixWatcher> {
   /** The prefix in patterns, where every character stands for itself. */
   readonly glob: string;
@@ -68,7 +68,7 @@ export class WatchedPrefix extends Watched<PrefixWatcher> {
     this.glob = escapeGlob(prefix);
   }
 
-  /** How many looks it takes to look at all of it. */
+  /** The number of readings that cover all keys below the prefix. */
   get size(): number {
     return Math.max(1, ...this.watchers.map(({ size }) => size));
   }
@@ -83,30 +83,30 @@ export class WatchedPrefix extends Watched<PrefixWatcher> {
   }
 }
 
-/** A key, or all keys that begin in the same way. */
+/** A watched key or prefix. */
 export type AnyWatched = WatchedKey | WatchedPrefix;
 
-/** What a feed watches, in a rotation for the heartbeat. */
+/** The watched keys and prefixes of a feed, in a rotation for the heartbeat. */
 export class WatchedKeys {
   readonly #keys = new Map<string, WatchedKey>();
   /** By the prefix in patterns. */
   readonly #prefixes = new Map<string, WatchedPrefix>();
   #rotation: Iterator<AnyWatched> | undefined;
-  /** Whose turn it is, and for how many looks. */
-  #turn: { readonly watched: AnyWatched; left: number } | undefined;
+  /** The present element of the rotation, and its remaining readings. */
+  #current: { readonly watched: AnyWatched; left: number } | undefined;
 
   get isEmpty(): boolean {
     return this.#keys.size === 0 && this.#prefixes.size === 0;
   }
 
-  /** How many looks it takes to look at everything. */
+  /** The number of readings that cover everything. */
   get size(): number {
     let size = this.#keys.size;
     for (const watched of this.#prefixes.values()) size += watched.size;
     return size;
   }
 
-  /** Whether it is still watched. */
+  /** Whether the key or prefix is still watched. */
   has(watched: AnyWatched): boolean {
     return watched instanceof WatchedPrefix
       ? this.#prefixes.has(watched.glob)
@@ -139,7 +139,7 @@ export class WatchedKeys {
     return watched;
   }
 
-  /** Gives the key when that was the last who watched it. */
+  /** Returns the key when its last watcher left. */
   remove(key: string, watcher: KeyWatcher): WatchedKey | undefined {
     const watched = this.#keys.get(key);
     if (watched?.has(watcher) !== true) return undefined;
@@ -149,7 +149,7 @@ export class WatchedKeys {
     return watched;
   }
 
-  /** Gives the prefix when that was the last who watched it. */
+  /** Returns the prefix when its last watcher left. */
   removePrefix(prefix: string, watcher: PrefixWatcher): WatchedPrefix | undefined {
     const watched = this.#prefixes.get(escapeGlob(prefix));
     if (watched?.has(watcher) !== true) return undefined;
@@ -174,20 +174,20 @@ export class WatchedKeys {
     if (watchers !== undefined) for (const watcher of watchers) watcher.hint(key, hint);
   }
 
-  /** Has the next key in turn that can be observed now observed; says whether that proves this link alive. */
+  /** Reads the next element of the rotation that can be read now; returns whether that proves this link alive. */
   pollNext(): boolean {
     for (let left = this.#keys.size + this.#prefixes.size; left >= 0; left -= 1) {
       const next = this.#next();
       if (next === undefined) return false;
       const polled = next.poll();
       if (polled !== false) return polled === true;
-      // Nothing of it can be observed now.
-      this.#turn = undefined;
+      // No key below the prefix can be read now.
+      this.#current = undefined;
     }
     return false;
   }
 
-  /** Has everything observed for which `which` holds; says whether there was anything. */
+  /** Reads everything for which `which` holds; returns whether there was anything. */
   pollAll(which: (watched: AnyWatched) => boolean): boolean {
     let any = false;
     for (const watched of this) if (which(watched) && watched.pollAll()) any = true;
@@ -195,24 +195,24 @@ export class WatchedKeys {
   }
 
   report(
-    feedOf: (watched: AnyWatched) => FeedCondition,
+    conditionOf: (watched: AnyWatched) => FeedCondition,
     which: Iterable<AnyWatched> = [...this],
   ): void {
-    for (const watched of which) watched.report(feedOf(watched));
+    for (const watched of which) watched.report(conditionOf(watched));
   }
 
-  /** Whatever holds many keys has as many turns. */
+  /** A prefix gets as many places in the rotation as it has keys. */
   #next(): AnyWatched | undefined {
-    if (this.#turn !== undefined && this.#turn.left > 0 && this.has(this.#turn.watched)) {
-      this.#turn.left -= 1;
-      return this.#turn.watched;
+    if (this.#current !== undefined && this.#current.left > 0 && this.has(this.#current.watched)) {
+      this.#current.left -= 1;
+      return this.#current.watched;
     }
     let next = this.#rotation?.next();
     if (next === undefined || next.done) {
       this.#rotation = this[Symbol.iterator]();
       next = this.#rotation.next();
     }
-    this.#turn = next.done ? undefined : { watched: next.value, left: turnsOf(next.value) - 1 };
+    this.#current = next.done ? undefined : { watched: next.value, left: turnsOf(next.value) - 1 };
     return next.done ? undefined : next.value;
   }
 }

@@ -1,0 +1,5 @@
+import type { Rule } from 'eslint';
+
+export declare const plainEnglish: Rule.RuleModule;
+
+export declare function headlessSentences(text: string): string[];
