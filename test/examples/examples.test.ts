@@ -143,13 +143,13 @@ const names = Object.keys(EXPECTED);
 describe('the examples', { timeout: TIMEOUT_MS + 30_000, concurrent: true }, () => {
   const redis = useRedis('suite');
 
-  it('are all run here', async () => {
+  it('all have a test', async () => {
     const found = (await readdir(EXAMPLES)).filter((name) => name.endsWith('.ts'));
     expect(found.toSorted()).toEqual(names);
   });
 
   it.each(names)(
-    '%s does what it says, shows no secret and leaves nothing behind',
+    '%s does its work, shows no secret and leaves nothing behind',
     async (name) => {
       const server = await redis.startRedis({ config: NOTIFICATIONS });
       const { code, stdout, stderr } = await run(name, {
@@ -174,7 +174,7 @@ describe('the examples', { timeout: TIMEOUT_MS + 30_000, concurrent: true }, () 
   );
 
   it.each(Object.keys(WITH_SERVERS))(
-    '%s starts what it needs and does what it says',
+    '%s starts the servers that it needs and does its work',
     async (name) => {
       const { code, stdout, stderr } = await run(name, { timeoutMs: TIMEOUT_MS });
       expect(stderr).toBe('');
@@ -184,7 +184,7 @@ describe('the examples', { timeout: TIMEOUT_MS + 30_000, concurrent: true }, () 
     },
   );
 
-  it('say what is missing where there is no PostgreSQL', async () => {
+  it('name the missing program where there is no PostgreSQL', async () => {
     const { code, stdout, stderr } = await run(WITH_DATABASE, {
       env: { REDIS_URL: '', PG_BIN: '/no/postgres' },
       timeoutMs: TIMEOUT_MS,

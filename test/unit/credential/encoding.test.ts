@@ -43,7 +43,7 @@ function world({ expiresAt, ...options }: Options = {}) {
 }
 
 /** What `work` throws or rejects with. */
-async function refusalOf(work: () => unknown): Promise<EncodeError> {
+async function expectRefusal(work: () => unknown): Promise<EncodeError> {
   let error: unknown;
   try {
     await work();
@@ -104,7 +104,7 @@ describe('encoding', () => {
   ])('refuses %s', async (_name, result) => {
     for (const serialize of [() => result, () => Promise.resolve(result)]) {
       const { encoding, reported } = world({ serialize: serialize as () => string });
-      expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('not-bytes');
+      expect((await expectRefusal(() => encoding.encode(CANARY))).reason).toBe('not-bytes');
       expect(reported).toEqual([]);
     }
   });
@@ -112,7 +112,7 @@ describe('encoding', () => {
   it('refuses more than maxBytes, counted in bytes', async () => {
     const { encoding } = world({ maxBytes: 6 });
     expect((await encoding.encode('ääa')).bytes).toHaveLength(5);
-    expect((await refusalOf(() => encoding.encode('ääää'))).reason).toBe('too-large');
+    expect((await expectRefusal(() => encoding.encode('ääää'))).reason).toBe('too-large');
   });
 
   it('reports what serialize throws to the caller alone', async () => {
@@ -124,14 +124,14 @@ describe('encoding', () => {
       () => Promise.reject(thrown),
     ]) {
       const { encoding, reported } = world({ serialize });
-      expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('threw');
+      expect((await expectRefusal(() => encoding.encode(CANARY))).reason).toBe('threw');
       expect(reported).toEqual([{ error: thrown, where: 'serialize' }]);
     }
   });
 
   it('gives up on a serialize that does not settle', async () => {
     const { clock, encoding, reported } = world({ serialize: () => NEVER });
-    const refusal = refusalOf(() => encoding.encode(CANARY));
+    const refusal = expectRefusal(() => encoding.encode(CANARY));
     await clock.advance(999);
     expect(clock.pendingTimers).toBe(1);
     await clock.advance(1);
@@ -148,7 +148,7 @@ describe('encoding', () => {
           reject = onReject;
         }),
     });
-    const refusal = refusalOf(() => encoding.encode('x'));
+    const refusal = expectRefusal(() => encoding.encode('x'));
     await clock.advance(1_000);
     await refusal;
     reject(new Error(CANARY));
@@ -229,7 +229,7 @@ describe('the logical end', () => {
     ['a bigint', 5n],
   ])('must not be %s', async (_name, end) => {
     const { encoding, decode, reported } = world({ expiresAt: () => end as number });
-    expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('expires-at');
+    expect((await expectRefusal(() => encoding.encode(CANARY))).reason).toBe('expires-at');
     const decoded = await decode(CANARY);
     expect(decoded).toMatchObject({ type: 'unreadable', error: { reason: 'expires-at' } });
     expect(inspect(decoded, { depth: Infinity })).not.toContain(CANARY);
@@ -243,7 +243,7 @@ describe('the logical end', () => {
         throw thrown;
       },
     });
-    expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('expires-at');
+    expect((await expectRefusal(() => encoding.encode(CANARY))).reason).toBe('expires-at');
     expect(await decode('x')).toMatchObject({ error: { reason: 'expires-at' } });
     expect(reported).toEqual([
       { error: thrown, where: 'expiresAt' },

@@ -23,7 +23,7 @@ import {
 /** Whatever is wrong may be a secret that somebody put in the wrong place. */
 const CANARY = 'canary-e5b0';
 
-function refusalOf(make: () => unknown): InvalidOptionError {
+function expectRefusal(make: () => unknown): InvalidOptionError {
   try {
     make();
   } catch (error) {
@@ -128,19 +128,19 @@ const client = new Redis({ lazyConnect: true });
 describe('a store in memory', () => {
   it.each(memoryMatrix)('refuses the option %s: %o', (option, value) => {
     const make = () => new MemoryCredentialStore({ key: 'k', [option]: value });
-    expect(refusalOf(make)).toMatchObject({ option });
+    expect(expectRefusal(make)).toMatchObject({ option });
   });
 
   it.each([undefined, null, 5, CANARY])('refuses %s for options', (options) => {
     const make = () => new MemoryCredentialStore(options as never);
-    expect(refusalOf(make)).toMatchObject({ option: 'options' });
+    expect(expectRefusal(make)).toMatchObject({ option: 'options' });
   });
 });
 
 describe('a store on Redis', () => {
   it.each(redisMatrix)('refuses the option %s: %o', (option, value) => {
     const make = () => new RedisCredentialStore(client, { key: 'k', [option]: value });
-    expect(refusalOf(make)).toMatchObject({ option });
+    expect(expectRefusal(make)).toMatchObject({ option });
     expect(client.status).toBe('wait');
   });
 
@@ -152,7 +152,7 @@ describe('a store on Redis', () => {
     ['a class', Redis],
   ])('refuses %s for a client', (_name, wrong) => {
     const make = () => new RedisCredentialStore(wrong as never, { key: 'k' });
-    expect(refusalOf(make)).toMatchObject({ option: 'redis' });
+    expect(expectRefusal(make)).toMatchObject({ option: 'redis' });
   });
 
   it('refuses a client that is closed, and one that monitors', () => {
@@ -161,7 +161,7 @@ describe('a store on Redis', () => {
     const monitor = new Redis({ lazyConnect: true, monitor: true, password: CANARY });
     for (const wrong of [closed, monitor]) {
       const make = () => new RedisCredentialStore(wrong, { key: 'k' });
-      expect(refusalOf(make)).toMatchObject({ option: 'redis' });
+      expect(expectRefusal(make)).toMatchObject({ option: 'redis' });
     }
   });
 
@@ -169,9 +169,9 @@ describe('a store on Redis', () => {
     const prefixed = (keyPrefix: string) => new Redis({ lazyConnect: true, keyPrefix });
     const make = (keyPrefix: string, key: string) => () =>
       new RedisCredentialStore(prefixed(keyPrefix), { key });
-    expect(refusalOf(make('credstream:', 'x'))).toMatchObject({ option: 'key' });
-    expect(refusalOf(make('cred', 'stream:x'))).toMatchObject({ option: 'key' });
-    expect(refusalOf(make('p'.repeat(1_000), 'k'.repeat(25)))).toMatchObject({ option: 'key' });
+    expect(expectRefusal(make('credstream:', 'x'))).toMatchObject({ option: 'key' });
+    expect(expectRefusal(make('cred', 'stream:x'))).toMatchObject({ option: 'key' });
+    expect(expectRefusal(make('p'.repeat(1_000), 'k'.repeat(25)))).toMatchObject({ option: 'key' });
     expect(make('app:', 'k'.repeat(1_000))).not.toThrow();
   });
 
@@ -179,7 +179,7 @@ describe('a store on Redis', () => {
     const shared = new Redis({ lazyConnect: true });
     const first = new RedisCredentialStore(shared, { key: 'k' });
     const make = () => new RedisCredentialStore(shared, { key: 'l', clock: { ...systemClock } });
-    expect(refusalOf(make)).toMatchObject({ option: 'clock' });
+    expect(expectRefusal(make)).toMatchObject({ option: 'clock' });
     return first.close();
   });
 });
@@ -214,17 +214,17 @@ describe('a memory', () => {
     ['clokc', systemClock],
   ])('refuses the option %s: %o', (option, value) => {
     const make = () => new CredentialMemory({ [option]: value });
-    expect(refusalOf(make)).toMatchObject({ option });
+    expect(expectRefusal(make)).toMatchObject({ option });
   });
 
   it.each([0, -1, NaN, Infinity, '5', null])('refuses to keep bytes for %s ms', (ttlMs) => {
     const memory = new CredentialMemory();
     memory.set('k', 'one');
     const wrong = ttlMs as number;
-    expect(refusalOf(() => memory.set('k', CANARY, { ttlMs: wrong }))).toMatchObject({
+    expect(expectRefusal(() => memory.set('k', CANARY, { ttlMs: wrong }))).toMatchObject({
       option: 'ttlMs',
     });
-    expect(refusalOf(() => memory.expire('k', wrong))).toMatchObject({ option: 'ttlMs' });
+    expect(expectRefusal(() => memory.expire('k', wrong))).toMatchObject({ option: 'ttlMs' });
     expect(memory.get('k')?.toString()).toBe('one');
   });
 });
@@ -237,9 +237,9 @@ describe('the checks', () => {
   });
 
   it('name the option that they were asked about', () => {
-    expect(refusalOf(() => checkKey(5, 'prefix')).option).toBe('prefix');
-    expect(refusalOf(() => checkTtlSeconds(0.5, 'graceSeconds')).option).toBe('graceSeconds');
-    expect(refusalOf(() => checkMs(0, 'leadMs')).option).toBe('leadMs');
+    expect(expectRefusal(() => checkKey(5, 'prefix')).option).toBe('prefix');
+    expect(expectRefusal(() => checkTtlSeconds(0.5, 'graceSeconds')).option).toBe('graceSeconds');
+    expect(expectRefusal(() => checkMs(0, 'leadMs')).option).toBe('leadMs');
   });
 
   it.each(['', 'x'.repeat(256), 'ok \u{1f511}', undefined])('take %j for a reason', (reason) => {
@@ -247,7 +247,7 @@ describe('the checks', () => {
   });
 
   it.each(['x'.repeat(257), '\ud800', 5, null, {}])('do not take %j for a reason', (reason) => {
-    expect(refusalOf(() => checkReason(reason)).option).toBe('reason');
+    expect(expectRefusal(() => checkReason(reason)).option).toBe('reason');
   });
 
   it('tell lone surrogates, which collide in Redis, from pairs', () => {
