@@ -198,7 +198,7 @@ function codecOf<T>(
 
 /** The options of `ready()`. */
 export const READY_OPTIONS: OptionsTable<ReadyOptions, keyof ReadyOptions> = {
-  signal: signal('Stops waiting; the store goes on watching.'),
+  signal: signal('Stops the wait; the store goes on watching.'),
   timeoutMs: ms({
     default: undefined,
     shown: '`readyTimeoutMs`',
