@@ -60,7 +60,11 @@ function expectHarmless(record: AttemptRecord, now: number): void {
 }
 
 /** Says a verb where the record is hostile, then starts an attempt; gives what must be the same everywhere. */
-async function expectHarmlessVerb(world: AttemptWorld, record: Buffer, what: string): Promise<unknown> {
+async function expectHarmlessVerb(
+  world: AttemptWorld,
+  record: Buffer,
+  what: string,
+): Promise<unknown> {
   const [one, two] = [speaker(world, 0), speaker(world, 1)];
   await world.outside.set(world.key, 'old');
   await world.outside.set(world.recordKey, record);

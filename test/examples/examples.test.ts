@@ -148,30 +148,27 @@ describe('the examples', { timeout: TIMEOUT_MS + 30_000, concurrent: true }, () 
     expect(found.toSorted()).toEqual(names);
   });
 
-  it.each(names)(
-    '%s does its work, shows no secret and leaves nothing behind',
-    async (name) => {
-      const server = await redis.startRedis({ config: NOTIFICATIONS });
-      const { code, stdout, stderr } = await run(name, {
-        env: { REDIS_URL: server.url },
-        timeoutMs: TIMEOUT_MS,
-      });
-      expect(stderr).toBe('');
-      if (name === WITH_DATABASE && stdout.startsWith(NO_DATABASE)) {
-        // All that can be seen of it on a machine without one.
-        expect(code).toBe(1);
-        return;
-      }
-      expect(stdout).toMatch(inOrder(EXPECTED[name]!));
-      expect(code).toBe(0);
+  it.each(names)('%s does its work, shows no secret and leaves nothing behind', async (name) => {
+    const server = await redis.startRedis({ config: NOTIFICATIONS });
+    const { code, stdout, stderr } = await run(name, {
+      env: { REDIS_URL: server.url },
+      timeoutMs: TIMEOUT_MS,
+    });
+    expect(stderr).toBe('');
+    if (name === WITH_DATABASE && stdout.startsWith(NO_DATABASE)) {
+      // All that can be seen of it on a machine without one.
+      expect(code).toBe(1);
+      return;
+    }
+    expect(stdout).toMatch(inOrder(EXPECTED[name]!));
+    expect(code).toBe(0);
 
-      if (name !== WITH_PROVIDER)
-        expect(await readFile(`${EXAMPLES}${name}`, 'utf8')).toContain(SECRET);
-      expect(stdout).not.toContain(SECRET);
-      expect(stdout).not.toMatch(RANDOM);
-      expect(await redis.connect(server).keys('example:*')).toEqual([]);
-    },
-  );
+    if (name !== WITH_PROVIDER)
+      expect(await readFile(`${EXAMPLES}${name}`, 'utf8')).toContain(SECRET);
+    expect(stdout).not.toContain(SECRET);
+    expect(stdout).not.toMatch(RANDOM);
+    expect(await redis.connect(server).keys('example:*')).toEqual([]);
+  });
 
   it.each(Object.keys(WITH_SERVERS))(
     '%s starts the servers that it needs and does its work',

@@ -11,37 +11,34 @@ const { connect, startNotifying, track, watch } = useFaults();
 /** Nothing but the heartbeat comes by. */
 const BEAT_ONLY = { heartbeatMs: 100, pollMs: 600_000, probeMs: 600_000 };
 
-describe.each(['FLUSHALL', 'FLUSHDB', 'SWAPDB 0 1'])(
-  '%s without a notification',
-  (command) => {
-    it('clears the one watched credential within the bound', async () => {
-      const server = await startNotifying();
-      const admin = connect(server);
-      await admin.set(KEY, 'v1');
-      const { store, changes, states } = await watch(server, BEAT_ONLY);
-      const { maxLagMs } = store.status;
-      await run(admin, command);
-      const change = await expectWithin(maxLagMs!, () => changes.next());
-      expect(change).toMatchObject({ type: 'cleared', source: 'live', origin: 'unknown' });
-      expect(states.values.at(-1)).toEqual({ type: 'absent' });
-      expect(store.current).toBeUndefined();
-    });
+describe.each(['FLUSHALL', 'FLUSHDB', 'SWAPDB 0 1'])('%s without a notification', (command) => {
+  it('clears the one watched credential within the bound', async () => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    await admin.set(KEY, 'v1');
+    const { store, changes, states } = await watch(server, BEAT_ONLY);
+    const { maxLagMs } = store.status;
+    await run(admin, command);
+    const change = await expectWithin(maxLagMs!, () => changes.next());
+    expect(change).toMatchObject({ type: 'cleared', source: 'live', origin: 'unknown' });
+    expect(states.values.at(-1)).toEqual({ type: 'absent' });
+    expect(store.current).toBeUndefined();
+  });
 
-    it('clears 40 watched credentials long before the heartbeat has read each of them', async () => {
-      const server = await startNotifying();
-      const admin = connect(server);
-      const watched = await watchMany(server, 40);
-      const rotationMs = watched.length * FAST.heartbeatMs;
-      await run(admin, command);
-      const startedAt = performance.now();
-      for (const { changes } of watched) await changes.next(undefined, rotationMs);
-      expect(performance.now() - startedAt).toBeLessThan(rotationMs / 2);
-      expect(watched.flatMap(({ changes }) => changes.values.map(({ type }) => type))).toEqual(
-        watched.map(() => 'cleared'),
-      );
-    });
-  },
-);
+  it('clears 40 watched credentials long before the heartbeat has read each of them', async () => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    const watched = await watchMany(server, 40);
+    const rotationMs = watched.length * FAST.heartbeatMs;
+    await run(admin, command);
+    const startedAt = performance.now();
+    for (const { changes } of watched) await changes.next(undefined, rotationMs);
+    expect(performance.now() - startedAt).toBeLessThan(rotationMs / 2);
+    expect(watched.flatMap(({ changes }) => changes.values.map(({ type }) => type))).toEqual(
+      watched.map(() => 'cleared'),
+    );
+  });
+});
 
 it('a store takes over the content of another database when the two are swapped', async () => {
   const server = await startNotifying();

@@ -96,20 +96,23 @@ describe('with a wrong password', () => {
     expect(linksIn(statuses)).toEqual(['idle', 'connecting', 'unauthorized', 'connecting', 'live']);
   });
 
-  it.each([2, 3] as const)('a store without a password is unauthorized, too, with RESP%i', async (protocol) => {
-    const server = await startRedis({ config: { ...NOTIFICATIONS, requirepass: 'open-sesame' } });
-    world.track(server, () => server.stop());
-    const client = world.connect({ protocol, lazyConnect: true }, server.url);
-    const store = world.store(client, { ...HINTS_ONLY, random });
-    const statuses = collect(store.status$);
-    const ready = store.ready();
-    expect((await statuses.next(unauthorized)).error).toMatchObject({ reply: 'NOAUTH' });
-    await expect(store.load()).rejects.toMatchObject({ reply: 'NOAUTH' });
-    learn(client, 'open-sesame');
-    await ready;
-    await store.save({ token: 'a' });
-    expect(await store.load()).toEqual({ token: 'a' });
-  });
+  it.each([2, 3] as const)(
+    'a store without a password is unauthorized, too, with RESP%i',
+    async (protocol) => {
+      const server = await startRedis({ config: { ...NOTIFICATIONS, requirepass: 'open-sesame' } });
+      world.track(server, () => server.stop());
+      const client = world.connect({ protocol, lazyConnect: true }, server.url);
+      const store = world.store(client, { ...HINTS_ONLY, random });
+      const statuses = collect(store.status$);
+      const ready = store.ready();
+      expect((await statuses.next(unauthorized)).error).toMatchObject({ reply: 'NOAUTH' });
+      await expect(store.load()).rejects.toMatchObject({ reply: 'NOAUTH' });
+      learn(client, 'open-sesame');
+      await ready;
+      await store.save({ token: 'a' });
+      expect(await store.load()).toEqual({ token: 'a' });
+    },
+  );
 });
 
 describe('a password that is rotated', () => {

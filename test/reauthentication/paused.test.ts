@@ -37,7 +37,7 @@ describe('a holder that is stopped for longer than its lease, and goes on,', () 
     );
     holder.resume();
     expect(await holder.says('aborted')).toMatchObject({
-      why: 'Error: another node has started to re-authenticate',
+      why: 'Error: another instance has started to re-authenticate',
     });
     await holder.call({ does: 'pass' });
     await holder.isIn('idle');

@@ -200,7 +200,7 @@ describe('the closing of a reauthenticator', () => {
     expect(discarded).toEqual([['new', 'unknown']]);
   });
 
-  it('leaves no timer when Redis cannot be asked, nor be told the result', async () => {
+  it('leaves no timer when Redis cannot be read, nor the result written', async () => {
     await busy({ drainMs: 0 });
     const other = await world.node();
     world.memory.disconnect();

@@ -103,6 +103,18 @@ describe('a listener to the states', () => {
     world.memory.reconnect();
   });
 
+  it('receives closed and the completion after close', async () => {
+    world = new World();
+    const node = await world.node();
+    await node.auth.close();
+    const late: string[] = [];
+    node.auth.state$.subscribe({
+      next: ({ type }) => late.push(type),
+      complete: () => late.push('end'),
+    });
+    expect(late).toEqual(['closed', 'end']);
+  });
+
   it('may close again at closed, and is refused credentials', async () => {
     world = new World();
     const node = await world.node();

@@ -84,6 +84,35 @@ describe('a ReauthenticatorPool', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
+  it('releases a credential that waits for its call at once, and its call goes to the next one', async () => {
+    const { clock, directory } = world();
+    const first = deferred();
+    const called: string[] = [];
+    const pool = new ReauthenticatorPool(directory, {
+      concurrency: 1,
+      authenticate: async (_request, id) => {
+        called.push(id);
+        if (id === 'a') await first.promise;
+        return { token: id };
+      },
+    });
+    const codes = ['a', 'b', 'c'].map((id) =>
+      pool.credentials(id).then(
+        ({ token }) => token,
+        (error: unknown) => (error as { code?: string }).code,
+      ),
+    );
+    await clock.settle();
+    let isReleased = false;
+    void pool.release('b').then(() => (isReleased = true));
+    await clock.settle();
+    expect([isReleased, called]).toEqual([true, ['a']]);
+    first.resolve();
+    expect(await Promise.all(codes)).toEqual(['a', 'CLOSED', 'c']);
+    expect(called).toEqual(['a', 'c']);
+    await directory.close();
+  });
+
   it('ends idle reauthenticators, and keeps those in use', async () => {
     const { clock, directory } = world();
     const pool = new ReauthenticatorPool(directory, {

@@ -132,7 +132,7 @@ describe('breaking links', () => {
     await eventually(() => expect(held.isClosed).toBe(true));
   });
 
-  it('close() resets what is connected and gives the port back', async () => {
+  it('close() resets every open link and frees the port', async () => {
     const peer = client();
     await expectEcho(peer, 'x');
     await proxy.close();
@@ -298,7 +298,7 @@ describe('interceptors', () => {
     await eventually(() => expect(server.peers[0]?.error?.code).toBe('ECONNRESET'));
   });
 
-  it('heal() takes everything back', async () => {
+  it('heal() removes every fault', async () => {
     const peer = client();
     await expectEcho(peer, 'a');
     proxy.pause();

@@ -35,12 +35,10 @@ const resolve = (given: unknown): unknown => resolveOptions<Tea, 'restMs'>(TEA, 
 const check = (given: unknown): void => checkOptions(TEA, given as object);
 
 class Getters {
+  readonly kind = 'green';
   readonly #drawMs: unknown;
   constructor(drawMs: unknown) {
     this.#drawMs = drawMs;
-  }
-  get kind(): string {
-    return 'green';
   }
   get drawMs(): unknown {
     return this.#drawMs;
@@ -72,7 +70,7 @@ describe('a table of options', () => {
     ['null for the options', null, 'options'],
     ['a string for the options', 'green', 'options'],
   ])('refuses %s, whether it resolves or only checks', (_case, given, option) => {
-    const refused = expect.objectContaining({ code: 'INVALID_OPTION', option });
+    const refused: unknown = expect.objectContaining({ code: 'INVALID_OPTION', option });
     expect(() => resolve(given)).toThrow(refused);
     if (option !== 'kind') expect(() => check(given)).toThrow(refused);
   });

@@ -1,8 +1,7 @@
 import type { CredentialChange, CredentialState, StoreStatus } from 'credstream';
 
 import { Encoding, type ExpiresAt } from '../../../src/credential/encoding.js';
-import { KeyWatch } from '../../../src/watching/key-watch.js';
-import { OpenEntry } from '../../../src/watching/open-entry.js';
+import { OwnEntry } from '../../../src/watching/own-entry.js';
 import { resolveStoreOptions } from '../../../src/stores/options.js';
 import type { SharedStoreOptions } from '../../../src/watching/entry-options.js';
 import { ScriptedBackend } from './scripted-backend.js';
@@ -15,7 +14,7 @@ export interface Token {
 export interface LiveWorld {
   readonly backend: ScriptedBackend;
   readonly clock: ScriptedBackend['clock'];
-  readonly live: OpenEntry<Token>;
+  readonly live: OwnEntry<Token>;
   readonly changes: CredentialChange<Token>[];
   readonly states: CredentialState<Token>[];
   readonly statuses: StoreStatus[];
@@ -52,7 +51,7 @@ export function liveWorld({
   const { shared } = resolveStoreOptions<Token>({ key: 'key', serialize: bytesOf, deserialize });
   const all = { ...shared, maxBytes: 1_000, onCallbackError: () => {}, ...options };
   const encoding = new Encoding<Token>(all, expiresAt, backend.clock);
-  const live = new OpenEntry<Token>('id', new KeyWatch('key', all, backend, encoding));
+  const live = new OwnEntry<Token>('id', 'key', all, backend, encoding);
   const changes: CredentialChange<Token>[] = [];
   const states: CredentialState<Token>[] = [];
   const statuses: StoreStatus[] = [];

@@ -13,8 +13,7 @@ import {
 } from '../../../src/backend/backend.js';
 import { Encoding } from '../../../src/credential/encoding.js';
 import { UnavailableError } from '../../../src/errors.js';
-import { KeyWatch } from '../../../src/watching/key-watch.js';
-import { OpenEntry } from '../../../src/watching/open-entry.js';
+import { OwnEntry } from '../../../src/watching/own-entry.js';
 import { resolveStoreOptions } from '../../../src/stores/options.js';
 import { OptionSharing } from '../../../src/util/option-sharing.js';
 import { ServerTime } from '../../../src/time/server-time.js';
@@ -186,7 +185,7 @@ describe('with messages in any order', () => {
             onCallbackError: () => {},
           });
           const encoding = new Encoding<string>(shared, undefined, backend.clock);
-          const live = new OpenEntry<string>('id', new KeyWatch('key', shared, backend, encoding));
+          const live = new OwnEntry<string>('id', 'key', shared, backend, encoding);
           const shown: (string | undefined)[] = [];
           let changes = 0;
           live.events$.subscribe((event) => {

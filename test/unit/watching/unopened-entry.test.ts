@@ -41,9 +41,7 @@ function follow(
     deserialize: (bytes) => bytes.toString(),
   });
   const owner = {
-    clock,
-    options,
-    encoding: new Encoding<string>(options, expiresAt, clock),
+    scope: { clock, options, encoding: new Encoding<string>(options, expiresAt, clock) },
     conditionAt: () => condition,
     idOf: (key: string) => {
       judging?.();

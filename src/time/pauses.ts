@@ -1,10 +1,10 @@
-import type { Clock } from '../time/clock.js';
-import { setLongTimeout } from '../time/timers.js';
+import type { Clock } from './clock.js';
+import { setLongTimeout } from './timers.js';
 
-/** Waits that can all be ended at once, for good. */
+/** Pauses that can all be ended at once, for good. */
 export class Pauses {
   readonly #clock: Clock;
-  readonly #under = new Set<() => void>();
+  readonly #ends = new Set<() => void>();
   #ended = false;
 
   constructor(clock: Clock) {
@@ -15,22 +15,22 @@ export class Pauses {
     return this.#ended;
   }
 
-  /** Resolves after `ms`, or at once when all have ended. */
+  /** Resolves after `ms`, or at once when all pauses have ended. */
   pause(ms: number): Promise<void> {
     if (this.#ended) return Promise.resolve();
     return new Promise((resolve) => {
       const end = (): void => {
         cancel();
-        this.#under.delete(end);
+        this.#ends.delete(end);
         resolve();
       };
       const cancel = setLongTimeout(this.#clock, ms, end);
-      this.#under.add(end);
+      this.#ends.add(end);
     });
   }
 
   end(): void {
     this.#ended = true;
-    for (const end of [...this.#under]) end();
+    for (const end of [...this.#ends]) end();
   }
 }
