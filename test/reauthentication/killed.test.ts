@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/wait.js';
 import { type Scene, useCluster } from './support/cluster.js';
-import { type RemoteNode, whoIsAt } from './support/remote-instance.js';
+import { type RemoteInstance, whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 
 /** Nobody calls again, everybody says so, and what is stored is left as it is, until somebody logs in. */
-async function expectFailedForAll(scene: Scene, nodes: readonly RemoteNode[]): Promise<void> {
+async function expectFailedForAll(scene: Scene, nodes: readonly RemoteInstance[]): Promise<void> {
   const { provider } = cluster;
   await Promise.all(nodes.map((node) => node.isIn('failed')));
   for (const node of nodes) {

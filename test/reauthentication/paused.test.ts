@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/wait.js';
 import { REAUTHENTICATOR, type Scene, useCluster } from './support/cluster.js';
-import { type RemoteNode, whoIsAt } from './support/remote-instance.js';
+import { type RemoteInstance, whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 const LONG_MS = 3_600_000;
@@ -16,7 +16,7 @@ async function leaseIsOver(scene: Scene): Promise<void> {
   });
 }
 
-async function expectOneRefresh(scene: Scene, nodes: readonly RemoteNode[]): Promise<void> {
+async function expectOneRefresh(scene: Scene, nodes: readonly RemoteInstance[]): Promise<void> {
   await eventually(async () => expect(await scene.stored()).not.toEqual(scene.first));
   await scene.agree((await scene.stored())!.accessToken, nodes);
   const { calls, revoked } = await cluster.provider.report();

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/wait.js';
 import { useCluster } from './support/cluster.js';
-import { type RemoteNode, whoIsAt } from './support/remote-instance.js';
+import { type RemoteInstance, whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 const LONG_MS = 3_600_000;
@@ -42,7 +42,7 @@ describe('a hundred reports that one token was refused', () => {
 
 describe('a logout is not undone', () => {
   /** Everybody asks, and nobody gets anything or calls the provider. */
-  async function expectLoggedOut(nodes: readonly RemoteNode[], calls: number): Promise<void> {
+  async function expectLoggedOut(nodes: readonly RemoteInstance[], calls: number): Promise<void> {
     const answers = await Promise.all(
       nodes.map((node) => node.call({ does: 'get', timeoutMs: 5_000 })),
     );
@@ -53,7 +53,7 @@ describe('a logout is not undone', () => {
     expect((await cluster.provider.report()).calls).toHaveLength(calls);
   }
 
-  async function startLate(key: string): Promise<RemoteNode> {
+  async function startLate(key: string): Promise<RemoteInstance> {
     const late = await cluster.start();
     cluster.track(late, (node) => node.stop());
     await late.call({ does: 'open', settings: cluster.settings(key) });

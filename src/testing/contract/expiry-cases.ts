@@ -125,7 +125,7 @@ export const expiryCases: readonly Scene[] = [
     await changes.expect('saved');
   }),
 
-  scene('credentials$ emits undefined when they expire', async (stage) => {
+  scene('credentials$ emits undefined after an expiry', async (stage) => {
     const { store, changes } = await stage.watch();
     const told = stage.record(store.credentials$);
     await stage.outside.set(stage.key, bytesOf('one'), 200);

@@ -1,16 +1,16 @@
 /** One process of the cluster: a store, a reauthenticator on it, and an application that uses both. It does what the test tells it. */
-import { ReauthenticatingNode } from './reauthenticating-instance.js';
-import type { NodeAnswers, NodeMessage, NumberedOrder } from './instance-protocol.js';
+import { ReauthenticatingInstance } from './reauthenticating-instance.js';
+import type { InstanceAnswers, InstanceMessage, NumberedOrder } from './instance-protocol.js';
 
-let node: ReauthenticatingNode | undefined;
+let node: ReauthenticatingInstance | undefined;
 
-function send(message: NodeMessage): void {
+function send(message: InstanceMessage): void {
   if (process.connected) process.send?.(message);
 }
 
-async function carryOut(order: NumberedOrder): Promise<NodeAnswers[keyof NodeAnswers]> {
+async function carryOut(order: NumberedOrder): Promise<InstanceAnswers[keyof InstanceAnswers]> {
   if (order.does === 'open') {
-    node = await ReauthenticatingNode.open(order.settings, send);
+    node = await ReauthenticatingInstance.open(order.settings, send);
     return undefined;
   }
   if (node === undefined) throw new Error(`nothing is open for ${order.does}`);

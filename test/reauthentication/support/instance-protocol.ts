@@ -5,7 +5,7 @@ import type { ProviderAddress } from './provider-protocol.js';
 export type Gate = 'before' | 'after';
 
 /** What a node is made with. */
-export interface NodeSettings {
+export interface InstanceSettings {
   readonly redisUrl: string;
   readonly username?: string;
   readonly password?: string;
@@ -25,8 +25,8 @@ export interface NodeSettings {
 }
 
 /** What a node is told. */
-export type NodeOrder =
-  | { readonly does: 'open'; readonly settings: NodeSettings }
+export type InstanceOrder =
+  | { readonly does: 'open'; readonly settings: InstanceSettings }
   /** Closes what was opened. */
   | { readonly does: 'close' }
   /** Asks for credentials all the time, and uses each at the provider once. */
@@ -61,7 +61,7 @@ export interface TokenError {
 }
 
 /** What a node looks like from inside. */
-export interface NodeLook {
+export interface InstanceView {
   readonly state: ReauthenticationState['type'];
   readonly counts: ReauthenticationCounts;
   readonly current: string | undefined;
@@ -71,7 +71,7 @@ export interface NodeLook {
 }
 
 /** What a node answers to an order; `undefined` is nothing to say. */
-export interface NodeAnswers {
+export interface InstanceAnswers {
   readonly open: undefined;
   readonly close: { readonly tookMs: number };
   readonly ask: undefined;
@@ -81,11 +81,11 @@ export interface NodeAnswers {
   readonly use: readonly (number | string)[];
   readonly reject: { readonly current: number };
   readonly pass: undefined;
-  readonly look: NodeLook;
+  readonly look: InstanceView;
 }
 
 /** What a node says by itself. */
-export type NodeEvent =
+export type InstanceEvent =
   | { readonly type: 'ready' }
   | {
       readonly type: 'gate';
@@ -112,7 +112,7 @@ export type NodeEvent =
   /** It was told to end, and has closed everything. */
   | { readonly type: 'ended'; readonly tookMs: number };
 
-export type NodeMessage =
-  NodeEvent | { readonly type: 'answer'; readonly id: number; readonly answer: unknown };
+export type InstanceMessage =
+  InstanceEvent | { readonly type: 'answer'; readonly id: number; readonly answer: unknown };
 
-export type NumberedOrder = NodeOrder & { readonly id: number };
+export type NumberedOrder = InstanceOrder & { readonly id: number };

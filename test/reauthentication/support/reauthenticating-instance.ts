@@ -15,9 +15,9 @@ import {
 import { type Deferred, deferred } from '../../support/wait.js';
 import type {
   Gate,
-  NodeAnswers,
-  NodeEvent,
-  NodeSettings,
+  InstanceAnswers,
+  InstanceEvent,
+  InstanceSettings,
   TokenError,
 } from './instance-protocol.js';
 import { OAuthClient, type Tokens } from './oauth-client.js';
@@ -26,30 +26,30 @@ import { OAuthClient, type Tokens } from './oauth-client.js';
 const ASK_PAUSE_MS = 10;
 
 /** What runs in a process of the cluster. */
-export class ReauthenticatingNode {
-  readonly #settings: NodeSettings;
-  readonly #say: (event: NodeEvent) => void;
+export class ReauthenticatingInstance {
+  readonly #settings: InstanceSettings;
+  readonly #say: (event: InstanceEvent) => void;
   readonly #client: OAuthClient;
   readonly #redis: Redis;
   readonly #store: RedisCredentialStore<Tokens>;
   readonly #auth: Reauthenticator<Tokens>;
   readonly #shut = new Map<Gate, Deferred<void>>();
-  #asking: { stopped: boolean; readonly done: Promise<NodeAnswers['stop-asking']> } | undefined;
+  #asking: { stopped: boolean; readonly done: Promise<InstanceAnswers['stop-asking']> } | undefined;
 
   static async open(
-    settings: NodeSettings,
-    say: (event: NodeEvent) => void,
-  ): Promise<ReauthenticatingNode> {
+    settings: InstanceSettings,
+    say: (event: InstanceEvent) => void,
+  ): Promise<ReauthenticatingInstance> {
     const client = await OAuthClient.open(settings.provider);
-    const node = new ReauthenticatingNode(settings, say, client);
+    const node = new ReauthenticatingInstance(settings, say, client);
     if (settings.traced === true) node.#trace();
     await node.#store.ready({ timeoutMs: 20_000 });
     return node;
   }
 
   private constructor(
-    settings: NodeSettings,
-    say: (event: NodeEvent) => void,
+    settings: InstanceSettings,
+    say: (event: InstanceEvent) => void,
     client: OAuthClient,
   ) {
     this.#settings = settings;
@@ -124,7 +124,7 @@ export class ReauthenticatingNode {
     this.#asking = Object.assign(asking, { done });
   }
 
-  async stopAsking(): Promise<NodeAnswers['stop-asking']> {
+  async stopAsking(): Promise<InstanceAnswers['stop-asking']> {
     if (this.#asking === undefined) throw new Error('it does not ask');
     this.#asking.stopped = true;
     return this.#asking.done;
@@ -133,7 +133,7 @@ export class ReauthenticatingNode {
   async #askAll(
     minValidityMs: number,
     asking: { readonly stopped: boolean },
-  ): Promise<NodeAnswers['stop-asking']> {
+  ): Promise<InstanceAnswers['stop-asking']> {
     const [tokens, errors, refused]: [string[], string[], string[]] = [[], [], []];
     const uses: Promise<void>[] = [];
     let asks = 0;
@@ -169,14 +169,14 @@ export class ReauthenticatingNode {
     return expiresAt - (Number(seconds) * 1_000 + Number(micros) / 1_000) + tookMs;
   }
 
-  async get(options: CredentialsOptions): Promise<NodeAnswers['get']> {
+  async get(options: CredentialsOptions): Promise<InstanceAnswers['get']> {
     return this.#auth.credentials(options).then(
       ({ accessToken }) => ({ token: accessToken }),
       (error: unknown) => ({ error: described(error) }),
     );
   }
 
-  async use(times: number): Promise<NodeAnswers['use']> {
+  async use(times: number): Promise<InstanceAnswers['use']> {
     const uses = Array.from({ length: times }, () =>
       this.#auth
         .use(({ accessToken }) => this.#client.useAt(accessToken))
@@ -188,13 +188,13 @@ export class ReauthenticatingNode {
     return Promise.all(uses);
   }
 
-  async reject(times: number): Promise<NodeAnswers['reject']> {
+  async reject(times: number): Promise<InstanceAnswers['reject']> {
     const snapshot = await this.#auth.snapshot();
     const reports = Array.from({ length: times }, () => this.#auth.reject(snapshot, 'HTTP 401'));
     return { current: reports.filter(Boolean).length };
   }
 
-  look(): NodeAnswers['look'] {
+  look(): InstanceAnswers['look'] {
     const { link, notifications } = this.#store.status;
     return {
       state: this.#auth.state.type,
@@ -206,7 +206,7 @@ export class ReauthenticatingNode {
     };
   }
 
-  async close(): Promise<NodeAnswers['close']> {
+  async close(): Promise<InstanceAnswers['close']> {
     const startedAt = performance.now();
     await this.#store.close();
     this.#redis.disconnect();
@@ -223,7 +223,7 @@ export class ReauthenticatingNode {
   }
 }
 
-function told(state: ReauthenticationState): NodeEvent {
+function told(state: ReauthenticationState): InstanceEvent {
   const error = state.type === 'backing-off' ? state.error : undefined;
   return {
     type: 'state',

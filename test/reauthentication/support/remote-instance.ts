@@ -1,44 +1,44 @@
 import { type NodeProcess, startNodeProcess } from '../../support/node-process.js';
 import { eventually } from '../../support/wait.js';
 import type {
-  NodeAnswers,
-  NodeEvent,
-  NodeLook,
-  NodeMessage,
-  NodeOrder,
+  InstanceAnswers,
+  InstanceEvent,
+  InstanceView,
+  InstanceMessage,
+  InstanceOrder,
   NumberedOrder,
 } from './instance-protocol.js';
 
-type Does = NodeOrder['does'];
-type Order<D extends Does> = Extract<NodeOrder, { readonly does: D }>;
-type EventOf<Type extends NodeEvent['type']> = Extract<NodeEvent, { readonly type: Type }>;
+type Does = InstanceOrder['does'];
+type Order<D extends Does> = Extract<InstanceOrder, { readonly does: D }>;
+type EventOf<Type extends InstanceEvent['type']> = Extract<InstanceEvent, { readonly type: Type }>;
 
 const START_DEADLINE_MS = 30_000;
 /** More than any order takes. */
 const ANSWER_DEADLINE_MS = 20_000;
 
 /** A process of the cluster, seen from the test. */
-export class RemoteNode {
-  readonly #child: NodeProcess<NodeMessage, NumberedOrder>;
+export class RemoteInstance {
+  readonly #child: NodeProcess<InstanceMessage, NumberedOrder>;
   #ids = 0;
   /** What it had said when its present node was opened. */
   #mark = 0;
   #running = true;
 
-  static async start(): Promise<RemoteNode> {
-    const child = await startNodeProcess<NodeMessage, NumberedOrder>(
+  static async start(): Promise<RemoteInstance> {
+    const child = await startNodeProcess<InstanceMessage, NumberedOrder>(
       new URL('./instance-process.ts', import.meta.url),
     );
     try {
       await child.next(({ type }) => type === 'ready', START_DEADLINE_MS);
-      return new RemoteNode(child);
+      return new RemoteInstance(child);
     } catch (error) {
       await child.stop();
       throw error;
     }
   }
 
-  private constructor(child: NodeProcess<NodeMessage, NumberedOrder>) {
+  private constructor(child: NodeProcess<InstanceMessage, NumberedOrder>) {
     this.#child = child;
     void child.exited.then(() => {
       this.#running = false;
@@ -59,7 +59,7 @@ export class RemoteNode {
     return [stdout, stderr].filter((text) => text !== '');
   }
 
-  async call<D extends Does>(order: Order<D>): Promise<NodeAnswers[D]> {
+  async call<D extends Does>(order: Order<D>): Promise<InstanceAnswers[D]> {
     this.#ids += 1;
     const id = this.#ids;
     if (order.does === 'open') this.#mark = this.#child.messages.length;
@@ -67,7 +67,7 @@ export class RemoteNode {
     return eventually(
       () => {
         const found = this.#child.messages.find((one) => one.type === 'answer' && one.id === id);
-        if (found?.type === 'answer') return found.answer as NodeAnswers[D];
+        if (found?.type === 'answer') return found.answer as InstanceAnswers[D];
         if (!this.#running) throw new Error(`ended\n${this.#child.stderr}`);
         throw new Error(`no answer to ${order.does}\n${this.#child.stderr}`);
       },
@@ -75,18 +75,18 @@ export class RemoteNode {
     );
   }
 
-  look(): Promise<NodeLook> {
+  look(): Promise<InstanceView> {
     return this.call({ does: 'look' });
   }
 
   /** What it has said of this kind since its node was opened. */
-  said<Type extends NodeEvent['type']>(type: Type): EventOf<Type>[] {
+  said<Type extends InstanceEvent['type']>(type: Type): EventOf<Type>[] {
     const since = this.#child.messages.slice(this.#mark);
     return since.filter((one): one is EventOf<Type> => one.type === type);
   }
 
   /** Resolves with the first of this kind that `wants` accepts, said or to come. */
-  says<Type extends NodeEvent['type']>(
+  says<Type extends InstanceEvent['type']>(
     type: Type,
     wants: (event: EventOf<Type>) => boolean = () => true,
   ): Promise<EventOf<Type>> {
@@ -134,9 +134,9 @@ export class RemoteNode {
 /** Resolves with the one that waits at a gate, of those that are not excepted. */
 export function whoIsAt(
   gate: 'before' | 'after',
-  nodes: readonly RemoteNode[],
-  ...except: readonly RemoteNode[]
-): Promise<RemoteNode> {
+  nodes: readonly RemoteInstance[],
+  ...except: readonly RemoteInstance[]
+): Promise<RemoteInstance> {
   return eventually(
     () => {
       const at = nodes.filter(
