@@ -20,7 +20,15 @@ export type ChangeSource = 'live' | 'resync' | 'local';
  * @public
  */
 export type ChangeOrigin =
-  'self' | 'out-of-band' | 'unknown' | { readonly instance: string; readonly name: string };
+  | 'self'
+  | 'out-of-band'
+  | 'unknown'
+  | {
+      /** The random id of the instance. */
+      readonly instance: string;
+      /** The label of the instance; empty when its message told none. */
+      readonly name: string;
+    };
 
 /**
  * New bytes were stored.

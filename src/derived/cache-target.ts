@@ -6,7 +6,15 @@ import { InvalidOptionError } from '../errors.js';
  *
  * @public
  */
-export type KeyedCache = { delete(key: string): unknown } | { del(key: string): unknown };
+export type KeyedCache =
+  | {
+      /** Removes one entry; the result does not matter, unless it is a promise. */
+      delete(key: string): unknown;
+    }
+  | {
+      /** Removes one entry; the result does not matter, unless it is a promise. */
+      del(key: string): unknown;
+    };
 
 /**
  * A cache that one call empties.

@@ -46,7 +46,7 @@ export interface ResolvedInvalidateOptions extends Omit<
 export const INVALIDATE_OPTIONS: OptionsTable<InvalidateOptions, InvalidateOptionsOpen> = {
   keys: option({
     default: undefined,
-    shown: "the store's `id`",
+    shown: 'none: `keys` or `all: true` is required',
     check: (value, name) => {
       if (typeof value === 'function') return;
       const list: readonly unknown[] = Array.isArray(value) ? value : [value];

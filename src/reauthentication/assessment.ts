@@ -8,34 +8,34 @@ import type { Waiter } from './waiters.js';
 import type { RenewalReason } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
-/** What a snapshot's signal aborts with when the credentials were rejected. */
+/** The reason with which the signal of a rejected snapshot aborts. */
 interface Rejection {
   readonly type: 'rejected';
   readonly id: string;
   readonly reason: string | undefined;
 }
 
-/** How the one credential stands: what is known of it beyond its state, and what follows for those who want it. */
+/** Judges the one credential by its state and its history: which waiters have their answer, and whether it is to be renewed. */
 export class CredentialAssessment<T> {
   readonly #internals: StoreInternals<T>;
   readonly #stays: boolean;
   /** Counts the credentials that were seen. */
   #generation = 0;
-  /** Names the bytes that were seen last. */
+  /** Of the bytes that were seen last. */
   #digest: string | undefined;
   #fatal: AttemptRecord | undefined;
   #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
-  /** The credential was cleared, and is. */
+  /** The credential was cleared, and nothing was stored since. */
   #isCleared = false;
-  /** It was there until then, and was lost in another way. */
+  /** When the credential expired or was evicted, if it was. */
   #lostAt: number | undefined;
   #wasEvicted = false;
 
   constructor(
-    parts: StoreInternals<T>,
+    internals: StoreInternals<T>,
     { whenCleared }: Pick<ResolvedReauthenticatorOptions<T>, 'whenCleared'>,
   ) {
-    this.#internals = parts;
+    this.#internals = internals;
     this.#stays = whenCleared === 'stay';
   }
 
@@ -53,7 +53,7 @@ export class CredentialAssessment<T> {
     return this.#fatal;
   }
 
-  /** Changes when new credentials are seen: what was asked about those before is of no use then. */
+  /** Changes when new credentials are seen; an answer about the credentials before is of no use then. */
   get generation(): number {
     return this.#generation;
   }
@@ -62,17 +62,17 @@ export class CredentialAssessment<T> {
     return this.#wasEvicted;
   }
 
-  /** What Redis remembers of clears before this instant does not matter: the credential was stored since. */
+  /** Clears before this instant do not matter, because the credential was stored since. */
   get clearedBefore(): number | undefined {
     return this.#stays ? this.#lostAt : Infinity;
   }
 
   changed(change: CredentialChange<T>): void {
-    // Data that was lost as a whole looks like a clear that nobody made; then the mark in Redis tells.
+    // A loss of all data looks like a clear without an origin; then the tombstone in Redis tells.
     if (change.type === 'cleared') this.#isCleared = change.origin !== 'unknown';
     this.#lostAt = lossIn(change);
     this.#wasEvicted = change.type === 'evicted';
-    // The same bytes, stored again, are new ones too.
+    // The same bytes, stored again, are new credentials too.
     if (change.type === 'saved') this.#digest = undefined;
   }
 
@@ -84,20 +84,23 @@ export class CredentialAssessment<T> {
     this.#isCleared = true;
   }
 
-  /** Takes in what is stored now; says which attempt's failure, if any, and which clear are over because of it. */
+  /**
+   * Compares the stored credentials with those that were seen last. When new ones end a failure or a clear, returns the id of the failed
+   * attempt, empty for a clear.
+   */
   replaced(): { readonly id: string } | undefined {
     const { state } = this;
-    const held = state.type === 'withheld' ? undefined : snapshotOf(state);
-    const digest = held && digestOf(held);
+    const snapshot = state.type === 'withheld' ? undefined : snapshotOf(state);
+    const digest = snapshot && digestOf(snapshot);
     if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
     this.#digest = digest;
     this.#generation += 1;
-    const over = { id: this.#fatal?.id ?? '' };
-    const isOver = this.#fatal !== undefined || this.#isCleared;
+    const ended =
+      this.#fatal !== undefined || this.#isCleared ? { id: this.#fatal?.id ?? '' } : undefined;
     this.#fatal = undefined;
     this.#rejected = undefined;
     this.#isCleared = false;
-    return isOver ? over : undefined;
+    return ended;
   }
 
   /** Valid credentials from memory, if they stay valid for so long. */
@@ -110,51 +113,51 @@ export class CredentialAssessment<T> {
     return end - live.serverNow() >= minValidityMs ? current : undefined;
   }
 
-  /** Says whether it was the current one. */
+  /** Says whether the rejected credential was the current one. */
   reject(digest: string, reason: string | undefined): boolean {
-    const held = this.present;
-    if (held === undefined || digestOf(held) !== digest) return false;
+    const { present } = this;
+    if (present === undefined || digestOf(present) !== digest) return false;
     if (this.#rejected?.digest === digest) return true;
     this.#rejected = { digest, reason };
     const rejection: Rejection = { type: 'rejected', id: this.#internals.id, reason };
-    withdrawalOf(held)?.withdraw(rejection);
+    withdrawalOf(present)?.withdraw(rejection);
     return true;
   }
 
-  /** Gives a demand what can be said by now, if anything. */
-  answer(demand: Waiter<T>): void {
+  /** Settles a waiter, if there is an answer for it by now. */
+  answer(waiter: Waiter<T>): void {
     const { state } = this;
-    const good = this.valid(demand.minValidityMs);
-    if (good !== undefined) demand.resolve(good);
-    else if (state.type === 'unreadable') demand.reject(state.error);
-    else if (this.#isNewer(demand)) {
-      demand.reject(
+    const valid = this.valid(waiter.minValidityMs);
+    if (valid !== undefined) waiter.resolve(valid);
+    else if (state.type === 'unreadable') waiter.reject(state.error);
+    else if (this.#isNewer(waiter)) {
+      waiter.reject(
         new ReauthenticationError('short-lived', 'the new credentials end before minValidityMs'),
       );
     } else if (this.#fatal !== undefined) {
       const { oauthError } = this.#fatal;
       const why = oauthError === undefined ? '' : ` (${oauthError})`;
-      demand.reject(
+      waiter.reject(
         new ReauthenticationError('fatal', `re-authentication failed for good${why}`, oauthError),
       );
     } else if (this.#isClearedForGood(state)) {
-      demand.reject(new ReauthenticationError('cleared', 'the credentials were cleared'));
+      waiter.reject(new ReauthenticationError('cleared', 'the credentials were cleared'));
     }
   }
 
   /**
-   * What there should be new credentials for, if anything.
+   * The reason to renew the credential, if there is one.
    *
-   * @param demanded - somebody waits
-   * @param isDue - the end of these comes near
+   * @param hasWaiters - whether callers wait
+   * @param isDue - whether the end of a snapshot comes near
    */
   reasonToRenew(
-    demanded: boolean,
+    hasWaiters: boolean,
     isDue: (snapshot: CredentialSnapshot<T>) => boolean,
   ): RenewalReason<T> | undefined {
     const { state } = this;
     if (this.#isAbsent(state)) {
-      if (!demanded || this.#isClearedForGood(state)) return undefined;
+      if (!hasWaiters || this.#isClearedForGood(state)) return undefined;
       const cause = this.#isCleared ? 'cleared' : 'absent';
       return { cause, snapshot: undefined, reason: undefined };
     }
@@ -164,23 +167,23 @@ export class CredentialAssessment<T> {
     const { snapshot } = state;
     if (this.#isRejected(snapshot))
       return { cause: 'rejected', snapshot, reason: this.#rejected?.reason };
-    // Whoever still waits, although there are credentials, needs them for longer.
-    if (!demanded && !isDue(snapshot)) return undefined;
+    // A waiter that has no answer, although the credentials are valid, needs them for longer.
+    if (!hasWaiters && !isDue(snapshot)) return undefined;
     return { cause: 'expiring', snapshot, reason: undefined };
   }
 
-  /** Credentials that came after the demand will not be replaced because of it. */
-  #isNewer(demand: Waiter<T>): boolean {
+  /** Whether the credentials came after the waiter: they are not replaced for its sake. */
+  #isNewer(waiter: Waiter<T>): boolean {
     const { present } = this;
     if (present === undefined || this.#isRejected(present)) return false;
-    return demand.startedWith !== undefined && demand.startedWith !== (digestOf(present) ?? null);
+    return waiter.startedWith !== undefined && waiter.startedWith !== (digestOf(present) ?? null);
   }
 
   #isClearedForGood(state: CredentialState<T>): boolean {
     return this.#stays && this.#isCleared && this.#isAbsent(state);
   }
 
-  /** Bytes that the TTL took after their end are gone like any other. */
+  /** Whether nothing is stored; bytes that the TTL removed after their end are gone too. */
   #isAbsent(state: CredentialState<T>): boolean {
     return state.type === 'absent' || bytesGone(this.#internals.live.known);
   }
@@ -190,7 +193,7 @@ export class CredentialAssessment<T> {
   }
 }
 
-/** Until when a credential was there that was lost without anybody wanting it. */
+/** The end of a credential that expired or was evicted: nobody removed it on purpose. */
 function lossIn<T>(change: CredentialChange<T>): number | undefined {
   if (change.type === 'expired') return change.expiresAt ?? change.at;
   return change.type === 'evicted' ? change.at : undefined;

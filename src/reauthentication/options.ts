@@ -14,10 +14,8 @@ import {
   type Resolved,
 } from '../util/options.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { Semaphore } from '../util/semaphore.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './state.js';
-import { turnsOf } from './turns.js';
 
 /**
  * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
@@ -27,7 +25,7 @@ import { turnsOf } from './turns.js';
 export type AuthenticateRequest<T> = {
   /** Counts all attempts at this credential, in the whole cluster. */
   readonly attempt: number;
-  /** Aborts when another node has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */
+  /** Aborts when another instance has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */
   readonly signal: AbortSignal;
   /**
    * Whether the attempt before this one ended without an answer: its holder died, or took too long. What it spent (a rotating refresh token)
@@ -162,8 +160,6 @@ export interface ResolvedReauthenticatorOptions<T> extends Omit<
   Resolved<ReauthenticatorOptions<T>, ReauthenticatorOptionsOpen>,
   'leadMs' | 'leadFraction' | 'backOffMs' | 'maxBackOffMs'
 > {
-  /** Bounds how many credentials are re-authenticated at the same time. */
-  readonly turns: Semaphore | undefined;
   readonly lead: { readonly ms: number } | { readonly fraction: number };
   readonly backOff: BackOff;
 }
@@ -265,7 +261,6 @@ export function resolveReauthenticatorOptions<T>(
     checkMs(maxBackOffMs, 'maxBackOffMs', backOffMs, LONGEST_PAUSE_MS);
   return {
     ...rest,
-    turns: turnsOf(options.authenticate),
     lead: leadFraction === undefined ? { ms: leadMs } : { fraction: leadFraction },
     backOff: { initialMs: backOffMs, maxMs: Math.max(maxBackOffMs, backOffMs) },
   };

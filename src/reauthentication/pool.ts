@@ -17,7 +17,6 @@ import {
   type ReauthenticatorOptionsOpen,
 } from './options.js';
 import { Reauthenticator } from './reauthenticator.js';
-import { takeTurns } from './turns.js';
 
 /**
  * Options of a {@link ReauthenticatorPool}: those of a `Reauthenticator`, which hold for each credential, and what concerns all of them.
@@ -63,8 +62,9 @@ export const REAUTHENTICATOR_POOL_OPTIONS: OptionsTable<
  * often the provider is called at the same time.
  *
  * @remarks
- * A credential is kept valid from the first time it is asked for until nobody has asked for it for `idleMs`, until `release`, or `close`. Whoever
- * has to wait for a turn does not hold the lease meanwhile, so that another process may come first. Closing the directory closes it first.
+ * A credential is kept valid from the first time it is asked for until nobody has asked for it for `idleMs`, until `release`, or `close`. A
+ * credential that waits for its call does not hold the lease meanwhile, so that another process may come first. Closing the directory closes
+ * the pool first.
  *
  * @example
  * ```ts
@@ -96,7 +96,7 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
 
   /** @throws InvalidOptionError */
   constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
-    const parts = directoryInternalsOf(directory);
+    const internals = directoryInternalsOf(directory);
     checkOptions(REAUTHENTICATOR_POOL_OPTIONS, options);
     const {
       concurrency = REAUTHENTICATOR_POOL_OPTIONS.concurrency.default,
@@ -104,26 +104,24 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
       authenticate,
       ...each
     } = options;
-    // Whatever is wrong shows now, and not with the first credential.
+    // A wrong option is refused now, and not with the first credential.
     resolveReauthenticatorOptions<T>({
       ...each,
       authenticate: (request) => authenticate(request, ''),
     });
-    const turns = new Semaphore(concurrency);
+    const semaphore = new Semaphore(concurrency);
     this.#pool = new KeyedPool(
-      parts.clock,
+      internals.clock,
       idleMs,
       (id) =>
-        new Reauthenticator(directory.store(id), {
-          ...each,
-          authenticate: takeTurns(
-            (request: AuthenticateRequest<T>) => authenticate(request, id),
-            turns,
-          ),
-        }),
+        new Reauthenticator(
+          directory.store(id),
+          { ...each, authenticate: (request) => authenticate(request, id) },
+          semaphore,
+        ),
       (one) => one.close(),
     );
-    this.#forget = parts.closeFirst(() => this.close());
+    this.#forget = internals.closeFirst(() => this.close());
   }
 
   /** How many credentials are being kept valid. */

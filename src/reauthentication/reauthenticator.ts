@@ -5,6 +5,7 @@ import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
 import { checkFunction, checkReason } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
+import type { Semaphore } from '../util/semaphore.js';
 import { Coordinator } from './coordinator.js';
 import { readAt } from './fatal-errors.js';
 import type { Counter } from './attempt-context.js';
@@ -21,8 +22,8 @@ import {
 import type { ReauthenticationCounts, ReauthenticationState } from './state.js';
 
 /**
- * Keeps a credential valid: when it is about to end, has ended, or was rejected, one node of the whole cluster calls `authenticate`, and all
- * others receive the result.
+ * Keeps a credential valid: when it is about to end, has ended, or was rejected, one instance of the whole cluster calls `authenticate`, and
+ * all others receive the result.
  *
  * Watches the store from the moment it is made until `close()`. Closing the store closes it first.
  *
@@ -81,21 +82,32 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * @param store - a store of this package; it may be shared with others
    * @throws InvalidOptionError, ClosedError
    */
-  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>) {
-    const parts = internalsOf(store);
+  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>);
+  /** @internal */
+  constructor(
+    store: ObservableCredentialStore<T>,
+    options: ReauthenticatorOptions<T>,
+    semaphore: Semaphore,
+  );
+  constructor(
+    store: ObservableCredentialStore<T>,
+    options: ReauthenticatorOptions<T>,
+    semaphore?: Semaphore,
+  ) {
+    const internals = internalsOf(store);
     this.#options = resolveReauthenticatorOptions(options);
-    const shortest = parts.backend.replyTimeoutMs * 1.5;
+    const shortest = internals.backend.replyTimeoutMs * 1.5;
     if (this.#options.leaseMs < shortest)
       throw new InvalidOptionError(
         'leaseMs',
         `must be at least ${String(shortest)}, one and a half times replyTimeoutMs, or it could not be renewed in time`,
       );
-    this.#id = parts.id;
-    this.#forget = parts.closeFirst(() => this.close());
-    this.#coordinator = new Coordinator(parts, this.#options, this.#counts);
+    this.#id = internals.id;
+    this.#forget = internals.closeFirst(() => this.close());
+    this.#coordinator = new Coordinator(internals, this.#options, this.#counts, semaphore);
   }
 
-  /** What it is doing now. */
+  /** The present state. */
   get state(): ReauthenticationState {
     return this.#coordinator.state;
   }
@@ -105,7 +117,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
     return this.#coordinator.state$;
   }
 
-  /** What this node has counted so far; a copy. */
+  /** The counts of this reauthenticator so far; a copy. */
   get counts(): ReauthenticationCounts {
     return { ...this.#counts };
   }
@@ -147,8 +159,8 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * new ones.
    *
    * @param fn - does something with the credentials; gets a signal that aborts when they are withdrawn
-   * @returns what `fn` returned, the second time if there was one
-   * @throws what `fn` throws, and what `snapshot()` throws
+   * @returns the result of `fn`, of the second call if there was one
+   * @throws the error of `fn`, and the errors of `snapshot()`
    * @example
    * ```ts
    * import type { Reauthenticator } from 'credstream';
@@ -183,7 +195,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * Says that the provider refused these credentials. If they are still the current ones, their signal aborts, and they are replaced, once for
    * the whole cluster, however many say so.
    *
-   * @param snapshot - what the refused credentials came in
+   * @param snapshot - the snapshot of the refused credentials
    * @param reason - told to `authenticate`; at most 256 characters
    * @returns whether they were the current ones; `false`: new ones are there already, or nothing is known now
    * @throws InvalidOptionError for a snapshot of another credential, or that no store made; ClosedError
@@ -198,8 +210,8 @@ export class Reauthenticator<T> implements AsyncDisposable {
   }
 
   /**
-   * Starts nothing new, and lets an attempt under way finish and store its result within `drainMs`. After that its signal aborts, and its record
-   * stays for a successor. Who waits gets a `ClosedError`. The store stays open. Idempotent, never rejects.
+   * Starts nothing new, and lets an attempt under way finish and store its result within `drainMs`. After that its signal aborts, and its
+   * record stays for a successor. Callers that wait get a `ClosedError`. The store stays open. Idempotent, never rejects.
    */
   close(): Promise<void> {
     return (

@@ -1,15 +1,15 @@
 import type { RefusedError, UnavailableError, OutcomeUnknownError } from '../errors.js';
 
 /**
- * Why credentials are needed. `expiring`: their end comes near · `expired`: it has passed · `rejected`: somebody was refused with them ·
- * `absent`: nothing is stored, and somebody asked · `cleared`: the same after a `clear`, only with `whenCleared: 'authenticate'`.
+ * Why credentials are needed. `expiring`: their end comes near · `expired`: it has passed · `rejected`: the provider refused them ·
+ * `absent`: nothing is stored, and a caller asked · `cleared`: the same after a `clear`, only with `whenCleared: 'authenticate'`.
  *
  * @public
  */
 export type ReauthenticationCause = 'expiring' | 'expired' | 'rejected' | 'absent' | 'cleared';
 
 /**
- * What a {@link Reauthenticator} is doing; `type` tells. Instants are epoch milliseconds of this machine's clock.
+ * The state of a {@link Reauthenticator}; `type` tells. Instants are epoch milliseconds of this machine's clock.
  *
  * @public
  */
@@ -32,14 +32,14 @@ export interface ReauthenticationIdle {
 }
 
 /**
- * Another node holds the lease; its result will come from there.
+ * Another instance holds the lease, and its result will come.
  *
  * @public
  */
 export interface ReauthenticationWaiting {
   /** Tells the states apart. */
   readonly type: 'waiting';
-  /** The node that holds the lease. */
+  /** The instance that holds the lease. */
   readonly instance: string;
   /** Its attempt; counts all attempts at this credential. */
   readonly attempt: number;
@@ -48,7 +48,7 @@ export interface ReauthenticationWaiting {
 }
 
 /**
- * This node holds the lease and is calling `authenticate`, or storing what that brought.
+ * This instance holds the lease and is calling `authenticate`, or storing the result.
  *
  * @public
  */
@@ -61,12 +61,12 @@ export interface ReauthenticationAuthenticating {
   readonly cause: ReauthenticationCause;
   /** Since when. */
   readonly since: number;
-  /** Why Redis has not taken the new credentials; it is tried again until it does. `undefined` before there was a reason. */
+  /** Why Redis has not stored the new credentials; the attempt tries until it does. `undefined` while there was no failure. */
   readonly error: UnavailableError | RefusedError | OutcomeUnknownError | undefined;
 }
 
 /**
- * Nobody in the cluster tries before `nextAt`; or, with an `error`, this node could not ask Redis and will try again then.
+ * No instance of the cluster tries before `nextAt`; or, with an `error`, this instance got no answer from Redis and will ask again then.
  *
  * @public
  */
@@ -75,16 +75,16 @@ export interface ReauthenticationBackingOff {
   readonly type: 'backing-off';
   /** The last attempt, if one is known. */
   readonly attempt: number | undefined;
-  /** How many attempts in a row brought nothing. */
+  /** How many attempts in a row failed. */
   readonly failures: number;
-  /** When it is tried again. */
+  /** When the next attempt may start. */
   readonly nextAt: number;
-  /** Why Redis could not be asked. */
+  /** Why Redis gave no answer. */
   readonly error: UnavailableError | RefusedError | OutcomeUnknownError | undefined;
 }
 
 /**
- * The last attempt failed for good. Nobody tries again before new credentials are saved.
+ * The last attempt failed for good. No instance tries again before new credentials are saved.
  *
  * @public
  */
@@ -93,7 +93,7 @@ export interface ReauthenticationFailed {
   readonly type: 'failed';
   /** The attempt that failed. */
   readonly attempt: number;
-  /** The node that made it. */
+  /** The instance that made it. */
   readonly instance: string;
   /** OAuth's error code, such as `invalid_grant`, if it was one. */
   readonly oauthError: string | undefined;
@@ -110,7 +110,7 @@ export interface ReauthenticationClosed {
 }
 
 /**
- * What one {@link Reauthenticator} has counted since it was made.
+ * The counts of one {@link Reauthenticator} since it was made.
  *
  * @public
  */
@@ -119,7 +119,7 @@ export interface ReauthenticationCounts {
   readonly calls: number;
   /** Of these: new credentials that were stored. */
   readonly committed: number;
-  /** Of these: brought what was stored already. */
+  /** Of these: brought the credentials that were stored already. */
   readonly unchanged: number;
   /** Of these: failed and may be tried again. */
   readonly failed: number;
@@ -127,10 +127,10 @@ export interface ReauthenticationCounts {
   readonly fatal: number;
   /** Of these: not answered within `attemptTimeoutMs`. */
   readonly unanswered: number;
-  /** Of these: brought what could not be stored and went to `onDiscarded`. */
+  /** Of these: brought credentials that could not be stored and went to `onDiscarded`. */
   readonly discarded: number;
   /** Attempts that began after another one had ended without an answer. */
   readonly takeovers: number;
-  /** Leases that were taken and given back because somebody else had stored new credentials meanwhile. */
+  /** Leases that were taken and released because new credentials had been stored meanwhile. */
   readonly needless: number;
 }

@@ -17,8 +17,8 @@ import {
 export interface RedisConnectionOptions {
   /**
    * Pause between two checks that the link is alive and leads to a master, in milliseconds from 10. Default 5,000. Each check takes two
-   * commands on one server, three with RESP2; in a cluster a few on each master that is watched. A dead link is noticed within `heartbeatMs
-   * + replyTimeoutMs`.
+   * commands on one server, three with RESP2; in a cluster a few on each master that is watched. A dead link is noticed within
+   * `heartbeatMs + replyTimeoutMs`.
    */
   readonly heartbeatMs?: number | undefined;
   /**

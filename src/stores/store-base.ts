@@ -19,8 +19,7 @@ import type {
 import { CredentialWriter } from '../writing/credential-writer.js';
 import { Encoding } from '../credential/encoding.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
-import { KeyWatch } from '../watching/key-watch.js';
-import { OpenEntry } from '../watching/open-entry.js';
+import { OwnEntry } from '../watching/own-entry.js';
 import { checkMs } from '../util/option-checks.js';
 import { becomeReady } from './readiness.js';
 import { StoreEvents } from './store-events.js';
@@ -345,5 +344,5 @@ export function ownCredential<T>(
 ): WatchedEntry<T> {
   const options = backend.sharing.intern(shared, 'onCallbackError');
   const encoding = new Encoding(options, expiresAt, backend.clock, id);
-  return new OpenEntry(id, new KeyWatch(key, options, backend, encoding));
+  return new OwnEntry(id, key, options, backend, encoding);
 }

@@ -33,11 +33,16 @@ export interface EntryFollower<T> {
   idle(entry: Entry<T>): void;
 }
 
-/** The watch that an entry belongs to, as the entry sees it. */
-export interface EntryOwner<T> {
+/** The things that all entries of a watch share. */
+export interface EntryScope<T> {
   readonly clock: Clock;
   readonly encoding: Encoding<T>;
   readonly options: SharedStoreOptions<T>;
+}
+
+/** The watch that an entry belongs to, as the entry sees it: one subscription, to a key or to a prefix. */
+export interface EntryOwner<T> {
+  readonly scope: EntryScope<T>;
   readonly follower: EntryFollower<T> | undefined;
   idOf(key: string): string;
   /** The condition of the hints about a key; `undefined` before it is told. */
@@ -190,7 +195,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
       .read(this.key)
       .then((observation) => {
         if (this.#isOver(loop)) return undefined;
-        const { encoding } = this.#owner;
+        const { encoding } = this.#owner.scope;
         const decoded = decodeObservation(observation, this.#known, encoding, this.isOpen);
         return thenSync(decoded, (reading) => {
           if (!this.#isOver(loop)) this.#apply(observation, reading);
@@ -230,7 +235,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     const generation = this.#condition?.generation ?? 0;
     if (this.#loop?.generation !== generation) {
       this.#loop?.stop();
-      this.#loop = new ObservationLoop(this.#owner.clock, this, generation);
+      this.#loop = new ObservationLoop(this.#owner.scope.clock, this, generation);
     }
     return this.#loop;
   }
@@ -316,7 +321,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   ): Circumstances {
     const id = this.#owner.idOf(this.key);
     // A value that is not held shares nothing with what comes.
-    const abortOnSaved = !held || this.#owner.options.abortOnSaved;
+    const abortOnSaved = !held || this.#owner.scope.options.abortOnSaved;
     return { id, now, source, toleranceMs, labels, abortOnSaved };
   }
 }

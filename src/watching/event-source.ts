@@ -18,7 +18,7 @@ export interface StateEvent<T> {
   readonly change: CredentialChange<T> | undefined;
 }
 
-/** What subscribers of a watched credential, or of many, receive. */
+/** An event of one watched credential, or of many. */
 export type WatchEvent<T> =
   StateEvent<T> | { readonly type: 'status'; readonly status: StoreStatus } | AttemptHint;
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../time/clock.js';
 import type { FeedCondition } from '../backend/backend.js';
+import { EventSourceBase } from './event-source.js';
 import type { WithheldState } from '../credential/state.js';
 import { UnavailableError } from '../errors.js';
 import {
@@ -11,56 +12,100 @@ import {
 } from '../credential/status.js';
 import { setLongTimeout } from '../time/timers.js';
 
-/** What it judges. */
-export interface FreshnessHolder {
+/** The part of a {@link Freshness} that its troubles need. */
+interface TroubleHolder {
   readonly clock: Clock;
-  readonly options: { readonly maxStalenessMs: number };
-  /** The monotonic instant up to which all hints have arrived. */
   readonly confirmedAt: number;
-  /** The generation of hints in which it was observed last; 0 for none. */
-  readonly generation: number;
-  /** What may be served has changed by the passing of time. */
+  readonly options: { readonly maxStalenessMs: number };
   stalenessChanged(): void;
-  statusChanged(status: StoreStatus): void;
 }
 
-/** What is wrong, as far as anything is. */
-interface Trouble {
+/** The reasons why a credential cannot be trusted. Made when there are any: most credentials are well most of the time. */
+class Trouble {
   /** This machine's clocks came apart since the last observation. */
-  clockDoubt: boolean;
+  clockDoubt = false;
   refusal: Error | undefined;
-  /** Monotonic instant up to which what is held was vouched for; only while stale. */
+  /** Monotonic instant up to which all hints about the held credential have arrived; only while stale. */
   staleSince: number | undefined;
-  cancelTimer: (() => void) | undefined;
   withheld: WithheldState | undefined;
+  readonly #holder: TroubleHolder;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(holder: TroubleHolder) {
+    this.#holder = holder;
+  }
+
+  get isOver(): boolean {
+    return this.staleSince === undefined && !this.clockDoubt && this.refusal === undefined;
+  }
+
+  get isTooStale(): boolean {
+    const { clock, options } = this.#holder;
+    const { staleSince } = this;
+    return staleSince !== undefined && clock.monotonic() - staleSince >= options.maxStalenessMs;
+  }
+
+  review(isStale: boolean): void {
+    if (!isStale) this.stop();
+    else if (this.staleSince === undefined) {
+      const { clock, confirmedAt, options } = this.#holder;
+      this.staleSince = confirmedAt;
+      const delayMs = confirmedAt + options.maxStalenessMs - clock.monotonic();
+      this.#cancelTimer = setLongTimeout(clock, delayMs, () => {
+        this.#holder.stalenessChanged();
+      });
+    }
+    this.#withhold(this.clockDoubt && isStale ? 'clock' : this.isTooStale ? 'stale' : undefined);
+  }
+
+  stop(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    this.staleSince = undefined;
+  }
+
+  /** A monotonic instant by the wall clock. */
+  wall(monotonic: number): number {
+    const { clock } = this.#holder;
+    return Math.round(clock.now() - (clock.monotonic() - monotonic));
+  }
+
+  #withhold(reason: 'stale' | 'clock' | undefined): void {
+    if (reason === this.withheld?.reason) return;
+    const since = this.wall(this.staleSince ?? this.#holder.clock.monotonic());
+    this.withheld = reason && { type: 'withheld', reason, since };
+  }
 }
 
-/** Judges how far one watched credential can be trusted: the status it has, and whether it must be withheld. */
-export class Freshness {
-  readonly #holder: FreshnessHolder;
+/**
+ * The part of a watched credential that judges how far it can be trusted: its status, and whether it must be withheld. There are no private
+ * methods, because they would cost each credential a field.
+ */
+export abstract class Freshness<T> extends EventSourceBase<T> implements TroubleHolder {
   #condition: FeedCondition | undefined;
-  /** Only while there is any: most credentials are well most of the time. */
   #trouble: Trouble | undefined;
   #status = idleStatus;
 
-  constructor(holder: FreshnessHolder) {
-    this.#holder = holder;
-  }
+  abstract readonly clock: Clock;
+  /** The monotonic instant up to which all hints have arrived. */
+  abstract readonly confirmedAt: number;
+  abstract readonly options: { readonly maxStalenessMs: number };
+  /** The generation of hints in which the credential was observed last; 0 for none. */
+  abstract readonly generation: number;
+
+  /** The passing of time has changed whether the credential may be served. */
+  abstract stalenessChanged(): void;
 
   get status(): StoreStatus {
     return this.#status;
   }
 
+  /** The condition of the hints, as it was told last. */
   get condition(): FeedCondition | undefined {
     return this.#condition;
   }
 
-  /** Whether hints arrive and observations can be made. */
-  get isLinked(): boolean {
-    return this.#condition?.link === 'live';
-  }
-
-  /** The state to show instead of what is known; the same object for as long as it lasts. */
+  /** The state to show instead of the known one; the same object for as long as it lasts. */
   get withheld(): WithheldState | undefined {
     return this.#trouble?.withheld;
   }
@@ -68,138 +113,92 @@ export class Freshness {
   /** As `withheld`, to the instant: timers can be late. */
   isWithheld(): boolean {
     const trouble = this.#trouble;
-    return trouble !== undefined && (trouble.withheld !== undefined || this.#tooStale(trouble));
+    return trouble !== undefined && (trouble.withheld !== undefined || trouble.isTooStale);
   }
 
-  start(): void {
-    this.#publish(startingStatus);
+  protected override start(): void {
+    this.publish(startingStatus);
   }
 
   /** Forgets everything, to start again or for good. */
-  stop(link: 'idle' | 'closed'): void {
-    this.#trouble?.cancelTimer?.();
+  protected override stop(link: 'idle' | 'closed'): void {
+    this.#trouble?.stop();
     this.#trouble = undefined;
     this.#condition = undefined;
-    this.#publish(link === 'idle' ? idleStatus : { ...idleStatus, link });
+    this.publish(link === 'idle' ? idleStatus : { ...idleStatus, link });
   }
 
   /** Takes in the feed's condition; says whether everything must be observed anew. */
-  conditionChanged(condition: FeedCondition): boolean {
-    const newGeneration = condition.generation !== this.#condition?.generation;
+  protected takeCondition(condition: FeedCondition): boolean {
+    const before = this.#condition;
     this.#condition = condition;
-    if (newGeneration) {
+    const isNew = condition.generation !== before?.generation;
+    if (isNew) {
       if (this.#trouble !== undefined) this.#trouble.refusal = undefined;
-      if (condition.gap === 'clock') this.#troubled().clockDoubt = true;
+      if (condition.gap === 'clock') (this.#trouble ??= new Trouble(this)).clockDoubt = true;
     }
-    return newGeneration;
+    return condition.link !== 'live' || isNew || before.link !== 'live';
   }
 
-  observed(): void {
+  protected takeObservation(): void {
     if (this.#trouble === undefined) return;
     this.#trouble.clockDoubt = false;
     this.#trouble.refusal = undefined;
   }
 
-  refused(error: Error | undefined): void {
-    this.#troubled().refusal = error;
+  protected takeRefusal(error: Error | undefined): void {
+    (this.#trouble ??= new Trouble(this)).refusal = error;
   }
 
   /** Brings status and withholding up to date; `knows`: whether anything has been observed. */
-  review(knows: boolean): void {
-    if (this.#condition === undefined) return;
-    const isCaughtUp = this.#isCaughtUp(this.#condition);
-    const stale = !isCaughtUp && knows;
-    if (stale) this.#troubled();
-    if (this.#trouble !== undefined) this.#reviewTrouble(this.#trouble, stale);
-    this.#publish(this.#judge(this.#condition, isCaughtUp, stale));
+  protected judge(knows: boolean): void {
+    const condition = this.#condition;
+    if (condition === undefined) return;
+    const isCaughtUp = condition.link === 'live' && this.generation === condition.generation;
+    const isStale = !isCaughtUp && knows;
+    const trouble = isStale ? (this.#trouble ??= new Trouble(this)) : this.#trouble;
+    trouble?.review(isStale);
+    if (trouble?.isOver) this.#trouble = undefined;
+    this.publish(statusOf(condition, this.#trouble, isCaughtUp, isStale));
   }
 
-  /** Whether it was observed since hints may have been missed. */
-  #isCaughtUp({ link, generation }: FeedCondition): boolean {
-    return link === 'live' && this.#holder.generation === generation;
-  }
-
-  #troubled(): Trouble {
-    return (this.#trouble ??= {
-      clockDoubt: false,
-      refusal: undefined,
-      staleSince: undefined,
-      cancelTimer: undefined,
-      withheld: undefined,
-    });
-  }
-
-  #reviewTrouble(trouble: Trouble, stale: boolean): void {
-    if (!stale) {
-      trouble.cancelTimer?.();
-      trouble.cancelTimer = undefined;
-      trouble.staleSince = undefined;
-    } else if (trouble.staleSince === undefined) {
-      const { clock, options, confirmedAt } = this.#holder;
-      trouble.staleSince = confirmedAt;
-      trouble.cancelTimer = setLongTimeout(
-        clock,
-        confirmedAt + options.maxStalenessMs - clock.monotonic(),
-        () => {
-          this.#holder.stalenessChanged();
-        },
-      );
-    }
-    const { clockDoubt, refusal } = trouble;
-    this.#withhold(
-      trouble,
-      clockDoubt && stale ? 'clock' : this.#tooStale(trouble) ? 'stale' : undefined,
-    );
-    if (!stale && !clockDoubt && refusal === undefined) this.#trouble = undefined;
-  }
-
-  #judge(condition: FeedCondition, isCaughtUp: boolean, stale: boolean): StoreStatus {
-    const { refusal, staleSince } = this.#trouble ?? {};
-    if (isCaughtUp && refusal === undefined) return condition.fresh;
-    if (this.#trouble === undefined) return condition.unseen;
-    const link = this.#link(condition, isCaughtUp, stale);
-    return {
-      link,
-      freshness: stale ? 'stale' : 'unknown',
-      staleSince: staleSince === undefined ? undefined : Math.round(this.#wall(staleSince)),
-      notifications: condition.notifications,
-      announcing: condition.announcing,
-      maxLagMs: link === 'live' ? condition.maxLagMs : undefined,
-      error: refusal ?? condition.error,
-    };
-  }
-
-  #link(condition: FeedCondition, isCaughtUp: boolean, stale: boolean): LinkStatus {
-    const { refusal } = this.#trouble ?? {};
-    if (refusal !== undefined && !(refusal instanceof UnavailableError)) return 'unauthorized';
-    const linked = condition.link === 'live' ? isCaughtUp : condition.link !== 'connecting';
-    if (linked && refusal === undefined) return condition.link;
-    // What is known came over another link: the feed of this key has moved to a server that is connected to only now.
-    return stale ? 'reconnecting' : 'connecting';
-  }
-
-  #tooStale({ staleSince }: Trouble): boolean {
-    const { clock, options } = this.#holder;
-    return staleSince !== undefined && clock.monotonic() - staleSince >= options.maxStalenessMs;
-  }
-
-  #withhold(trouble: Trouble, reason: 'stale' | 'clock' | undefined): void {
-    if (reason === trouble.withheld?.reason) return;
-    const since = trouble.staleSince ?? this.#holder.clock.monotonic();
-    trouble.withheld =
-      reason === undefined
-        ? undefined
-        : { type: 'withheld', reason, since: Math.round(this.#wall(since)) };
-  }
-
-  #wall(monotonic: number): number {
-    const { clock } = this.#holder;
-    return clock.now() - (clock.monotonic() - monotonic);
-  }
-
-  #publish(status: StoreStatus): void {
+  protected publish(status: StoreStatus): void {
     if (isSameStatus(status, this.#status)) return;
     this.#status = status;
-    this.#holder.statusChanged(status);
+    this.emit({ type: 'status', status });
   }
+}
+
+function statusOf(
+  condition: FeedCondition,
+  trouble: Trouble | undefined,
+  isCaughtUp: boolean,
+  isStale: boolean,
+): StoreStatus {
+  if (isCaughtUp && trouble?.refusal === undefined) return condition.fresh;
+  if (trouble === undefined) return condition.unseen;
+  const { refusal, staleSince } = trouble;
+  const link = linkOf(condition, refusal, isCaughtUp, isStale);
+  return {
+    link,
+    freshness: isStale ? 'stale' : 'unknown',
+    staleSince: staleSince === undefined ? undefined : trouble.wall(staleSince),
+    notifications: condition.notifications,
+    announcing: condition.announcing,
+    maxLagMs: link === 'live' ? condition.maxLagMs : undefined,
+    error: refusal ?? condition.error,
+  };
+}
+
+function linkOf(
+  { link }: FeedCondition,
+  refusal: Error | undefined,
+  isCaughtUp: boolean,
+  isStale: boolean,
+): LinkStatus {
+  if (refusal !== undefined && !(refusal instanceof UnavailableError)) return 'unauthorized';
+  const isLinked = link === 'live' ? isCaughtUp : link !== 'connecting';
+  if (isLinked && refusal === undefined) return link;
+  // The known credential came over another link: the feed of its key has moved to a server that is connected to only now.
+  return isStale ? 'reconnecting' : 'connecting';
 }

@@ -7,7 +7,7 @@ import type { TimeSlicer } from '../time/time-slicing.js';
 /** `resync`: hints may have been missed · `all`: nobody sends hints · `unknown`: too many hints came for ids that were not known. */
 export type ScanTask = 'resync' | 'all' | 'unknown';
 
-/** Whom it serves. */
+/** The owner of a {@link KeyScan}. */
 export interface KeyScanHolder {
   /** The keys that are known, from the first; others may come meanwhile. */
   known(): Iterable<string>;
@@ -19,7 +19,7 @@ export interface KeyScanHolder {
 }
 
 const RETRY_BACK_OFF: BackOff = { initialMs: 1_000, maxMs: 5_000 };
-/** Whoever sends hints for ids that are not there cannot keep the server busy: in between it rests for as long as a sweep takes. */
+/** A sender of hints for ids that are not there must not keep the server busy: between two scans the server rests for as long as a scan takes. */
 const LEAST_REST_MS = 1_000;
 
 const WEIGHT: Readonly<Record<ScanTask, number>> = { unknown: 0, all: 1, resync: 2 };
@@ -40,7 +40,7 @@ export class KeyScan {
   /** Identifies the one under way. */
   #current: Run | undefined;
   #asked: ScanTask | undefined;
-  /** What is asked for is the rest of one that failed. */
+  /** The scan that is asked for is the rest of one that failed. */
   #knownDone = false;
   #failures = 0;
   #cancelRest: (() => void) | undefined;
@@ -108,7 +108,7 @@ export class KeyScan {
         if (this.#current !== current) return;
         this.#current = undefined;
         this.#failures += 1;
-        // Whoever has asked for more meanwhile wants all of it.
+        // A larger task that was asked for meanwhile begins from the start.
         this.#knownDone = current.knownDone && (this.#asked ?? 'unknown') === 'unknown';
         this.#want(task);
         restFor(pauseAfter(this.#failures, RETRY_BACK_OFF, this.#backend.random));
@@ -134,7 +134,7 @@ export class KeyScan {
     for await (const page of this.#backend.keys(this.#prefix)) {
       for (const key of page) {
         if (isOver()) return false;
-        // Those that were known have been looked at just now.
+        // The known keys have been read just now.
         this.#holder.found(key, 'unknown');
         const rest = pace.yield();
         if (rest !== undefined) await rest;

@@ -2,24 +2,26 @@ import type {
   AttemptHint,
   Backend,
   Hint,
-  HintFeed,
   FeedCondition,
   Observation,
   PrefixWatcher,
 } from '../backend/backend.js';
 import { absent, unknown } from '../credential/state.js';
 import type { Clock } from '../time/clock.js';
-import type { Encoding } from '../credential/encoding.js';
-import { Entry, type EntryFollower, type EntryOwner } from './entry.js';
-import type { OpenEntry, Watch } from './open-entry.js';
-import type { SharedStoreOptions } from './entry-options.js';
+import {
+  Entry,
+  type EntryFollower,
+  type EntryHandles,
+  type EntryOwner,
+  type EntryScope,
+} from './entry.js';
 import { RESERVED_PREFIX } from '../util/option-checks.js';
 import type { ReadBatcher } from './read-batcher.js';
 import { TimeSlicer } from '../time/time-slicing.js';
 
 /** Follows all keys under a prefix. */
 export interface PrefixFollower<T> extends EntryFollower<T> {
-  /** Whether everything was known once, so that a key without an entry is one where nothing was stored. */
+  /** Whether everything was known once, so that nothing was stored at a key without an entry. */
   readonly isComplete: boolean;
   /** Whether everything has been read since hints may have been missed. */
   readonly isCaughtUp: boolean;
@@ -27,64 +29,39 @@ export interface PrefixFollower<T> extends EntryFollower<T> {
   /** A hint came for a key without an entry: the entry that it gets, if it is worth one. */
   newcomer(key: string): Entry<T> | undefined;
   added(entry: Entry<T>): void;
-  /** Handles have come to an entry, or gone. */
-  opened(entry: Entry<T>): void;
   removed(entry: Entry<T>): void;
   pollAll(): void;
 }
 
-export interface PrefixWatchContext<T> {
-  readonly prefix: string;
+/** The things that all entries and stores of a directory share. */
+export interface PrefixScope<T> extends EntryScope<T> {
   /** As the stores of the directory see it. */
   readonly backend: Backend;
-  /** That of the machine. */
-  readonly clock: Clock;
-  readonly options: SharedStoreOptions<T>;
-  readonly encoding: Encoding<T>;
-  readonly reads: ReadBatcher;
 }
 
 /**
  * A subscription to all keys that begin with a prefix. An entry is there while handles watch it, and while all keys are followed, as long as
  * something is stored or under way.
  */
-export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
-  readonly #context: PrefixWatchContext<T>;
-  readonly #hints: HintFeed;
-  readonly #slicer: TimeSlicer;
+export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
+  readonly prefix: string;
+  readonly scope: PrefixScope<T>;
+  readonly #reads: ReadBatcher;
   readonly #entries = new Map<string, Entry<T>>();
-  /** Those that handles watch. */
-  readonly #open = new Set<Entry<T>>();
-  /** Those of them that handles have come to just now. */
-  #newcomers: Entry<T>[] = [];
+  readonly #open: OpenEntries<T>;
   #follower: PrefixFollower<T> | undefined;
   #isSubscribed = false;
   #condition: FeedCondition | undefined;
-  /** That of one key, where it may be another. */
+  /** The condition of one key, where it may be another. */
   #conditionAt: ((key: string) => FeedCondition) | undefined;
   #rotation: Iterator<Entry<T>> | undefined;
-  #isPolling = false;
 
-  constructor(context: PrefixWatchContext<T>) {
-    this.#context = context;
-    this.#hints = context.backend.hints;
-    this.#slicer = new TimeSlicer(context.clock, context.reads);
-  }
-
-  get backend(): Backend {
-    return this.#context.backend;
-  }
-
-  get clock(): Clock {
-    return this.#context.backend.clock;
-  }
-
-  get encoding(): Encoding<T> {
-    return this.#context.encoding;
-  }
-
-  get options(): SharedStoreOptions<T> {
-    return this.#context.options;
+  /** @param clock - of the machine */
+  constructor(prefix: string, scope: PrefixScope<T>, clock: Clock, reads: ReadBatcher) {
+    this.prefix = prefix;
+    this.scope = scope;
+    this.#reads = reads;
+    this.#open = new OpenEntries(clock, reads);
   }
 
   get follower(): PrefixFollower<T> | undefined {
@@ -101,27 +78,19 @@ export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
   }
 
   keyOf(id: string): string {
-    return this.#context.prefix + id;
+    return this.prefix + id;
   }
 
   idOf(key: string): string {
-    return key.slice(this.#context.prefix.length);
+    return key.slice(this.prefix.length);
   }
 
   conditionAt(key: string): FeedCondition | undefined {
     return this.#conditionAt?.(key) ?? this.#condition;
   }
 
-  confirmedAt(key: string): number {
-    return this.#hints.confirmedAt(key);
-  }
-
-  reportClockStep(): void {
-    this.#hints.reportClockStep();
-  }
-
   read(key: string): Promise<Observation> {
-    return this.#context.reads.read(key);
+    return this.#reads.read(key);
   }
 
   get(key: string): Entry<T> | undefined {
@@ -131,7 +100,7 @@ export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
   /** Makes the entry of a key that has none. */
   add(key: string): Entry<T> {
     const { isComplete = false, isCaughtUp = false } = this.#follower ?? {};
-    // While catching up, nobody can tell what was missed from what happens now.
+    // While catching up, a missed change cannot be told from one that happens now.
     const generation = isCaughtUp ? (this.conditionAt(key)?.generation ?? 0) : 0;
     const entry = new Entry<T>(key, this, isComplete ? absent : unknown, generation);
     this.#entries.set(key, entry);
@@ -146,30 +115,18 @@ export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
     this.#follower?.removed(entry);
   }
 
-  open(handles: OpenEntry<T>): Entry<T> {
-    const { key } = handles;
+  /** Has a key watched for handles, until {@link PrefixWatch.leave}. They are told the condition of its hints in a later turn. */
+  open(key: string, handles: EntryHandles<T>): Entry<T> {
     const entry = this.#entries.get(key) ?? this.add(key);
     entry.open(handles);
-    this.#open.add(entry);
-    this.#follower?.opened(entry);
-    return entry;
-  }
-
-  begin(entry: Entry<T>): void {
     this.#subscribe();
-    this.#newcomers.push(entry);
-    if (this.#newcomers.length > 1) return;
-    this.#context.clock.nextTurn(() => {
-      const newcomers = this.#newcomers;
-      this.#newcomers = [];
-      void this.#tell(newcomers);
-    });
+    this.#open.add(entry);
+    return entry;
   }
 
   leave(entry: Entry<T>): void {
     this.#open.delete(entry);
     entry.release();
-    this.#follower?.opened(entry);
     if (this.#follower === undefined) this.remove(entry);
     else if (entry.isIdle) this.#follower.idle(entry);
     this.#unsubscribe();
@@ -187,14 +144,14 @@ export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
     this.#subscribe();
     const condition = this.#condition;
     if (condition === undefined) return;
-    this.#context.clock.nextTurn(() => {
+    this.#open.clock.nextTurn(() => {
       if (this.#follower === follower && this.#condition === condition)
         follower.conditionChanged(condition);
     });
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
-    // Our own keys lie under a prefix that is a beginning of theirs.
+    // The library's own keys lie under a prefix that is a beginning of theirs.
     if (key.startsWith(RESERVED_PREFIX)) return;
     let entry = this.#entries.get(key);
     if (entry === undefined && hint.type !== 'attempt' && this.conditionAt(key)?.link === 'live')
@@ -206,7 +163,7 @@ export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
     this.#condition = condition;
     this.#conditionAt = at;
     this.#follower?.conditionChanged(condition);
-    void this.#tell(this.#open, condition);
+    this.#open.conditionChanged();
   }
 
   poll(): boolean {
@@ -220,17 +177,14 @@ export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
 
   pollAll(): boolean {
     this.#follower?.pollAll();
-    if (!this.#isPolling && this.#open.size > 0) {
-      this.#isPolling = true;
-      void this.#pollOpen();
-    }
+    this.#open.poll();
     return this.#open.size > 0 || this.#follower !== undefined;
   }
 
   #subscribe(): void {
     if (this.#isSubscribed) return;
     this.#isSubscribed = true;
-    this.#hints.watchPrefix(this.#context.prefix, this);
+    this.scope.backend.hints.watchPrefix(this.prefix, this);
   }
 
   #unsubscribe(): void {
@@ -239,28 +193,7 @@ export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
     this.#condition = undefined;
     this.#conditionAt = undefined;
     this.#rotation = undefined;
-    this.#hints.unwatchPrefix(this.#context.prefix, this);
-  }
-
-  /** @param of - the condition that they hear of; without it, whichever is the present one */
-  async #tell(entries: Iterable<Entry<T>>, of?: FeedCondition): Promise<void> {
-    for (const entry of entries) {
-      if (of !== undefined && this.#condition !== of) return;
-      entry.hear();
-      const rest = this.#slicer.yield();
-      if (rest !== undefined) await rest;
-    }
-  }
-
-  async #pollOpen(): Promise<void> {
-    const condition = this.#condition;
-    for (const entry of this.#open) {
-      if (this.#condition !== condition) break;
-      entry.poll();
-      const rest = this.#slicer.yield();
-      if (rest !== undefined) await rest;
-    }
-    this.#isPolling = false;
+    this.scope.backend.hints.unwatchPrefix(this.prefix, this);
   }
 
   #next(): Entry<T> | undefined {
@@ -270,5 +203,75 @@ export class PrefixWatch<T> implements Watch<T>, EntryOwner<T>, PrefixWatcher {
       next = this.#rotation.next();
     }
     return next.done ? undefined : next.value;
+  }
+}
+
+/** The entries that handles watch. There may be very many, so that telling all of them takes many turns. */
+class OpenEntries<T> {
+  readonly clock: Clock;
+  readonly #slicer: TimeSlicer;
+  readonly #all = new Set<Entry<T>>();
+  #newcomers: Entry<T>[] = [];
+  /** Identifies the condition that is being told. */
+  #telling = {};
+  #isPolling = false;
+
+  constructor(clock: Clock, reads: ReadBatcher) {
+    this.clock = clock;
+    this.#slicer = new TimeSlicer(clock, reads);
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  add(entry: Entry<T>): void {
+    this.#all.add(entry);
+    this.#newcomers.push(entry);
+    if (this.#newcomers.length > 1) return;
+    this.clock.nextTurn(() => {
+      const newcomers = this.#newcomers;
+      this.#newcomers = [];
+      void this.#forEach(newcomers, (one) => {
+        one.hear();
+        return true;
+      });
+    });
+  }
+
+  delete(entry: Entry<T>): void {
+    this.#all.delete(entry);
+  }
+
+  conditionChanged(): void {
+    const telling = {};
+    this.#telling = telling;
+    void this.#forEach(this.#all, (entry) => {
+      if (this.#telling !== telling) return false;
+      entry.hear();
+      return true;
+    });
+  }
+
+  poll(): void {
+    if (this.#isPolling || this.size === 0) return;
+    this.#isPolling = true;
+    const telling = this.#telling;
+    void this.#forEach(this.#all, (entry) => {
+      if (this.#telling !== telling) return false;
+      entry.poll();
+      return true;
+    }).then(() => {
+      this.#isPolling = false;
+    });
+  }
+
+  /** @param each - says whether to go on */
+  async #forEach(entries: Iterable<Entry<T>>, each: (entry: Entry<T>) => boolean): Promise<void> {
+    for (const entry of entries) {
+      if (!each(entry)) return;
+      const rest = this.#slicer.yield();
+      if (rest !== undefined) await rest;
+    }
   }
 }

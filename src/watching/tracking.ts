@@ -1,4 +1,3 @@
-import type { Clock } from '../time/clock.js';
 import type { Backend, FeedCondition } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { Entry } from './entry.js';
@@ -23,9 +22,6 @@ export interface TrackingContext<T> {
   readonly backend: Backend;
   readonly watch: PrefixWatch<T>;
   readonly reads: ReadBatcher;
-  /** That of the machine, and the directory's own. */
-  readonly clocks: { readonly machine: Clock; readonly paced: Clock };
-  readonly prefix: string;
   /** Whether an id leads to a key. */
   isKeyOfId(key: string): boolean;
 }
@@ -49,12 +45,12 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   constructor(context: TrackingContext<T>) {
     super();
     this.#context = context;
-    const { backend, clocks, reads, prefix, watch } = context;
+    const { backend, reads, watch } = context;
     this.#scan = new KeyScan(
       backend,
-      prefix,
-      clocks.paced,
-      () => new TimeSlicer(clocks.machine, reads),
+      watch.prefix,
+      watch.scope.clock,
+      () => new TimeSlicer(backend.clock, reads),
       {
         known: () => watch.keys,
         found: (key, task) => {
@@ -82,7 +78,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   get isCaughtUp(): boolean {
-    return this.#isLinked && this.#scanned && this.#awaited.size === 0;
+    return this.#condition?.link === 'live' && this.#scanned && this.#awaited.size === 0;
   }
 
   conditionChanged(condition: FeedCondition): void {
@@ -111,10 +107,6 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     this.#recount(entry);
   }
 
-  opened(entry: Entry<T>): void {
-    this.#recount(entry);
-  }
-
   removed(entry: Entry<T>): void {
     this.#unconfirmed.delete(entry);
     this.#settled(entry);
@@ -127,7 +119,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
 
   refused(entry: Entry<T>): void {
     // With a link that is lost everything will be read again.
-    if (this.#isLinked) this.#settled(entry);
+    if (this.#condition?.link === 'live') this.#settled(entry);
   }
 
   changed(change: CredentialChange<T>): void {
@@ -139,7 +131,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   pollAll(): void {
-    if (this.#isLinked) this.#scan.ask('all');
+    if (this.#condition?.link === 'live') this.#scan.ask('all');
   }
 
   protected override start(): void {
@@ -160,17 +152,13 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     this.#publish(as === 'idle' ? idleStatus : { ...idleStatus, link: as });
   }
 
-  get #isLinked(): boolean {
-    return this.#condition?.link === 'live';
-  }
-
   #found(key: string, task: ScanTask): void {
     const { watch } = this.#context;
     const entry = watch.get(key);
     if (entry === undefined) {
       if (this.#context.isKeyOfId(key)) watch.add(key).read();
     } else if (task === 'all') {
-      // Those that are watched are polled anyway.
+      // The watch polls open entries anyway.
       if (!entry.isOpen) entry.read();
     } else if (task === 'resync' && !entry.isCaughtUp) {
       this.#awaited.add(entry);
@@ -180,7 +168,12 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
 
   #startResync(): void {
     this.#scanned = false;
-    this.#staleSince ??= this.#wall();
+    if (this.#staleSince === undefined) {
+      const { clock, hints } = this.#context.backend;
+      const behindMs = clock.monotonic() - hints.confirmedAt(this.#context.watch.prefix);
+      // Up to when nothing was missed, by the wall clock.
+      this.#staleSince = Math.round(clock.now() - behindMs);
+    }
     this.#awaited.clear();
   }
 
@@ -210,13 +203,6 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     if (isSameStatus(status, this.#status)) return;
     this.#status = status;
     this.emit({ type: 'status', status });
-  }
-
-  /** Up to when nothing was missed, by the wall clock. */
-  #wall(): number {
-    const { backend, clocks, prefix } = this.#context;
-    const { machine } = clocks;
-    return Math.round(machine.now() - (machine.monotonic() - backend.hints.confirmedAt(prefix)));
   }
 }
 

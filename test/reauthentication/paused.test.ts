@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/wait.js';
 import { REAUTHENTICATOR, type Scene, useCluster } from './support/cluster.js';
-import { type RemoteNode, whoIsAt } from './support/remote-node.js';
+import { type RemoteNode, whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 const LONG_MS = 3_600_000;
@@ -37,7 +37,7 @@ describe('a holder that is stopped for longer than its lease, and goes on', () =
     );
     holder.resume();
     expect(await holder.says('aborted')).toMatchObject({
-      why: 'Error: another node has started to re-authenticate',
+      why: 'Error: another instance has started to re-authenticate',
     });
     await holder.call({ does: 'pass' });
     await holder.isIn('idle');

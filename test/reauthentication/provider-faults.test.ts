@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/wait.js';
 import { REAUTHENTICATOR, type Scene, useCluster } from './support/cluster.js';
 import type { RefreshCall } from './support/provider-protocol.js';
-import { whoIsAt } from './support/remote-node.js';
+import { whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { deferred, eventually } from '../support/wait.js';
 import { type Scene, useCluster } from './support/cluster.js';
-import { whoIsAt } from './support/remote-node.js';
+import { whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/wait.js';
 import { useCluster } from './support/cluster.js';
-import { type RemoteNode, whoIsAt } from './support/remote-node.js';
+import { type RemoteNode, whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 const LONG_MS = 3_600_000;

@@ -114,21 +114,18 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     const encoding = new Encoding(options, expiresAt, paced, `${prefix}*`);
     this.#encoding = encoding;
     const reads = new ReadBatcher(backend.hints, clock, options.maxBytes);
-    const watch = new PrefixWatch<T>({
-      prefix: keyPrefix,
+    const scope = {
       backend: new DirectoryBackend(backend, paced),
-      clock,
+      clock: paced,
       options,
       encoding,
-      reads,
-    });
+    };
+    const watch = new PrefixWatch<T>(keyPrefix, scope, clock, reads);
     this.#registry = new CredentialRegistry(watch);
     this.#tracking = new Tracking<T>({
       backend,
       watch,
       reads,
-      clocks: { machine: clock, paced },
-      prefix: keyPrefix,
       isKeyOfId: (key) => this.#idAt(key) !== undefined,
     });
     this.#events = new StoreEvents(this.#tracking, options.onCallbackError);

@@ -1,15 +1,15 @@
-import type { Watch } from '../../watching/open-entry.js';
+import type { PrefixWatch } from '../../watching/prefix-watch.js';
 import { SharedCredential } from './shared-entry.js';
 
 /** The credentials of a directory that are in use. An unused credential is forgotten. */
 export class CredentialRegistry<T> {
-  readonly watch: Watch<T>;
+  readonly watch: PrefixWatch<T>;
   readonly #shared = new Map<string, SharedCredential<T>>();
   /** The `close` of each object that is built on stores of the directory and closes before it. */
   readonly #dependents = new Set<() => Promise<void>>();
   #closed = false;
 
-  constructor(watch: Watch<T>) {
+  constructor(watch: PrefixWatch<T>) {
     this.watch = watch;
   }
 

@@ -41,15 +41,15 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
   }
 
   get backend(): Backend {
-    return this.#registry.watch.backend;
+    return this.#registry.watch.scope.backend;
   }
 
   get encoding(): Encoding<T> {
-    return this.#registry.watch.encoding;
+    return this.#registry.watch.scope.encoding;
   }
 
   get options(): SharedStoreOptions<T> {
-    return this.#registry.watch.options;
+    return this.#registry.watch.scope.options;
   }
 
   get status(): StoreStatus {

@@ -22,7 +22,7 @@ export const closingCases: readonly Scene[] = [
     assert.equal(bytes.toString('utf8'), bytesOf('one'));
   }),
 
-  scene('after close memory is empty and the status says so', async (stage) => {
+  scene('after close memory is empty and the status is closed', async (stage) => {
     const { store } = await stage.watch();
     await store.save({ token: 'one' });
     await store.close();
@@ -55,19 +55,19 @@ export const closingCases: readonly Scene[] = [
     assert.deepEqual(late[1]?.values, []);
   }),
 
-  scene('after close listeners and iterators hear nothing, and may come and go', async (stage) => {
+  scene('after close listeners and iterators get nothing, and may come and go', async (stage) => {
     const { store } = await stage.watch();
-    const heard: unknown[] = [];
-    const hear = (value: unknown): void => {
-      heard.push(value);
+    const received: unknown[] = [];
+    const receive = (value: unknown): void => {
+      received.push(value);
     };
-    store.on('change', hear);
+    store.on('change', receive);
     await store.close();
-    store.on('change', hear).once('state', hear).off('change', hear).on('status', hear);
+    store.on('change', receive).once('state', receive).off('change', receive).on('status', receive);
     assert.deepEqual(await store[Symbol.asyncIterator]().next(), { done: true, value: undefined });
     await stage.store().save({ token: 'one' });
     await stage.advance(5);
-    assert.deepEqual(heard, []);
+    assert.deepEqual(received, []);
   }),
 
   scene('close may be called again, by await using, and from a listener', async (stage) => {
@@ -83,7 +83,7 @@ export const closingCases: readonly Scene[] = [
     assert.equal(store.status.link, 'closed');
   }),
 
-  scene('close lets go of who waits for ready', async (stage) => {
+  scene('close rejects a ready() that still waits', async (stage) => {
     const store = stage.store();
     const waiting = store.ready().then(
       () => undefined,
@@ -93,7 +93,7 @@ export const closingCases: readonly Scene[] = [
     asFailure('CLOSED', await stage.inTime('ready', waiting));
   }),
 
-  scene('close lets writes finish that were under way', async (stage) => {
+  scene('close lets writes under way finish', async (stage) => {
     const { store } = await stage.watch();
     const write = store.save({ token: 'one' });
     await store.close();

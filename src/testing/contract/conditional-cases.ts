@@ -17,14 +17,17 @@ export const conditionalCases: readonly Scene[] = [
     assertAbout(await stage.outside.ttlMs(stage.key), HOUR_MS);
   }),
 
-  scene('onlyIf a snapshot is a conflict once somebody wrote other bytes', async (stage) => {
-    const store = stage.store();
-    await store.save({ token: 'one' });
-    const snapshot = await store.read();
-    await stage.outside.set(stage.key, bytesOf('outside'));
-    await failure('CONFLICT', () => store.save({ token: CANARY }, { onlyIf: snapshot }));
-    assert.deepEqual(await store.load(), { token: 'outside' });
-  }),
+  scene(
+    'onlyIf a snapshot is a conflict after another writer stored other bytes',
+    async (stage) => {
+      const store = stage.store();
+      await store.save({ token: 'one' });
+      const snapshot = await store.read();
+      await stage.outside.set(stage.key, bytesOf('outside'));
+      await failure('CONFLICT', () => store.save({ token: CANARY }, { onlyIf: snapshot }));
+      assert.deepEqual(await store.load(), { token: 'outside' });
+    },
+  ),
 
   scene('onlyIf a snapshot is a conflict once the key is gone', async (stage) => {
     const store = stage.store();
@@ -35,7 +38,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.equal(await stage.outside.get(stage.key), undefined);
   }),
 
-  scene('onlyIf a snapshot looks at the bytes, not at who wrote them', async (stage) => {
+  scene('onlyIf a snapshot compares the bytes, not their writer', async (stage) => {
     const store = stage.store();
     await stage.store({ instance: 'second' }).save({ token: 'one' });
     const snapshot = await store.read();
@@ -62,7 +65,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'one' });
   }),
 
-  scene('of many that save onlyIf absent at the same time, one does', async (stage) => {
+  scene('of many saves onlyIf absent at the same time, one succeeds', async (stage) => {
     const stores = [stage.store(), stage.store({ instance: 'second' }), stage.store()];
     const outcomes = await Promise.allSettled(
       stores.map((store, index) => store.save({ token: String(index) }, { onlyIf: 'absent' })),
@@ -83,7 +86,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.equal(await stage.outside.get(stage.key), undefined);
   }),
 
-  scene('onlyIf refuses what is no snapshot of this very credential', async (stage) => {
+  scene('onlyIf refuses a value that is no snapshot of this very credential', async (stage) => {
     const store = stage.store();
     const other = stage.store({ key: `${stage.key}:other` });
     await other.save({ token: 'one' });
@@ -99,7 +102,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'one' });
   }),
 
-  scene('update writes what the function makes of what is stored', async (stage) => {
+  scene('update writes the result of the function for the stored credentials', async (stage) => {
     const store = stage.store<Counter>();
     const first = await store.update((found) => ({ count: (found?.count ?? 0) + 1 }));
     assert.deepEqual([first.written, first.credentials, first.attempts], [true, { count: 1 }, 1]);
@@ -122,7 +125,7 @@ export const conditionalCases: readonly Scene[] = [
     assertAbout(await stage.outside.ttlMs(stage.key), HOUR_MS);
   }),
 
-  scene('update starts over when somebody wrote in between', async (stage) => {
+  scene('update starts over when another writer wrote in between', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'one' });
     const seen: (string | undefined)[] = [];
@@ -173,7 +176,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.equal(new Set(counts).size, 15, 'two updates made the same of the same');
   }),
 
-  scene('update rejects with what the function throws, and writes nothing', async (stage) => {
+  scene('update rejects with the error of the function, and writes nothing', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'one' });
     const thrown = new RangeError('no');

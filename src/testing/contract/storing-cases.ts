@@ -11,7 +11,7 @@ export const storingCases: readonly Scene[] = [
     assert.equal(await store.read(), undefined);
   }),
 
-  scene('load gives what was saved last, as a private copy', async (stage) => {
+  scene('load gives the credentials of the last save, as a private copy', async (stage) => {
     const store = stage.store<{ token: string }>();
     const saved = { token: 'one' };
     await store.save(saved);
@@ -23,7 +23,7 @@ export const storingCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'two' });
   }),
 
-  scene('a store elsewhere loads what was saved', async (stage) => {
+  scene('a store of another instance loads the saved credentials', async (stage) => {
     await stage.store().save({ token: 'one' });
     assert.deepEqual(await stage.store({ instance: 'second' }).load(), { token: 'one' });
   }),
@@ -50,7 +50,7 @@ export const storingCases: readonly Scene[] = [
     assert.equal(await store.load(), text);
   }),
 
-  scene('a write that waits for replicas tells how many were reached', async (stage) => {
+  scene('a write that waits for replicas returns the number that acknowledged', async (stage) => {
     const store = stage.store();
     const waiting = { replicas: 1, replicaTimeoutMs: 1 };
     const saved = await store.save({ token: 'one' }, waiting);
@@ -61,7 +61,7 @@ export const storingCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'three' });
   }),
 
-  scene('a save that was asked for after a clear is not taken away by it', async (stage) => {
+  scene('a save called after a clear is not removed by it', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'old' });
     const outcomes = await Promise.all([
@@ -110,7 +110,7 @@ export const storingCases: readonly Scene[] = [
     assert.equal(await store.load(), 'last');
   }),
 
-  scene('load reads what any other client wrote', async (stage) => {
+  scene('load reads the bytes of any other client', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('outside'));
     assert.deepEqual(await stage.store().load(), { token: 'outside' });
   }),
@@ -126,7 +126,7 @@ export const storingCases: readonly Scene[] = [
     );
   }),
 
-  scene('clear removes, says whether it did, and may be repeated', async (stage) => {
+  scene('clear removes, returns whether it did, and may be repeated', async (stage) => {
     const store = stage.store();
     assert.equal(await store.clear(), false);
     await store.save({ token: 'one' });
@@ -144,14 +144,14 @@ export const storingCases: readonly Scene[] = [
     assert.equal((await store.read())?.expiresAt, undefined);
   }),
 
-  scene('the option ttlSeconds says how long the bytes stay', async (stage) => {
+  scene('the option ttlSeconds bounds how long the bytes stay', async (stage) => {
     const store = stage.store({ ttlSeconds: 3600 });
     await store.save({ token: 'one' });
     assertAbout(await stage.outside.ttlMs(stage.key), HOUR_MS);
     assertAbout((await store.read())?.expiresAt, (await stage.now()) + HOUR_MS);
   }),
 
-  scene('ttlSeconds of one save stands above that of the store', async (stage) => {
+  scene('ttlSeconds of one save takes precedence over the option of the store', async (stage) => {
     const store = stage.store({ ttlSeconds: 3600 });
     await store.save({ token: 'one' }, { ttlSeconds: 7200 });
     assertAbout(await stage.outside.ttlMs(stage.key), 2 * HOUR_MS);
@@ -173,7 +173,7 @@ export const storingCases: readonly Scene[] = [
     assert.equal(await stage.outside.ttlMs(stage.key), undefined);
   }),
 
-  scene('the end is the earlier of the logical one and that of the TTL', async (stage) => {
+  scene('the end is the earlier of the logical end and the end of the TTL', async (stage) => {
     const store = stage.store({ expiresAt: ({ expiresAt }: Token) => expiresAt });
     const expiresAt = Math.floor(await stage.now()) + HOUR_MS;
     await store.save({ token: 'one', expiresAt }, { ttlSeconds: 7200 });

@@ -106,6 +106,18 @@ describe('whoever is told of a state', () => {
     world.memory.reconnect();
   });
 
+  it('after close is told that it is closed, and that nothing follows', async () => {
+    world = new World();
+    const node = await world.node();
+    await node.auth.close();
+    const late: string[] = [];
+    node.auth.state$.subscribe({
+      next: ({ type }) => late.push(type),
+      complete: () => late.push('end'),
+    });
+    expect(late).toEqual(['closed', 'end']);
+  });
+
   it('closed may close again, and is refused credentials', async () => {
     world = new World();
     const node = await world.node();
