@@ -72,7 +72,7 @@ export class CredentialAssessment<T> {
     if (change.type === 'cleared') this.#isCleared = change.origin !== 'unknown';
     this.#lostAt = lossIn(change);
     this.#wasEvicted = change.type === 'evicted';
-    // The same bytes after a clear are new credentials too.
+    // A saved change means new credentials, even with the same bytes.
     if (change.type === 'saved') this.#digest = undefined;
   }
 
