@@ -22,7 +22,7 @@ export const closingCases: readonly Scene[] = [
     assert.equal(bytes.toString('utf8'), bytesOf('one'));
   }),
 
-  scene('after close memory is empty and the status is closed', async (stage) => {
+  scene('after close memory is empty and the status says so', async (stage) => {
     const { store } = await stage.watch();
     await store.save({ token: 'one' });
     await store.close();
@@ -55,20 +55,30 @@ export const closingCases: readonly Scene[] = [
     assert.deepEqual(late[1]?.values, []);
   }),
 
-  scene('after close listeners and iterators get nothing, and may come and go', async (stage) => {
-    const { store } = await stage.watch();
-    const received: unknown[] = [];
-    const receive = (value: unknown): void => {
-      received.push(value);
-    };
-    store.on('change', receive);
-    await store.close();
-    store.on('change', receive).once('state', receive).off('change', receive).on('status', receive);
-    assert.deepEqual(await store[Symbol.asyncIterator]().next(), { done: true, value: undefined });
-    await stage.store().save({ token: 'one' });
-    await stage.advance(5);
-    assert.deepEqual(received, []);
-  }),
+  scene(
+    'after close listeners and iterators receive nothing, and may come and go',
+    async (stage) => {
+      const { store } = await stage.watch();
+      const received: unknown[] = [];
+      const receive = (value: unknown): void => {
+        received.push(value);
+      };
+      store.on('change', receive);
+      await store.close();
+      store
+        .on('change', receive)
+        .once('state', receive)
+        .off('change', receive)
+        .on('status', receive);
+      assert.deepEqual(await store[Symbol.asyncIterator]().next(), {
+        done: true,
+        value: undefined,
+      });
+      await stage.store().save({ token: 'one' });
+      await stage.advance(5);
+      assert.deepEqual(received, []);
+    },
+  ),
 
   scene('close may be called again, by await using, and from a listener', async (stage) => {
     const { store } = await stage.watch();
@@ -83,7 +93,7 @@ export const closingCases: readonly Scene[] = [
     assert.equal(store.status.link, 'closed');
   }),
 
-  scene('close rejects a ready() that still waits', async (stage) => {
+  scene('close rejects pending calls of ready', async (stage) => {
     const store = stage.store();
     const waiting = store.ready().then(
       () => undefined,
@@ -93,7 +103,7 @@ export const closingCases: readonly Scene[] = [
     asFailure('CLOSED', await stage.inTime('ready', waiting));
   }),
 
-  scene('close lets writes under way finish', async (stage) => {
+  scene('close lets pending writes finish', async (stage) => {
     const { store } = await stage.watch();
     const write = store.save({ token: 'one' });
     await store.close();
@@ -101,7 +111,7 @@ export const closingCases: readonly Scene[] = [
     assert.deepEqual(await stage.store().load(), { token: 'one' });
   }),
 
-  scene('closing one store leaves the others as they are', async (stage) => {
+  scene('the closing of one store leaves the others as they are', async (stage) => {
     const { store } = await stage.watch();
     const other = await stage.watch();
     const elsewhere = await stage.watch({ instance: 'second' });

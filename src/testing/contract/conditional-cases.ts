@@ -17,17 +17,14 @@ export const conditionalCases: readonly Scene[] = [
     assertAbout(await stage.outside.ttlMs(stage.key), HOUR_MS);
   }),
 
-  scene(
-    'onlyIf a snapshot is a conflict after another writer stored other bytes',
-    async (stage) => {
-      const store = stage.store();
-      await store.save({ token: 'one' });
-      const snapshot = await store.read();
-      await stage.outside.set(stage.key, bytesOf('outside'));
-      await failure('CONFLICT', () => store.save({ token: CANARY }, { onlyIf: snapshot }));
-      assert.deepEqual(await store.load(), { token: 'outside' });
-    },
-  ),
+  scene('onlyIf a snapshot is a conflict once another client wrote other bytes', async (stage) => {
+    const store = stage.store();
+    await store.save({ token: 'one' });
+    const snapshot = await store.read();
+    await stage.outside.set(stage.key, bytesOf('outside'));
+    await failure('CONFLICT', () => store.save({ token: CANARY }, { onlyIf: snapshot }));
+    assert.deepEqual(await store.load(), { token: 'outside' });
+  }),
 
   scene('onlyIf a snapshot is a conflict once the key is gone', async (stage) => {
     const store = stage.store();
@@ -65,7 +62,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'one' });
   }),
 
-  scene('of many saves onlyIf absent at the same time, one succeeds', async (stage) => {
+  scene('one of many concurrent saves with onlyIf absent succeeds', async (stage) => {
     const stores = [stage.store(), stage.store({ instance: 'second' }), stage.store()];
     const outcomes = await Promise.allSettled(
       stores.map((store, index) => store.save({ token: String(index) }, { onlyIf: 'absent' })),
@@ -102,7 +99,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'one' });
   }),
 
-  scene('update writes the result of the function for the stored credentials', async (stage) => {
+  scene('update writes the result of the function for the stored value', async (stage) => {
     const store = stage.store<Counter>();
     const first = await store.update((found) => ({ count: (found?.count ?? 0) + 1 }));
     assert.deepEqual([first.written, first.credentials, first.attempts], [true, { count: 1 }, 1]);
@@ -125,7 +122,7 @@ export const conditionalCases: readonly Scene[] = [
     assertAbout(await stage.outside.ttlMs(stage.key), HOUR_MS);
   }),
 
-  scene('update starts over when another writer wrote in between', async (stage) => {
+  scene('update starts over after a write in between', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'one' });
     const seen: (string | undefined)[] = [];
@@ -146,7 +143,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'outside+' });
   }),
 
-  scene('update gives up with a conflict after maxAttempts', async (stage) => {
+  scene('update ends with a conflict after maxAttempts', async (stage) => {
     const store = stage.store();
     let calls = 0;
     const update = store.update(

@@ -90,34 +90,28 @@ export const expiryCases: readonly Scene[] = [
     assert.deepEqual(cleared.previous?.credentials, { token: 'one', expiresAt });
   }),
 
-  scene(
-    'credentials past their end at the first observation are expired, and no change',
-    async (stage) => {
-      const expiresAt = Math.floor(await stage.now()) - HOUR_MS;
-      await stage.store(byToken).save({ token: 'old', expiresAt });
-      const { store, changes } = await stage.watch(byToken);
-      assert.equal(store.state.type, 'expired');
-      assert.equal(store.current, undefined);
-      assert.deepEqual(stage.record(store.credentials$).values, [undefined]);
-      await store.save({ token: 'new' });
-      await changes.expect('saved');
-    },
-  ),
+  scene('credentials first seen past their end are expired, and no change', async (stage) => {
+    const expiresAt = Math.floor(await stage.now()) - HOUR_MS;
+    await stage.store(byToken).save({ token: 'old', expiresAt });
+    const { store, changes } = await stage.watch(byToken);
+    assert.equal(store.state.type, 'expired');
+    assert.equal(store.current, undefined);
+    assert.deepEqual(stage.record(store.credentials$).values, [undefined]);
+    await store.save({ token: 'new' });
+    await changes.expect('saved');
+  }),
 
-  scene(
-    'credentials written past their end over valid ones are emitted as expired',
-    async (stage) => {
-      const { store, changes } = await stage.watch(byToken);
-      await store.save({ token: 'one' });
-      const saved = await changes.expect('saved');
-      await store.save({ token: 'old', expiresAt: Math.floor(await stage.now()) - HOUR_MS });
-      const expired = await changes.expect('expired');
-      assert.equal(expired.previous, saved.snapshot);
-      assert.equal(store.current, undefined);
-      await store.save({ token: 'two' });
-      await changes.expect('saved');
-    },
-  ),
+  scene('credentials written past their end over valid ones expire those', async (stage) => {
+    const { store, changes } = await stage.watch(byToken);
+    await store.save({ token: 'one' });
+    const saved = await changes.expect('saved');
+    await store.save({ token: 'old', expiresAt: Math.floor(await stage.now()) - HOUR_MS });
+    const expired = await changes.expect('expired');
+    assert.equal(expired.previous, saved.snapshot);
+    assert.equal(store.current, undefined);
+    await store.save({ token: 'two' });
+    await changes.expect('saved');
+  }),
 
   scene('an end that moves in time does not expire at the old instant', async (stage) => {
     const { store, changes } = await stage.watch();
@@ -131,7 +125,7 @@ export const expiryCases: readonly Scene[] = [
     await changes.expect('saved');
   }),
 
-  scene('credentials$ emits undefined at the end of the credentials', async (stage) => {
+  scene('credentials$ emits undefined when they expire', async (stage) => {
     const { store, changes } = await stage.watch();
     const emitted = stage.record(store.credentials$);
     await stage.outside.set(stage.key, bytesOf('one'), 200);
@@ -194,7 +188,7 @@ export const expiryCases: readonly Scene[] = [
     assert.equal(expiring.values.length, 2);
   }),
 
-  scene('expiring$ emits no credential that has expired or has no end', async (stage) => {
+  scene('expiring$ does not emit credentials that have expired or have no end', async (stage) => {
     const expiresAt = Math.floor(await stage.now()) - HOUR_MS;
     await stage.store(byToken).save({ token: 'old', expiresAt });
     const { store, changes } = await stage.watch(byToken);

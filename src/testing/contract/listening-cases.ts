@@ -29,7 +29,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual(all, changes.values);
   }),
 
-  scene('on passes states and statuses; a listener of status starts no watch', async (stage) => {
+  scene('on passes states and statuses; a listener to status starts no watch', async (stage) => {
     const store = stage.store();
     const links: string[] = [];
     const states: string[] = [];
@@ -54,7 +54,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual(received, [{ token: 'one' }]);
   }),
 
-  scene('off removes a listener, and the watch ends with the last one', async (stage) => {
+  scene('off removes a listener, and the last removal ends the watch', async (stage) => {
     const store = stage.store();
     const received: string[] = [];
     const saved = (): void => {
@@ -77,7 +77,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual(received, ['saved']);
   }),
 
-  scene('an error of a listener goes to onCallbackError', async (stage) => {
+  scene('the error of a listener goes to onCallbackError', async (stage) => {
     const reported: { error: unknown; where: string }[] = [];
     const { store } = await stage.watch({
       onCallbackError: (error, where) => {
@@ -112,7 +112,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual((await changes.expect('saved')).credentials, { token: 'two' });
   }),
 
-  scene('iteration gives every change from its start, in order', async (stage) => {
+  scene('iteration returns every change from its start, in order', async (stage) => {
     const { store } = await stage.watch();
     await store.save({ token: 'zero' });
     const iterator = store[Symbol.asyncIterator]();

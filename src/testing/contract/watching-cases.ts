@@ -3,7 +3,7 @@ import { assertNothing, bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
 /** Memory and streams of a watched store, and the start and the end of a watch. */
 export const watchingCases: readonly Scene[] = [
-  scene('memory holds the written credentials as soon as the write resolves', async (stage) => {
+  scene('memory has a write as soon as the write resolves', async (stage) => {
     const { store } = await stage.watch();
     for (let n = 0; n < 10; n += 1) {
       await store.save({ token: String(n) });
@@ -17,7 +17,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(store.current?.credentials, { token: 'updated' });
   }),
 
-  scene('credentials in memory are frozen, because all callers share them', async (stage) => {
+  scene('a credential in memory is frozen, because all readers share it', async (stage) => {
     const { store } = await stage.watch<{ scopes: string[] }>();
     await store.save({ scopes: ['read'] });
     const held = store.current?.credentials;
@@ -25,20 +25,17 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(store.current?.credentials, { scopes: ['read'] });
   }),
 
-  scene(
-    'credentials$ is silent until the first observation, then emits the value',
-    async (stage) => {
-      await stage.outside.set(stage.key, bytesOf('one'));
-      const store = stage.store();
-      const emitted = stage.record(store.credentials$);
-      assert.deepEqual(emitted.values, []);
-      assert.deepEqual(await emitted.take(), { token: 'one' });
-      assert.deepEqual(emitted.values.length, 1);
-      assert.deepEqual(stage.record(store.credentials$).values, [{ token: 'one' }]);
-    },
-  ),
+  scene('credentials$ is silent until the first reading, then emits the value', async (stage) => {
+    await stage.outside.set(stage.key, bytesOf('one'));
+    const store = stage.store();
+    const emitted = stage.record(store.credentials$);
+    assert.deepEqual(emitted.values, []);
+    assert.deepEqual(await emitted.take(), { token: 'one' });
+    assert.deepEqual(emitted.values.length, 1);
+    assert.deepEqual(stage.record(store.credentials$).values, [{ token: 'one' }]);
+  }),
 
-  scene('credentials$ emits undefined when the credential is known to be absent', async (stage) => {
+  scene('credentials$ emits undefined for an absent credential', async (stage) => {
     const store = stage.store({ onCallbackError: () => undefined });
     const emitted = stage.record(store.credentials$);
     assert.equal(await emitted.take(), undefined);
@@ -53,7 +50,7 @@ export const watchingCases: readonly Scene[] = [
     assert.equal(emitted.values.length, 5);
   }),
 
-  scene('credentials$ does not repeat credentials that were only renewed', async (stage) => {
+  scene('credentials$ does not repeat a renewed credential', async (stage) => {
     const { store, changes } = await stage.watch();
     const emitted = stage.record(store.credentials$);
     await store.save({ token: 'one' });
@@ -64,7 +61,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(emitted.values, [undefined, { token: 'one' }, { token: 'two' }]);
   }),
 
-  scene('state$ begins with unknown and emits each state with its data', async (stage) => {
+  scene('state$ starts with unknown and emits each state with its data', async (stage) => {
     const store = stage.store({ onCallbackError: () => undefined });
     const emitted = stage.record(store.state$);
     assert.deepEqual(emitted.values, [{ type: 'unknown' }]);
@@ -81,7 +78,7 @@ export const watchingCases: readonly Scene[] = [
     assert.equal(store.state, unreadable);
   }),
 
-  scene('status$ and current start no watch, a subscriber of changes$ does', async (stage) => {
+  scene('status$ and current start nothing, a subscriber to changes$ does', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));
     const store = stage.store();
     const emitted = stage.record(store.status$);
@@ -98,7 +95,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(store.current?.credentials, { token: 'one' });
   }),
 
-  scene('the store forgets with its last watcher; the next one starts anew', async (stage) => {
+  scene('the store forgets after the last watcher, and the next one starts anew', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));
     const store = stage.store();
     const first = stage.record(store.credentials$);
@@ -118,7 +115,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(changes.values, []);
   }),
 
-  scene('ready keeps the watch without any other watcher', async (stage) => {
+  scene('ready keeps watching without any other watcher', async (stage) => {
     const store = stage.store();
     await stage.inTime('ready', Promise.all([store.ready(), store.ready()]));
     const emitted = stage.record(store.status$);
@@ -149,7 +146,7 @@ export const watchingCases: readonly Scene[] = [
     await emitted.take(({ link }) => link === 'live');
   }),
 
-  scene('a late subscriber to changes$ gets no past ones', async (stage) => {
+  scene('a late subscriber to changes$ receives no past ones', async (stage) => {
     const { store, changes } = await stage.watch();
     await store.save({ token: 'one' });
     await changes.expect('saved');
