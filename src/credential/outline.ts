@@ -2,7 +2,7 @@ import { UnreadableError } from '../errors.js';
 import { StoredSnapshot, type CredentialSnapshot } from './snapshot.js';
 import { absent, hasEnded, unknown, type DecodedReading, type Known } from './state.js';
 
-/** `untold`: expired, and past its end when it came, so that no change has told of it. */
+/** `untold`: the credential was past its end at its first observation, so that no `expired` change was emitted. */
 type OutlineType = 'present' | 'expired' | 'untold' | 'unreadable';
 
 const unreadable = new UnreadableError('decode', 'the stored bytes could not be read');

@@ -15,19 +15,19 @@ interface Rejection {
   readonly reason: string | undefined;
 }
 
-/** Judges the one credential by its state and its history: which waiters have their answer, and whether it is to be renewed. */
+/** Judges one credential by its state and its history: which waiters are settled, and whether the credential is to be renewed. */
 export class CredentialAssessment<T> {
   readonly #internals: StoreInternals<T>;
   readonly #stays: boolean;
-  /** Counts the credentials that were seen. */
+  /** The number of different credentials so far. */
   #generation = 0;
-  /** Of the bytes that were seen last. */
+  /** The digest of the last known bytes. */
   #digest: string | undefined;
   #fatal: AttemptRecord | undefined;
   #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
-  /** The credential was cleared, and nothing was stored since. */
+  /** The credential was cleared, and none was stored since. */
   #isCleared = false;
-  /** When the credential expired or was evicted, if it was. */
+  /** The instant at which the credential expired or was evicted, if it was. */
   #lostAt: number | undefined;
   #wasEvicted = false;
 
@@ -48,12 +48,12 @@ export class CredentialAssessment<T> {
     return state.type === 'present' ? state.snapshot : undefined;
   }
 
-  /** The attempt that failed for good. */
+  /** The fatal attempt. */
   get fatal(): AttemptRecord | undefined {
     return this.#fatal;
   }
 
-  /** Changes when new credentials are seen; an answer about the credentials before is of no use then. */
+  /** Changes with new credentials; an answer about the previous credentials is useless from then on. */
   get generation(): number {
     return this.#generation;
   }
@@ -62,17 +62,17 @@ export class CredentialAssessment<T> {
     return this.#wasEvicted;
   }
 
-  /** Clears before this instant do not matter, because the credential was stored since. */
+  /** A clear before this instant does not count, because the credential was stored since. */
   get clearedBefore(): number | undefined {
     return this.#stays ? this.#lostAt : Infinity;
   }
 
   changed(change: CredentialChange<T>): void {
-    // A loss of all data looks like a clear without an origin; then the tombstone in Redis tells.
+    // A loss of all data looks like a clear without an origin; then the tombstone in Redis decides.
     if (change.type === 'cleared') this.#isCleared = change.origin !== 'unknown';
     this.#lostAt = lossIn(change);
     this.#wasEvicted = change.type === 'evicted';
-    // The same bytes, stored again, are new credentials too.
+    // A saved change means new credentials, even with the same bytes.
     if (change.type === 'saved') this.#digest = undefined;
   }
 
@@ -85,8 +85,8 @@ export class CredentialAssessment<T> {
   }
 
   /**
-   * Compares the stored credentials with those that were seen last. When new ones end a failure or a clear, returns the id of the failed
-   * attempt, empty for a clear.
+   * Compares the stored credentials with the last known ones. When new credentials end a fatal failure or a clear, returns the id of the
+   * failed attempt, empty for a clear.
    */
   replaced(): { readonly id: string } | undefined {
     const { state } = this;
@@ -124,7 +124,7 @@ export class CredentialAssessment<T> {
     return true;
   }
 
-  /** Settles a waiter, if there is an answer for it by now. */
+  /** Settles a waiter, if its answer is known. */
   answer(waiter: Waiter<T>): void {
     const { state } = this;
     const valid = this.valid(waiter.minValidityMs);
@@ -149,7 +149,7 @@ export class CredentialAssessment<T> {
    * The reason to renew the credential, if there is one.
    *
    * @param hasWaiters - whether callers wait
-   * @param isDue - whether the end of a snapshot comes near
+   * @param isDue - whether a snapshot is due for renewal
    */
   reasonToRenew(
     hasWaiters: boolean,
@@ -167,12 +167,12 @@ export class CredentialAssessment<T> {
     const { snapshot } = state;
     if (this.#isRejected(snapshot))
       return { cause: 'rejected', snapshot, reason: this.#rejected?.reason };
-    // A waiter that has no answer, although the credentials are valid, needs them for longer.
+    // A waiter without an answer, although the credentials are valid, needs them for longer.
     if (!hasWaiters && !isDue(snapshot)) return undefined;
     return { cause: 'expiring', snapshot, reason: undefined };
   }
 
-  /** Whether the credentials came after the waiter: they are not replaced for its sake. */
+  /** Whether the credentials came after the waiter, which is then no reason to replace them. */
   #isNewer(waiter: Waiter<T>): boolean {
     const { present } = this;
     if (present === undefined || this.#isRejected(present)) return false;
@@ -183,7 +183,7 @@ export class CredentialAssessment<T> {
     return this.#stays && this.#isCleared && this.#isAbsent(state);
   }
 
-  /** Whether nothing is stored; bytes that the TTL removed after their end are gone too. */
+  /** Whether no credential is stored; bytes that the TTL removed after their end count as absent. */
   #isAbsent(state: CredentialState<T>): boolean {
     return state.type === 'absent' || bytesGone(this.#internals.live.known);
   }
@@ -193,7 +193,7 @@ export class CredentialAssessment<T> {
   }
 }
 
-/** The end of a credential that expired or was evicted: nobody removed it on purpose. */
+/** The end of a credential that expired or was evicted, which is no clear. */
 function lossIn<T>(change: CredentialChange<T>): number | undefined {
   if (change.type === 'expired') return change.expiresAt ?? change.at;
   return change.type === 'evicted' ? change.at : undefined;

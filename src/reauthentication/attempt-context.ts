@@ -6,11 +6,11 @@ import type { Semaphore } from '../util/semaphore.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import type { ReauthenticationCause, ReauthenticationCounts } from './state.js';
 
-/** Why the credential is to be renewed, and the snapshot that the new one replaces. */
+/** The reason to renew the credential, and the snapshot to replace. */
 export interface RenewalReason<T> {
   readonly cause: ReauthenticationCause;
   readonly snapshot: CredentialSnapshot<T> | undefined;
-  /** The reason that was given to `reject`. */
+  /** The `reason` given to `reject`. */
   readonly reason: string | undefined;
 }
 
@@ -32,9 +32,9 @@ export interface AttemptContext<T> {
   readonly counts: Counter;
   /** Bounds how many credentials of a pool are re-authenticated at the same time; a reauthenticator of its own has no bound. */
   readonly semaphore: Semaphore | undefined;
-  /** The pauses between tries; they end when the reauthenticator gives up waiting. */
+  /** The pauses between tries; they end when the reauthenticator closes for good. */
   readonly pauses: Pauses;
-  /** Whether the credential was evicted since it was last seen. */
+  /** Whether the credential was evicted since the last observation. */
   readonly wasEvicted: () => boolean;
   /** Receives the reason why Redis did not store the result of this attempt; the attempt tries again. */
   readonly commitFailed: (attempt: number, error: unknown) => void;

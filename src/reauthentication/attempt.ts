@@ -11,12 +11,12 @@ import { Lease } from './lease.js';
 import type { AttemptContext, Basis, RenewalReason } from './attempt-context.js';
 import type { AuthenticateRequest, DiscardReason } from './options.js';
 
-/** `authenticate` did not answer within `attemptTimeoutMs`, or before the attempt was abandoned. */
+/** `authenticate` did not settle within `attemptTimeoutMs`, or before the attempt was abandoned. */
 class Unanswered extends Error {}
 
 const END_TRIES = 3;
 
-/** One attempt of this instance, from the lease to the outcome that all other instances learn. */
+/** One attempt of this instance, from the lease to the recorded outcome. */
 export class Attempt<T> {
   readonly #context: AttemptContext<T>;
   readonly #reason: RenewalReason<T>;
@@ -57,17 +57,17 @@ export class Attempt<T> {
     this.#lease.keep();
     try {
       const basis = await this.#prepare().catch(() => 'unknown' as const);
-      // The result of a call could not be stored any longer.
+      // A result would come too late to be stored.
       if (this.#context.pauses.ended) return;
       if (basis === 'unknown') {
-        // No refresh token was spent: the next attempt need neither wait for the end of the lease nor be in doubt.
+        // No refresh token was spent: the next attempt neither waits for the end of the lease nor is in doubt.
         await this.#end({ outcome: 'failed', ...this.#failure() });
       } else if (basis === undefined) {
         this.#context.counts.needless += 1;
         await this.#end({ outcome: 'needless' });
       } else await this.#authenticate(basis);
     } catch {
-      // Redis did not take the outcome: the lease ends by itself.
+      // Without a recorded outcome the lease ends by itself.
     } finally {
       this.#lease.drop();
     }
@@ -75,23 +75,23 @@ export class Attempt<T> {
     this.#isOver = true;
   }
 
-  /** Stops waiting for `authenticate`, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
+  /** Ends the wait for `authenticate`, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
   abandon(): void {
-    // The caller of an attempt that is over may still hold on to the signal.
+    // The caller's code may still use the signal of an attempt that is over.
     if (this.#isOver) return;
     this.#lease.drop();
     this.#giveUp(new Unanswered());
     this.#abort.abort(new Error('the reauthenticator was closed'));
   }
 
-  /** The basis, if the reason to renew is still there, and this instance still holds the lease. */
+  /** The basis, if the reason to renew still holds, and this instance still holds the lease. */
   async #prepare(): Promise<Basis<T> | undefined> {
     const basis = await this.#readBasis();
     // After a pause of this process, another instance may be spending the same refresh token.
     return basis !== undefined && (await this.#lease.holds()) ? basis : undefined;
   }
 
-  /** The stored bytes, if they are still those that the reason is about. */
+  /** The stored bytes, if they are still the bytes to replace. */
   async #readBasis(): Promise<Basis<T> | undefined> {
     const { backend, key, options, encoding } = this.#context.internals;
     const { snapshot, cause } = this.#reason;
@@ -104,7 +104,7 @@ export class Attempt<T> {
     const stored = digest(content.bytes);
     if (stored !== digestOf(snapshot)) return undefined;
     const decoded = await encoding.decodeHeld(content);
-    // These bytes could be decoded before, as with a key that is missing since; another instance may still have it.
+    // These bytes were readable before: a decryption key may be missing here that another instance still has.
     if (decoded.type === 'unreadable') throw decoded.error;
     const end = minDefined(decoded.logicalEnd, ttlEnd);
     const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
@@ -203,7 +203,7 @@ export class Attempt<T> {
     }
   }
 
-  /** Credentials that have ended already are stored for their refresh token, but count as a failure. */
+  /** Credentials past their end are stored for their refresh token, but count as a failure. */
   #afterCommit(hasEnded: boolean): AfterCommit {
     return hasEnded ? this.#failure() : { failures: 0, pauseMs: this.#restOfInterval() };
   }

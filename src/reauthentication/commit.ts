@@ -6,7 +6,7 @@ import { effectiveTtl } from '../writing/effective-ttl.js';
 import type { AttemptContext, Basis } from './attempt-context.js';
 import type { DiscardReason } from './options.js';
 
-/** Between tries of a verb that Redis did not answer. */
+/** The pauses between tries of a verb without a reply. */
 export const COMMIT_BACK_OFF = { initialMs: 100, maxMs: 5_000 };
 
 type Prepared = Pick<CommitAttempt, 'bytes' | 'ttl'> & {
@@ -14,12 +14,11 @@ type Prepared = Pick<CommitAttempt, 'bytes' | 'ttl'> & {
   readonly hasEnded: boolean;
 };
 
-/** When the next attempt may start after a commit. */
+/** The pause between a commit and the next attempt. */
 export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
 
 /**
- * Stores the result of an attempt. Tries again and again while Redis does not answer, because the result may hold the only valid refresh
- * token.
+ * Stores the result of an attempt. Repeats the commit until Redis replies, because the result may hold the only valid refresh token.
  *
  * @param after - receives whether the new credentials have ended already
  */
@@ -73,7 +72,7 @@ async function prepare<T>(
 ): Promise<Prepared | undefined> {
   const { encoding, live, options } = internals;
   const { bytes, logicalEnd } = await encoding.encode(credentials);
-  // A good credential must not be replaced by one that cannot be read.
+  // Unreadable bytes must not replace a good credential.
   const again = await encoding.decode({ type: 'bytes', bytes });
   if (again.type === 'unreadable') return undefined;
   const now = live.serverNow();

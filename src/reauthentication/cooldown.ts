@@ -1,11 +1,11 @@
 import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
 
-/** Instances that wait for the same instant come apart by a share of the wait, up to a maximum. */
+/** The jitter spreads instances that wait for the same instant by a share of the wait, up to a maximum. */
 const JITTER = 0.1;
 const MAX_JITTER_MS = 500;
 
-/** The time in which this instance does not request the lease, because an answer said when to try again. */
+/** The time in which this instance does not request the lease, because the last answer gave the instant of the next try. */
 export class Cooldown {
   readonly #clock: Clock;
   readonly #random: () => number;

@@ -25,13 +25,13 @@ interface Queued {
   readonly type: 'queued';
 }
 
-/** The lease was requested, and Redis has not answered. */
+/** The request for the lease has no reply yet. */
 interface Asking<T> {
   readonly type: 'asking';
   readonly reason: RenewalReason<T>;
   /** The generation of the credential at the request. */
   readonly generation: number;
-  /** By the monotonic clock. */
+  /** The instant of the request by the monotonic clock. */
   readonly requestedAt: number;
   readonly done: Promise<void>;
 }
@@ -43,7 +43,7 @@ interface Running<T> {
   readonly done: Promise<void>;
 }
 
-/** The step that is under way. Each step has an object of its own: an answer that finds another one here came too late. */
+/** The step under way. Each step is an object of its own: an answer to another step than the present one came too late. */
 type Work<T> =
   { readonly type: 'idle' } | Queued | Asking<T> | Running<T> | { readonly type: 'closed' };
 
@@ -51,7 +51,7 @@ const idle = { type: 'idle' } as const;
 
 /**
  * Decides when this instance requests the lease, and acts on the answer. Every event (a state, a hint, a waiter, a timer) ends in `#evaluate`,
- * which compares what is needed with the work under way.
+ * which compares the reason to renew with the step under way.
  */
 export class Coordinator<T> {
   readonly #context: AttemptContext<T>;
@@ -92,7 +92,7 @@ export class Coordinator<T> {
       wasEvicted: () => this.#assessment.wasEvicted,
       commitFailed: (attempt, error) => {
         const { state } = this;
-        // An attempt may still try after its deadline, when this instance shows another state.
+        // An attempt may still repeat its commit after its deadline, when this instance shows another state.
         if (state.type === 'authenticating' && state.attempt === attempt)
           this.#show({ ...state, error: shown(error) });
       },
@@ -142,7 +142,7 @@ export class Coordinator<T> {
     return isCurrent;
   }
 
-  /** Starts nothing new, lets the work under way finish for `drainMs`, and gives it up then. */
+  /** Starts no new step, gives the step under way `drainMs` to finish, and abandons it then. */
   async close(): Promise<void> {
     const { internals, options, pauses } = this.#context;
     const work = this.#work;
@@ -164,7 +164,7 @@ export class Coordinator<T> {
 
   #take(event: WatchEvent<T>): void {
     if (event.type === 'status') {
-      // Redis is back, and the cooldown was only for its sake.
+      // The link is back, and the cooldown only waited for it.
       if (event.status.link !== 'live' || this.#requests.unanswered === 0) return;
       this.#requests.resetUnanswered();
       this.#cooldown.end();
@@ -216,7 +216,7 @@ export class Coordinator<T> {
     this.#work = queued;
     void permit.then(() => {
       const isCurrent = this.#work === queued;
-      // Other credentials came first, and meanwhile the reason may be gone.
+      // Other credentials came first, and the reason may be gone.
       const reason = isCurrent ? this.#reasonToRenew() : undefined;
       if (reason !== undefined) {
         this.#ask(reason);
@@ -266,7 +266,7 @@ export class Coordinator<T> {
         break;
       case 'cleared':
         if (!isOutdated) this.#assessment.wasCleared();
-        // This instance may not have seen yet that nothing is stored.
+        // This instance may not have observed the clear yet.
         void this.#context.internals.live.refreshed();
         this.#cooldown.begin(this.#context.options.minIntervalMs);
         break;
@@ -294,7 +294,7 @@ export class Coordinator<T> {
       done: attempt.run().then(() => {
         if (this.#work === running) this.#work = idle;
         semaphore?.release();
-        // A reason that is left leads to the next request, and the record says how to go on.
+        // A reason that still holds leads to the next request, and the record gives its answer.
         this.#evaluate();
       }),
     };
@@ -322,20 +322,20 @@ export class Coordinator<T> {
     this.#show({ type: 'backing-off', ...known });
   }
 
-  /** New credentials were stored: the failure of the old ones is over for all instances. */
+  /** New credentials were stored, which ends the fatal failure of the old ones for all instances. */
   #clearFailure(id: string): void {
     this.#cooldown.end();
     clearFailure(this.#context, id);
   }
 
-  /** The last action of each step, because a subscriber may ask for credentials, or close. */
+  /** The last call in each step, because a subscriber may request credentials, or close. */
   #show(state: ReauthenticationState): void {
     if (this.state.type === 'idle' && state.type === 'idle') return;
     this.#states.emit(state);
   }
 }
 
-/** The error as a state may show it: only errors of this package, which quote nothing. */
+/** The error as a state may show it: only errors of this package, which quote no data of the caller. */
 function shown(error: unknown): UnavailableError | RefusedError | OutcomeUnknownError | undefined {
   const isKnown =
     error instanceof UnavailableError ||

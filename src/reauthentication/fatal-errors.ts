@@ -2,13 +2,13 @@ import { OAUTH_ERROR_CODES, type OAuthErrorCode } from '../backend/attempts.js';
 
 const FATAL: ReadonlySet<unknown> = new Set(OAUTH_ERROR_CODES);
 
-/** How many causes of causes are searched. */
+/** The depth of the search through the `cause` of errors. */
 const DEPTH = 5;
 
 /**
  * OAuth's error code in an error of a client library, if another try cannot succeed.
  *
- * Known are the places where `openid-client`, `oauth4webapi` (`error`), `google-auth-library`, `axios` (`response.data.error`), `simple-oauth2`,
+ * The search covers the places where `openid-client`, `oauth4webapi` (`error`), `google-auth-library`, `axios` (`response.data.error`), `simple-oauth2`,
  * `@hapi/boom` (`data.payload.error`), `@azure/msal-node` (`errorCode`), `passport-oauth2` and others (`code`, `body.error`) put it.
  */
 export function fatalCode(error: unknown): OAuthErrorCode | undefined {
@@ -44,7 +44,7 @@ export function readAt(from: unknown, path: readonly string[]): unknown {
     }
     return at;
   } catch {
-    // A getter of a foreign error may throw.
+    // A getter of a caller's error may throw.
     return undefined;
   }
 }

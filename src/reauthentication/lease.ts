@@ -11,13 +11,13 @@ import { setLongTimeout } from '../time/timers.js';
 import type { AttemptContext } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
-/** The answer to a request for the lease; `unanswered` when Redis gave none. */
+/** The answer to a request for the lease; `unanswered` without a reply of Redis. */
 export type LeaseAnswer = AttemptStart | { readonly type: 'unanswered'; readonly error: unknown };
 
 type Intervals = Pick<ResolvedReauthenticatorOptions<unknown>, 'leaseMs' | 'minIntervalMs'>;
 
 /**
- * Requests the lease of one credential. A request without an answer is repeated under the same id, because Redis may have granted the lease
+ * Requests the lease of one credential. A request without a reply is repeated under the same id, because Redis may have granted the lease
  * all the same.
  */
 export class LeaseRequests {
@@ -26,7 +26,7 @@ export class LeaseRequests {
   readonly #intervals: Intervals;
   readonly #name = randomUUID();
   #count = 0;
-  /** The id of the request that has no answer yet. */
+  /** The id of the request without a reply. */
   #id: string | undefined;
   #unanswered = 0;
 
@@ -36,12 +36,12 @@ export class LeaseRequests {
     this.#intervals = intervals;
   }
 
-  /** How many requests in a row got no answer. */
+  /** The number of requests in a row without a reply. */
   get unanswered(): number {
     return this.#unanswered;
   }
 
-  /** Redis answers again: the next request without an answer counts as the first one. */
+  /** Redis replies again: the next request without a reply counts as the first. */
   resetUnanswered(): void {
     this.#unanswered = 0;
   }
@@ -78,7 +78,7 @@ export class Lease {
   readonly #superseded: () => void;
   #cancelTimer: (() => void) | undefined;
   #dropped = false;
-  /** By the monotonic clock, counted from the request, because the answer may have taken long. */
+  /** The end of the lease by the monotonic clock, counted from the request, because the reply may have taken long. */
   #heldUntil: number;
 
   constructor(
@@ -102,12 +102,12 @@ export class Lease {
   }
 
   /**
-   * Whether no other instance has started. Asks Redis when that is not certain, as after a pause of the process.
+   * Whether no other instance has started an attempt. Asks Redis when that is not certain, as after a pause of the process.
    *
    * @throws UnavailableError, RefusedError, OutcomeUnknownError
    */
   async holds(): Promise<boolean> {
-    // An answer that took too long tells of a lease that may have ended since.
+    // The lease of a reply that took too long may have ended since.
     while (this.#clock.monotonic() >= this.#heldUntil)
       if ((await this.#prolong()) !== 'held') return false;
     return true;
@@ -127,7 +127,7 @@ export class Lease {
         return;
       }
     } catch {
-      // Redis may answer the next time, and until another instance starts nothing is lost.
+      // The next renewal may get its reply, and nothing is lost before another instance starts.
       if (this.#dropped) return;
     }
     this.keep();
@@ -141,7 +141,7 @@ export class Lease {
   }
 }
 
-/** Releases a lease that was granted when the reauthenticator had closed already. Never rejects. */
+/** Releases a lease that was granted after the end of the reauthenticator. Never rejects. */
 export async function releaseLease<T>(
   { attempts, internals: { key } }: AttemptContext<T>,
   { id, number, failures }: AttemptRecord,
@@ -150,11 +150,11 @@ export async function releaseLease<T>(
   await attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
 }
 
-/** New credentials were stored: clears the failure of the attempt at the old ones. */
+/** Clears the fatal failure of an attempt after new credentials were stored. */
 export function clearFailure<T>(
   { attempts, internals: { key } }: AttemptContext<T>,
   id: string,
 ): void {
-  // An instance that does not reach Redis need not repeat this: the end of the new credentials tells them apart, if they have one.
+  // An instance without a link need not repeat this: the end of the new credentials, if any, differs from the recorded one.
   attempts.clearFailure({ key, id }).catch(() => undefined);
 }

@@ -7,19 +7,19 @@ import { abortable, withDeadline } from '../time/timers.js';
 /** A caller that waits for valid credentials. */
 export interface Waiter<T> {
   readonly minValidityMs: number;
-  /** The digest of the bytes that were stored when the state was first known to this waiter; `null` for none. */
+  /** The digest of the stored bytes at the first state known to this waiter; `null` for none. */
   startedWith: string | null | undefined;
   readonly resolve: (snapshot: CredentialSnapshot<T>) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** A waiter, and the promise that its caller gets. */
+/** A waiter, and the promise for its caller. */
 export interface RegisteredWaiter<T> {
   readonly waiter: Waiter<T>;
   readonly settled: Promise<CredentialSnapshot<T>>;
 }
 
-/** All callers that wait for valid credentials; a waiter with an answer is no longer among them. */
+/** All callers that wait for valid credentials; a settled waiter is removed. */
 export class Waiters<T> {
   readonly #clock: Clock;
   readonly #waiters = new Set<Waiter<T>>();
@@ -39,7 +39,7 @@ export class Waiters<T> {
     return this.#waiters.values();
   }
 
-  /** Registers a waiter until it gets its answer, the time is over, or the signal aborts. */
+  /** Registers a waiter until its answer, its timeout, or the abort of its signal. */
   add(
     minValidityMs: number,
     timeoutMs: number,
@@ -53,7 +53,7 @@ export class Waiters<T> {
       waiter,
       settled: settled.finally(() => {
         if (!this.#waiters.has(waiter)) return;
-        // Lets the deadline of a waiter that gave up go.
+        // Cancels the deadline of a waiter that gave up.
         waiter.reject(late());
         if (this.#waiters.size === 0) this.#abandoned();
       }),
@@ -69,7 +69,7 @@ export class Waiters<T> {
       waiter = {
         minValidityMs,
         startedWith: undefined,
-        // Removed at once, and not when the promise settles: nothing is fetched for a waiter that has its answer.
+        // Removed before the promise settles, because a settled waiter is no reason to renew.
         resolve: (snapshot) => {
           this.#waiters.delete(waiter);
           resolve(snapshot);
@@ -85,7 +85,7 @@ export class Waiters<T> {
   }
 }
 
-/** Notes the credential that a waiter started with, once that is known. */
+/** Records the credential that a waiter started with, as soon as it is known. */
 export function noteStart<T>(waiter: Waiter<T>, state: CredentialState<T>): void {
   if (waiter.startedWith !== undefined) return;
   if (state.type === 'unknown' || state.type === 'withheld') return;

@@ -155,11 +155,14 @@ export const changeCases: readonly Scene[] = [
       }
       for (const { changes } of watched) {
         await changes.take((one) => one.type === 'saved' && one.credentials.token === '29');
-        const told = changes.values.map((one) =>
+        const emitted = changes.values.map((one) =>
           one.type === 'saved' ? one.credentials.token : '',
         );
-        assert.ok(isSubsequence(told, written), `${told.join()} is not in the order of the writes`);
-        assert.equal(new Set(told).size, told.length, 'a change was told twice');
+        assert.ok(
+          isSubsequence(emitted, written),
+          `${emitted.join()} is not in the order of the writes`,
+        );
+        assert.equal(new Set(emitted).size, emitted.length, 'a change was emitted twice');
       }
     },
   ),

@@ -59,20 +59,24 @@ export const closingCases: readonly Scene[] = [
     'after close listeners and iterators receive nothing, and may come and go',
     async (stage) => {
       const { store } = await stage.watch();
-      const heard: unknown[] = [];
-      const hear = (value: unknown): void => {
-        heard.push(value);
+      const received: unknown[] = [];
+      const receive = (value: unknown): void => {
+        received.push(value);
       };
-      store.on('change', hear);
+      store.on('change', receive);
       await store.close();
-      store.on('change', hear).once('state', hear).off('change', hear).on('status', hear);
+      store
+        .on('change', receive)
+        .once('state', receive)
+        .off('change', receive)
+        .on('status', receive);
       assert.deepEqual(await store[Symbol.asyncIterator]().next(), {
         done: true,
         value: undefined,
       });
       await stage.store().save({ token: 'one' });
       await stage.advance(5);
-      assert.deepEqual(heard, []);
+      assert.deepEqual(received, []);
     },
   ),
 

@@ -22,7 +22,7 @@ export const expiryCases: readonly Scene[] = [
     const expired = await changes.expect('expired');
     assert.equal(expired.previous, saved.snapshot);
     assert.equal(expired.expiresAt, saved.expiresAt);
-    assert.ok(expired.at >= (saved.expiresAt ?? Infinity), 'told before the end');
+    assert.ok(expired.at >= (saved.expiresAt ?? Infinity), 'emitted before the end');
     assert.equal(expired.origin, 'unknown');
     assert.equal(expired.source, 'live');
     assert.equal(store.current, undefined);
@@ -127,12 +127,12 @@ export const expiryCases: readonly Scene[] = [
 
   scene('credentials$ emits undefined after an expiry', async (stage) => {
     const { store, changes } = await stage.watch();
-    const told = stage.record(store.credentials$);
+    const emitted = stage.record(store.credentials$);
     await stage.outside.set(stage.key, bytesOf('one'), 200);
     const { expiresAt = 0 } = await changes.expect('saved');
     await stage.reach(expiresAt);
     await changes.expect('expired');
-    assert.deepEqual(told.values, [undefined, { token: 'one' }, undefined]);
+    assert.deepEqual(emitted.values, [undefined, { token: 'one' }, undefined]);
   }),
 
   scene('an end that looks like seconds is refused, and unreadable', async (stage) => {
