@@ -26,20 +26,23 @@ export class Outline {
     this.#toleranceMs = known.toleranceMs;
   }
 
+  /** When to read again because it ends, as long as it is valid. */
+  get end(): number | undefined {
+    return this.#end;
+  }
+
   /**
-   * The reading that shows these bytes unchanged, without their value; `undefined` where the bytes must be decoded to tell what follows.
+   * Whether a reading shows valid credentials unchanged, so that nothing follows from it. The bytes of any other reading must be decoded.
    *
    * @param digest - the digest of the bytes that were read
    */
-  unchanged<T>(
-    digest: string,
-    ttlEnd: number | undefined,
-    now: number,
-  ): DecodedReading<T> | undefined {
-    const end = this.#end;
-    const same = digest === this.digest && ttlEnd === this.#ttlEnd;
-    if (!same || this.#type !== 'present' || hasEnded(end, now)) return undefined;
-    return { type: 'readable', digest, credentials: undefined as T, ttlEnd, end };
+  isUnchanged(digest: string, ttlEnd: number | undefined, now: number): boolean {
+    return (
+      this.#type === 'present' &&
+      ttlEnd === this.#ttlEnd &&
+      digest === this.digest &&
+      !hasEnded(this.#end, now)
+    );
   }
 
   /**

@@ -6,7 +6,7 @@ import { thenSync } from '../time/timers.js';
 
 /**
  * Decodes an observation. Known bytes are not decoded again, unless their decoding failed, or their value is needed and not held. The result
- * is a promise only when the codec returned one.
+ * is a promise only when the codec returned one. `unchanged`: nothing follows from the observation.
  *
  * @param needsValue - whether a handle watches
  */
@@ -15,14 +15,12 @@ export function decodeObservation<T>(
   known: Known<T> | Outline,
   encoding: Encoding<T>,
   needsValue: boolean,
-): DecodedReading<T> | Promise<DecodedReading<T>> {
+): DecodedReading<T> | 'unchanged' | Promise<DecodedReading<T>> {
   if (content.type === 'absent') return { type: 'absent' };
   const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
   const again = name === known.digest;
-  if (known instanceof Outline) {
-    const unchanged = needsValue ? undefined : known.unchanged<T>(name, ttlEnd, serverNow);
-    if (unchanged !== undefined) return unchanged;
-  }
+  if (!needsValue && known instanceof Outline && known.isUnchanged(name, ttlEnd, serverNow))
+    return 'unchanged';
   const held = again && !(known instanceof Outline) ? snapshotOf(known.state) : undefined;
   const decoded =
     held === undefined ? encoding.decodeHeld(content, again) : encoding.judge(held.credentials);

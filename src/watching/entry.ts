@@ -198,7 +198,8 @@ export class Entry<T> implements Observer, EndAlarmHolder {
         const { encoding } = this.#owner.scope;
         const decoded = decodeObservation(observation, this.#known, encoding, this.isOpen);
         return thenSync(decoded, (reading) => {
-          if (!this.#isOver(loop)) this.#apply(observation, reading);
+          if (reading === 'unchanged') this.#confirm(observation);
+          else if (!this.#isOver(loop)) this.#apply(observation, reading);
         });
       })
       .catch((error: unknown) => {
@@ -258,13 +259,30 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     const labels = this.#labels?.read() ?? noLabels;
     const source = this.isCaughtUp ? 'live' : 'resync';
     const step = transition(before, reading, this.#when(now, source, held, toleranceMs, labels));
-    this.#labels?.used();
-    if (this.#ownWrites === 0 && this.#labels?.empty) this.#labels = undefined;
-    this.generation = this.#condition?.generation ?? 0;
+    this.#explained();
     this.#handles?.observing(time);
     this.#keep(step.known, held, now, time);
     this.#owner.follower?.observed(this);
     this.#tell(before.state, step.change, held);
+  }
+
+  /** The known credentials were read again, and no handle needs its value. */
+  #confirm({ time }: Observation): void {
+    const known = this.#known;
+    this.#explained();
+    if (known instanceof Outline && known.end !== undefined) this.#awaitEnd(known.end, time);
+    this.#owner.follower?.observed(this);
+  }
+
+  /** A reading explains the hints before it, and is of the present generation. */
+  #explained(): void {
+    this.#labels?.used();
+    if (this.#ownWrites === 0 && this.#labels?.empty) this.#labels = undefined;
+    this.generation = this.#condition?.generation ?? 0;
+  }
+
+  #awaitEnd(end: number, time: ServerTime): void {
+    (this.#alarm ??= new EndAlarm(this)).set(time, end);
   }
 
   #refused(error: unknown): void {
@@ -292,7 +310,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     else this.#known = held || known.digest !== undefined ? known : absent;
     const end = nextDeadline(known, now);
     if (end === undefined || time === undefined) this.#alarm?.cancel();
-    else (this.#alarm ??= new EndAlarm(this)).set(time, end);
+    else this.#awaitEnd(end, time);
   }
 
   /** @param held - whether the previous value was held, so that a change has a `previous` */

@@ -33,7 +33,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   #condition: FeedCondition | undefined;
   /** The entries that must be read before all credentials are known. */
   readonly #awaited = new Set<Entry<T>>();
-  /** The entries without a known credential and without handles. */
+  /** The entries that a hint alone has made: nothing is stored there, as far as is known. */
   readonly #unconfirmed = new Set<Entry<T>>();
   #scanned = false;
   /** All credentials were known once. */
@@ -97,14 +97,17 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   newcomer(key: string): Entry<T> | undefined {
     const { watch } = this.#context;
     if (!this.#context.isKeyOfId(key)) return undefined;
-    if (this.#unconfirmed.size < MOST_NEWCOMERS) return watch.add(key);
-    this.#scan.ask('unknown');
-    return undefined;
+    if (this.#unconfirmed.size >= MOST_NEWCOMERS) {
+      this.#scan.ask('unknown');
+      return undefined;
+    }
+    const entry = watch.add(key);
+    this.#unconfirmed.add(entry);
+    return entry;
   }
 
   added(entry: Entry<T>): void {
     if (!entry.isCaughtUp) this.#awaited.add(entry);
-    this.#recount(entry);
   }
 
   removed(entry: Entry<T>): void {
@@ -113,7 +116,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   observed(entry: Entry<T>): void {
-    this.#recount(entry);
+    if (entry.isStored) this.#unconfirmed.delete(entry);
     this.#settled(entry);
   }
 
@@ -179,11 +182,6 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
 
   #settled(entry: Entry<T>): void {
     if (this.#awaited.delete(entry) && this.#awaited.size === 0) this.#review();
-  }
-
-  #recount(entry: Entry<T>): void {
-    if (entry.isStored || entry.isOpen) this.#unconfirmed.delete(entry);
-    else this.#unconfirmed.add(entry);
   }
 
   #review(): void {

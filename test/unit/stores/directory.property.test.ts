@@ -152,3 +152,96 @@ it('a directory emits the changes of every id, in order and once, after any call
     { numRuns: 300 },
   );
 }, 60_000);
+
+interface Labeled {
+  /** Whether a store is opened or closed in the turn of the act. */
+  readonly with: 'open' | 'close' | 'nothing';
+  readonly act: 'set' | 'save' | 'clear' | 'delete' | 'evict' | 'end';
+  readonly id: string;
+  readonly reason: string | undefined;
+  /** In how many milliseconds credentials that are written end, by their own account. */
+  readonly endMs: number | undefined;
+}
+
+const labeled: fc.Arbitrary<Labeled> = fc.record({
+  with: fc.constantFrom('open', 'close', 'nothing'),
+  act: fc.constantFrom('set', 'set', 'save', 'save', 'clear', 'delete', 'evict', 'end'),
+  id: fc.constantFrom('a', 'b'),
+  reason: fc.constantFrom(undefined, 'logout', 'rotation'),
+  endMs: fc.constantFrom(undefined, 500, 1_000),
+});
+
+it('a directory labels every change and tells its logical end while stores open and close the id', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(labeled, { maxLength: 40 }), async (steps) => {
+      const clock = new VirtualClock();
+      const memory = new CredentialMemory({ clock });
+      const ends = new Map<string, number>();
+      const open = new Map<string, () => void>();
+      const make = () =>
+        new MemoryCredentialDirectory<Token>({
+          prefix: 'app:',
+          memory,
+          expiresAt: ({ token }) => ends.get(token),
+        });
+      const directory = make();
+      const other = make();
+      const told: unknown[] = [];
+      directory.changes$.subscribe((change) => {
+        const { id: of, type, origin, source } = change;
+        const end = 'expiresAt' in change ? change.expiresAt : undefined;
+        const why = 'reason' in change ? change.reason : undefined;
+        const by = typeof origin === 'string' ? origin : 'other';
+        told.push([of, type, by, why, end, source]);
+      });
+      await directory.ready();
+      const valid = new Map<string, number | undefined>();
+      let writes = 0;
+      for (const { act, id: of, reason, endMs, ...one } of steps) {
+        const end = valid.get(of);
+        const isThere = memory.get(`app:${of}`) !== undefined;
+        told.length = 0;
+        const expected: unknown[] = [];
+        const expect1 = (type: string, by: string, why?: string, at?: number): void => {
+          expected.push([of, type, by, why, at, 'live']);
+        };
+        if (act === 'set' || act === 'save') {
+          const token = `t${String((writes += 1))}`;
+          const at = endMs === undefined ? undefined : Math.floor(clock.now()) + endMs;
+          if (at !== undefined) ends.set(token, at);
+          valid.set(of, at);
+          if (act === 'set') memory.set(`app:${of}`, JSON.stringify({ token }));
+          else void other.save(of, { token }, { reason, ttlSeconds: 'none' });
+          if (act === 'set') expect1('saved', 'out-of-band', undefined, at);
+          else expect1('saved', 'other', reason, at);
+        } else if (act === 'end') {
+          if (end === undefined) continue;
+          expect1('expired', 'unknown', undefined, end);
+        } else {
+          if (act === 'clear') void other.clear(of, { reason });
+          else memory[act](`app:${of}`);
+          if (isThere && act === 'clear') expect1('cleared', 'other', reason);
+          else if (isThere && act === 'delete') expect1('cleared', 'out-of-band');
+          else if (isThere) expect1('evicted', 'unknown');
+        }
+        if (one.with === 'open' && !open.has(of)) {
+          const store = directory.store(of);
+          store.changes$.subscribe();
+          open.set(of, () => void store.close());
+        } else if (one.with === 'close') {
+          open.get(of)?.();
+          open.delete(of);
+        }
+        if (act === 'end') await clock.advance((end ?? 0) - clock.now() + 2);
+        else await clock.settle();
+        if (act !== 'set' && act !== 'save') valid.delete(of);
+        expect(told.filter((change) => (change as [string])[0] === of)).toEqual(expected);
+        // The other id may have ended meanwhile.
+        for (const [each, at] of valid)
+          if (at !== undefined && at < clock.now()) valid.delete(each);
+      }
+      await Promise.all([directory.close(), other.close()]);
+    }),
+    { numRuns: 300 },
+  );
+}, 60_000);
