@@ -7,7 +7,7 @@ import { uniqueKey, useRedis } from '../support/redis.js';
 
 const { connect } = useRedis();
 
-it('a link that is closing lets replies arrive, and says of what comes later that it was not sent', async () => {
+it('a closing connection waits for its replies, and reports later commands as not sent', async () => {
   const redis = connect();
   const key = uniqueKey();
   const link = await Connection.open(

@@ -41,8 +41,8 @@ function node(key: string): Node {
   return { store, client, clients };
 }
 
-describe('what is built from a credential on a real Redis', () => {
-  it('is swapped on the other node by a rotation, and the old one disposed of after its last use', async () => {
+describe('a value derived from a credential on a real Redis', () => {
+  it('is replaced on the other instance by a rotation, and the old one is disposed of after its last use', async () => {
     const key = uniqueKey();
     const [writer, reader] = [node(key), node(key)];
     await writer.store.save({ token: 'one' }, { ttlSeconds: 3_600 });
@@ -76,7 +76,7 @@ describe('what is built from a credential on a real Redis', () => {
     });
   });
 
-  it('goes from the cache of the other node', async () => {
+  it('is removed from the cache of the other instance', async () => {
     const key = uniqueKey();
     const writer = open<Token>(connect(), { ...HINTS_ONLY, key });
     const reader = open<Token>(connect(), { ...HINTS_ONLY, key });

@@ -5,7 +5,7 @@ import { uniquePrefix, useRedis } from '../support/redis.js';
 
 const { connect } = useRedis();
 
-it('tells the same ends without PEXPIRETIME, however long a script takes', async () => {
+it('a read by PTTL gives the same ends as PEXPIRETIME, however long a script takes', async () => {
   const redis = connect();
   const prefix = uniquePrefix();
   const keys = Array.from({ length: 5_000 }, (_, index) => `${prefix}${String(index)}`);

@@ -31,7 +31,7 @@ declare const store: ObservableCredentialStore<Token>;
 declare const state: DerivedState;
 
 describe('a derived value', () => {
-  it('has the type of what create gives', () => {
+  it('has the type of the result of create', () => {
     const derived = derive(store, ({ accessToken }) => new Client(accessToken), {
       dispose: (client) => {
         expectTypeOf(client).toEqualTypeOf<Client>();
@@ -46,7 +46,7 @@ describe('a derived value', () => {
     expectTypeOf(derive(store, async () => 1)).toEqualTypeOf<Derived<number>>();
   });
 
-  it('takes no others', () => {
+  it('refuses other arguments', () => {
     // @ts-expect-error -- the credentials are no string
     derive(store, (token: string) => token);
     // @ts-expect-error -- dispose gets what create gives
@@ -87,7 +87,7 @@ describe('invalidate', () => {
     invalidate(new Map<number, Date>(), store, { all: true });
   });
 
-  it('takes no others', () => {
+  it('refuses other arguments', () => {
     // @ts-expect-error -- an array is no cache
     invalidate([], store, { keys: 'answer' });
     // @ts-expect-error -- its keys are no strings

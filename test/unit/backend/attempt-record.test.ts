@@ -52,7 +52,7 @@ it.each<[keyof AttemptRecord, readonly unknown[]]>([
   ['committed', [7, '', 'a b', 'x'.repeat(129), null]],
   ['endsAt', ['5', null, {}]],
   ['oauthError', [7, '', 'pay_at_evil_example', { toString: 1 }, null]],
-])('a record with another %s than one can have is none', (name, values) => {
+])('a record with another %s than the options allow is invalid', (name, values) => {
   for (const value of values) expect(parse({ ...record, [name]: value })).toBeUndefined();
 });
 
@@ -63,7 +63,7 @@ it.each(['', 'x', 'null', '5', '[]', '"text"', '{}', '{"id":', '['.repeat(MAX_RE
   },
 );
 
-it('a record that is too long is none, and is not looked at', () => {
+it('a record that is too long is invalid, and is not parsed', () => {
   const long = Buffer.from(JSON.stringify(record).padEnd(MAX_RECORD_BYTES + 1));
   expect(parseRecord(long.subarray(0, MAX_RECORD_BYTES))).toEqual(record);
   expect(parseRecord(long)).toBeUndefined();

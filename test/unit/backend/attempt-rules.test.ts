@@ -1,219 +1,17 @@
 import { describe, expect, it } from 'vitest';
 
-import { MAX_COUNT } from '../../../src/backend/attempt-record.js';
-import { clearFailure, commit, end, renew, start } from '../../../src/backend/attempt-rules.js';
+import { clearFailure, commit, end, renew } from '../../../src/backend/attempt-rules.js';
 import {
   CLEARED_MS,
-  LONGEST_PAUSE_MS,
   type AttemptRecord,
   type AttemptView,
   type CommitAttempt,
   type EndAttempt,
   type RenewAttempt,
-  type StartAttempt,
 } from '../../../src/backend/attempts.js';
+import { NOW, ME, END, view, record, over, common } from './attempt-rules-world.js';
 
-const NOW = 1_000_000_000_000;
-const ME = 'this-instance';
-const END = 2e12;
-
-const view = (more: Partial<AttemptView> = {}): AttemptView => ({
-  now: NOW,
-  record: undefined,
-  stored: true,
-  conflict: false,
-  clearedAt: undefined,
-  version: 'v',
-  ...more,
-});
-
-/** The record of another attempt, `b`, which runs. */
-const record = (more: Partial<AttemptRecord> = {}): AttemptRecord => ({
-  id: 'b',
-  instance: 'other',
-  number: 4,
-  startedAt: NOW - 1_000,
-  leaseEndsAt: NOW + 5_000,
-  outcome: 'running',
-  failures: 2,
-  notBefore: NOW - 900,
-  ...more,
-});
-
-const over = (more: Partial<AttemptRecord> = {}): AttemptRecord =>
-  record({ outcome: 'failed', leaseEndsAt: 0, ...more });
-
-const common = { key: 'k', id: 'a', number: 7, failures: 1 };
-
-describe('start', () => {
-  const request = (more: Partial<StartAttempt> = {}): StartAttempt => ({
-    key: 'k',
-    id: 'a',
-    leaseMs: 15_000,
-    minIntervalMs: 1_000,
-    endsAt: END,
-    clearedBefore: undefined,
-    ...more,
-  });
-  const answerTo = (seen: Partial<AttemptView>, more: Partial<StartAttempt> = {}) =>
-    start(view(seen), request(more), ME);
-
-  it.each<[string, Partial<AttemptView>, Partial<StartAttempt>, string]>([
-    ['nothing else is known', {}, {}, 'started'],
-    ['another attempt holds the lease', { record: record() }, {}, 'held'],
-    ['its lease has ended', { record: record({ leaseEndsAt: NOW }) }, {}, 'started'],
-    ['this attempt holds the lease', { record: record({ id: 'a' }) }, {}, 'started'],
-    ['this attempt has ended', { record: over({ id: 'a' }) }, {}, 'started'],
-    ['the pause lasts', { record: over({ notBefore: NOW + 1 }) }, {}, 'early'],
-    ['the pause is over', { record: over({ notBefore: NOW }) }, {}, 'started'],
-    ['it was fatal for this end', { record: over({ outcome: 'fatal', endsAt: END }) }, {}, 'fatal'],
-    [
-      'it was fatal for an end a second away',
-      { record: over({ outcome: 'fatal', endsAt: END - 1_000 }) },
-      {},
-      'fatal',
-    ],
-    [
-      'it was fatal for another end',
-      { record: over({ outcome: 'fatal', endsAt: END - 1_001 }) },
-      {},
-      'started',
-    ],
-    ['it was fatal without an end', { record: over({ outcome: 'fatal' }) }, {}, 'started'],
-    [
-      'it was fatal without an end, as now',
-      { record: over({ outcome: 'fatal' }) },
-      { endsAt: undefined },
-      'fatal',
-    ],
-    [
-      'it was fatal and nothing is stored',
-      { record: over({ outcome: 'fatal', endsAt: 1 }), stored: false },
-      {},
-      'fatal',
-    ],
-    ['it was cleared', { stored: false, clearedAt: NOW - 5 }, {}, 'cleared'],
-    ['it was cleared at an unknown instant', { stored: false, clearedAt: Infinity }, {}, 'cleared'],
-    ['it was cleared and stored since', { clearedAt: NOW - 5 }, {}, 'started'],
-    [
-      'it was cleared before it was seen last',
-      { stored: false, clearedAt: NOW - 5 },
-      { clearedBefore: NOW - 4 },
-      'started',
-    ],
-    [
-      'it was cleared when it was seen last',
-      { stored: false, clearedAt: NOW - 5 },
-      { clearedBefore: NOW - 5 },
-      'cleared',
-    ],
-    [
-      'it was cleared, and a logout need not stay one',
-      { stored: false, clearedAt: Infinity },
-      { clearedBefore: Infinity },
-      'started',
-    ],
-    [
-      'it was cleared and the pause lasts',
-      { stored: false, clearedAt: NOW - 5, record: over({ notBefore: NOW + 1 }) },
-      {},
-      'cleared',
-    ],
-  ])('when %s', (_when, seen, more, type) => {
-    expect(answerTo(seen, more).answer.type).toBe(type);
-  });
-
-  it('changes nothing when it is refused', () => {
-    for (const seen of [
-      { record: record() },
-      { record: over({ notBefore: NOW + 1 }) },
-      { record: over({ outcome: 'fatal', endsAt: END }) } as const,
-      { stored: false, clearedAt: NOW },
-    ])
-      expect(answerTo(seen).change).toBeUndefined();
-  });
-
-  it('writes down a new attempt and forgets the clear', () => {
-    const { answer, change } = answerTo({ record: over(), clearedAt: NOW - 5 });
-    expect(change).toEqual({
-      dropTombstone: true,
-      record: {
-        id: 'a',
-        instance: ME,
-        number: 5,
-        startedAt: NOW,
-        leaseEndsAt: NOW + 15_000,
-        outcome: 'running',
-        failures: 2,
-        notBefore: NOW + 1_000,
-        endsAt: END,
-      },
-    });
-    expect(answer).toEqual({ type: 'started', record: change?.record });
-  });
-
-  it('only prolongs the lease when it is said again', () => {
-    const own = record({ id: 'a', leaseEndsAt: NOW - 1 });
-    const prolonged = { ...own, leaseEndsAt: NOW + 15_000 };
-    expect(answerTo({ record: own })).toEqual({
-      answer: { type: 'started', record: prolonged },
-      change: { record: prolonged },
-    });
-    const ended = over({ id: 'a' });
-    expect(answerTo({ record: ended })).toEqual({ answer: { type: 'started', record: ended } });
-  });
-
-  it.each<[Partial<AttemptRecord>, true | undefined]>([
-    [{ outcome: 'running', leaseEndsAt: NOW }, true],
-    [{ outcome: 'unanswered' }, true],
-    [{ outcome: 'failed' }, undefined],
-    [{ outcome: 'failed', inDoubt: true }, true],
-    [{ outcome: 'needless', inDoubt: true }, true],
-    [{ outcome: 'unchanged', inDoubt: true }, undefined],
-    [{ outcome: 'discarded', inDoubt: true }, undefined],
-    [{ outcome: 'committed', inDoubt: true }, undefined],
-  ])('after %j is in doubt: %s', (last, inDoubt) => {
-    expect(answerTo({ record: over(last) }).change?.record?.inDoubt).toBe(inDoubt);
-  });
-
-  it.each<[Partial<AttemptView>, true | undefined]>([
-    [{ stored: false }, true],
-    [{ stored: false, record: over({ startedFromNothing: true }) }, true],
-    [{ stored: false, record: over() }, undefined],
-    [{ stored: true }, undefined],
-  ])('of %j is from nothing: %s', (seen, fromNothing) => {
-    expect(answerTo(seen).change?.record?.startedFromNothing).toBe(fromNothing);
-  });
-
-  it('remembers the attempt whose result was stored last', () => {
-    expect(answerTo({ record: over({ outcome: 'committed' }) }).change?.record?.committed).toBe(
-      'b',
-    );
-    expect(answerTo({ record: over({ committed: 'c' }) }).change?.record?.committed).toBe('c');
-  });
-
-  it('gives a lease or a pause without end the longest that options allow', () => {
-    const latest = NOW + LONGEST_PAUSE_MS;
-    const held = record({ leaseEndsAt: Number.MAX_SAFE_INTEGER });
-    const bounded = { ...held, leaseEndsAt: latest };
-    expect(answerTo({ record: held })).toEqual({
-      answer: { type: 'held', record: bounded, leftMs: LONGEST_PAUSE_MS },
-      change: { record: bounded },
-    });
-    const early = over({ notBefore: Number.MAX_SAFE_INTEGER });
-    expect(answerTo({ record: early })).toEqual({
-      answer: { type: 'early', record: { ...early, notBefore: latest }, leftMs: LONGEST_PAUSE_MS },
-      change: { record: { ...early, notBefore: latest } },
-    });
-  });
-
-  it('counts no further than the next reader accepts', () => {
-    const { change } = answerTo({ record: over({ number: MAX_COUNT }) });
-    expect(change?.record?.number).toBe(MAX_COUNT);
-  });
-});
-
-describe('renew', () => {
+describe('the rules of renew', () => {
   const request = (more: Partial<RenewAttempt> = {}): RenewAttempt => ({
     ...common,
     leaseMs: 15_000,
@@ -229,13 +27,13 @@ describe('renew', () => {
     ['was followed by another', over(), false, 'superseded'],
     ['was followed by one from nothing', record({ startedFromNothing: true }), false, 'held'],
     ['both are from nothing', record({ startedFromNothing: true }), true, 'superseded'],
-  ])('of an attempt that %s', (_what, seen, startedFromNothing, answer) => {
+  ])('answer for an attempt that %s', (_what, seen, startedFromNothing, answer) => {
     const decision = renew(view({ record: seen }), request({ startedFromNothing }), ME);
     expect(decision.answer).toBe(answer);
     expect(decision.change?.record?.leaseEndsAt).toBe(answer === 'held' ? NOW + 15_000 : undefined);
   });
 
-  it('writes a lost record down anew, and says whether the credential was lost with it', () => {
+  it('write a lost record again, and say whether the credential was lost with it', () => {
     const { change } = renew(view({ stored: false }), request(), ME);
     expect(change?.record).toEqual({
       id: 'a',
@@ -252,7 +50,7 @@ describe('renew', () => {
   });
 });
 
-describe('commit', () => {
+describe('the rules of commit', () => {
   const bytes = Buffer.from('new');
   const request = (more: Partial<CommitAttempt> = {}): CommitAttempt => ({
     ...common,
@@ -309,11 +107,11 @@ describe('commit', () => {
       { expected: 'absent', startedAt: NOW - CLEARED_MS },
       'cleared',
     ],
-  ])('when %s', (_when, seen, more, answer) => {
+  ])('answer when %s', (_when, seen, more, answer) => {
     expect(commit(view(seen), request(more), ME).answer).toBe(answer);
   });
 
-  it('writes the credential and the record in one step, and announces it', () => {
+  it('write the credential and the record in one step, and announce it', () => {
     expect(commit(view({ record: own }), request(), ME).change).toEqual({
       write: { bytes, ttl: 'keep', replaces: { digest: 'd' } },
       announce: 'saved',
@@ -330,7 +128,7 @@ describe('commit', () => {
     });
   });
 
-  it('writes nothing twice, and nothing when it is refused', () => {
+  it('write nothing twice, and nothing when the commit is refused', () => {
     for (const seen of [
       { record: over({ id: 'a', outcome: 'committed' }) } as const,
       { record: over({ committed: 'a' }) },
@@ -342,7 +140,7 @@ describe('commit', () => {
   });
 });
 
-describe('end', () => {
+describe('the rules of end', () => {
   const request: EndAttempt = {
     ...common,
     outcome: 'fatal',
@@ -351,7 +149,7 @@ describe('end', () => {
     oauthError: 'invalid_grant',
   };
 
-  it('gives up the lease, and announces it', () => {
+  it('release the lease, and announce it', () => {
     const own = record({ id: 'a', inDoubt: true });
     expect(end(view({ record: own }), request, ME)).toEqual({
       answer: undefined,
@@ -370,20 +168,20 @@ describe('end', () => {
     });
   });
 
-  it('writes a lost record down anew', () => {
+  it('write a lost record again', () => {
     expect(end(view(), request, ME).change?.record).toMatchObject({ id: 'a', outcome: 'fatal' });
   });
 
-  it('does nothing to another attempt, nor to one that is committed', () => {
+  it('do nothing to another attempt, nor to a committed one', () => {
     for (const seen of [record(), record({ id: 'a', outcome: 'committed' })])
       expect(end(view({ record: seen }), request, ME)).toEqual({ answer: undefined });
   });
 });
 
-describe('clearFailure', () => {
+describe('the rules of clearFailure', () => {
   const fatal = over({ id: 'a', outcome: 'fatal', notBefore: NOW + 9 });
 
-  it('takes back a failure for good', () => {
+  it('clear a fatal failure', () => {
     expect(clearFailure(view({ record: fatal }), common).change?.record).toEqual({
       ...fatal,
       outcome: 'needless',
@@ -392,12 +190,12 @@ describe('clearFailure', () => {
     });
   });
 
-  it('does nothing to another attempt, nor to another outcome', () => {
+  it('do nothing to another attempt, nor to another outcome', () => {
     for (const seen of [over({ outcome: 'fatal' }), over({ id: 'a' }), undefined])
       expect(clearFailure(view({ record: seen }), common).change).toBeUndefined();
   });
 
-  it('forgets a clear only while a credential is stored', () => {
+  it('remove a tombstone only while a credential is stored', () => {
     const clearedAt = NOW - 5;
     expect(clearFailure(view({ clearedAt }), common).change).toEqual({ dropTombstone: true });
     expect(clearFailure(view({ clearedAt, stored: false }), common).change).toBeUndefined();

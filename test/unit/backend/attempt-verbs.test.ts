@@ -28,7 +28,7 @@ function verbsWith(...answers: readonly (Partial<AttemptView> | 'swapped')[]) {
   return { verbs, asked };
 }
 
-it('a verb reads, decides, and swaps what it has read', async () => {
+it('a verb reads, decides, and swaps the view that it has read', async () => {
   const { verbs, asked } = verbsWith({}, 'swapped');
   const { type } = await verbs.start(START);
   expect(type).toBe('started');
@@ -48,7 +48,7 @@ it('a verb decides again on the view that it finds instead', async () => {
   expect(asked).toHaveLength(2);
 });
 
-it('a verb gives up when the view changes without end, and says so', async () => {
+it('a verb ends with an error when the view changes without end', async () => {
   const { verbs, asked } = verbsWith({});
   await expect(verbs.start(START)).rejects.toMatchObject({
     code: 'UNAVAILABLE',

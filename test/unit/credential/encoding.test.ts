@@ -43,7 +43,7 @@ function world({ expiresAt, ...options }: Options = {}) {
 }
 
 /** What `work` throws or rejects with. */
-async function refusalOf(work: () => unknown): Promise<EncodeError> {
+async function expectRefusal(work: () => unknown): Promise<EncodeError> {
   let error: unknown;
   try {
     await work();
@@ -56,7 +56,7 @@ async function refusalOf(work: () => unknown): Promise<EncodeError> {
 }
 
 describe('encoding', () => {
-  it('gives at once what nobody has to be waited for', () => {
+  it('returns at once when no codec is async', () => {
     const { encoding } = world();
     const encoded = encoding.encode('a');
     expect(encoded).toMatchObject({ bytes: Buffer.from('a') });
@@ -77,7 +77,7 @@ describe('encoding', () => {
     expect(logicalEnd).toBeUndefined();
   });
 
-  it('copies the bytes, so that the caller may reuse theirs', async () => {
+  it('copies the bytes, so that the caller may reuse its buffer', async () => {
     const mine = Uint8Array.from([1, 2, 3]);
     const { encoding } = world({ serialize: () => mine });
     const { bytes } = await encoding.encode('x');
@@ -85,7 +85,7 @@ describe('encoding', () => {
     expect([...bytes]).toEqual([1, 2, 3]);
   });
 
-  it('takes a part of a larger buffer for that part', async () => {
+  it('encodes a part of a larger buffer as that part', async () => {
     const { encoding } = world({
       serialize: () => new Uint8Array(Uint8Array.from([9, 1, 2, 9]).buffer, 1, 2),
     });
@@ -104,7 +104,7 @@ describe('encoding', () => {
   ])('refuses %s', async (_name, result) => {
     for (const serialize of [() => result, () => Promise.resolve(result)]) {
       const { encoding, reported } = world({ serialize: serialize as () => string });
-      expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('not-bytes');
+      expect((await expectRefusal(() => encoding.encode(CANARY))).reason).toBe('not-bytes');
       expect(reported).toEqual([]);
     }
   });
@@ -112,10 +112,10 @@ describe('encoding', () => {
   it('refuses more than maxBytes, counted in bytes', async () => {
     const { encoding } = world({ maxBytes: 6 });
     expect((await encoding.encode('ääa')).bytes).toHaveLength(5);
-    expect((await refusalOf(() => encoding.encode('ääää'))).reason).toBe('too-large');
+    expect((await expectRefusal(() => encoding.encode('ääää'))).reason).toBe('too-large');
   });
 
-  it('reports what serialize throws to the caller alone', async () => {
+  it('reports the error of serialize to the caller alone', async () => {
     const thrown = new Error(CANARY);
     for (const serialize of [
       () => {
@@ -124,14 +124,14 @@ describe('encoding', () => {
       () => Promise.reject(thrown),
     ]) {
       const { encoding, reported } = world({ serialize });
-      expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('threw');
+      expect((await expectRefusal(() => encoding.encode(CANARY))).reason).toBe('threw');
       expect(reported).toEqual([{ error: thrown, where: 'serialize' }]);
     }
   });
 
-  it('gives up on a serialize that does not settle', async () => {
+  it('ends with an error when serialize does not settle', async () => {
     const { clock, encoding, reported } = world({ serialize: () => NEVER });
-    const refusal = refusalOf(() => encoding.encode(CANARY));
+    const refusal = expectRefusal(() => encoding.encode(CANARY));
     await clock.advance(999);
     expect(clock.pendingTimers).toBe(1);
     await clock.advance(1);
@@ -140,7 +140,7 @@ describe('encoding', () => {
     expect(reported).toEqual([]);
   });
 
-  it('drops what comes after the deadline, also a rejection', async () => {
+  it('drops a result after the deadline, also a rejection', async () => {
     let reject: (error: Error) => void = () => {};
     const { clock, encoding } = world({
       serialize: () =>
@@ -148,7 +148,7 @@ describe('encoding', () => {
           reject = onReject;
         }),
     });
-    const refusal = refusalOf(() => encoding.encode('x'));
+    const refusal = expectRefusal(() => encoding.encode('x'));
     await clock.advance(1_000);
     await refusal;
     reject(new Error(CANARY));
@@ -158,13 +158,16 @@ describe('encoding', () => {
 });
 
 describe('decoding', () => {
-  it.each(['wrong-type', 'too-large'] as const)('knows foreign content: %s', async (reason) => {
-    const { encoding } = world();
-    const decoded = await encoding.decode({ type: 'foreign', reason });
-    expect(decoded).toMatchObject({ type: 'unreadable', error: { code: 'UNREADABLE', reason } });
-  });
+  it.each(['wrong-type', 'too-large'] as const)(
+    'recognizes foreign content: %s',
+    async (reason) => {
+      const { encoding } = world();
+      const decoded = await encoding.decode({ type: 'foreign', reason });
+      expect(decoded).toMatchObject({ type: 'unreadable', error: { code: 'UNREADABLE', reason } });
+    },
+  );
 
-  it('reports what deserialize throws once for the same bytes', async () => {
+  it('reports the error of deserialize once for the same bytes', async () => {
     const { decode, reported } = world({
       deserialize: (bytes) => {
         throw new SyntaxError(`Unexpected token in ${bytes.toString()}`);
@@ -179,7 +182,7 @@ describe('decoding', () => {
     expect(reported[0]).toMatchObject({ where: 'deserialize' });
   });
 
-  it('gives up on a deserialize that does not settle', async () => {
+  it('ends with an error when deserialize does not settle', async () => {
     const { clock, decode, reported } = world({ deserialize: () => NEVER });
     const decoding = decode(CANARY);
     await clock.advance(1_000);
@@ -188,7 +191,7 @@ describe('decoding', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('takes undefined and other falsy values for credentials', async () => {
+  it('accepts undefined and other falsy values as credentials', async () => {
     for (const value of [undefined, null, '', 0, false]) {
       const { decode } = world({ deserialize: () => value as string });
       expect(await decode('x')).toEqual({
@@ -229,21 +232,21 @@ describe('the logical end', () => {
     ['a bigint', 5n],
   ])('must not be %s', async (_name, end) => {
     const { encoding, decode, reported } = world({ expiresAt: () => end as number });
-    expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('expires-at');
+    expect((await expectRefusal(() => encoding.encode(CANARY))).reason).toBe('expires-at');
     const decoded = await decode(CANARY);
     expect(decoded).toMatchObject({ type: 'unreadable', error: { reason: 'expires-at' } });
     expect(inspect(decoded, { depth: Infinity })).not.toContain(CANARY);
     expect(reported).toEqual([]);
   });
 
-  it('that cannot be told is reported to the caller alone', async () => {
+  it('is unreadable when expiresAt throws, with the error for the caller alone', async () => {
     const thrown = new Error(CANARY);
     const { encoding, decode, reported } = world({
       expiresAt: () => {
         throw thrown;
       },
     });
-    expect((await refusalOf(() => encoding.encode(CANARY))).reason).toBe('expires-at');
+    expect((await expectRefusal(() => encoding.encode(CANARY))).reason).toBe('expires-at');
     expect(await decode('x')).toMatchObject({ error: { reason: 'expires-at' } });
     expect(reported).toEqual([
       { error: thrown, where: 'expiresAt' },
@@ -253,7 +256,7 @@ describe('the logical end', () => {
 });
 
 describe('the digest of bytes', () => {
-  it('tells bytes apart, and is the same for the same', () => {
+  it('differs for different bytes, and is the same for the same', () => {
     // SHA-1 of "abc", from FIPS 180.
     expect(digest(Buffer.from('abc'))).toBe('a9993e364706816aba3e25717850c26c9cd0d89d');
     expect(digest(Buffer.from('abc'))).not.toBe(digest(Buffer.from('abd')));

@@ -28,7 +28,7 @@ function expectSecret(error: Error): void {
 describe('jsonCodec without a schema', () => {
   const codec = jsonCodec();
 
-  it('gives back what JSON can hold', () => {
+  it('returns every value that JSON can represent', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {
         fc.pre(!JSON.stringify(value).includes('"__proto__":'));
@@ -39,7 +39,7 @@ describe('jsonCodec without a schema', () => {
     );
   });
 
-  it('leaves out what is undefined, as JSON does', () => {
+  it('leaves out undefined, as JSON does', () => {
     expect(codec.serialize({ a: 1, b: undefined })).toBe('{"a":1}');
   });
 
@@ -90,7 +90,7 @@ describe('jsonCodec without a schema', () => {
         },
       },
     ],
-  ])('refuses %s, which would not come back', async (_name, value) => {
+  ])('refuses %s, which would not survive the round trip', async (_name, value) => {
     const error = await failureOf(() => codec.serialize(value));
     expect(error).toBeInstanceOf(EncodeError);
     expect(error).toMatchObject({ code: 'ENCODE_FAILED', reason: 'not-json' });
@@ -128,7 +128,7 @@ describe('jsonCodec without a schema', () => {
     expectSecret(error);
   });
 
-  it('reads a value that only speaks of __proto__', () => {
+  it('reads a value with __proto__ as data', () => {
     const text = '{"note":"__proto__","list":["__proto__"],"proto":1,"constructor":2}';
     expect(codec.deserialize(Buffer.from(text))).toEqual(JSON.parse(text));
   });
@@ -143,7 +143,7 @@ describe('jsonCodec with a schema', () => {
     }),
   );
 
-  it('writes what is given and reads what the schema makes of it', async () => {
+  it('writes the given value and reads the output of the schema', async () => {
     const at = new Date(5);
     const text = await serialized(codec as never, { token: 'abc', scopes: ['r'], at });
     expect(text).toBe('{"token":"abc","scopes":["r"],"at":"1970-01-01T00:00:00.005Z"}');
@@ -154,7 +154,7 @@ describe('jsonCodec with a schema', () => {
     });
   });
 
-  it('does not save what it could not read again', async () => {
+  it('does not save a value that it could not read again', async () => {
     for (const wrong of [{ token: 5 }, { token: 'ab' }, {}, null, CANARY]) {
       const error = await failureOf(() => codec.serialize(wrong as never));
       expect(error).toMatchObject({ code: 'ENCODE_FAILED', reason: 'schema' });
@@ -162,7 +162,7 @@ describe('jsonCodec with a schema', () => {
     }
   });
 
-  it('does not read what the schema refuses', async () => {
+  it('does not read a value that the schema refuses', async () => {
     for (const wrong of [{ token: 5 }, [], CANARY, { token: 'abc', scopes: CANARY }]) {
       const error = await failureOf(() => codec.deserialize(Buffer.from(JSON.stringify(wrong))));
       expect(error).toMatchObject({ code: 'UNREADABLE', reason: 'schema' });
@@ -170,7 +170,7 @@ describe('jsonCodec with a schema', () => {
     }
   });
 
-  it('says how many issues there are, never what they say', async () => {
+  it('reports the number of issues, never their text', async () => {
     const quoting = jsonCodec(
       z.object({
         token: z.string().refine(() => false, `bad ${CANARY}`),
@@ -186,12 +186,12 @@ describe('jsonCodec with a schema', () => {
     for (const error of [one, two]) expectSecret(error);
   });
 
-  it('tells broken bytes from values of the wrong shape', async () => {
+  it('distinguishes broken bytes from values of the wrong shape', async () => {
     const error = await failureOf(() => codec.deserialize(Buffer.from('{')));
     expect(error).toMatchObject({ code: 'UNREADABLE', reason: 'decode' });
   });
 
-  it('takes schemas that check at once as well as those that take their time', async () => {
+  it('accepts sync and async schemas', async () => {
     const slow = jsonCodec(z.string().refine((text) => Promise.resolve(text !== 'no')));
     expect(await serialized(slow as never, 'yes')).toBe('"yes"');
     const error = await failureOf(() => slow.serialize('no'));

@@ -112,8 +112,8 @@ function holds(check: (told: readonly Told[]) => void): void {
   );
 }
 
-describe('whatever is seen, in whatever order', () => {
-  it('the state is what was seen last', () => {
+describe('after any sequence of readings', () => {
+  it('the state is the last reading', () => {
     holds((told) => {
       for (const { look, now, known, before } of told) {
         const { state } = known;
@@ -138,14 +138,14 @@ describe('whatever is seen, in whatever order', () => {
     });
   });
 
-  it('what is not known yet is no change', () => {
+  it('an unknown state is no change', () => {
     holds((told) => {
       for (const { before, change } of told)
         if (before.state.type === 'unknown') expect(change).toBeUndefined();
     });
   });
 
-  it('seeing the same again tells nothing', () => {
+  it('an equal reading emits nothing', () => {
     holds((told) => {
       for (const { look, now, known } of told) {
         if (look.sighting === 'cut off') continue;
@@ -167,7 +167,7 @@ describe('whatever is seen, in whatever order', () => {
     });
   });
 
-  it('no state that users can see comes to be without a change, but for the first and an end seen late', () => {
+  it('every visible state comes with a change, except the first one and an end seen late', () => {
     holds((told) => {
       for (const { before, known, change } of told) {
         if (change !== undefined || before.state.type === 'unknown') continue;
@@ -205,7 +205,7 @@ describe('whatever is seen, in whatever order', () => {
     });
   });
 
-  it('nothing is told as expired before its end, unless Redis said so', () => {
+  it('nothing is emitted as expired before its end, unless Redis reported it', () => {
     holds((told) => {
       for (const { change, now, look } of told) {
         if (change?.type !== 'expired' || look.labels.removal?.type === 'expired') continue;
@@ -215,7 +215,7 @@ describe('whatever is seen, in whatever order', () => {
     });
   });
 
-  it('labels decide what a change is called, not whether there is one', () => {
+  it('labels decide the type of a change, not whether there is one', () => {
     fc.assert(
       fc.property(looks, labels, (all, others) => {
         for (const { before, look, now, change } of fold(all, false)) {
@@ -231,7 +231,7 @@ describe('whatever is seen, in whatever order', () => {
     );
   });
 
-  it('a valid credential never comes with a signal that was withdrawn', () => {
+  it('a valid credential never has an aborted signal', () => {
     fc.assert(
       fc.property(looks, fc.boolean(), (all, abortOnSaved) => {
         for (const { before, known, change } of fold(all, abortOnSaved)) {

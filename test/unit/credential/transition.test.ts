@@ -29,7 +29,7 @@ const gone = after(readable('one'), absent);
 const broken = after(readable('one'), unreadable());
 
 describe.each(chapters)('a credential that was $from', ({ known, rows }) => {
-  it.each(rows)('becomes $state by seeing $sees', ({ sighting, when, state, tells }) => {
+  it.each(rows)('becomes $state by reading $sees', ({ sighting, when, state, tells }) => {
     const step = transition(known, sighting, circumstances(when));
     expect(step.known.state.type).toBe(state);
     if (tells === undefined) {
@@ -54,7 +54,7 @@ describe('a change', () => {
     expect(change?.type === 'saved' && change.snapshot).toBe(heldIn(known));
   });
 
-  it('does not come of an end that only wobbles, and the end does not creep', () => {
+  it('does not follow from an end that only wobbles, and the end does not creep', () => {
     const looks = { toleranceMs: 1, now: NOW - HOUR };
     let { known } = transition(nothing, readable('one', { ttl: NOW }), circumstances(looks));
     const told: number[] = [];
@@ -72,7 +72,7 @@ describe('a change', () => {
 describe('signals of snapshots', () => {
   const signalOf = (known: Known<Token>) => heldIn(known)?.signal;
 
-  it('are shared by a credential, its renewals and what rotates it', () => {
+  it('are shared by a credential, its renewals and its rotations', () => {
     const renewed = transition(
       present,
       readable('one', { ttl: NOW + HOUR }),
@@ -83,7 +83,7 @@ describe('signals of snapshots', () => {
     expect(signalOf(rotated)).toBe(signalOf(present));
   });
 
-  it('are not shared with what replaces it under abortOnSaved, nor after a withdrawal', () => {
+  it('are not shared with a replacement under abortOnSaved, nor after a withdrawal', () => {
     const when = circumstances({ abortOnSaved: true });
     const rotated = transition(present, readable('two'), when).known;
     const renewed = transition(present, readable('one', { ttl: NOW + HOUR }), when).known;
@@ -98,7 +98,7 @@ describe('signals of snapshots', () => {
   });
 });
 
-describe('cut off from Redis', () => {
+describe('while cut off from Redis', () => {
   it('the end of a valid credential is concluded, once, as local', () => {
     const when = circumstances({ now: NOW + 1, source: 'local' });
     const { known, change } = concludeExpiry(ending, when);
@@ -109,7 +109,7 @@ describe('cut off from Redis', () => {
       expect(concludeExpiry(other, when)).toEqual({ known: other });
   });
 
-  it('what was concluded is not told again on the way back', () => {
+  it('a concluded end is not emitted again on the way back', () => {
     const { known } = concludeExpiry(ending, circumstances({ now: NOW + 1, source: 'local' }));
     const when = circumstances({ now: NOW + 10, source: 'resync' });
     expect(transition(known, readable('one', { ttl: NOW }), when).change).toBeUndefined();

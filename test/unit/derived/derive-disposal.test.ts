@@ -25,7 +25,7 @@ describe('a value that was replaced', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('is disposed of at once when nobody uses it', async () => {
+  it('is disposed of at once when it is unused', async () => {
     const { derived, save, disposed } = deriveWorld();
     await save('one');
     await derived.use(() => undefined);
@@ -33,7 +33,7 @@ describe('a value that was replaced', () => {
     expect(disposed()).toEqual(['one']);
   });
 
-  it('is disposed of after graceMs, whatever still uses it', async () => {
+  it('is disposed of after graceMs, also while it is in use', async () => {
     const { clock, derived, calls, clients, save } = deriveWorld({ derive: { graceMs: 100 } });
     await save('one');
     const work = deferred();
@@ -88,7 +88,7 @@ describe('a value that was replaced', () => {
     await clock.settle();
   });
 
-  it('gives back what fn gives and throws what fn throws, and is let go in both cases', async () => {
+  it('returns or throws the result of fn, and is released in both cases', async () => {
     const { derived, save, disposed } = deriveWorld();
     await save('one');
     const thrown = new Error('mine');
@@ -102,7 +102,7 @@ describe('a value that was replaced', () => {
     expect(disposed()).toEqual(['one']);
   });
 
-  it('tells onCallbackError of a dispose that throws or rejects, and goes on', async () => {
+  it('reports a dispose that throws or rejects to onCallbackError, and goes on', async () => {
     const failures: (() => unknown)[] = [
       () => {
         throw new Error('thrown');
@@ -157,8 +157,8 @@ describe('a value that was replaced', () => {
   });
 });
 
-describe('closing a derived value', () => {
-  it('lets running uses end, disposes of everything, and says so', async () => {
+describe('the closing of a derived value', () => {
+  it('lets running uses end, disposes of everything, and reports it', async () => {
     const { clock, derived, calls, save, disposed } = deriveWorld({
       derive: { graceMs: Infinity },
     });
@@ -228,7 +228,7 @@ describe('closing a derived value', () => {
     expect(closed.value).toBe('closed');
   });
 
-  it('aborts what is being built, and disposes of what comes of it', async () => {
+  it('aborts the running create, and disposes of its late result', async () => {
     const { clock, derived, calls, save, disposed } = deriveWorld({ manual: true });
     await save('one');
     const got = outcomeOf(derived.get());
@@ -242,7 +242,7 @@ describe('closing a derived value', () => {
     expect([closed.value, disposed(), clock.pendingTimers]).toEqual(['closed', ['one'], 0]);
   });
 
-  it('disposes even of what comes after it has ended', async () => {
+  it('disposes of a value that comes after its end', async () => {
     const { clock, derived, calls, save, disposed } = deriveWorld({ manual: true });
     await save('one');
     void derived.get().catch(() => undefined);
@@ -254,7 +254,7 @@ describe('closing a derived value', () => {
     expect(disposed()).toEqual(['one']);
   });
 
-  it('from inside create leaves nothing behind', async () => {
+  it('leaves nothing behind when create itself closes', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     const store = new MemoryCredentialStore<string>({ key: 'k', memory: memory });
@@ -287,7 +287,7 @@ describe('closing a derived value', () => {
     expect([clock.pendingTimers, calls.length]).toEqual([0, 1]);
   });
 
-  it('happens when the store is closed', async () => {
+  it('follows the closing of the store', async () => {
     const { clock, store, derived, save, disposed } = deriveWorld();
     await save('one');
     await derived.get();
@@ -308,7 +308,7 @@ describe('closing a derived value', () => {
   });
 });
 
-describe('whatever happens', () => {
+describe('under random calls', () => {
   const step = fc.oneof(
     fc.constantFrom('one', 'two', 'three').map((token) => ({ type: 'save', token }) as const),
     fc
@@ -318,7 +318,7 @@ describe('whatever happens', () => {
       .map((type) => ({ type }) as const),
   );
 
-  it('every value is disposed of exactly once, and none is served that has no credential', async () => {
+  it('every derived value is disposed of exactly once, and none is served without a credential', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 30 }), async (steps) => {
         const world = deriveWorld({

@@ -5,7 +5,7 @@ import { Reauthenticator } from 'credstream';
 import { collect } from '../../support/wait.js';
 import { deriveWorld, type Token } from './derive-world.js';
 
-it('serves nothing that was built from rejected credentials, and builds anew from those that replace them', async () => {
+it('a derived value is never one built from rejected credentials, and is built again from new ones', async () => {
   const { clock, store, derived, calls, disposed, save } = deriveWorld({ derive: { graceMs: 0 } });
   await save('one');
   const values = collect(derived.value$);

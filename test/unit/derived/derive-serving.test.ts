@@ -47,7 +47,7 @@ describe('a derived value is never served', () => {
     expect([got.value, derived.current, calls.length]).toEqual([first, first, 1]);
   });
 
-  it('to a create: what has ended while that was to be retried builds nothing', async () => {
+  it('to a create that was to be retried after the end of its credential', async () => {
     const { clock, memory, derived, calls } = deriveWorld({ manual: true });
     memory.set('k', bytesOf('one'), { ttlMs: 500 });
     void derived.get().catch(() => undefined);
@@ -67,7 +67,7 @@ describe('a derived value is never served', () => {
     expect([got, derived.current, client.disposals]).toEqual([{}, undefined, 1]);
   });
 
-  it('after doubts about the clock are gone as they came, only as long as they last', async () => {
+  it('while the clock is in doubt, and is served again afterwards', async () => {
     const { clock, derived, save } = deriveWorld();
     await save('one');
     const client = await derived.get();
@@ -81,7 +81,7 @@ describe('a derived value is never served', () => {
 });
 
 describe('a derived value is served again', () => {
-  it('as soon as the store vouches for the credential again, without a change and without a timer', async () => {
+  it('as soon as the credential is confirmed again, without a change and without a timer', async () => {
     const { clock, memory, derived, save } = deriveWorld();
     await save('one');
     const client = await derived.get();
@@ -96,10 +96,10 @@ describe('a derived value is served again', () => {
   });
 });
 
-describe('while the credential is withheld', () => {
+describe('a derived value while the credential is withheld', () => {
   const withheld = { store: { maxStalenessMs: 1_000 }, derive: { graceMs: 0 } };
 
-  it('nothing is served, nothing is disposed of, and the same value comes back', async () => {
+  it('is neither served nor disposed of, and comes back as the same value', async () => {
     const { clock, memory, derived, calls, save, disposed } = deriveWorld(withheld);
     await save('one');
     const client = await derived.get();
@@ -123,7 +123,7 @@ describe('while the credential is withheld', () => {
     expect([derived.state, names]).toEqual([{ type: 'ready', since }, ['one', undefined, 'one']]);
   });
 
-  it('nothing is built, and a failed create is called again when it is over', async () => {
+  it('is not built, and a failed create is called again afterwards', async () => {
     const { clock, memory, derived, calls, save } = deriveWorld({ ...withheld, manual: true });
     await save('one');
     const got = outcomeOf(derived.get({ timeoutMs: Infinity }));
@@ -139,7 +139,7 @@ describe('while the credential is withheld', () => {
     expect(got.value).toBe(client);
   });
 
-  it('what is ready meanwhile is served afterwards', async () => {
+  it('is served afterwards when it was ready meanwhile', async () => {
     const { clock, memory, derived, calls, save } = deriveWorld({ ...withheld, manual: true });
     await save('one');
     const got = outcomeOf(derived.get());
@@ -153,7 +153,7 @@ describe('while the credential is withheld', () => {
     expect([got.value, calls.length]).toEqual([client, 1]);
   });
 
-  it('an end that passes is an end', async () => {
+  it('ends with an end that passes', async () => {
     const { clock, memory, derived, clients } = deriveWorld(withheld);
     memory.set('k', bytesOf('one'), { ttlMs: 10_000 });
     await derived.get();
@@ -168,8 +168,8 @@ describe('while the credential is withheld', () => {
   });
 });
 
-describe('when the credential is rotated', () => {
-  it('the old value is served until the new one is ready', async () => {
+describe('a derived value after a rotation', () => {
+  it('is the old one until the new one is ready', async () => {
     const { clock, derived, calls, save, disposed } = deriveWorld({ manual: true });
     await save('one');
     const first = derived.get();
@@ -195,7 +195,7 @@ describe('when the credential is rotated', () => {
     expect(disposed()).toEqual(['one']);
   });
 
-  it('it is built anew without being asked again', async () => {
+  it('is built again without another call', async () => {
     const { derived, calls, save } = deriveWorld();
     await save('one');
     await derived.get();
@@ -203,7 +203,7 @@ describe('when the credential is rotated', () => {
     expect([calls.length, derived.current?.name]).toEqual([2, 'two']);
   });
 
-  it('the old value is not served past its own end, also when the new one is not ready', async () => {
+  it('is not the old one past its own end, also when the new one is not ready', async () => {
     const { clock, memory, derived, calls } = deriveWorld({ manual: true });
     memory.set('k', bytesOf('one'), { ttlMs: 60_000 });
     const first = derived.get();
@@ -222,7 +222,7 @@ describe('when the credential is rotated', () => {
     expect(derived.state).toMatchObject({ type: 'building', servesPrevious: false });
   });
 
-  it('the old value is served until the end that its credential had last', async () => {
+  it('is the old one until the last known end of its credential', async () => {
     const { clock, memory, derived, calls } = deriveWorld({ manual: true });
     memory.set('k', bytesOf('one'), { ttlMs: 60_000 });
     const first = derived.get();
@@ -238,7 +238,7 @@ describe('when the credential is rotated', () => {
     expect(derived.current).toBeUndefined();
   });
 
-  it('the old value is not served past its own end, also when this machine slept meanwhile', async () => {
+  it('is not the old one past its own end, also when this machine slept meanwhile', async () => {
     const { clock, memory, derived, calls } = deriveWorld({
       manual: true,
       derive: { createTimeoutMs: HOUR },
@@ -262,7 +262,7 @@ describe('when the credential is rotated', () => {
     expect(derived.current?.name).toBe('two');
   });
 
-  it('the old value goes at once where a newer credential withdraws the one before', async () => {
+  it('is not the old one where the newer credential withdraws the one before', async () => {
     const { clock, derived, calls, save, disposed } = deriveWorld({
       manual: true,
       store: { abortOnSaved: true },
@@ -281,7 +281,7 @@ describe('when the credential is rotated', () => {
     expect(calls[0]!.context.signal.reason).toMatchObject({ type: 'saved' });
   });
 
-  it('what was being built for the one before is aborted, and disposed of when it comes', async () => {
+  it('aborts the running create for the old credential, and disposes of its result', async () => {
     const { clock, derived, calls, clients, save } = deriveWorld({ manual: true });
     await save('one');
     const got = outcomeOf(derived.get());
@@ -300,7 +300,7 @@ describe('when the credential is rotated', () => {
     expect(derived.current).toBe(two);
   });
 
-  it('twice while building, the one value that is there goes on being served', async () => {
+  it('is the only existing one after two rotations during create', async () => {
     const { clock, derived, calls, clients, save, disposed } = deriveWorld({
       manual: true,
       derive: { graceMs: 0 },
@@ -320,7 +320,7 @@ describe('when the credential is rotated', () => {
     expect(clients.map(({ disposals }) => disposals)).toEqual([1, 1, 0]);
   });
 
-  it('and cleared, neither value is served', async () => {
+  it('is neither the old nor the new one after a clear', async () => {
     const { clock, memory, derived, calls, save, disposed } = deriveWorld({
       manual: true,
       derive: { graceMs: 0 },

@@ -9,11 +9,11 @@ import {
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import { collect, deferred } from '../../support/wait.js';
+import { collect } from '../../support/wait.js';
 import { bytesOf, deriveWorld, HOUR, outcomeOf } from './derive-world.js';
 
 describe('a derived value', () => {
-  it('watches and builds nothing before it is used', async () => {
+  it('starts neither a watch nor a create before its first use', async () => {
     const { clock, store, derived, calls, save } = deriveWorld();
     await save('one');
     expect([derived.current, derived.state]).toEqual([
@@ -24,7 +24,7 @@ describe('a derived value', () => {
     expect([store.status.link, calls.length]).toEqual(['idle', 0]);
   });
 
-  it('is built once for all who ask at the same time, and kept', async () => {
+  it('is built once for all concurrent callers, and kept', async () => {
     const { clock, derived, calls, save } = deriveWorld({ manual: true });
     await save('one');
     const asked = [derived.get(), derived.get(), derived.use((client) => client)];
@@ -41,7 +41,7 @@ describe('a derived value', () => {
     expect(derived.state).toBe(derived.state);
   });
 
-  it('gets the credentials, their name and their end', async () => {
+  it('receives the credentials, their name and their end', async () => {
     const { clock, memory, derived, calls } = deriveWorld();
     memory.set('k', bytesOf('one'), { ttlMs: HOUR });
     await derived.get();
@@ -66,7 +66,7 @@ describe('a derived value', () => {
     await clock.settle();
   });
 
-  it('can be asked by its own create, also at once', async () => {
+  it('can be requested by its own create, also at once', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     await using store = new MemoryCredentialStore<string>({ key: 'k', memory: memory });
@@ -88,7 +88,7 @@ describe('a derived value', () => {
     expect(seen).toEqual([undefined, 'building', 'built from one', 'one']);
   });
 
-  it('is not built anew when only the end of the credential moves', async () => {
+  it('is not built again when only the end of the credential moves', async () => {
     const { clock, memory, derived, calls, save, disposed } = deriveWorld();
     await save('one');
     const client = await derived.get();
@@ -101,7 +101,7 @@ describe('a derived value', () => {
     expect(derived.current).toBeUndefined();
   });
 
-  it('is built anew from credentials that look the same, when those before were withdrawn', async () => {
+  it('is built again from equal credentials when the previous ones were withdrawn', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     const options = { key: 'k', memory, abortOnSaved: true };
@@ -138,7 +138,7 @@ describe('a derived value', () => {
 });
 
 describe('waiting for a derived value', () => {
-  it('ends at its deadline, and building goes on', async () => {
+  it('ends at its deadline, and create goes on', async () => {
     const { clock, derived, calls, save } = deriveWorld({ manual: true });
     await save('one');
     const got = outcomeOf(derived.get({ timeoutMs: 50 }));
@@ -154,7 +154,7 @@ describe('waiting for a derived value', () => {
     expect(longer.value).toBe(client);
   });
 
-  it('has one deadline, however often there was nearly something', async () => {
+  it('has one deadline, however many creates fail', async () => {
     const { clock, memory, derived, calls, save } = deriveWorld({
       manual: true,
       store: { maxStalenessMs: 0 },
@@ -191,7 +191,7 @@ describe('waiting for a derived value', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('says why there is none, if the link is the reason', async () => {
+  it('rejects with the state of the link if the link is the reason', async () => {
     const { clock, memory, derived } = deriveWorld();
     memory.disconnect();
     const got = outcomeOf(derived.get({ timeoutMs: 10 }));
@@ -210,7 +210,7 @@ describe('waiting for a derived value', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('never ends with a value that is gone by the time it is handed out', async () => {
+  it('never resolves with a value that has ended', async () => {
     const { clock, derived, calls, save } = deriveWorld({ manual: true });
     await save('one');
     const got = outcomeOf(derived.get());
@@ -224,7 +224,7 @@ describe('waiting for a derived value', () => {
     expect(client.disposals).toBe(1);
   });
 
-  it('refuses what is no option', async () => {
+  it('refuses unknown options', async () => {
     const { derived } = deriveWorld();
     const refused = (option: string) => ({ code: 'INVALID_OPTION', option });
     await expect(derived.get({ timeoutMs: 0 })).rejects.toMatchObject(refused('timeoutMs'));
@@ -235,7 +235,7 @@ describe('waiting for a derived value', () => {
 });
 
 describe('the streams of a derived value', () => {
-  it('tell the value and the state at once, then every new one, and end', async () => {
+  it('emit the value and the state at once, then every new one, and complete', async () => {
     const { clock, memory, derived, save } = deriveWorld();
     const states = collect(derived.state$);
     const names: (string | undefined)[] = [];
@@ -280,7 +280,7 @@ describe('the streams of a derived value', () => {
     expect(collect(derived.value$).values).toEqual([undefined]);
   });
 
-  it('build nothing for who looks at the state alone', async () => {
+  it('build nothing for a subscriber to the state alone', async () => {
     const { clock, store, derived, calls, save } = deriveWorld();
     derived.state$.subscribe();
     await save('one');
@@ -288,7 +288,7 @@ describe('the streams of a derived value', () => {
     expect([store.status.link, calls.length]).toEqual(['live', 0]);
   });
 
-  it('tell everybody the same order, whatever a listener does', async () => {
+  it('emit in the same order to every subscriber, whatever a listener does', async () => {
     const { clock, derived, save } = deriveWorld();
     const first: string[] = [];
     const second: string[] = [];
@@ -305,175 +305,8 @@ describe('the streams of a derived value', () => {
   });
 });
 
-describe('a create that fails', () => {
-  it('is called again, with pauses that grow, and the failure shows without its message', async () => {
-    const { clock, derived, calls, reported, save } = deriveWorld({ manual: true });
-    await save('one');
-    const got = outcomeOf(derived.get({ timeoutMs: Infinity }));
-    await clock.settle();
-    const secret = new Error('canary-7d10');
-    calls[0]!.reject(secret);
-    await clock.settle();
-    expect(derived.state).toEqual({
-      type: 'failed',
-      reason: 'threw',
-      failures: 1,
-      nextAt: clock.now() + 1_000,
-      servesPrevious: false,
-    });
-    expect(JSON.stringify(derived.state)).not.toContain('canary');
-    expect(reported).toEqual([{ error: secret, where: 'create of a derived value' }]);
-    const pauses: number[] = [];
-    for (let failures = 1; failures <= 9; failures += 1) {
-      const before = clock.now();
-      while (calls.length === failures) await clock.advance(500);
-      pauses.push(clock.now() - before);
-      calls[failures]!.reject(undefined);
-      await clock.settle();
-    }
-    expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => seconds * 1_000));
-    expect(got).toEqual({});
-    await clock.advance(60_000);
-    const client = await calls[10]!.build();
-    expect([got.value, derived.current, derived.state.type]).toEqual([client, client, 'ready']);
-  });
-
-  it('is called again after pauses that chance shortens', async () => {
-    const { clock, derived, calls, save } = deriveWorld({
-      manual: true,
-      random: () => 1,
-    });
-    await save('one');
-    void derived.get().catch(() => undefined);
-    await clock.settle();
-    calls[0]!.reject(1);
-    await clock.advance(499);
-    expect(calls.length).toBe(1);
-    await clock.advance(1);
-    expect(calls.length).toBe(2);
-  });
-
-  it.each([
-    [
-      'throws',
-      () => {
-        throw new Error('canary-7d10');
-      },
-    ],
-    [
-      'throws what is no error',
-      () => {
-        const reason: unknown = 'canary-7d10';
-        throw reason;
-      },
-    ],
-    [
-      'gives a thenable that throws',
-      () => ({
-        then: () => {
-          throw new Error('canary-7d10');
-        },
-      }),
-    ],
-  ])('may be one that %s', async (_name, fail) => {
-    const clock = new VirtualClock();
-    const memory = new CredentialMemory({ clock });
-    await using store = new MemoryCredentialStore<string>({ key: 'k', memory: memory });
-    await store.save('one');
-    let calls = 0;
-    await using derived = derive<string, unknown>(
-      store,
-      () => {
-        calls += 1;
-        return calls === 1 ? fail() : 'built';
-      },
-      { onCallbackError: () => undefined },
-    );
-    const got = outcomeOf(derived.get());
-    await clock.settle();
-    expect([got, derived.state]).toMatchObject([{}, { type: 'failed', reason: 'threw' }]);
-    await clock.advance(1_000);
-    expect(got.value).toBe('built');
-  });
-
-  it('is given up when it does not settle, and what it gives later is disposed of', async () => {
-    const { clock, derived, calls, clients, reported, save } = deriveWorld({
-      manual: true,
-      derive: { createTimeoutMs: 200, getTimeoutMs: Infinity },
-    });
-    await save('one');
-    const got = outcomeOf(derived.get());
-    await clock.advance(199);
-    expect([derived.state.type, calls[0]!.context.signal.aborted]).toEqual(['building', false]);
-    await clock.advance(1);
-    expect(derived.state).toMatchObject({ type: 'failed', reason: 'timeout', failures: 1 });
-    expect(reported[0]?.error).toBeInstanceOf(TimeoutError);
-    expect(calls[0]!.context.signal.reason).toBe(reported[0]?.error);
-    await calls[0]!.build();
-    expect([got, clients[0]?.disposals, derived.current]).toEqual([{}, 1, undefined]);
-    await clock.advance(1_000);
-    const client = await calls[1]!.build();
-    expect([got.value, client.disposals]).toEqual([client, 0]);
-  });
-
-  it('is not blamed for what it says after it was given up', async () => {
-    const { clock, derived, calls, reported, save } = deriveWorld({
-      manual: true,
-      derive: { createTimeoutMs: 200 },
-    });
-    await save('one');
-    void derived.get().catch(() => undefined);
-    await clock.advance(200);
-    calls[0]!.reject(new Error('too late'));
-    await clock.settle();
-    expect([derived.state, reported.length]).toMatchObject([{ failures: 1 }, 1]);
-    await clock.advance(1_000);
-    await save('two');
-    calls[1]!.reject(calls[1]!.context.signal.reason);
-    await clock.settle();
-    expect([derived.state, reported.length]).toMatchObject([{ type: 'building', attempt: 1 }, 1]);
-  });
-
-  it('begins anew with a new credential', async () => {
-    const { clock, derived, calls, save } = deriveWorld({ manual: true });
-    await save('one');
-    void derived.get().catch(() => undefined);
-    await clock.settle();
-    calls[0]!.reject(1);
-    await clock.advance(1_000);
-    calls[1]!.reject(1);
-    await clock.settle();
-    expect(derived.state).toMatchObject({ type: 'failed', failures: 2 });
-    await save('two');
-    expect([calls.length, derived.state]).toMatchObject([3, { type: 'building', attempt: 1 }]);
-    calls[2]!.reject(1);
-    await clock.settle();
-    expect(derived.state).toMatchObject({ failures: 1, nextAt: clock.now() + 1_000 });
-    await clock.advance(1_000);
-    expect(calls.length).toBe(4);
-  });
-
-  it('warns the process without the message, unless somebody is told', async () => {
-    const { clock, derived, calls, save } = deriveWorld({
-      manual: true,
-      derive: { onCallbackError: undefined },
-    });
-    const warned = deferred<Error>();
-    process.once('warning', warned.resolve);
-    await save('one');
-    void derived.get().catch(() => undefined);
-    await clock.settle();
-    calls[0]!.reject(new Error('canary-7d10'));
-    const warning = await warned.promise;
-    expect([warning.name, warning.message]).toEqual([
-      'CredstreamWarning',
-      'a function of the caller threw: create of a derived value',
-    ]);
-  });
-});
-
 describe('derive', () => {
-  it('refuses what is no option, by name', () => {
+  it('refuses wrong options by name', () => {
     const store = new MemoryCredentialStore<string>({ key: 'k' });
     const refused: readonly (readonly [string, unknown])[] = [
       ['dispose', 1],

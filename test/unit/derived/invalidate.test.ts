@@ -1,70 +1,13 @@
 import { createCache } from 'cache-manager';
 import { Keyv } from 'keyv';
 import { LRUCache } from 'lru-cache';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 
-import {
-  CredentialMemory,
-  type Invalidation,
-  invalidate,
-  type InvalidateOptions,
-  type KeyedCache,
-  MemoryCredentialStore,
-  type MemoryCredentialStoreOptions,
-  type ObservableCredentialStore,
-} from 'credstream';
+import { CredentialMemory, invalidate, type KeyedCache, MemoryCredentialStore } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import { deferred, type Deferred } from '../../support/wait.js';
-import { bytesOf, HOUR, type Reported, type Token } from './derive-world.js';
-
-/** Without `keys`: the entry `k`. */
-type KeepOptions = Pick<InvalidateOptions, 'onRenewed' | 'removalTimeoutMs'> & {
-  readonly keys?: NonNullable<InvalidateOptions['keys']>;
-};
-
-interface InvalidateWorld {
-  readonly clock: VirtualClock;
-  readonly memory: CredentialMemory;
-  readonly store: MemoryCredentialStore<Token>;
-  readonly reported: Reported[];
-  readonly save: (token: string) => Promise<void>;
-  readonly keep: (target: KeyedCache, options?: KeepOptions) => Invalidation;
-}
-
-function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {}): InvalidateWorld {
-  const clock = new VirtualClock();
-  const memory = new CredentialMemory({ clock, random: () => 0 });
-  const store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory, ...options });
-  const reported: Reported[] = [];
-  const made: Invalidation[] = [];
-  onTestFinished(async () => {
-    for (const one of made) one.close();
-    await store.close();
-    expect(clock.pendingTimers).toBe(0);
-  });
-  return {
-    clock,
-    memory,
-    store,
-    reported,
-    save: async (token) => {
-      memory.set('k', bytesOf(token));
-      await clock.settle();
-    },
-    keep: (target, more = {}) => {
-      const onCallbackError = (error: unknown, where: string) =>
-        void reported.push({ error, where });
-      const kept = invalidate(target, store, {
-        keys: 'k',
-        onCallbackError: onCallbackError,
-        ...more,
-      });
-      made.push(kept);
-      return kept;
-    },
-  };
-}
+import { bytesOf, HOUR } from './derive-world.js';
+import { invalidateWorld } from './invalidate-world.js';
 
 /** One entry of a cache, however the library calls it. */
 interface Adapter {
@@ -106,8 +49,8 @@ const libraries: readonly (readonly [string, () => Adapter])[] = [
 ];
 
 describe.each(libraries)('entries of a cache of %s', (_name, create) => {
-  it('go with every change but renewed, and no others go', async () => {
-    const { clock, memory, save, keep } = world();
+  it('are removed with every change but renewed, and no others are', async () => {
+    const { clock, memory, save, keep } = invalidateWorld();
     const { target, set, has } = create();
     keep(target);
     await save('one');
@@ -128,8 +71,8 @@ describe.each(libraries)('entries of a cache of %s', (_name, create) => {
     expect(await has('other')).toBe(true);
   });
 
-  it('all go where everything depends on the credential', async () => {
-    const { store, save } = world();
+  it('are all removed where all depend on the credential', async () => {
+    const { store, save } = invalidateWorld();
     const { target, set, has } = create();
     const kept = invalidate(target, store, { all: true });
     await save('one');
@@ -144,9 +87,9 @@ describe.each(libraries)('entries of a cache of %s', (_name, create) => {
   });
 });
 
-describe('entries go', () => {
-  it('at once, because they may be older than the watch, and when it has begun', async () => {
-    const { clock, save, keep } = world();
+describe('entries are removed', () => {
+  it('at once, because they may be older than the watch, and again when it has begun', async () => {
+    const { clock, save, keep } = invalidateWorld();
     const cache = new Map([['k', 1]]);
     await save('one');
     keep(cache);
@@ -160,7 +103,7 @@ describe('entries go', () => {
   });
 
   it('at once also when the store has been watched for long', async () => {
-    const { clock, store, save, keep } = world();
+    const { clock, store, save, keep } = invalidateWorld();
     const cache = new Map([['k', 1]]);
     await store.ready();
     await save('one');
@@ -172,7 +115,7 @@ describe('entries go', () => {
   });
 
   it('when the credential is withheld', async () => {
-    const { clock, memory, save, keep } = world({ maxStalenessMs: 1_000 });
+    const { clock, memory, save, keep } = invalidateWorld({ maxStalenessMs: 1_000 });
     const cache = new Map<string, number>();
     keep(cache);
     await save('one');
@@ -189,7 +132,7 @@ describe('entries go', () => {
   });
 
   it('after a gap, although the credential is the same at both of its ends', async () => {
-    const { clock, memory, save, keep } = world();
+    const { clock, memory, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     keep(cache);
     await save('one');
@@ -218,8 +161,8 @@ describe('entries go', () => {
     expect(cache.size).toBe(0);
   });
 
-  it('before those who are told later look into the cache', async () => {
-    const { store, save, keep } = world();
+  it('before later listeners read the cache', async () => {
+    const { store, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     keep(cache);
     const seen: number[] = [];
@@ -230,8 +173,8 @@ describe('entries go', () => {
     expect(seen).toEqual([0, 0]);
   });
 
-  it('when only the end moved, if that is wanted', async () => {
-    const { clock, memory, save, keep } = world();
+  it('when only the end moved, if the option asks for it', async () => {
+    const { clock, memory, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     keep(cache, { onRenewed: true });
     await save('one');
@@ -241,8 +184,8 @@ describe('entries go', () => {
     expect(cache.size).toBe(0);
   });
 
-  it('when the store is closed, and then no more', async () => {
-    const { clock, store, save, keep } = world();
+  it('when the store is closed, and not after that', async () => {
+    const { clock, store, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     const kept = keep(cache);
     await save('one');
@@ -253,7 +196,7 @@ describe('entries go', () => {
   });
 
   it('not when the handle is closed', async () => {
-    const { store, save, keep } = world();
+    const { store, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     const kept = keep(cache);
     await save('one');
@@ -265,8 +208,8 @@ describe('entries go', () => {
     expect(cache.size).toBe(1);
   });
 
-  it('by the names that are asked for', async () => {
-    const { store, save, keep } = world();
+  it('by the names that `keys` gives', async () => {
+    const { store, save, keep } = invalidateWorld();
     const cache = new Map<string, number>();
     const fill = () => {
       for (const key of ['a', 'b', 'aa']) cache.set(key, 1);
@@ -300,291 +243,9 @@ describe('entries go', () => {
   });
 });
 
-describe('a removal that fails', () => {
-  it('is reported and tried again until it succeeds, with pauses that grow', async () => {
-    const { clock, save, keep, reported } = world();
-    const times: number[] = [];
-    let failures = 0;
-    const cache = {
-      delete: (): Promise<boolean> => {
-        times.push(clock.now());
-        failures += 1;
-        return failures <= 8 ? Promise.reject(new Error('down')) : Promise.resolve(true);
-      },
-    };
-    failures = 10;
-    keep(cache);
-    await save('one');
-    failures = 0;
-    times.length = 0;
-    await save('two');
-    await clock.advance(HOUR);
-    const pauses = times.slice(1).map((at, index) => (at - times[index]!) / 1_000);
-    expect(pauses).toEqual([1, 2, 4, 8, 16, 32, 60, 60]);
-    expect(reported).toHaveLength(8);
-    expect(reported[0]).toMatchObject({
-      error: { message: 'down' },
-      where: 'removal from a cache',
-    });
-  });
-
-  it('may throw, holds up no other, and is tried at once when there is a new reason', async () => {
-    const { clock, save, keep, reported } = world();
-    const removed: string[] = [];
-    let broken = true;
-    const cache = {
-      del: (key: string) => {
-        if (key === 'bad' && broken) throw new Error('thrown');
-        removed.push(key);
-      },
-    };
-    keep(cache, { keys: ['bad', 'good'] });
-    await save('one');
-    expect([removed.includes('good'), reported[0]]).toMatchObject([
-      true,
-      { error: { message: 'thrown' } },
-    ]);
-    broken = false;
-    removed.length = 0;
-    await save('two');
-    expect(removed).toEqual(['bad', 'good']);
-    await clock.advance(HOUR);
-    expect(removed).toEqual(['bad', 'good']);
-  });
-
-  it('is the failing of keys too', async () => {
-    const { clock, keep, reported } = world();
-    const cache = new Map([['a', 1]]);
-    let broken = true;
-    keep(cache, {
-      keys: () => {
-        if (broken) throw new Error('thrown');
-        return ['a'];
-      },
-    });
-    expect([cache.size, reported[0]]).toMatchObject([1, { where: 'keys of a cache' }]);
-    broken = false;
-    await clock.advance(2_000);
-    expect(cache.size).toBe(0);
-  });
-
-  it('is not tried again once the handle is closed, also by onCallbackError', async () => {
-    const { clock, store, save } = world();
-    let calls = 0;
-    const cache = { delete: () => Promise.reject(new Error(String((calls += 1)))) };
-    const kept = invalidate(cache, store, {
-      keys: 'k',
-      onCallbackError: () => {
-        kept.close();
-      },
-    });
-    await save('one');
-    await clock.advance(HOUR);
-    expect([calls <= 2, clock.pendingTimers]).toEqual([true, 0]);
-  });
-
-  it('begins with the short pause again after one that succeeded', async () => {
-    const { clock, store, save } = world();
-    const calls: number[] = [];
-    let fails = 0;
-    const clear = (): void => {
-      calls.push(clock.now());
-      fails -= 1;
-      if (fails >= 0) throw new Error('down');
-    };
-    const options = { onCallbackError: () => undefined, all: true } as const;
-    using _kept = invalidate({ clear }, store, options);
-    await clock.settle();
-    for (const token of ['one', 'two']) {
-      calls.length = 0;
-      fails = 3;
-      await save(token);
-      await clock.advance(HOUR);
-      expect(calls.slice(1).map((at, index) => at - calls[index]!)).toEqual([1_000, 2_000, 4_000]);
-    }
-  });
-
-  it('leaves no timer when the cache itself closes the handle', async () => {
-    const { clock, save, keep } = world();
-    let close = (): void => undefined;
-    const kept = keep({
-      delete: () => {
-        close();
-        return Promise.reject(new Error('down'));
-      },
-    });
-    close = () => {
-      kept.close();
-    };
-    await save('one');
-    expect(clock.pendingTimers).toBe(0);
-  });
-
-  it('is one that takes too long', async () => {
-    const { clock, keep, reported } = world();
-    const calls: Deferred<void>[] = [];
-    const kept = keep(
-      {
-        delete: () => {
-          calls.push(deferred());
-          return calls.at(-1)!.promise;
-        },
-      },
-      { removalTimeoutMs: 100 },
-    );
-    await clock.advance(99);
-    expect(calls.length).toBe(1);
-    await clock.advance(1_001);
-    expect([calls.length, reported[0]]).toMatchObject([2, { error: { code: 'TIMEOUT' } }]);
-    // The late answer of the first is not that of the second.
-    calls[0]!.resolve();
-    await clock.advance(100);
-    expect(reported).toHaveLength(2);
-    kept.close();
-  });
-});
-
-describe('removals of one key', () => {
-  it('never overlap, and what is asked for meanwhile is done afterwards, once', async () => {
-    const { clock, memory, save, keep } = world();
-    const calls: Deferred<void>[] = [];
-    let running = 0;
-    let most = 0;
-    keep({
-      delete: async () => {
-        running += 1;
-        most = Math.max(most, running);
-        const call = deferred();
-        calls.push(call);
-        await call.promise;
-        running -= 1;
-      },
-    });
-    await clock.settle();
-    const settle = async () => {
-      for (const call of calls) call.resolve();
-      await clock.settle();
-    };
-    await settle();
-    await settle();
-    await settle();
-    const before = calls.length;
-    for (const token of ['one', 'two', 'three']) await save(token);
-    expect(calls.length).toBe(before + 1);
-    await settle();
-    expect(calls.length).toBe(before + 2);
-    await settle();
-    expect([calls.length, most]).toEqual([before + 2, 1]);
-    memory.delete('k');
-    await clock.settle();
-    expect(calls.length).toBe(before + 3);
-    await settle();
-  });
-});
-
-describe('a guard', () => {
-  const fill = async (
-    kept: Invalidation,
-    cache: Map<string, string>,
-    store: ObservableCredentialStore<Token>,
-    meanwhile: () => Promise<void>,
-  ): Promise<void> => {
-    const stillTrue = kept.guard();
-    const made = store.current?.credentials.token ?? 'nobody';
-    await meanwhile();
-    if (stillTrue()) cache.set('k', made);
-  };
-
-  it('lets entries in that are true', async () => {
-    const { clock, memory, store, save, keep } = world();
-    const cache = new Map<string, string>();
-    const kept = keep(cache);
-    await save('one');
-    await fill(kept, cache, store, () => clock.advance(HOUR));
-    expect(cache.get('k')).toBe('one');
-    cache.clear();
-    await fill(kept, cache, store, async () => {
-      memory.expire('k', HOUR);
-      await clock.settle();
-    });
-    expect(cache.get('k')).toBe('one');
-    memory.delete('k');
-    await clock.settle();
-    await fill(kept, cache, store, () => clock.advance(HOUR));
-    expect(cache.get('k')).toBe('nobody');
-    await save('two');
-    expect(cache.size).toBe(0);
-  });
-
-  it.each([
-    'saved',
-    'cleared',
-    'saved twice',
-    'withheld',
-    'withheld for a while',
-    'resync',
-    'closed',
-  ])('keeps out what was made before: %s', async (how) => {
-    const { clock, memory, store, save, keep } = world({ maxStalenessMs: 1_000 });
-    const cache = new Map<string, string>();
-    const kept = keep(cache);
-    await save('one');
-    await fill(kept, cache, store, async () => {
-      if (how.startsWith('saved')) await save('two');
-      if (how === 'saved twice') await save('one');
-      if (how === 'cleared') memory.delete('k');
-      if (how.startsWith('withheld') || how === 'resync') memory.disconnect();
-      if (how.startsWith('withheld')) await clock.advance(1_000);
-      if (how === 'withheld for a while' || how === 'resync') memory.reconnect();
-      if (how === 'closed') kept.close();
-      await clock.settle();
-    });
-    expect(cache.size).toBe(0);
-  });
-
-  it('keeps out what nobody vouches for', async () => {
-    const { clock, memory, store, save, keep } = world();
-    const kept = keep(new Map());
-    // Nothing is known yet.
-    expect(kept.guard()()).toBe(false);
-    await save('one');
-    const before = kept.guard();
-    expect(before()).toBe(true);
-    // Timers are late: the state that was told is not true any longer.
-    clock.sleep(HOUR);
-    expect([before(), kept.guard()()]).toEqual([false, false]);
-    await clock.settle();
-    expect(kept.guard()()).toBe(true);
-    memory.disconnect();
-    await clock.advance(30_000);
-    expect([store.state.type, kept.guard()()]).toEqual(['withheld', false]);
-  });
-
-  it('knows of a change before the handle is told of it', async () => {
-    const { clock, store, save, keep } = world();
-    const heard: boolean[] = [];
-    let stillTrue: () => boolean = () => true;
-    // Told before the handle is.
-    store.state$.subscribe(() => heard.push(stillTrue()));
-    const kept = keep(new Map());
-    await clock.settle();
-    for (const [state, token] of [
-      ['absent', 'one'],
-      ['present', 'two'],
-    ] as const) {
-      expect(store.state.type).toBe(state);
-      stillTrue = kept.guard();
-      expect(stillTrue()).toBe(true);
-      heard.length = 0;
-      await save(token);
-      expect(heard).toEqual([false]);
-    }
-  });
-});
-
 describe('invalidate', () => {
-  it('refuses what is no option, by name', () => {
-    const { store } = world();
+  it('refuses wrong options by name', () => {
+    const { store } = invalidateWorld();
     const refused: readonly (readonly [string, unknown])[] = [
       ['keys', []],
       ['keys', ['a', 1]],
@@ -618,8 +279,8 @@ describe('invalidate', () => {
     expect(store.status.link).toBe('idle');
   });
 
-  it('asks for the entries, or for `all: true`, because a cache has no entry of the name of the credential', () => {
-    const { store } = world();
+  it('requires `keys` or `all: true`, because a cache has no entry of the name of the credential', () => {
+    const { store } = invalidateWorld();
     for (const options of [{}, { all: false }, { keys: undefined }, { onRenewed: true }]) {
       expect(() => invalidate(new Map<string, 1>(), store, options as { keys: string })).toThrow(
         /^keys: must name the entries that depend on the credential; `all: true` instead/,
@@ -629,7 +290,7 @@ describe('invalidate', () => {
   });
 
   it('refuses a store that this package did not make', () => {
-    const { store } = world();
+    const { store } = invalidateWorld();
     const { changes$, state$, status$ } = store;
     for (const other of [
       undefined,

@@ -215,8 +215,8 @@ const commands = fc.commands(
   { maxCommands: 40 },
 );
 
-describe('stores on one memory, whatever is done to it', () => {
-  it('are what a map with ends is, and tell some of what happened, in order', async () => {
+describe('stores on one memory, after any calls,', () => {
+  it('behave like a map with ends, and emit some of its changes, in order', async () => {
     await fc.assert(
       fc.asyncProperty(commands, async (all) => {
         const { model, real } = await setup(STORES);

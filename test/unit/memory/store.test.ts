@@ -32,7 +32,7 @@ async function world(options: Partial<MemoryCredentialStoreOptions<Token>> = {})
 }
 
 describe('a memory', () => {
-  it('keeps copies, and gives copies', async () => {
+  it('keeps copies, and returns copies', async () => {
     const memory = new CredentialMemory();
     const mine = Buffer.from('one');
     memory.set('k', mine);
@@ -54,7 +54,7 @@ describe('a memory', () => {
     expect(memory.get('k')?.toString()).toBe('two');
   });
 
-  it('drops keys when their time has come, and not in that very millisecond', async () => {
+  it('drops keys at their end, and not in that very millisecond', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     memory.set('k', 'one', { ttlMs: 1_000 });
@@ -70,14 +70,14 @@ describe('a memory', () => {
     ]);
   });
 
-  it('lets a wall clock that is set end nothing', async () => {
+  it('ends nothing when the wall clock is set', async () => {
     const { clock, memory } = await world();
     memory.set('k', bytesOf('one'), { ttlMs: HOUR });
     clock.step(2 * HOUR);
     expect(memory.ttlMs('k')).toBe(HOUR);
   });
 
-  it('has shown what was written when a write resolves, also when that notices a clock that was set', async () => {
+  it('has emitted a write when the write resolves, also when that notices a clock that was set', async () => {
     const { clock, memory } = await world();
     const stores = [1, 2, 3].map(
       () => new MemoryCredentialStore<Token>({ key: 'x', memory: memory }),
@@ -91,7 +91,7 @@ describe('a memory', () => {
     await Promise.all(stores.map((one) => one.close()));
   });
 
-  it('does not keep for ever what has ended and is never asked for', async () => {
+  it('drops ended keys that nobody reads', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     const told: string[] = [];
@@ -118,8 +118,8 @@ describe('a memory', () => {
   });
 });
 
-describe('what any client does to a memory', () => {
-  it('is told as an eviction when it runs out of space', async () => {
+describe('a write by any client to a memory', () => {
+  it('is emitted as an eviction when it runs out of space', async () => {
     const { clock, memory, changes } = await world();
     memory.set('k', bytesOf('one'));
     await clock.settle();
@@ -128,7 +128,7 @@ describe('what any client does to a memory', () => {
     expect(changes[1]).toBeChange('evicted', { previous: { token: 'one' } });
   });
 
-  it('is found although a flush names no key', async () => {
+  it('is noticed although a flush names no key', async () => {
     const { clock, memory, changes, store } = await world();
     memory.set('k', bytesOf('one'));
     await clock.settle();
@@ -140,7 +140,7 @@ describe('what any client does to a memory', () => {
 });
 
 describe('a memory that is disconnected', () => {
-  it('refuses calls with an error that says to try again', async () => {
+  it('refuses calls with a retryable error', async () => {
     const { memory, store } = await world();
     await store.save({ token: 'one' });
     memory.disconnect();
@@ -161,7 +161,7 @@ describe('a memory that is disconnected', () => {
     expect(await store.load()).toEqual({ token: 'one' });
   });
 
-  it('leaves it open whether a write happened whose answer was lost', async () => {
+  it('reports an unknown outcome for a write whose reply was lost', async () => {
     const { memory, store } = await world();
     await store.save({ token: 'one' });
     const outcome = store.save({ token: 'two' }).catch((reason: unknown) => reason);
@@ -179,7 +179,7 @@ describe('a memory that is disconnected', () => {
     expect(memory.get('k')?.toString()).toBe(bytesOf('two'));
   });
 
-  it('is seen by its stores, which catch up afterwards', async () => {
+  it('is noticed by its stores, which catch up afterwards', async () => {
     const { clock, memory, store, changes } = await world();
     memory.set('k', bytesOf('one'));
     await clock.settle();
@@ -194,7 +194,7 @@ describe('a memory that is disconnected', () => {
     expect(changes[1]).toBeChange('saved', { source: 'resync' });
   });
 
-  it('lets memory be served for maxStalenessMs from the disconnection, not from the last look', async () => {
+  it('starts maxStalenessMs at the disconnection, not at the last read', async () => {
     const { clock, memory, store } = await world({ maxStalenessMs: 30_000 });
     await store.save({ token: 'one' });
     await clock.advance(HOUR);
@@ -206,7 +206,7 @@ describe('a memory that is disconnected', () => {
     expect(store.current).toBeUndefined();
   });
 
-  it('keeps stores waiting that are made meanwhile', async () => {
+  it('lets new stores wait meanwhile', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     memory.disconnect();
@@ -228,7 +228,7 @@ describe('a memory that is disconnected', () => {
 });
 
 describe('a store that is closed by one of its listeners', () => {
-  it('still tells it that it is closed', async () => {
+  it('still emits the closed status to it', async () => {
     const { memory, store } = await world();
     const links: string[] = [];
     let closing: Promise<void> | undefined;

@@ -15,8 +15,8 @@ async function open(inMs?: number | 'absent', ...options: ConstructorParameters<
   return node.auth;
 }
 
-describe('somebody who wants credentials', () => {
-  it('gets good ones from memory, and Redis is not asked', async () => {
+describe('a waiter for credentials', () => {
+  it('gets valid credentials from memory, without a read', async () => {
     const auth = await open(HOUR);
     world.memory.disconnect();
     const snapshot = await auth.snapshot();
@@ -27,7 +27,7 @@ describe('somebody who wants credentials', () => {
     world.memory.reconnect();
   });
 
-  it('gets those that are found first, when asking before anything was looked at', async () => {
+  it('gets the first observed credentials, when it comes before the first reading', async () => {
     world = new World();
     await world.put('old', HOUR);
     const asked = world.node().then(({ auth }) => auth);
@@ -35,7 +35,7 @@ describe('somebody who wants credentials', () => {
     expect(world.calls).toEqual([]);
   });
 
-  it('waits for those of the one re-authentication, with everybody else', async () => {
+  it('waits for the one re-authentication, with every other waiter', async () => {
     const auth = await open('absent');
     const [other] = await world.several(1);
     const asked = [auth, auth, other!.auth].map((one) => watch(one.credentials()));
@@ -48,7 +48,7 @@ describe('somebody who wants credentials', () => {
     expect([auth.state.type, other!.auth.state.type]).toEqual(['idle', 'idle']);
   });
 
-  it('is content with what somebody saves meanwhile, and nothing is fetched then', async () => {
+  it('accepts credentials that another client saves meanwhile, and none are fetched then', async () => {
     const auth = await open('absent');
     await world.startAndDie('held', HOUR);
     const asked = watch(auth.credentials());
@@ -61,7 +61,7 @@ describe('somebody who wants credentials', () => {
     expect(world.calls).toEqual([]);
   });
 
-  it('is content with what is found after an outage, and nothing is fetched then', async () => {
+  it('accepts the credentials that are stored after an outage, and none are fetched then', async () => {
     world = new World();
     world.memory.disconnect();
     node = await world.node();
@@ -75,7 +75,7 @@ describe('somebody who wants credentials', () => {
     expect(world.record).toBeUndefined();
   });
 
-  it('waits for ones that are valid for long enough', async () => {
+  it('waits for credentials that are valid long enough', async () => {
     const auth = await open(HOUR);
     const asked = watch(auth.credentials({ minValidityMs: 2 * HOUR }));
     await world.clock.settle();
@@ -86,7 +86,7 @@ describe('somebody who wants credentials', () => {
     expect(asked.value).toMatchObject({ token: 'new' });
   });
 
-  it('is told when even the new ones end too early, and nobody tries again', async () => {
+  it('is rejected when even the new credentials end too early, and no attempt follows', async () => {
     const auth = await open(HOUR);
     const asked = watch(auth.credentials({ minValidityMs: 2 * HOUR }));
     await world.clock.settle();
@@ -101,7 +101,7 @@ describe('somebody who wants credentials', () => {
     expect(world.calls).toHaveLength(1);
   });
 
-  it('waits no longer than timeoutMs, by call or by option, and then nobody tries on for them', async () => {
+  it('waits no longer than timeoutMs, by call or by option, and no attempt follows for it then', async () => {
     const auth = await open('absent', { timeoutMs: 7_000, attemptTimeoutMs: HOUR / 2 });
     const [byOption, byCall] = [auth.credentials(), auth.credentials({ timeoutMs: 500 })].map(
       (one) => watch(one),
@@ -118,7 +118,7 @@ describe('somebody who wants credentials', () => {
     expect(auth.state.type).toBe('idle');
   });
 
-  it('shows idle at once when the last one gives up during a pause', async () => {
+  it('leaves the state idle at once when the last one ends during a pause', async () => {
     const auth = await open('absent', { backOffMs: HOUR / 4 });
     const asked = watch(auth.credentials({ timeoutMs: 1_000 }));
     await world.clock.settle();
@@ -150,7 +150,7 @@ describe('somebody who wants credentials', () => {
     expect(getEventListeners(fine.signal, 'abort')).toHaveLength(0);
   });
 
-  it('may be one of ten thousand whose demands fail, without leaving anything', async () => {
+  it('leaves nothing behind when ten thousand fail', async () => {
     const auth = await open('absent');
     const asked = Array.from({ length: 10_000 }, (_, n) =>
       watch(auth.credentials({ timeoutMs: 1_000 + (n % 10) })),
@@ -176,7 +176,7 @@ describe('somebody who wants credentials', () => {
     [{ signal: {} }, 'signal'],
     [{ minValidity: 5 }, 'minValidity'],
     ['soon', 'options'],
-  ])('is told what is wrong with %j', async (options, option) => {
+  ])('is refused with the reason for %j', async (options, option) => {
     const auth = await open(HOUR);
     for (const call of [
       () => auth.credentials(options as never),

@@ -12,12 +12,12 @@ it.each([
   ['host:', undefined],
   ['host:0', undefined],
   ['host:x', undefined],
-])('reads %j as a redirection names it', (text, expected) => {
+])('an address is read from %j as a redirection gives it', (text, expected) => {
   expect(parseAddress(text, 'asked')).toEqual(expected);
 });
 
 it.each([null, undefined, '', '?'])(
-  'takes the host that was asked where a node says %j',
+  'an address has the asked host where a server reports %j',
   (host) => {
     expect(hostOr(host, 'asked')).toBe('asked');
     expect(hostOr('other', 'asked')).toBe('other');

@@ -10,7 +10,7 @@ import {
 const SELF = 'instance-self';
 
 describe('an announcement', () => {
-  it('comes back as the hint that it is, with who and why', () => {
+  it('decodes to the same hint, with instance and reason', () => {
     const saved = encodeAnnouncement({
       kind: 'saved',
       instance: 'other',
@@ -38,7 +38,7 @@ describe('an announcement', () => {
     });
   });
 
-  it('holds kind, instance, name, time and reason, and nothing else', () => {
+  it('contains kind, instance, name, time and reason, and nothing else', () => {
     const announcement = { kind: 'saved', instance: 'n', name: 'pod', reason: 'why' } as const;
     const text = encodeAnnouncement({ ...announcement, at: 5.7 });
     expect(JSON.parse(text)).toEqual({ ...announcement, at: 5 });
@@ -57,7 +57,7 @@ describe('an announcement', () => {
     ['more than we ever send', `{"kind":"cleared","instance":"${'x'.repeat(4_096)}"}`],
     ['a megabyte', 'x'.repeat(1_000_000)],
     ['deep nesting', '['.repeat(4_000)],
-  ])('that is %s only says that something may have changed', (_name, message) => {
+  ])('that is %s only means that something may have changed', (_name, message) => {
     expect(hintFrom(message, SELF)).toEqual({
       type: 'written',
       origin: 'unknown',

@@ -34,7 +34,7 @@ function world(refuse: (command: string, keys: readonly string[]) => string | un
 
 const seen = (all: readonly (readonly unknown[])[]): number[] => all.map(({ length }) => length);
 
-it('goes on to the next means once, however many calls find the first one missing', async () => {
+it('a batch reader goes on to the next strategy once, however many calls find the first one missing', async () => {
   const { sent, together } = world((command) =>
     command.endsWith('_RO')
       ? `ERR unknown command '${command}', with args beginning with: `
@@ -53,7 +53,7 @@ it.each([
   'NOPERM this user has no permissions to access one of the keys used as arguments',
   'ERR ACL failure in script: No permissions to access a key',
 ])(
-  'leaves one call to looks at each key alone, and the others as they are: %s',
+  'a batch reader splits one call into single reads, and leaves the others as they are: %s',
   async (refusal) => {
     const { sent, together } = world((_command, keys) =>
       keys.includes('secret') ? refusal : undefined,
@@ -70,7 +70,7 @@ it.each([
   "ERR ACL failure in script: User default has no permissions to run the 'pexpiretime' command",
   "ERR Error running script: The user executing the script can't run this command or subcommand",
   'ERR Unknown Redis command called from script script: 0123',
-])('does without a command that is refused: %s', async (refusal) => {
+])('a batch reader replaces a refused command: %s', async (refusal) => {
   const { sent, together } = world((command) => (command === 'EVALSHA_RO' ? refusal : undefined));
   expect(seen([await together.read(['a'], 1_000)])).toEqual([1]);
   expect(seen([await together.read(['a'], 1_000)])).toEqual([1]);

@@ -28,7 +28,7 @@ class QuickClient extends EventEmitter {
   }
 }
 
-it('leaves no connection behind, whenever it is closed while it opens one', async () => {
+it('a command channel leaves no connection behind when it is closed while it opens one', async () => {
   for (let microtasks = 0; microtasks < 30; microtasks += 1) {
     const opened: QuickClient[] = [];
     const create = (): Redis => {

@@ -46,8 +46,8 @@ class Scene {
   }
 }
 
-describe('what is known of a cluster', () => {
-  it('is what the first node says that answers', async () => {
+describe('the topology of a cluster', () => {
+  it('is the first answer of a server', async () => {
     const scene = new Scene();
     scene.says.set('h:3', view(1, [0, a], [8_000, b]));
     await scene.topology.refresh();
@@ -55,7 +55,7 @@ describe('what is known of a cluster', () => {
     expect([...scene.topology.masters.keys()]).toEqual(['h:1', 'h:2']);
   });
 
-  it('has slots without an owner, which is an error of its own', async () => {
+  it('may have slots without an owner, which is an error of its own', async () => {
     const scene = new Scene();
     scene.says.set('h:1', {
       epoch: 1,
@@ -67,7 +67,7 @@ describe('what is known of a cluster', () => {
     expect(scene.topology.failure.message).toContain('no server of the cluster');
   });
 
-  it('is not known while nobody answers, and that says why', async () => {
+  it('is unknown while no server answers, with the reason', async () => {
     const scene = new Scene();
     await scene.topology.refresh();
     expect(scene.owners(0)).toEqual([undefined]);
@@ -75,14 +75,14 @@ describe('what is known of a cluster', () => {
     expect(scene.asked).toEqual(['h:1', 'h:2', 'h:3']);
   });
 
-  it('asks as few as told, and the next when they do not answer', async () => {
+  it('asks the given number of servers, and the next ones when they do not answer', async () => {
     const scene = new Scene();
     scene.says.set('h:2', view(1, [0, a]));
     await scene.topology.refresh(1);
     expect(scene.asked).toEqual(['h:1', 'h:2']);
   });
 
-  it('does not wait for a node that hangs', async () => {
+  it('does not wait for a server that hangs', async () => {
     const scene = new Scene();
     scene.says.set('h:1', new Promise(() => undefined));
     scene.says.set('h:2', view(1, [0, b]));
@@ -90,7 +90,7 @@ describe('what is known of a cluster', () => {
     expect(scene.owners(0)).toEqual(['h:2']);
   });
 
-  it('keeps what is newer, when a node answers that was cut off', async () => {
+  it('keeps the newer answer when a server answers that was cut off', async () => {
     const scene = new Scene([a]);
     scene.says.set('h:1', view(7, [0, b]));
     await scene.topology.refresh();
@@ -103,7 +103,7 @@ describe('what is known of a cluster', () => {
     expect(scene.owners(0)).toEqual(['h:1']);
   });
 
-  it('takes a late answer for what it is worth', async () => {
+  it('compares a late answer by its epoch', async () => {
     const scene = new Scene();
     let answer: (late: ClusterView) => void = () => undefined;
     scene.says.set('h:1', view(6, [0, a]));
@@ -117,7 +117,7 @@ describe('what is known of a cluster', () => {
     expect(scene.owners(0)).toEqual(['h:3']);
   });
 
-  it('believes the node that had a slot for a while more than one that has not heard yet', async () => {
+  it('trusts the long-standing owner of a slot more than a server with older news', async () => {
     const scene = new Scene([c]);
     scene.says.set('h:3', view(7, [0, a]));
     await scene.topology.refresh();
@@ -130,7 +130,7 @@ describe('what is known of a cluster', () => {
     expect(scene.owners(5)).toEqual(['h:1']);
   });
 
-  it('tells each time whether masters have changed', async () => {
+  it('reports each time whether masters have changed', async () => {
     const scene = new Scene([a]);
     scene.says.set('h:1', view(7, [0, a]));
     await scene.topology.refresh();

@@ -79,7 +79,7 @@ describe('a helper key', () => {
     );
   });
 
-  it('is another one for every name, kind and key', () => {
+  it('differs for every name, kind and key', () => {
     const keys = ['a', 'b', '{a}b'];
     const all = keys.flatMap((key) =>
       ['staged', 'lease'].flatMap((kind) => ['1', '2'].map((name) => helperKey(kind, key, name))),
@@ -89,7 +89,7 @@ describe('a helper key', () => {
     expect(helperKey('staged', 'a', '1')).toBe(helperKey('staged', '{a}b', '1'));
   });
 
-  it('is under the reserved prefix, with the own tag, the key, or a number in braces', () => {
+  it('is under the reserved prefix, with the tag of the key, the key, or a number in braces', () => {
     expect(helperKey('staged', 'plain', 'n')).toBe('credstream:staged:{plain}:n');
     expect(helperKey('staged', 't:{42}:x', 'n')).toBe('credstream:staged:{42}:n');
     expect(slotTag('a}b')).toMatch(/^\d+$/);
@@ -98,7 +98,7 @@ describe('a helper key', () => {
 });
 
 describe('channels', () => {
-  it('are of one database and one key', () => {
+  it('belong to one database and one key', () => {
     expect(keyspaceChannel(7, 'a:b')).toBe('__keyspace@7__:a:b');
     expect(announcementChannel(7, 'a:b')).toBe('credstream:7:a:b');
   });

@@ -25,8 +25,8 @@ function world() {
   return { clock, times, rejected, deadline, start };
 }
 
-describe('the deadline of the calls on a link', () => {
-  it('takes one timer, however many calls there are', async () => {
+describe('the reply deadline of a connection', () => {
+  it('uses one timer, however many calls there are', async () => {
     const { clock, times, deadline, start } = world();
     for (let n = 0; n < 50; n += 1) {
       const call = start();
@@ -52,7 +52,7 @@ describe('the deadline of the calls on a link', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('rejects all who wait when one of them is late', async () => {
+  it('rejects all pending calls when one of them is late', async () => {
     const { clock, times, rejected, start } = world();
     start();
     await clock.advance(60);
@@ -62,7 +62,7 @@ describe('the deadline of the calls on a link', () => {
     expect(rejected).toEqual([LOST, LOST]);
   });
 
-  it('is kept by an answer that is read in the turn after it: timers run before input', async () => {
+  it('is met by a reply that is read in the turn after it: timers run before input', async () => {
     const { clock, times, deadline, start } = world();
     const call = start();
     const turns: (() => void)[] = [];
@@ -84,7 +84,7 @@ describe('the deadline of the calls on a link', () => {
     expect(times.late).toBe(1);
   });
 
-  it('lets nobody wait once it is stopped, but lets what was answered be', async () => {
+  it('rejects pending calls once it is stopped, and leaves the answered ones', async () => {
     const { clock, times, rejected, deadline, start } = world();
     const answered = start();
     start();

@@ -107,7 +107,7 @@ describe('an update whose function is slow', () => {
 });
 
 describe('a watcher that is closed', () => {
-  it('by who is told that it connects is not watched', async () => {
+  it('by a listener during connecting is not watched', async () => {
     const { backend, clock, live, release, statuses } = liveWorld();
     await clock.settle();
     release();
@@ -138,7 +138,7 @@ describe('a watcher that is closed', () => {
   });
 
   it.each(['status', 'state', 'change'] as const)(
-    'by who is told of a %s is watched no more',
+    'by a listener to %s is no longer watched',
     async (type) => {
       const { backend, clock, live, changes } = await watched({ token: 'one' }, { inMs: HOUR });
       let closed = 0;
@@ -174,7 +174,7 @@ describe('a watcher that is closed', () => {
     },
   );
 
-  it('by a status listener ends who waits for ready, and leaves the memory alone', async () => {
+  it('by a status listener rejects ready, and leaves the memory alone', async () => {
     const { clock, memory, store } = world();
     const links: string[] = [];
     store.on('status', ({ link }) => {
@@ -197,7 +197,7 @@ describe('a watcher that is closed', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('by a status listener is not watched by what began the watch', async () => {
+  it('by a status listener is not watched by the call that began the watch', async () => {
     const { clock, memory, store } = world();
     store.once('status', () => store.close());
     let completed = false;
@@ -233,7 +233,7 @@ describe('close called twice from inside a listener', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('resolves when the listener hears of the closing itself', async () => {
+  it('resolves when the listener receives the closed status itself', async () => {
     const { clock, store } = world();
     await store.ready();
     const closings: Promise<void>[] = [];

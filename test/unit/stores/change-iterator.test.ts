@@ -60,7 +60,7 @@ async function drain(
 }
 
 describe('an iterator over changes', () => {
-  it('gives what came before and what comes after it was asked', async () => {
+  it('gives changes from before and after the call of next', async () => {
     const iterator = new ChangeIterator(changes$);
     const [first, second] = [saved('a', 1), saved('a', 2, 1)];
     changes$.next(first);
@@ -73,7 +73,7 @@ describe('an iterator over changes', () => {
     expect(await iterator.next()).toEqual({ done: true, value: undefined });
   });
 
-  it('gives what is buffered even after the end', async () => {
+  it('gives its buffer even after the end', async () => {
     const iterator = new ChangeIterator(changes$);
     changes$.next(saved('a', 1));
     changes$.complete();
@@ -81,7 +81,7 @@ describe('an iterator over changes', () => {
     expect((await iterator.next()).done).toBe(true);
   });
 
-  it('lets the stream go when it is left, and whoever waits', async () => {
+  it('unsubscribes when it is left, and ends pending calls', async () => {
     const iterator = new ChangeIterator(changes$);
     const waiting = iterator.next();
     expect(changes$.observed).toBe(true);
@@ -91,7 +91,7 @@ describe('an iterator over changes', () => {
     expect((await iterator.next()).done).toBe(true);
   });
 
-  it('lets the stream go when a loop is left', async () => {
+  it('unsubscribes when a loop is left', async () => {
     const iterator = new ChangeIterator(changes$);
     changes$.next(saved('a', 1));
     for await (const change of iterator) {
@@ -112,7 +112,7 @@ describe('a full buffer', () => {
     expect(rest[1]).toBeChange('saved', { credentials: 6, previous: 5 });
   });
 
-  it('merges what is of one credential, past those of others', async () => {
+  it('merges the changes of one credential, past those of others', async () => {
     const iterator = new ChangeIterator(changes$, 3);
     changes$.next(saved('a', 1));
     changes$.next(saved('b', 2));

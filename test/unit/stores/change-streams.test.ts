@@ -27,7 +27,7 @@ import {
   statusStream,
 } from '../../../src/stores/streams.js';
 import { StoreEvents } from '../../../src/stores/store-events.js';
-import { bytesOf, liveWorld, type LiveWorld, watched } from '../watching/entry-world.js';
+import { liveWorld, type LiveWorld, watched } from '../watching/entry-world.js';
 import { HOUR } from '../watching/scripted-backend.js';
 
 /** A credential that nobody watches, on a backend that counts watches. */
@@ -66,7 +66,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('watches anew for who comes later', async () => {
+  it('watches again for a later subscriber', async () => {
     const world = unwatched();
     const { backend, clock } = world;
     streamOf(world).subscribe().unsubscribe();
@@ -76,7 +76,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
     again.unsubscribe();
   });
 
-  it('completes when the store closes, and watches no more', async () => {
+  it('completes when the store closes, and ends its watch', async () => {
     const world = unwatched();
     const { backend, clock, live } = world;
     let completed = 0;
@@ -103,7 +103,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
 });
 
 describe('status$', () => {
-  it('begins with idle, watches nothing, and tells of the watching of others', async () => {
+  it('starts with idle, watches nothing, and emits the watching of others', async () => {
     const world = unwatched();
     const { backend, clock, live } = world;
     const links: string[] = [];
@@ -125,7 +125,7 @@ describe('status$', () => {
 });
 
 describe('a subscription', () => {
-  it('that takes one value and goes does not stop a watch that it never began', async () => {
+  it('that takes one value and ends does not stop a watch of others', async () => {
     const { backend, live } = await watched({ token: 'one' });
     expect(await firstValueFrom(credentialsStream(live))).toEqual({ token: 'one' });
     expect(await firstValueFrom(stateStream(live))).toMatchObject({ type: 'present' });
@@ -139,7 +139,7 @@ describe('a subscription', () => {
     expect(world.backend.watching).toBe(0);
   });
 
-  it('may leave and come back inside of next', async () => {
+  it('may end and start again inside of next', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const seen: string[] = [];
     const stream$ = credentialsStream(live);
@@ -171,7 +171,7 @@ describe('a subscription', () => {
     expect([ended, backend.watching]).toEqual([1, 0]);
   });
 
-  it('sees each state once, also when it began in the middle of telling it', async () => {
+  it('sees each state once, also when it starts during its emission', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const late: string[] = [];
     const second$ = stateStream(live);
@@ -194,7 +194,7 @@ describe('a subscription', () => {
 });
 
 describe('state$ and changes$', () => {
-  it('deliver the state to all subscribers before the change, in whatever order these came', async () => {
+  it('deliver the state to all subscribers before the change, in any order of subscription', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const events = new StoreEvents(live, () => undefined);
     const seen: string[] = [];
@@ -230,7 +230,7 @@ describe('state$ and changes$', () => {
     expect(seen).toEqual(['present', 'saved', 'withheld']);
   });
 
-  it('give the change also to a subscriber that comes because of its state', async () => {
+  it('give the change also to a subscriber that its state causes', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const events = new StoreEvents(live, () => undefined);
     const seen: string[] = [];
@@ -274,7 +274,7 @@ describe('an error in a subscriber', () => {
 });
 
 describe('credentials$', () => {
-  it('is silent while withheld, and says nothing new when all is as it was', async () => {
+  it('is silent while withheld, and does not repeat an unchanged value', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const seen: unknown[] = [];
     credentialsStream(live).subscribe((one) => seen.push(one?.token));
@@ -289,7 +289,7 @@ describe('credentials$', () => {
     expect([seen, lateComer]).toEqual([['one'], ['one']]);
   });
 
-  it('reads as one would draw it', async () => {
+  it('matches a marble diagram', async () => {
     const { backend, clock, live } = await watched(undefined);
     // One frame of the diagram for each thing that happens.
     const scheduler = new TestScheduler((actual, expected) => expect(actual).toEqual(expected));
@@ -318,94 +318,8 @@ describe('credentials$', () => {
   });
 });
 
-describe('expiring$', () => {
-  it('is cold: each subscriber is told by itself', async () => {
-    const { clock, live } = await watched({ token: 'one' }, { inMs: HOUR });
-    const [early, late]: string[][] = [[], []];
-    expiringStream(live, HOUR / 2).subscribe(({ credentials }) => early?.push(credentials.token));
-    await clock.advance(HOUR / 2 + 1_000);
-    expiringStream(live, HOUR / 2).subscribe(({ credentials }) => late?.push(credentials.token));
-    await clock.advance(10);
-    expect([early, late]).toEqual([['one'], ['one']]);
-  });
-
-  it('lets its deadline go with its subscriber', async () => {
-    const { clock, live, release } = await watched({ token: 'one' }, { inMs: HOUR });
-    const subscription = expiringStream(live, 60_000).subscribe();
-    subscription.unsubscribe();
-    release();
-    expect(clock.pendingTimers).toBe(0);
-  });
-
-  it('waits for the new end when it moves, and forgets the old one', async () => {
-    const { backend, clock, live } = await watched({ token: 'one' }, { inMs: HOUR });
-    const seen: number[] = [];
-    expiringStream(live, 60_000).subscribe(() => seen.push(clock.monotonic()));
-    backend.put('one', 2 * HOUR);
-    backend.hint();
-    await clock.advance(HOUR + 60_000);
-    expect(seen).toEqual([]);
-    await clock.advance(HOUR);
-    expect(seen).toHaveLength(1);
-  });
-
-  it('is not told for a credential that was replaced or withheld meanwhile', async () => {
-    const { backend, clock, live } = await watched({ token: 'one' }, { inMs: HOUR });
-    const seen: string[] = [];
-    expiringStream(live, 60_000).subscribe(({ credentials }) => seen.push(credentials.token));
-    backend.feed({ link: 'reconnecting' });
-    await clock.advance(HOUR - 30_000);
-    expect(seen).toEqual([]);
-    backend.put('two', HOUR);
-    backend.feed({ link: 'live' });
-    await clock.advance(HOUR - 30_000);
-    expect(seen).toEqual(['two']);
-  });
-
-  it('tells of a credential that lives shorter than the lead, once, and never after its end', async () => {
-    const { backend, clock, live } = await watched(undefined);
-    const seen: string[] = [];
-    expiringStream(live, HOUR).subscribe(({ credentials }) => seen.push(credentials.token));
-    backend.put('short', 1_000);
-    backend.hint();
-    await clock.advance(10);
-    expect(seen).toEqual(['short']);
-    await clock.advance(HOUR);
-    backend.put(bytesOf({ token: 'past', expiresAt: clock.now() - 1 }));
-    backend.hint();
-    await clock.advance(HOUR);
-    expect(seen).toEqual(['short']);
-  });
-
-  it('tells again of the same credential when its end moved later after the warning', async () => {
-    const { backend, clock, live } = await watched({ token: 'one' }, { inMs: 2 * HOUR });
-    const seen: (number | undefined)[] = [];
-    expiringStream(live, HOUR).subscribe(({ expiresAt }) => seen.push(expiresAt));
-    await clock.advance(HOUR + 1_000);
-    expect(seen).toHaveLength(1);
-    for (const inMs of [HOUR / 2, HOUR]) {
-      backend.put('one', inMs);
-      backend.hint();
-      await clock.advance(10);
-    }
-    expect(seen).toHaveLength(2);
-    expect(seen[1]).toBeGreaterThan(seen[0]!);
-  });
-
-  it('with a lead of nothing comes at the end, before expired', async () => {
-    const { backend, clock, live } = await watched(undefined);
-    const seen: string[] = [];
-    changeStream(live).subscribe(({ type }) => seen.push(type));
-    expiringStream(live, 0).subscribe(() => seen.push('expiring'));
-    backend.put('one', 1_000);
-    backend.hint();
-    await clock.advance(1_010);
-    expect(seen).toEqual(['saved', 'expiring', 'expired']);
-  });
-});
-
 describe('streams of many stores', () => {
-  it('compose with what RxJS has', async () => {
+  it('compose with the operators of RxJS', async () => {
     const [first, second] = await Promise.all([
       watched({ token: 'one' }),
       watched({ token: 'two' }),

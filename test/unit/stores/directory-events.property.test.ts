@@ -129,7 +129,7 @@ async function told(steps: readonly Step[]) {
   return { opened: logs[0], listens: logs[1], links, pendingTimers: clock.pendingTimers };
 }
 
-it('a directory tells the same of an id, labels and ends included, whether or not stores open it', async () => {
+it('a directory emits the same changes of an id, labels and ends included, whether or not stores open it', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
       const { opened, listens, links, pendingTimers } = await told(steps);

@@ -42,7 +42,7 @@ async function ready() {
   return { directory, told, set, watch, move };
 }
 
-it('credentials past their end that get a later one are saved: where nobody watches them', async () => {
+it('credentials past their end that get a later one are emitted as saved where nobody watches them', async () => {
   const { directory, told, set, move } = await ready();
   await set('one');
   await set('two');
@@ -51,7 +51,7 @@ it('credentials past their end that get a later one are saved: where nobody watc
   await directory.close();
 });
 
-it('where somebody has begun to watch them meanwhile, who knew them before', async () => {
+it('credentials past their end that get a later one are emitted as saved where a watch has begun meanwhile', async () => {
   const { directory, told, set, watch, move } = await ready();
   await set('one');
   await set('two');
@@ -65,7 +65,7 @@ it('where somebody has begun to watch them meanwhile, who knew them before', asy
   await directory.close();
 });
 
-it('where somebody watched them and does no longer', async () => {
+it('credentials past their end that get a later one are emitted as saved where a watch has ended', async () => {
   const { directory, told, set, watch, move } = await ready();
   await set('one');
   await set('two');
@@ -76,7 +76,7 @@ it('where somebody watched them and does no longer', async () => {
   await directory.close();
 });
 
-it('where only the one who watches has seen them', async () => {
+it('credentials past their end that get a later one are emitted as saved where only the watcher has seen them', async () => {
   const { directory, told, set, watch, move } = await ready();
   const { changes } = await watch();
   await set('two');
@@ -86,7 +86,7 @@ it('where only the one who watches has seen them', async () => {
   await directory.close();
 });
 
-it('once told, they are renewed', async () => {
+it('credentials that were emitted before are renewed by a later end', async () => {
   const { directory, told, set, watch, move } = await ready();
   await set('one');
   await set('two');

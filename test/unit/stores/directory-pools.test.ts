@@ -23,7 +23,7 @@ function world() {
 }
 
 describe('a ReauthenticatorPool', () => {
-  it('calls the provider for so many credentials at a time, for each once', async () => {
+  it('calls the provider for a bounded number of credentials at a time, for each once', async () => {
     const { clock, directory } = world();
     const calls = new Map<string, Deferred<void>>();
     let underWay = 0;
@@ -57,7 +57,7 @@ describe('a ReauthenticatorPool', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('goes on when one provider call fails or is given up', async () => {
+  it('goes on when one provider call fails or is abandoned', async () => {
     const { clock, directory } = world();
     const pool = new ReauthenticatorPool(directory, {
       concurrency: 1,
@@ -113,7 +113,7 @@ describe('a ReauthenticatorPool', () => {
     await directory.close();
   });
 
-  it('forgets what nobody asks for, and keeps what is in use', async () => {
+  it('ends idle reauthenticators, and keeps those in use', async () => {
     const { clock, directory } = world();
     const pool = new ReauthenticatorPool(directory, {
       idleMs: 10_000,
@@ -161,7 +161,7 @@ describe('a ReauthenticatorPool', () => {
 });
 
 describe('deriveEach', () => {
-  it('builds a value for each credential on demand, so many at a time, and disposes of it when unused', async () => {
+  it('builds a value for each credential on demand, a bounded number at a time, and disposes of unused ones', async () => {
     const { clock, memory, directory } = world();
     for (const id of ['a', 'b', 'c']) memory.set(`app:${id}`, JSON.stringify({ token: id }));
     let underWay = 0;
@@ -195,7 +195,7 @@ describe('deriveEach', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('gives the turn of a call that never settles to the next one, and disposes of what it brings late', async () => {
+  it('gives the permit of a call that never settles to the next one, and disposes of its late result', async () => {
     const { clock, memory, directory } = world();
     for (const id of ['silent', 'good', 'other'])
       memory.set(`app:${id}`, JSON.stringify({ token: id }));

@@ -70,7 +70,7 @@ function after(change: CredentialChange<Token>): string {
   return change.type === 'expired' ? 'ended' : 'nothing';
 }
 
-it('tells of every id, in order and once, whatever happens and whoever watches', async () => {
+it('a directory emits the changes of every id, in order and once, after any calls and with any watchers', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
       const clock = new VirtualClock();

@@ -9,7 +9,7 @@ const shared = (options: object) =>
   kinds.intern(resolveStoreOptions({ key: 'k', ...options }).shared, 'onCallbackError');
 
 describe('resolved options', () => {
-  it('are one object for all who ask for the same', () => {
+  it('are one object for equal options', () => {
     const serialize = String;
     const deserialize = String;
     const onCallbackError = (): void => {};
@@ -21,7 +21,7 @@ describe('resolved options', () => {
     expect(shared({ expiresAt: () => 1 })).toBe(shared({ expiresAt: () => 2 }));
   });
 
-  it('are apart where anything differs', () => {
+  it('are separate objects where anything differs', () => {
     const all = [
       shared({}),
       shared({ maxBytes: 7 }),

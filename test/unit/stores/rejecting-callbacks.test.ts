@@ -114,7 +114,7 @@ describe.each(saves)('an async $where that rejects', ({ where, options, refusal 
 });
 
 describe('an async expiresAt that rejects', () => {
-  it('makes what is stored unreadable, with the reason', async () => {
+  it('makes the stored bytes unreadable, with the reason', async () => {
     const { clock, memory, store, reported } = world({ expiresAt: rejecting });
     await store.ready();
     memory.set('k', JSON.stringify({ token: 'one' }));
@@ -136,7 +136,7 @@ describe.each<[string, CallbackErrorHandler]>([
   it.each([
     ['throws', throwing],
     ['rejects', rejecting],
-  ])('is warned of when a listener %s, and nothing else happens', async (_what, listener) => {
+  ])('causes a warning when a listener %s, and nothing else happens', async (_what, listener) => {
     const { clock, store } = world({ onCallbackError });
     const heard: string[] = [];
     store.on('saved', listener);
@@ -156,7 +156,7 @@ describe.each<[string, CallbackErrorHandler]>([
   it.each([
     ['throws', throwing],
     ['rejects', rejecting],
-  ])('leaves bytes unreadable whose deserialize %s', async (_what, deserialize) => {
+  ])('leaves bytes unreadable after a deserialize that %s', async (_what, deserialize) => {
     const serialize = ({ token }: Token): string => token;
     const { clock, memory, store } = world({ onCallbackError, serialize, deserialize });
     await store.ready();
@@ -169,8 +169,8 @@ describe.each<[string, CallbackErrorHandler]>([
   });
 });
 
-describe('without an onCallbackError', () => {
-  it('a listener that rejects is warned of, without the message', async () => {
+describe('a store without an onCallbackError', () => {
+  it('warns of a listener that rejects, without the message', async () => {
     const { clock, store } = world({ onCallbackError: undefined });
     store.on('saved', rejecting);
     await store.ready();
@@ -181,13 +181,13 @@ describe('without an onCallbackError', () => {
   });
 });
 
-describe('a promise of the caller whose then throws', () => {
+describe('a promise of the caller with a then that throws', () => {
   const trap = { then: throwing };
 
   it.each([
     ['expiresAt', { expiresAt: () => trap as never }, 'ENCODE_FAILED'],
     ['ttlSeconds', { ttlSeconds: () => trap as never }, 'INVALID_OPTION'],
-  ] as const)('does not get out of %s', async (where, options, code) => {
+  ] as const)('does not escape from %s', async (where, options, code) => {
     const { clock, store, reported } = world(options);
     await expect(store.save({ token: 'one' })).rejects.toMatchObject({ code });
     await turns(clock);

@@ -56,7 +56,7 @@ describe('deadlines', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('that have passed already are called with the next timer', async () => {
+  it('in the past are called with the next timer', async () => {
     const { clock, deadlines } = world();
     await clock.advance(100);
     let called = 0;
@@ -69,7 +69,7 @@ describe('deadlines', () => {
     expect(called).toBe(1);
   });
 
-  it('say whether they are still to come', async () => {
+  it('report whether they are pending', async () => {
     const { clock, deadlines } = world();
     const early = deadlines.add(
       10,
@@ -114,7 +114,7 @@ describe('deadlines', () => {
   });
 
   it.each([2 ** 30, 2 ** 31 - 1, 2 ** 31, 2 ** 32 + 5, 3_650 * DAY_MS])(
-    'of %d ms are neither early nor late',
+    'in %d ms are neither early nor late',
     async (ms) => {
       const { clock, deadlines } = world();
       const called: number[] = [];
@@ -129,7 +129,7 @@ describe('deadlines', () => {
     },
   );
 
-  it('take one timer for 100,000 of them', async () => {
+  it('share one timer, 100,000 of them', async () => {
     const { clock, timers, deadlines } = world();
     const called: number[] = [];
     let added = 0;
@@ -180,7 +180,7 @@ describe('deadlines', () => {
     expect(called).toEqual([1_500]);
   });
 
-  it('are not early either when nobody told them that the clock went back', async () => {
+  it('are not early either when the clock went back unnoticed', async () => {
     const { clock, correction, deadlines } = world();
     const called: number[] = [];
     deadlines.add(
@@ -194,7 +194,7 @@ describe('deadlines', () => {
     expect(called).toEqual([1_500]);
   });
 
-  it('keep what they have when a correction is smaller than the slack of a timer', () => {
+  it('keep their timer when a correction is smaller than the slack of a timer', () => {
     const { clock, correction, deadlines } = world();
     deadlines.add(
       1_000,
@@ -219,7 +219,7 @@ describe('any sequence of adding, canceling and passing time', () => {
     fc.record({ type: fc.constant('pass'), ms: fc.integer({ min: 0, max: 20 }) }),
   );
 
-  it('calls what a sorted list would', async () => {
+  it('calls the same deadlines as a sorted list would', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
         const { clock, timers, deadlines } = world();

@@ -55,7 +55,7 @@ describe('the time of a server', () => {
     expect(time.verdict(START)).toBe('passed');
   });
 
-  it('lies between the sending and the receiving of what it said', async () => {
+  it('lies between the sending and the receiving of a sample', async () => {
     const { clock, time, ask } = world(5_000);
     await ask(30, 10);
     expect(time.earliest()).toBeCloseTo(START + 5_030, 3);
@@ -64,7 +64,7 @@ describe('the time of a server', () => {
     expect(time.earliest()).toBeCloseTo(START + 6_030, 0);
   });
 
-  it('is known as well as the fastest round trips showed', async () => {
+  it('is known as precisely as the fastest round trips showed', async () => {
     const { time, ask } = world();
     await ask(50, 50);
     expect(time.latest() - time.earliest()).toBeGreaterThan(90);
@@ -74,7 +74,7 @@ describe('the time of a server', () => {
     expect(time.latest() - time.earliest()).toBeLessThan(2.2);
   });
 
-  it('becomes less certain while nobody asks', async () => {
+  it('becomes less certain without samples', async () => {
     const { clock, time, ask } = world();
     await ask(1, 1);
     await clock.advance(10_000_000);
@@ -83,7 +83,7 @@ describe('the time of a server', () => {
     expect(width).toBeLessThan(3_000);
   });
 
-  it('is taken anew when the server was set, forward or back', async () => {
+  it('is estimated again when the server was set, forward or back', async () => {
     const server = world();
     await server.ask(1, 1);
     for (const byMs of [-86_400_000, 86_400_000, 3_600_000]) {
@@ -180,7 +180,7 @@ describe('the two clocks of this machine', () => {
 });
 
 describe('the verdict on an end', () => {
-  it('is passed as soon as the server could have reached it, not only for certain', async () => {
+  it('is given as soon as the server could have reached it, not only for certain', async () => {
     const { clock, time, ask, serverNow } = world();
     await ask(50, 50);
     const end = serverNow() + 1_000;

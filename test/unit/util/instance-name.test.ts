@@ -13,14 +13,14 @@ import { VirtualClock } from '../../../src/testing/index.js';
 const clock = new VirtualClock();
 
 describe('the name of an instance', () => {
-  it('is the host and the process, unless the option says another', () => {
+  it('is the host and the process, unless the option gives another', () => {
     expect(DEFAULT_INSTANCE_NAME).toBe(`${hostname()}:${String(process.pid)}`);
   });
 
   it.each([
     ['given to a store', { name: 'crm-7f:1' }, 'crm-7f:1'],
     ['left out', {}, DEFAULT_INSTANCE_NAME],
-  ])('that is %s is what other instances see of its writes', async (_name, options, seen) => {
+  ])('that is %s is shown to other instances with its writes', async (_name, options, seen) => {
     const memory = new CredentialMemory({ clock });
     const writer = new MemoryCredentialStore<string>({ key: 'api', memory, ...options });
     const writers = new MemoryCredentialDirectory<string>({ prefix: 'a', memory, ...options });

@@ -23,7 +23,7 @@ import {
 /** Whatever is wrong may be a secret that somebody put in the wrong place. */
 const CANARY = 'canary-e5b0';
 
-function refusalOf(make: () => unknown): InvalidOptionError {
+function expectRefusal(make: () => unknown): InvalidOptionError {
   try {
     make();
   } catch (error) {
@@ -128,19 +128,19 @@ const client = new Redis({ lazyConnect: true });
 describe('a store in memory', () => {
   it.each(memoryMatrix)('refuses the option %s: %o', (option, value) => {
     const make = () => new MemoryCredentialStore({ key: 'k', [option]: value });
-    expect(refusalOf(make)).toMatchObject({ option });
+    expect(expectRefusal(make)).toMatchObject({ option });
   });
 
   it.each([undefined, null, 5, CANARY])('refuses %s for options', (options) => {
     const make = () => new MemoryCredentialStore(options as never);
-    expect(refusalOf(make)).toMatchObject({ option: 'options' });
+    expect(expectRefusal(make)).toMatchObject({ option: 'options' });
   });
 });
 
 describe('a store on Redis', () => {
   it.each(redisMatrix)('refuses the option %s: %o', (option, value) => {
     const make = () => new RedisCredentialStore(client, { key: 'k', [option]: value });
-    expect(refusalOf(make)).toMatchObject({ option });
+    expect(expectRefusal(make)).toMatchObject({ option });
     expect(client.status).toBe('wait');
   });
 
@@ -152,7 +152,7 @@ describe('a store on Redis', () => {
     ['a class', Redis],
   ])('refuses %s for a client', (_name, wrong) => {
     const make = () => new RedisCredentialStore(wrong as never, { key: 'k' });
-    expect(refusalOf(make)).toMatchObject({ option: 'redis' });
+    expect(expectRefusal(make)).toMatchObject({ option: 'redis' });
   });
 
   it('refuses a client that is closed, and one that monitors', () => {
@@ -161,17 +161,17 @@ describe('a store on Redis', () => {
     const monitor = new Redis({ lazyConnect: true, monitor: true, password: CANARY });
     for (const wrong of [closed, monitor]) {
       const make = () => new RedisCredentialStore(wrong, { key: 'k' });
-      expect(refusalOf(make)).toMatchObject({ option: 'redis' });
+      expect(expectRefusal(make)).toMatchObject({ option: 'redis' });
     }
   });
 
-  it('judges the key as Redis will see it, prefix included', () => {
+  it('checks the key with its prefix, as in Redis', () => {
     const prefixed = (keyPrefix: string) => new Redis({ lazyConnect: true, keyPrefix });
     const make = (keyPrefix: string, key: string) => () =>
       new RedisCredentialStore(prefixed(keyPrefix), { key });
-    expect(refusalOf(make('credstream:', 'x'))).toMatchObject({ option: 'key' });
-    expect(refusalOf(make('cred', 'stream:x'))).toMatchObject({ option: 'key' });
-    expect(refusalOf(make('p'.repeat(1_000), 'k'.repeat(25)))).toMatchObject({ option: 'key' });
+    expect(expectRefusal(make('credstream:', 'x'))).toMatchObject({ option: 'key' });
+    expect(expectRefusal(make('cred', 'stream:x'))).toMatchObject({ option: 'key' });
+    expect(expectRefusal(make('p'.repeat(1_000), 'k'.repeat(25)))).toMatchObject({ option: 'key' });
     expect(make('app:', 'k'.repeat(1_000))).not.toThrow();
   });
 
@@ -179,12 +179,12 @@ describe('a store on Redis', () => {
     const shared = new Redis({ lazyConnect: true });
     const first = new RedisCredentialStore(shared, { key: 'k' });
     const make = () => new RedisCredentialStore(shared, { key: 'l', clock: { ...systemClock } });
-    expect(refusalOf(make)).toMatchObject({ option: 'clock' });
+    expect(expectRefusal(make)).toMatchObject({ option: 'clock' });
     return first.close();
   });
 });
 
-describe('what is right', () => {
+describe('a valid option', () => {
   it.each<[string, unknown]>([
     ['key', 'k'.repeat(1024)],
     ['key', 'a:{b}*?[c] \u{1f511} credstream:'],
@@ -200,7 +200,7 @@ describe('what is right', () => {
     ['maxBytes', 2 ** 29],
     ['expiresAt', undefined],
     ['allowEarlyRemoval', undefined],
-  ])('is taken: %s: %o', (option, value) => {
+  ])('is accepted: %s: %o', (option, value) => {
     const store = new MemoryCredentialStore({ key: 'k', [option]: value });
     expect(store.status.link).toBe('idle');
   });
@@ -214,43 +214,43 @@ describe('a memory', () => {
     ['clokc', systemClock],
   ])('refuses the option %s: %o', (option, value) => {
     const make = () => new CredentialMemory({ [option]: value });
-    expect(refusalOf(make)).toMatchObject({ option });
+    expect(expectRefusal(make)).toMatchObject({ option });
   });
 
   it.each([0, -1, NaN, Infinity, '5', null])('refuses to keep bytes for %s ms', (ttlMs) => {
     const memory = new CredentialMemory();
     memory.set('k', 'one');
     const wrong = ttlMs as number;
-    expect(refusalOf(() => memory.set('k', CANARY, { ttlMs: wrong }))).toMatchObject({
+    expect(expectRefusal(() => memory.set('k', CANARY, { ttlMs: wrong }))).toMatchObject({
       option: 'ttlMs',
     });
-    expect(refusalOf(() => memory.expire('k', wrong))).toMatchObject({ option: 'ttlMs' });
+    expect(expectRefusal(() => memory.expire('k', wrong))).toMatchObject({ option: 'ttlMs' });
     expect(memory.get('k')?.toString()).toBe('one');
   });
 });
 
 describe('the checks', () => {
-  it('show what kind of value they got, never the value', () => {
+  it('show the type of a value, never the value', () => {
     expect(
       [null, [CANARY], { a: CANARY }, CANARY, 5, () => CANARY, undefined].map(describeType),
     ).toEqual(['null', 'an array', 'an object', 'string', 'number', 'function', 'undefined']);
   });
 
-  it('name the option that they were asked about', () => {
-    expect(refusalOf(() => checkKey(5, 'prefix')).option).toBe('prefix');
-    expect(refusalOf(() => checkTtlSeconds(0.5, 'graceSeconds')).option).toBe('graceSeconds');
-    expect(refusalOf(() => checkMs(0, 'leadMs')).option).toBe('leadMs');
+  it('name the given option', () => {
+    expect(expectRefusal(() => checkKey(5, 'prefix')).option).toBe('prefix');
+    expect(expectRefusal(() => checkTtlSeconds(0.5, 'graceSeconds')).option).toBe('graceSeconds');
+    expect(expectRefusal(() => checkMs(0, 'leadMs')).option).toBe('leadMs');
   });
 
-  it.each(['', 'x'.repeat(256), 'ok \u{1f511}', undefined])('take %j for a reason', (reason) => {
+  it.each(['', 'x'.repeat(256), 'ok \u{1f511}', undefined])('accept %j as a reason', (reason) => {
     expect(checkReason(reason)).toBe(reason);
   });
 
-  it.each(['x'.repeat(257), '\ud800', 5, null, {}])('do not take %j for a reason', (reason) => {
-    expect(refusalOf(() => checkReason(reason)).option).toBe('reason');
+  it.each(['x'.repeat(257), '\ud800', 5, null, {}])('do not accept %j as a reason', (reason) => {
+    expect(expectRefusal(() => checkReason(reason)).option).toBe('reason');
   });
 
-  it('tell lone surrogates, which collide in Redis, from pairs', () => {
+  it('distinguish lone surrogates, which collide in Redis, from pairs', () => {
     expect(['a', '\u{1f511}', ''].every(isWellFormed)).toBe(true);
     expect(['\ud800', 'a\udc00', '\udc00\ud800'].some(isWellFormed)).toBe(false);
   });

@@ -75,13 +75,13 @@ describe('a table of options', () => {
     if (option !== 'kind') expect(() => check(given)).toThrow(refused);
   });
 
-  test('takes values from getters, and ignores names that are only inherited', () => {
+  test('reads values from getters, and ignores inherited names', () => {
     expect(resolve(new Getters(5_000))).toMatchObject({ kind: 'green', drawMs: 5_000 });
     expect(() => check(new Getters(5_000))).not.toThrow();
     expect(() => check(Object.create({ kind: 'green', sugar: 1 }))).not.toThrow();
   });
 
-  test('says in words which values an option takes', () => {
+  test('describes the values of an option in words', () => {
     const rangeOf = (row: { readonly range: string }): string => row.range;
     expect([TEA.drawMs, TEA.restMs, TEA.milk].map(rangeOf)).toEqual([
       'from 1,000 ms, or `Infinity`',

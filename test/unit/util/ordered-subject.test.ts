@@ -19,7 +19,7 @@ function record(
 }
 
 describe('an ordered subject', () => {
-  it('delivers a value that a subscriber emits after the one that is being delivered', () => {
+  it('delivers a value that a subscriber emits after the current one', () => {
     const subject = new OrderedSubject<number>();
     const first = record(subject, (value) => {
       if (value === 1) for (const next of [2, 3]) subject.emit(next);
@@ -57,7 +57,7 @@ describe('an ordered subject', () => {
     expect(late).toEqual([2]);
   });
 
-  it('runs what comes after a value before the next one, and what waits for rest at the end', () => {
+  it('runs the calls after a value before the next one, and the idle calls at the end', () => {
     const subject = new OrderedSubject<number>();
     const seen: string[] = [];
     record(subject, (value) => {
@@ -78,7 +78,7 @@ describe('an ordered subject', () => {
     expect(seen.at(-1)).toBe('at once');
   });
 
-  it('can be given up while it has no subscriber and delivers nothing', () => {
+  it('can be dropped while it has no subscriber and delivers nothing', () => {
     const subject = new OrderedSubject<number>();
     expect(subject.idle).toBe(true);
     const subscription = subject.asObservable().subscribe(() => {
@@ -101,7 +101,7 @@ describe('an ordered subject with an initial value', () => {
     expect(record(subject)).toEqual([1, 'end']);
   });
 
-  it('gives a subscriber that comes during a value this one, and those that wait after it', () => {
+  it('gives a subscriber that comes during a value this one, and the pending ones after it', () => {
     const subject = new OrderedSubject({ value: 0 });
     let late: (number | 'end')[] = [];
     record(subject, (value) => {
@@ -113,7 +113,7 @@ describe('an ordered subject with an initial value', () => {
     expect(late).toEqual([1, 2]);
   });
 
-  it('lets the first value cause the next one', () => {
+  it('accepts a value that the first one causes', () => {
     const subject = new OrderedSubject({ value: 0 });
     const seen = record(subject, (value) => {
       if (value === 0) subject.emit(1);

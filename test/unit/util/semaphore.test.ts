@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 
 import { Semaphore } from '../../../src/util/semaphore.js';
 
-describe('slots', () => {
-  it('are given in the order in which they were asked for, never more than there are', async () => {
+describe('a semaphore', () => {
+  it('grants its permits in the order of the requests, never more than there are', async () => {
     const slots = new Semaphore(2);
     const log: number[] = [];
     let underWay = 0;
@@ -23,7 +23,7 @@ describe('slots', () => {
     expect(slots.acquire()).toBeInstanceOf(Promise);
   });
 
-  it('keep nobody who has had one, in a line that never ends', () => {
+  it('delays no holder of a permit in an endless line', () => {
     const slots = new Semaphore(1);
     void slots.acquire();
     for (let n = 0; n < 3; n += 1) void slots.acquire();

@@ -12,7 +12,7 @@ beforeAll(() => {
 const DAY = 24 * HOUR;
 
 describe('an end', () => {
-  it('is told when a look confirms it, and not served any more before that', async () => {
+  it('is emitted when a reading confirms it, and not served any more before that', async () => {
     const { backend, clock, live, changes, token } = await watched(
       { token: 'one' },
       { inMs: 1_000 },
@@ -44,7 +44,7 @@ describe('an end', () => {
     expect([token(), told()]).toEqual([undefined, ['expired']]);
   });
 
-  it('is early in memory and late in telling by a round trip at most', async () => {
+  it('is early in memory and late in changes by a round trip at most', async () => {
     const world = await watched(undefined);
     const { backend, clock, changes, token } = world;
     backend.latencyMs = 40;
@@ -61,7 +61,7 @@ describe('an end', () => {
     expect(changes[1]!.at - expiresAt).toBeLessThanOrEqual(80);
   });
 
-  it('that a look finds not yet come is waited for again, silently', async () => {
+  it('that a reading finds still to come is waited for again, silently', async () => {
     const { backend, clock, told, states } = await watched({ token: 'one' }, { inMs: 1_000 });
     await clock.advance(900);
     backend.stepServer(-500);
@@ -74,7 +74,7 @@ describe('an end', () => {
     expect(told()).toEqual(['expired']);
   });
 
-  it('that moved by less than can be told apart is told when it has come, and not before', async () => {
+  it('that moved imperceptibly is emitted when it has come, and not before', async () => {
     const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.toleranceMs = 100;
     // As when a slot moves to another node, with the time that is left.
@@ -87,7 +87,7 @@ describe('an end', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('that somebody moved unnoticed is told as renewed at the old instant', async () => {
+  it('that another client moved unnoticed is emitted as renewed at the old instant', async () => {
     const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     const expiresAt = backend.put('one', HOUR);
     await clock.advance(1_100);
@@ -97,23 +97,26 @@ describe('an end', () => {
     expect(told()).toEqual(['renewed one', 'expired']);
   });
 
-  it('that was overwritten unnoticed is told as saved, never as expired', async () => {
+  it('that was overwritten unnoticed is emitted as saved, never as expired', async () => {
     const { backend, clock, told } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.put('two');
     await clock.advance(HOUR);
     expect(told()).toEqual(['saved two']);
   });
 
-  it.each([2 ** 31 - 1, 2 ** 31 + 5, 100 * DAY])('%d ms away is not told early', async (inMs) => {
-    const { clock, told, token } = await watched({ token: 'one' }, { inMs });
-    // Between two clocks that nobody compares any more, a ten-thousandth is allowed for.
-    await clock.advance(inMs - inMs / 5_000);
-    expect([token(), told()]).toEqual(['one', []]);
-    await clock.advance(inMs / 2_500);
-    expect([token(), told()]).toEqual([undefined, ['expired']]);
-  });
+  it.each([2 ** 31 - 1, 2 ** 31 + 5, 100 * DAY])(
+    '%d ms away is not emitted early',
+    async (inMs) => {
+      const { clock, told, token } = await watched({ token: 'one' }, { inMs });
+      // Between two clocks that nobody compares any more, a ten-thousandth is allowed for.
+      await clock.advance(inMs - inMs / 5_000);
+      expect([token(), told()]).toEqual(['one', []]);
+      await clock.advance(inMs / 2_500);
+      expect([token(), told()]).toEqual([undefined, ['expired']]);
+    },
+  );
 
-  it('of the credential is told while its bytes stay, once', async () => {
+  it('of the credential is emitted while its bytes stay, once', async () => {
     const { backend, clock, changes, told } = await watched(undefined);
     const expiresAt = clock.now() + 1_000;
     backend.put(bytesOf({ token: 'one', expiresAt }), 2_000);
@@ -127,7 +130,7 @@ describe('an end', () => {
     expect(told()).toEqual(['saved one', 'expired']);
   });
 
-  it('of a credential that replaced another is its own', async () => {
+  it('of a replacement is its own', async () => {
     const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.put('two', 3_000);
     backend.hint();
@@ -139,7 +142,7 @@ describe('an end', () => {
 });
 
 describe('an end that comes while cut off', () => {
-  it('is concluded locally at the deadline, and not told again on the way back', async () => {
+  it('is concluded locally at the deadline, and not emitted again on the way back', async () => {
     const { backend, clock, live, changes } = await watched({ token: 'one' }, { inMs: 10_000 });
     backend.feed({ link: 'reconnecting' });
     await clock.advance(9_000);
@@ -153,7 +156,7 @@ describe('an end that comes while cut off', () => {
     expect(live.state.type).toBe('expired');
   });
 
-  it('is concluded when the link goes after it has come', async () => {
+  it('is concluded when the link is lost after it has come', async () => {
     const { backend, clock, changes } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.latencyMs = undefined;
     await clock.advance(1_100);
@@ -162,7 +165,7 @@ describe('an end that comes while cut off', () => {
     expect(changes[0]).toBeChange('expired', { source: 'local' });
   });
 
-  it('turns out to have been moved when the link is back', async () => {
+  it('is corrected when it had moved and the link is back', async () => {
     const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 10_000 });
     backend.feed({ link: 'reconnecting' });
     await clock.advance(11_000);
@@ -182,7 +185,7 @@ describe('an end that comes while cut off', () => {
     expect(live.state).toMatchObject({ type: 'withheld' });
   });
 
-  it('while bytes are being decoded is noticed after that', async () => {
+  it('is noticed after a decoding that was under way', async () => {
     const { backend, clock, live, changes } = await watched(undefined, {
       deserialize: (bytes) =>
         new Promise((resolve) => {

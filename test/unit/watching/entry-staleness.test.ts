@@ -9,7 +9,7 @@ beforeAll(() => {
   expect.extend(credentialMatchers);
 });
 
-describe('cut off from Redis', () => {
+describe('while cut off from Redis', () => {
   it('memory is served for maxStalenessMs and then withheld, visibly', async () => {
     const { backend, clock, live, states, token } = await watched({ token: 'one' });
     await clock.advance(60_000);
@@ -57,14 +57,14 @@ describe('cut off from Redis', () => {
   it.each([
     ['at once with 0', 0, 0, undefined],
     ['never with Infinity', Infinity, 1_000 * HOUR, 'one'],
-  ])('it is withheld %s', async (_name, maxStalenessMs, waitMs, expected) => {
+  ])('memory is withheld %s', async (_name, maxStalenessMs, waitMs, expected) => {
     const { backend, clock, token } = await watched({ token: 'one' }, { maxStalenessMs });
     backend.feed({ link: 'reconnecting' });
     await clock.advance(waitMs);
     expect(token()).toBe(expected);
   });
 
-  it('changing links does not begin the count anew', async () => {
+  it('a change of the link state does not restart the count', async () => {
     const { backend, clock, token } = await watched({ token: 'one' });
     backend.feed({ link: 'reconnecting' });
     await clock.advance(20_000);
@@ -80,7 +80,7 @@ describe('cut off from Redis', () => {
     expect(token()).toBe('one');
   });
 
-  it('the way back shows what is there, and tells only what has changed', async () => {
+  it('the way back shows the current state, and emits only changes', async () => {
     const { backend, clock, live, states, changes, token } = await watched({ token: 'one' });
     const held = live.current;
     backend.feed({ link: 'reconnecting' });
@@ -102,7 +102,7 @@ describe('cut off from Redis', () => {
     expect(changes[0]).toBeChange('saved', { previous: { token: 'one' }, source: 'resync' });
   });
 
-  it('knowing that nothing is stored is withheld as well', async () => {
+  it('absence is withheld as well', async () => {
     const { backend, clock, live, states } = await watched(undefined);
     expect(states.map(({ type }) => type)).toEqual(['absent']);
     backend.feed({ link: 'reconnecting' });
@@ -110,7 +110,7 @@ describe('cut off from Redis', () => {
     expect(live.state).toMatchObject({ type: 'withheld', reason: 'stale' });
   });
 
-  it('no timer is left when it is over, or when nobody watches', async () => {
+  it('no timer is left at the end of the outage, or without a watcher', async () => {
     const { backend, clock, release } = await watched({ token: 'one' });
     backend.feed({ link: 'reconnecting' });
     expect(clock.pendingTimers).toBe(1);
@@ -127,7 +127,7 @@ describe('when the clocks of the machine come apart', () => {
   it.each([
     ['the wall clock is set forward', 5_000],
     ['the wall clock is set back', -86_400_000],
-  ])('because %s, memory is withheld until it was looked at again', async (_name, ms) => {
+  ])('because %s, memory is withheld until the key has been read again', async (_name, ms) => {
     const { backend, clock, live, changes, states } = await watched(
       { token: 'one' },
       { inMs: HOUR },
@@ -155,7 +155,7 @@ describe('when the clocks of the machine come apart', () => {
     expect(backend.clockSteps).toBe(0);
   });
 
-  it('because the machine slept past an end, nothing is served and the end is told', async () => {
+  it('because the machine slept past an end, nothing is served and the end is emitted', async () => {
     const { backend, clock, live, changes } = await watched({ token: 'one' }, { inMs: HOUR });
     backend.sleep(2 * HOUR);
     expect(live.current).toBeUndefined();

@@ -10,7 +10,7 @@ beforeAll(() => {
   expect.extend(credentialMatchers);
 });
 
-describe('bytes that cannot be had', () => {
+describe('bytes that cannot be decoded', () => {
   it('because decoding hangs are unreadable after the deadline, and hints go on', async () => {
     const { backend, clock, changes, told, token } = await watched(
       { token: 'one' },
@@ -43,7 +43,7 @@ describe('bytes that cannot be had', () => {
     expect(changes).toHaveLength(1);
   });
 
-  it('until the reader can do it are told as saved then', async () => {
+  it('are emitted as saved once the reader can decode them', async () => {
     let keys = 0;
     const { backend, clock, told } = await watched(undefined, {
       deserialize: (bytes) => {
@@ -61,7 +61,7 @@ describe('bytes that cannot be had', () => {
   });
 });
 
-describe('what was decoded cannot be held', () => {
+describe('decoded credentials cannot be kept', () => {
   const failing = () => {
     throw new Error('not now');
   };
@@ -106,8 +106,8 @@ describe('what was decoded cannot be held', () => {
   });
 });
 
-describe('bytes that cannot be read, and end', () => {
-  it('are looked at then, and told as expired', async () => {
+describe('unreadable bytes with an end', () => {
+  it('are read at that end, and emitted as expired', async () => {
     const { backend, clock, changes, live } = await watched({ token: 'one' });
     const expiresAt = backend.put('garbage', 10_000);
     backend.hint();
@@ -119,7 +119,7 @@ describe('bytes that cannot be read, and end', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('while cut off stay what they are, and keep nobody busy', async () => {
+  it('while cut off stay unreadable, and cause no repeated work', async () => {
     const { backend, clock, told, live } = await watched({ token: 'one' });
     backend.put('garbage', 10_000);
     backend.hint();
@@ -133,7 +133,7 @@ describe('bytes that cannot be read, and end', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('do not make looks chase each other when they outlive their end', async () => {
+  it('do not cause one read after the other when they outlive their end', async () => {
     const { backend, clock } = await watched({ token: 'one' });
     backend.put('garbage', 1_000);
     backend.hint();
@@ -148,7 +148,7 @@ describe('bytes that cannot be read, and end', () => {
 describe('a key that Redis refuses to read', () => {
   const refusal = new RefusedError('NOPERM', 'no rights');
 
-  it('is unauthorized with the reason, and well again with the next answer', async () => {
+  it('is unauthorized with the reason, and recovers with the next reply', async () => {
     const { backend, clock, live, changes, token } = await watched({ token: 'one' });
     backend.latencyMs = undefined;
     backend.hint();

@@ -164,8 +164,8 @@ const step = fc.record({
   ),
 });
 
-describe('in whatever order messages arrive', () => {
-  it('the states shown are some of those that were, in order, and the last is right', async () => {
+describe('with messages in any order', () => {
+  it('the emitted states are some of the real ones, in order, and the last is right', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.scheduler(),

@@ -12,7 +12,7 @@ beforeAll(() => {
 });
 
 describe('hints and observations', () => {
-  it('lead to one look for any number of hints that come together', async () => {
+  it('lead to one read for any number of hints that come together', async () => {
     const { backend, clock, told } = await watched({ token: 'one' });
     expect(backend.looks).toBe(1);
     backend.put('two');
@@ -39,7 +39,7 @@ describe('hints and observations', () => {
     expect(told()).toEqual(Array.from({ length: 40 }, (_, n) => `saved ${String(n + 1)}`));
   });
 
-  it('find what a hint tells of even if it came while the answer was on its way', async () => {
+  it('find the write behind a hint that came while the reply was on its way', async () => {
     const { backend, clock, token } = await watched({ token: 'one' });
     backend.latencyMs = undefined;
     backend.hint();
@@ -54,7 +54,7 @@ describe('hints and observations', () => {
     expect(backend.requests).toHaveLength(2);
   });
 
-  it('tell nothing for a hint that has nothing behind it', async () => {
+  it('emit nothing for a hint without a write', async () => {
     const { backend, clock, changes, states } = await watched({ token: 'one' });
     const before = states.length;
     for (const as of ['expired', 'cleared', 'evicted'] as const) {
@@ -65,7 +65,7 @@ describe('hints and observations', () => {
     expect(states).toHaveLength(before);
   });
 
-  it('take the label from the last hint, and each hint once', async () => {
+  it('take the label from the last hint, and use each hint once', async () => {
     const { backend, clock, changes } = await watched({ token: 'one' });
     backend.put('two');
     backend.hint({ origin: { instance: 'other', name: 'pod-7' }, reason: 'rotation' });
@@ -85,7 +85,7 @@ describe('hints and observations', () => {
     expect(changes[2]).toBeChange('saved', { origin: 'unknown', reason: undefined });
   });
 
-  it('ask for one more look when polled, unless one is under way', async () => {
+  it('request one more read when polled, unless one is under way', async () => {
     const { backend, clock } = await watched({ token: 'one' });
     expect(backend.poll()).toBe(true);
     await clock.settle();
@@ -98,7 +98,7 @@ describe('hints and observations', () => {
 });
 
 describe('a gap in the feed', () => {
-  it('is caught up with; what is found is told as a resync, once', async () => {
+  it('is followed by a resync, whose changes are emitted once', async () => {
     const { backend, clock, changes, statuses } = await watched({ token: 'one' });
     backend.feed({ link: 'reconnecting' });
     backend.put('two');
@@ -121,7 +121,7 @@ describe('a gap in the feed', () => {
     ]);
   });
 
-  it('makes the answers of before worthless', async () => {
+  it('invalidates the replies of before', async () => {
     const { backend, clock, told, token } = await watched({ token: 'one' });
     backend.latencyMs = undefined;
     backend.put('old');
@@ -137,7 +137,7 @@ describe('a gap in the feed', () => {
     expect(told()).toEqual(['saved new']);
   });
 
-  it('makes what was being decoded worthless', async () => {
+  it('invalidates a decoding that was under way', async () => {
     const decoding = deferred<{ token: string }>();
     const world = await watched(
       { token: 'one' },
@@ -159,7 +159,7 @@ describe('a gap in the feed', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('tells nothing when all is as it was', async () => {
+  it('emits nothing when nothing changed', async () => {
     const { backend, clock, changes, states } = await watched({ token: 'one' });
     const before = [...states];
     for (let n = 0; n < 3; n += 1) {
@@ -173,7 +173,7 @@ describe('a gap in the feed', () => {
 });
 
 describe('watching', () => {
-  it('begins with the first and ends with the last, each of whom may let go twice', async () => {
+  it('starts with the first handle and ends with the last, each of which may be released twice', async () => {
     const { backend, clock, live, release } = await watched({ token: 'one' });
     expect(backend.watching).toBe(1);
     const other = live.retain();
@@ -191,7 +191,7 @@ describe('watching', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('forgets everything when it ends, and knows nothing when it begins again', async () => {
+  it('forgets everything when it ends, and knows nothing when it starts again', async () => {
     const { backend, clock, live, release, changes, statuses } = await watched(
       { token: 'one' },
       { inMs: HOUR },
@@ -208,7 +208,7 @@ describe('watching', () => {
     again();
   });
 
-  it('drops the answer that comes after its end', async () => {
+  it('drops a reply that comes after its end', async () => {
     const { backend, clock, live, release, states } = liveWorld();
     backend.latencyMs = undefined;
     await clock.settle();
@@ -219,7 +219,7 @@ describe('watching', () => {
     expect(live.state.type).toBe('unknown');
   });
 
-  it('does not begin after close, and nobody waits', async () => {
+  it('does not start after close, and no call waits', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     let completed = false;
     live.events$.subscribe({ complete: () => (completed = true) });
@@ -241,7 +241,7 @@ describe('hints', () => {
     reason,
   });
 
-  it('that come in one piece of input cost one look, sent at once, which their labels are for', async () => {
+  it('that come in one piece of input cost one read, sent at once, which gets their labels', async () => {
     const { backend, clock, changes } = await watched({ token: 'one' });
     const before = backend.looks;
     backend.put('two');
@@ -257,7 +257,7 @@ describe('hints', () => {
     expect(reasons).toEqual(['last', undefined]);
   });
 
-  it('that come with later input cost one look more, however many they are', async () => {
+  it('that come with later input cost one read more, however many they are', async () => {
     const { backend, clock } = await watched({ token: 'one' });
     const before = backend.looks;
     backend.hint(written('a'));
@@ -268,7 +268,7 @@ describe('hints', () => {
     expect(backend.looks).toBe(before + 2);
   });
 
-  it('wait a turn while an own write is under way, whose answer asks for a look too', async () => {
+  it('wait a turn while an own write is under way, whose reply requests a read too', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const before = backend.looks;
     live.ownWrites += 1;
@@ -281,7 +281,7 @@ describe('hints', () => {
     expect(backend.looks).toBe(before + 1);
   });
 
-  it('are labeled by who wrote last, also when the answer to an own write comes after that', async () => {
+  it('take the label of the last writer, also when the reply to an own write comes after that', async () => {
     const { backend, clock, live, changes } = await watched({ token: 'one' });
     live.ownWrites += 1;
     backend.put('own');
@@ -298,7 +298,7 @@ describe('hints', () => {
 });
 
 describe('events', () => {
-  it('come in one order for all subscribers, also those that a subscriber causes', async () => {
+  it('have one order for all subscribers, also those that a subscriber causes', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
     const orders: string[][] = [[], []];
     let cut = false;
@@ -316,7 +316,7 @@ describe('events', () => {
     expect(orders[1]).toEqual(orders[0]);
   });
 
-  it('with a change find the new state in the store, and the signal of the old one aborts', async () => {
+  it('with a change come when the store has the new state, and the old signal is aborted', async () => {
     const { backend, clock, live, states } = await watched({ token: 'one' });
     const held = live.current;
     let seen: unknown;
@@ -331,7 +331,7 @@ describe('events', () => {
     expect(held?.signal.aborted).toBe(true);
   });
 
-  it('with a change that comes while the credential is withheld repeat no state', async () => {
+  it('with a change during withholding repeat no state', async () => {
     const { backend, clock, live, changes, states } = await watched(
       { token: 'one' },
       { inMs: HOUR, maxStalenessMs: 0 },

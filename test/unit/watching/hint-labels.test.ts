@@ -16,12 +16,12 @@ const removed = (as: 'expired' | 'cleared' | 'evicted', reason?: string): Hint =
 });
 
 describe('labels', () => {
-  it('are none before the first hint', () => {
+  it('are empty before the first hint', () => {
     const labels = new HintLabels();
     expect(labels.read()).toEqual({ write: undefined, removal: undefined });
   });
 
-  it('are the last hint of each kind', () => {
+  it('contain the last hint of each kind', () => {
     const labels = new HintLabels();
     for (const hint of [written('a'), removed('expired'), written('b'), removed('cleared', 'c')])
       labels.note(hint);
@@ -40,7 +40,7 @@ describe('labels', () => {
     expect(labels.read()).toEqual({ write: undefined, removal: undefined });
   });
 
-  it('of an own write stand where it was announced, not where it was answered', () => {
+  it('of an own write count from its announcement, not from its reply', () => {
     const own: Hint = { type: 'written', origin: 'self', reason: undefined };
     const labels = new HintLabels();
     labels.note(own);
@@ -56,7 +56,7 @@ describe('labels', () => {
     expect(labels.read().write).toBe(own);
   });
 
-  it('stay when they came while the observation was under way', () => {
+  it('stay when their hints came while the observation was under way', () => {
     const labels = new HintLabels();
     labels.note(written('before'));
     labels.covered();
@@ -71,7 +71,7 @@ describe('labels', () => {
     expect(labels.read().removal).toBeUndefined();
   });
 
-  it('of one kind are judged by the last hint, not by the first', () => {
+  it('of one kind are those of the last hint, not of the first', () => {
     const labels = new HintLabels();
     labels.note(written('before'));
     labels.covered();

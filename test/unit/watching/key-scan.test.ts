@@ -36,8 +36,8 @@ function world({ scanMs = 0 } = {}) {
   return { clock, state, log, scans, sweep };
 }
 
-describe('a sweep that fails', () => {
-  it('is tried again ever more seldom, and looks at the known keys once', async () => {
+describe('a key scan that fails', () => {
+  it('is tried again ever more seldom, and reads the known keys once', async () => {
     const { clock, state, log, scans, sweep } = world();
     sweep.ask('resync');
     await clock.advance(15_000);
@@ -51,7 +51,7 @@ describe('a sweep that fails', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('rests for as long as it took', async () => {
+  it('pauses for as long as it took', async () => {
     const { clock, scans, sweep } = world({ scanMs: 10_000 });
     sweep.ask('resync');
     await clock.advance(60_000);
@@ -59,7 +59,7 @@ describe('a sweep that fails', () => {
     sweep.stop();
   });
 
-  it('looks at everything again where that was asked for meanwhile', async () => {
+  it('reads every key again where that was requested meanwhile', async () => {
     const { clock, state, log, sweep } = world({ scanMs: 100 });
     sweep.ask('resync');
     await clock.advance(50);
@@ -72,7 +72,7 @@ describe('a sweep that fails', () => {
   });
 });
 
-it('only a refusal is shown as one', () => {
+it('a directory shows only a refusal as a refusal', () => {
   const condition = { link: 'live', fresh: { ...idleStatus, link: 'live' } } as FeedCondition;
   const link = (complete: boolean, error: Error | undefined) =>
     statusBehind(condition, complete, undefined, error).link;
@@ -82,7 +82,7 @@ it('only a refusal is shown as one', () => {
   expect(link(true, new RefusedError('NOPERM', 'no'))).toBe('unauthorized');
 });
 
-it('what was read before a gap and decoded after it does not count for the time after', async () => {
+it('a reading from before a gap that is decoded after it does not confirm the time after', async () => {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock });
   memory.set('app:a', 'one');

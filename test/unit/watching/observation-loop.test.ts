@@ -61,7 +61,7 @@ async function isSettled(promise: Promise<unknown>): Promise<boolean> {
 }
 
 describe('an observation loop', () => {
-  it('makes one observation a turn after any number of marks', () => {
+  it('makes one observation a turn after any number of requests', () => {
     const { loop, turn, turns, observations } = world();
     for (let n = 0; n < 5; n += 1) loop.request();
     expect(observations).toHaveLength(0);
@@ -71,7 +71,7 @@ describe('an observation loop', () => {
     expect(loop.busy).toBe(true);
   });
 
-  it('rests when nothing was marked since', async () => {
+  it('rests without a request', async () => {
     const { loop, turn, turns, end } = world();
     loop.request();
     turn();
@@ -80,7 +80,7 @@ describe('an observation loop', () => {
     expect(loop.busy).toBe(false);
   });
 
-  it('makes exactly one more for all marks that came meanwhile', async () => {
+  it('makes exactly one more for all requests that came meanwhile', async () => {
     const { loop, turn, turns, observations, end } = world();
     loop.request();
     turn();
@@ -94,7 +94,7 @@ describe('an observation loop', () => {
     expect(turns).toHaveLength(0);
   });
 
-  it('settles who asked with an observation that was issued after the asking', async () => {
+  it('settles a request with an observation that was issued after it', async () => {
     const { loop, turn, end } = world();
     loop.request();
     turn();
@@ -106,7 +106,7 @@ describe('an observation loop', () => {
     expect(await isSettled(settled)).toBe(true);
   });
 
-  it('makes an observation for who asks while it rests', async () => {
+  it('makes an observation for a request while it rests', async () => {
     const { loop, turn, end } = world();
     const [first, second] = [loop.settled(), loop.settled()];
     expect(await isSettled(first)).toBe(false);
@@ -117,7 +117,7 @@ describe('an observation loop', () => {
   });
 
   it.each(['resting', 'scheduled', 'observing'] as const)(
-    'lets everybody go when stopped while %s, and does nothing more',
+    'settles every caller when it is stopped while %s, and does nothing more',
     async (state) => {
       const { loop, turn, turns, observations, end } = world();
       const settled: Promise<unknown>[] = [];
@@ -139,7 +139,7 @@ describe('an observation loop', () => {
     },
   );
 
-  it('observes at once what was received, and covers with it what is in the same input', async () => {
+  it('observes at once after received input, and covers the rest of that input', async () => {
     const { loop, turns, observations, told, end } = world();
     for (let n = 0; n < 3; n += 1) loop.requestNow();
     expect(observations).toHaveLength(1);
@@ -151,7 +151,7 @@ describe('an observation loop', () => {
     expect(loop.busy).toBe(false);
   });
 
-  it('makes one more for what is received with later input, a turn after the answer', async () => {
+  it('makes one more for later input, a turn after the reply', async () => {
     const { loop, turn, turns, observations, end } = world();
     loop.requestNow();
     await microtasks();
@@ -164,7 +164,7 @@ describe('an observation loop', () => {
     expect(turns).toHaveLength(0);
   });
 
-  it('waits for the turn that was asked for when more is received before it', async () => {
+  it('waits for the requested turn when more input comes before it', async () => {
     const { loop, turn, observations, end } = world();
     const settled = loop.settled();
     loop.requestNow();
@@ -175,7 +175,7 @@ describe('an observation loop', () => {
     expect(await isSettled(settled)).toBe(true);
   });
 
-  it('does not settle who asks during the input at hand with what was issued before the asking', async () => {
+  it('does not settle a request during the current input with an observation issued before it', async () => {
     const { loop, turn, told, end } = world();
     loop.requestNow();
     const settled = loop.settled();
@@ -188,7 +188,7 @@ describe('an observation loop', () => {
     expect(told.covered).toBe(2);
   });
 
-  it('says nothing of what it covers once it is stopped', async () => {
+  it('reports no coverage once it is stopped', async () => {
     const { loop, told } = world();
     loop.requestNow();
     loop.stop();
@@ -196,7 +196,7 @@ describe('an observation loop', () => {
     expect(told.covered).toBe(0);
   });
 
-  it('does not starve while marks keep coming faster than observations end', async () => {
+  it('does not starve while requests come faster than observations end', async () => {
     const { loop, turn, observations, end } = world();
     loop.request();
     for (let n = 0; n < 50; n += 1) {
@@ -208,13 +208,13 @@ describe('an observation loop', () => {
   });
 });
 
-describe('in whatever order turns, answers and marks come', () => {
+describe('with turns, replies and requests in any order', () => {
   type Step = 'mark' | 'received' | 'settled' | 'stop';
   const step = fc.constantFrom<Step>(
     ...(['mark', 'mark', 'received', 'received', 'settled', 'settled', 'stop'] as const),
   );
 
-  it('every mark is followed by an observation issued after it, one at a time, none after stop', async () => {
+  it('every request is followed by an observation issued after it, one at a time, none after stop', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.scheduler(),

@@ -32,8 +32,8 @@ class SlowClock implements Clock {
   }
 }
 
-describe('a PacedClock', () => {
-  it('does only so much in one turn, and all of it in order', () => {
+describe('a TimeSlicedClock', () => {
+  it('does a bounded part in one turn, and all of it in order', () => {
     const machine = new SlowClock();
     const clock = new TimeSlicedClock(machine);
     const done: number[] = [];
@@ -46,7 +46,7 @@ describe('a PacedClock', () => {
     expect(done).toEqual(Array.from({ length: 1_000 }, (_, nth) => nth));
   });
 
-  it('leaves what is asked for meanwhile to a later turn', () => {
+  it('leaves calls that are added meanwhile to a later turn', () => {
     const machine = new SlowClock();
     const clock = new TimeSlicedClock(machine);
     let turns = 0;
@@ -61,7 +61,7 @@ describe('a PacedClock', () => {
     expect(turns).toBe(2);
   });
 
-  it('goes on with the others when one throws', () => {
+  it('goes on with the other calls when one throws', () => {
     const machine = new SlowClock();
     const clock = new TimeSlicedClock(machine);
     const done: string[] = [];
@@ -74,7 +74,7 @@ describe('a PacedClock', () => {
     expect(done).toEqual(['other']);
   });
 
-  it('sets one timer for all that wait, and none for those that gave up', async () => {
+  it('sets one timer for all calls that wait, and none for canceled ones', async () => {
     const machine = new VirtualClock();
     const clock = new TimeSlicedClock(machine);
     const done: number[] = [];
@@ -88,7 +88,7 @@ describe('a PacedClock', () => {
     expect(machine.pendingTimers).toBe(0);
   });
 
-  it('does not run what is cancelled in the turn in which it is due', async () => {
+  it('does not run a call that is canceled in the turn in which it is due', async () => {
     const machine = new VirtualClock();
     const clock = new TimeSlicedClock(machine);
     const done: string[] = [];
@@ -133,8 +133,8 @@ function world({ together = true } = {}) {
   return { clock, alone, calls, looks: new ReadBatcher(feed as HintFeed, clock, 1_000) };
 }
 
-describe('LookBatches', () => {
-  it('sends one look at once, and those that come while it is under way together', async () => {
+describe('a ReadBatcher', () => {
+  it('sends one read at once, and the later ones together', async () => {
     const { clock, alone, calls, looks } = world();
     const seen = Array.from({ length: 251 }, (_, nth) => looks.read(String(nth)));
     expect(alone.map(({ key }) => key)).toEqual(['0']);
@@ -147,7 +147,7 @@ describe('LookBatches', () => {
     expect(all.map(({ serverNow }) => serverNow)).toEqual(seen.map((_, nth) => nth));
   });
 
-  it('has only so many calls under way, and says when there is room', async () => {
+  it('has a bounded number of calls under way, and reports its capacity', async () => {
     const { clock, calls, alone, looks } = world();
     expect(looks.capacity()).toBeUndefined();
     for (let nth = 0; nth < 2_000; nth += 1) void looks.read(String(nth));
@@ -165,7 +165,7 @@ describe('LookBatches', () => {
     expect(calls.flatMap(({ keys }) => keys)).toHaveLength(1_999);
   });
 
-  it('looks alone at what a common answer left out', async () => {
+  it('reads alone a key that a common reply left out', async () => {
     const { clock, alone, calls, looks } = world();
     const seen = ['0', '1', '2'].map((key) => looks.read(key));
     await clock.settle();
@@ -176,7 +176,7 @@ describe('LookBatches', () => {
     expect((await Promise.all(seen)).map(({ serverNow }) => serverNow)).toEqual([0, 1, 2]);
   });
 
-  it('fails all of a call that fails, and serves those that come after', async () => {
+  it('rejects every read of a failed call, and serves the later ones', async () => {
     const { clock, alone, calls, looks } = world();
     const seen = ['0', '1', '2'].map((key) => looks.read(key).catch((error: unknown) => error));
     await clock.settle();
@@ -188,7 +188,7 @@ describe('LookBatches', () => {
     expect(alone.map(({ key }) => key)).toEqual(['0', '3']);
   });
 
-  it('looks at each alone where the backend cannot do otherwise', async () => {
+  it('reads each key alone where the backend has no batches', async () => {
     const { alone, looks } = world({ together: false });
     for (let nth = 0; nth < 5; nth += 1) void looks.read(String(nth));
     expect(alone).toHaveLength(5);
@@ -196,7 +196,7 @@ describe('LookBatches', () => {
 });
 
 describe('a KeyedPool', () => {
-  it('waits for all that is ending when it closes, and sets one timer', async () => {
+  it('waits for every ending value when it closes, and sets one timer', async () => {
     const clock = new VirtualClock();
     const ended: string[] = [];
     const ending = deferred();
@@ -224,7 +224,7 @@ describe('a KeyedPool', () => {
     expect(() => pool.get('1')).toThrow(/closed/);
   });
 
-  it('keeps what may idle for longer than any timer runs, and for ever', async () => {
+  it('keeps a value whose idle time is longer than any timer, and an endless one', async () => {
     for (const idleMs of [2 ** 31, Infinity]) {
       const clock = new VirtualClock();
       const pool = new KeyedPool<string>(clock, idleMs, String, () => Promise.resolve());

@@ -75,7 +75,7 @@ function follow(
   return { entry, told: () => told.map(({ type }) => type) };
 }
 
-it('tells an end that moved by less than can be told apart when it has come', async () => {
+it('an unopened entry emits an end that moved imperceptibly when it has come', async () => {
   const clock = new VirtualClock();
   let end = Math.floor(clock.now() + 1_000);
   const { entry, told } = follow(clock, 100, () =>
@@ -92,7 +92,7 @@ it('tells an end that moved by less than can be told apart when it has come', as
   entry.stop();
 });
 
-it('tells bytes that were past their end when they came as saved when they get a later one', async () => {
+it('an unopened entry emits bytes past their end as saved when they get a later one', async () => {
   const clock = new VirtualClock();
   let stored: Stored = { text: 'one', end: clock.now() + 1_000 };
   const { entry, told } = follow(clock, 0, () => stored);
@@ -111,7 +111,7 @@ it('tells bytes that were past their end when they came as saved when they get a
   entry.stop();
 });
 
-it('is not put off to the end of the TTL by a logical end that passes while it is judged', async () => {
+it('an unopened entry keeps its logical end when that passes while it is judged', async () => {
   const virtual = new VirtualClock();
   let aheadMs = 0;
   const clock: Clock = {

@@ -9,7 +9,7 @@ async function turn(): Promise<void> {
 }
 
 describe('a write queue', () => {
-  it('prepares side by side and sends in call order', async () => {
+  it('prepares concurrently and sends in call order', async () => {
     const queue = new WriteQueue();
     const slow = deferred<string>();
     const log: string[] = [];
@@ -32,7 +32,7 @@ describe('a write queue', () => {
     expect(log.slice(2)).toEqual(['send slow', 'send fast']);
   });
 
-  it('sends the next only when the one before was answered, which may have to be sent in another way', async () => {
+  it('sends the next write only after the reply to the one before, which may have to be sent in another way', async () => {
     const queue = new WriteQueue();
     const log: string[] = [];
     const answer = deferred<undefined>();
@@ -55,7 +55,7 @@ describe('a write queue', () => {
     expect(log).toEqual(['send first', 'send first in another way', 'send second']);
   });
 
-  it('sends before it returns what is prepared at once while nothing is under way', async () => {
+  it('sends a write that is prepared at once before it returns, while nothing is under way', async () => {
     const queue = new WriteQueue();
     const log: string[] = [];
     const answer = deferred();
@@ -81,7 +81,7 @@ describe('a write queue', () => {
     await third;
   });
 
-  it('rejects what throws at once, and goes on', async () => {
+  it('rejects a write that throws at once, and goes on', async () => {
     const queue = new WriteQueue();
     const failing = new Error('no');
     const fail = (): never => {
@@ -97,7 +97,7 @@ describe('a write queue', () => {
     ).toBe(1);
   });
 
-  it('sends a write that another one asks for while it is prepared before that one', async () => {
+  it('sends a write that another one needs during its preparation before that one', async () => {
     const queue = new WriteQueue();
     const log: string[] = [];
     const send = (name: string): Promise<void> => {
@@ -143,7 +143,7 @@ describe('a write queue', () => {
     expect(sent).toEqual([2, 3]);
   });
 
-  it('is idle when what was asked for so far has ended, however it did', async () => {
+  it('is idle when all requested writes have ended, however they did', async () => {
     const queue = new WriteQueue();
     await queue.idle();
     const [fine, failing, later] = [deferred(), deferred(), deferred()];
@@ -170,7 +170,7 @@ describe('a write queue', () => {
     later.resolve();
   });
 
-  it('sends in call order whatever takes how long and whatever fails', async () => {
+  it('sends in call order, with any durations and failures', async () => {
     const write = fc.record({ prepares: fc.boolean(), sends: fc.boolean() });
     await fc.assert(
       fc.asyncProperty(
