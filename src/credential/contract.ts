@@ -100,7 +100,7 @@ export interface UpdateOptions {
 }
 
 /**
- * What became of a `save`.
+ * The result of a `save`.
  *
  * @public
  */

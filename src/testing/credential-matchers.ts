@@ -11,7 +11,7 @@ export interface ExpectedChange {
   readonly credentials?: unknown;
   /** The credentials of the previous snapshot; `undefined`: there was none. */
   readonly previous?: unknown;
-  /** Who made it; `{ instance, name }` may hold an asymmetric matcher such as `expect.any(String)`. */
+  /** The author of the change; `{ instance, name }` may hold an asymmetric matcher such as `expect.any(String)`. */
   readonly origin?: unknown;
   /** How the change was noticed. */
   readonly source?: ChangeSource | undefined;
