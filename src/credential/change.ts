@@ -11,7 +11,7 @@ import type { UnreadableError } from '../errors.js';
 export type ChangeSource = 'live' | 'resync' | 'local';
 
 /**
- * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's own instance ·
+ * The author of a change, as far as hints tell; a label, not a proof. `self`: this store's own instance ·
  * `{ instance, name }`: another instance · `out-of-band`: any other client of Redis · `unknown`: no hint said, or Redis itself did.
  *
  * `instance` is the random id of one pool of connections, the same for all its writes. `name` is the label that it gave itself with the
