@@ -8,8 +8,8 @@ type OutlineType = 'present' | 'expired' | 'untold' | 'unreadable';
 const unreadable = new UnreadableError('decode', 'the stored bytes could not be read');
 
 /**
- * The knowledge of a credential whose value nobody needs: which bytes are stored, and when they end. There may be very many, so it is one
- * small object.
+ * The part of a known state that stays when nobody needs the value: the digest of the stored bytes and their end. One small object, because
+ * there may be very many.
  */
 export class Outline {
   readonly digest: string;
@@ -29,7 +29,7 @@ export class Outline {
   /**
    * The reading that shows these bytes unchanged, without their value; `undefined` where the bytes must be decoded to tell what follows.
    *
-   * @param digest - of the bytes that were read
+   * @param digest - the digest of the bytes that were read
    */
   unchanged<T>(
     digest: string,
@@ -43,8 +43,8 @@ export class Outline {
   }
 
   /**
-   * The full form. It has the value of the reading, if the reading shows the same bytes; otherwise the value is not known any longer, and the
-   * snapshot only stands for it where two are compared.
+   * The full known state. Its value is that of the reading, if the reading has the same bytes; otherwise the value is lost, and the snapshot
+   * only takes part in comparisons.
    */
   recall<T>(id: string, reading?: DecodedReading<T>): Known<T> {
     const { digest } = this;
@@ -71,7 +71,7 @@ export class Outline {
   }
 }
 
-/** The knowledge without the value; an expired credential whose bytes are gone leaves nothing. */
+/** The outline of a known state; an expired credential whose bytes are gone leaves nothing. */
 export function outlineOf(known: Known<unknown>): Outline | Known<never> {
   const { state, digest } = known;
   if (state.type === 'unknown') return unknown;

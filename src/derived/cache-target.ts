@@ -2,7 +2,7 @@ import { InvalidOptionError } from '../errors.js';
 
 /**
  * A cache whose entries are removed by key: a `Map`, an `LRUCache` of lru-cache, a `Keyv`, a cache of cache-manager, or any other object with
- * one of the two methods. A promise that the method returns is waited for.
+ * one of the two methods. A promise that the method returns is awaited.
  *
  * @public
  */
@@ -22,7 +22,7 @@ export type KeyedCache =
  * @public
  */
 export interface ClearableCache {
-  /** Removes every entry; what it returns does not matter, unless it is a promise. */
+  /** Removes every entry. A returned promise is awaited; any other result is ignored. */
   clear(): unknown;
 }
 

@@ -175,7 +175,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return { instance, name };
   }
 
-  /** The present content of a key, as an answer that arrives later. */
+  /** Captures the content of a key now, as a reply that arrives later. */
   #read(key: string, maxBytes: number, sentAt: number): () => Observation {
     const entry = this.#memory.peek(key);
     const serverNow = this.#memory.now();

@@ -25,7 +25,7 @@ import type { ReauthenticationCause } from './state.js';
 export type AuthenticateRequest<T> = {
   /** Counts all attempts at this credential, in the whole cluster. */
   readonly attempt: number;
-  /** Aborts when another node has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */
+  /** Aborts when another instance has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */
   readonly signal: AbortSignal;
   /**
    * Whether the attempt before this one ended without an answer: its holder died, or took too long. What it spent (a rotating refresh token)

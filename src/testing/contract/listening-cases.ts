@@ -4,7 +4,7 @@ import { bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
 /** Plain listeners and async iteration. */
 export const listeningCases: readonly Scene[] = [
-  scene('on tells the events of its type, in the order of changes$', async (stage) => {
+  scene('on passes the events of its type, in the order of changes$', async (stage) => {
     const { store, changes } = await stage.watch({ onCallbackError: () => undefined });
     const heard: unknown[] = [];
     const hear = (value: unknown): void => {
@@ -29,7 +29,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual(all, changes.values);
   }),
 
-  scene('on tells states and statuses; listening to status starts no watch', async (stage) => {
+  scene('on passes states and statuses; a listener to status starts no watch', async (stage) => {
     const store = stage.store();
     const links: string[] = [];
     const states: string[] = [];
@@ -42,7 +42,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual(states, ['absent', 'present']);
   }),
 
-  scene('once tells one event', async (stage) => {
+  scene('once passes one event', async (stage) => {
     const { store } = await stage.watch();
     const heard: unknown[] = [];
     assert.equal(
@@ -54,7 +54,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual(heard, [{ token: 'one' }]);
   }),
 
-  scene('off takes a listener back, and the last one gone the watch ends', async (stage) => {
+  scene('off removes a listener, and the last removal ends the watch', async (stage) => {
     const store = stage.store();
     const heard: string[] = [];
     const saved = (): void => {
@@ -77,7 +77,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual(heard, ['saved']);
   }),
 
-  scene('what a listener throws or rejects goes to onCallbackError', async (stage) => {
+  scene('the error of a listener goes to onCallbackError', async (stage) => {
     const reported: { error: unknown; where: string }[] = [];
     const { store } = await stage.watch({
       onCallbackError: (error, where) => {
@@ -112,7 +112,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual((await changes.expect('saved')).credentials, { token: 'two' });
   }),
 
-  scene('iteration gives every change from its start, in order', async (stage) => {
+  scene('iteration returns every change from its start, in order', async (stage) => {
     const { store } = await stage.watch();
     await store.save({ token: 'zero' });
     const iterator = store[Symbol.asyncIterator]();

@@ -3,7 +3,7 @@ import { assertNothing, bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
 /** Memory and streams of a watched store, and the start and the end of a watch. */
 export const watchingCases: readonly Scene[] = [
-  scene('memory has what was written as soon as the write resolves', async (stage) => {
+  scene('memory has a write as soon as the write resolves', async (stage) => {
     const { store } = await stage.watch();
     for (let n = 0; n < 10; n += 1) {
       await store.save({ token: String(n) });
@@ -17,7 +17,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(store.current?.credentials, { token: 'updated' });
   }),
 
-  scene('what is in memory is frozen, because everybody shares it', async (stage) => {
+  scene('a credential in memory is frozen, because all readers share it', async (stage) => {
     const { store } = await stage.watch<{ scopes: string[] }>();
     await store.save({ scopes: ['read'] });
     const held = store.current?.credentials;
@@ -25,7 +25,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(store.current?.credentials, { scopes: ['read'] });
   }),
 
-  scene('credentials$ is silent until it knows, then tells the value', async (stage) => {
+  scene('credentials$ is silent until the first reading, then emits the value', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));
     const store = stage.store();
     const told = stage.record(store.credentials$);
@@ -35,7 +35,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(stage.record(store.credentials$).values, [{ token: 'one' }]);
   }),
 
-  scene('credentials$ tells undefined when it knows that there are none', async (stage) => {
+  scene('credentials$ emits undefined for an absent credential', async (stage) => {
     const store = stage.store({ onCallbackError: () => undefined });
     const told = stage.record(store.credentials$);
     assert.equal(await told.take(), undefined);
@@ -50,7 +50,7 @@ export const watchingCases: readonly Scene[] = [
     assert.equal(told.values.length, 5);
   }),
 
-  scene('credentials$ does not repeat what was only renewed', async (stage) => {
+  scene('credentials$ does not repeat a renewed credential', async (stage) => {
     const { store, changes } = await stage.watch();
     const told = stage.record(store.credentials$);
     await store.save({ token: 'one' });
@@ -61,7 +61,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(told.values, [undefined, { token: 'one' }, { token: 'two' }]);
   }),
 
-  scene('state$ begins with unknown and tells each state with its data', async (stage) => {
+  scene('state$ starts with unknown and emits each state with its data', async (stage) => {
     const store = stage.store({ onCallbackError: () => undefined });
     const told = stage.record(store.state$);
     assert.deepEqual(told.values, [{ type: 'unknown' }]);
@@ -95,7 +95,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(store.current?.credentials, { token: 'one' });
   }),
 
-  scene('the last watcher gone, the store forgets; the next one starts anew', async (stage) => {
+  scene('the store forgets after the last watcher, and the next one starts anew', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));
     const store = stage.store();
     const first = stage.record(store.credentials$);
@@ -115,7 +115,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(changes.values, []);
   }),
 
-  scene('ready keeps watching when nobody else does', async (stage) => {
+  scene('ready keeps watching without any other watcher', async (stage) => {
     const store = stage.store();
     await stage.inTime('ready', Promise.all([store.ready(), store.ready()]));
     const told = stage.record(store.status$);
@@ -146,7 +146,7 @@ export const watchingCases: readonly Scene[] = [
     await told.take(({ link }) => link === 'live');
   }),
 
-  scene('a late subscriber to changes$ gets no past ones', async (stage) => {
+  scene('a late subscriber to changes$ receives no past ones', async (stage) => {
     const { store, changes } = await stage.watch();
     await store.save({ token: 'one' });
     await changes.expect('saved');

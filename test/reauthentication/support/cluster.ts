@@ -11,10 +11,10 @@ import type { RedisServer } from '../../support/redis-server/index.js';
 import { startRedis, uniqueKey } from '../../support/redis.js';
 import { createTcpProxy, type TcpProxy } from '../../support/tcp-proxy.js';
 import { eventually } from '../../support/wait.js';
-import type { NodeSettings } from './node-protocol.js';
+import type { NodeSettings } from './instance-protocol.js';
 import { OAuthClient, type Tokens } from './oauth-client.js';
 import { startProvider, type TestProvider } from './provider.js';
-import { RemoteNode } from './remote-node.js';
+import { RemoteNode } from './remote-instance.js';
 
 /** Small, so that what waits for a deadline does not take long; yet a busy machine is no dead node. */
 const STORE = {

@@ -1,0 +1,154 @@
+import fc from 'fast-check';
+import { expect, it } from 'vitest';
+
+import {
+  type ObservableCredentialStore,
+  type CredentialChange,
+  CredentialMemory,
+  MemoryCredentialDirectory,
+} from 'credstream';
+import { VirtualClock } from 'credstream/testing';
+
+interface Token {
+  readonly token: string;
+}
+
+const IDS = ['a', 'b', 'c', 'd'];
+
+type Step =
+  | { readonly do: 'set' | 'save'; readonly id: string; readonly ttlMs: number | undefined }
+  | {
+      readonly do: 'garbage' | 'delete' | 'evict' | 'clear' | 'open' | 'close';
+      readonly id: string;
+    }
+  | { readonly do: 'flush' | 'disconnect' | 'reconnect' | 'settle' }
+  | { readonly do: 'wait'; readonly ms: number };
+
+const id = fc.constantFrom(...IDS);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constantFrom('set' as const, 'save' as const),
+      id,
+      ttlMs: fc.option(fc.constantFrom(5, 50, 10_000), { nil: undefined }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'garbage' as const,
+        'delete' as const,
+        'evict' as const,
+        'clear' as const,
+        'open' as const,
+        'close' as const,
+      ),
+      id,
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constantFrom(
+        'flush' as const,
+        'disconnect' as const,
+        'reconnect' as const,
+        'settle' as const,
+      ),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(60) }) },
+);
+
+/** What the changes of an id say that it holds. */
+function after(change: CredentialChange<Token>): string {
+  if ('snapshot' in change) return change.credentials.token;
+  if (change.type === 'unreadable') return 'garbage';
+  // Its bytes may still be there, and be removed.
+  return change.type === 'expired' ? 'ended' : 'nothing';
+}
+
+it('a directory emits the changes of every id, in order and once, after any calls and with any watchers', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      const clock = new VirtualClock();
+      const memory = new CredentialMemory({ clock });
+      const open = new Map<string, ObservableCredentialStore<Token>>();
+      const directory = new MemoryCredentialDirectory<Token>({
+        prefix: 'app:',
+        memory: memory,
+        onCallbackError: () => undefined,
+      });
+      let writes = 0;
+      const next = (): string => JSON.stringify({ token: `t${String((writes += 1))}` });
+      for (const one of IDS.slice(0, 2)) memory.set(`app:${one}`, next());
+      const told = new Map<string, string>([
+        ['a', 't1'],
+        ['b', 't2'],
+      ]);
+      const problems: string[] = [];
+      directory.changes$.subscribe((change) => {
+        const before = told.get(change.id) ?? 'nothing';
+        const now = after(change);
+        if (before === now && change.type !== 'renewed' && now !== 'garbage')
+          problems.push(`${change.id} was ${before} and is told to be ${now} (${change.type})`);
+        if (
+          now.startsWith('t') &&
+          before.startsWith('t') &&
+          Number(now.slice(1)) < Number(before.slice(1))
+        )
+          problems.push(`${change.id} goes back from ${before} to ${now}`);
+        told.set(change.id, now);
+      });
+      await directory.ready();
+      for (const one of steps) {
+        if (one.do === 'set')
+          memory.set(`app:${one.id}`, next(), one.ttlMs === undefined ? {} : { ttlMs: one.ttlMs });
+        else if (one.do === 'save')
+          await directory.save(one.id, JSON.parse(next()) as Token).catch(() => undefined);
+        else if (one.do === 'garbage') memory.set(`app:${one.id}`, 'garbage');
+        else if (one.do === 'delete') memory.delete(`app:${one.id}`);
+        else if (one.do === 'evict') memory.evict(`app:${one.id}`);
+        else if (one.do === 'clear') void directory.clear(one.id).catch(() => undefined);
+        else if (one.do === 'open') {
+          if (open.has(one.id)) continue;
+          const store = directory.store(one.id);
+          open.set(one.id, store);
+          store.on('change', () => undefined);
+        } else if (one.do === 'close') {
+          void open.get(one.id)?.close();
+          open.delete(one.id);
+        } else if (one.do === 'wait') await clock.advance(one.ms);
+        else if (one.do === 'settle') await clock.settle();
+        else memory[one.do]();
+      }
+      memory.reconnect();
+      await clock.settle();
+      await clock.advance(2_000);
+      for (const one of IDS) {
+        const bytes = memory.get(`app:${one}`)?.toString();
+        const stored =
+          bytes === undefined
+            ? 'nothing'
+            : bytes === 'garbage'
+              ? bytes
+              : (JSON.parse(bytes) as Token).token;
+        const seen = told.get(one) ?? 'nothing';
+        expect(`${one} ${seen === 'ended' ? 'nothing' : seen}`).toBe(`${one} ${stored}`);
+        const store = open.get(one);
+        if (store !== undefined)
+          expect(store.current?.credentials.token).toBe(
+            stored.startsWith('t') ? stored : undefined,
+          );
+      }
+      expect(problems).toEqual([]);
+      expect(directory.status.link).toBe('live');
+      await directory.close();
+      await clock.settle();
+      expect(clock.pendingTimers).toBe(0);
+    }),
+    { numRuns: 300 },
+  );
+}, 60_000);
