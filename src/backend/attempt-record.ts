@@ -7,8 +7,8 @@ import {
 } from './attempts.js';
 
 /*
- * The one parser of the record of an attempt. Other users of the same place may write anything there: text that breaks a rule below counts as
- * no record, and no such text reaches a state or an error.
+ * The one parser of the record of an attempt. Other clients may write any bytes to its key: text that breaks a rule below counts as no
+ * record, and never reaches a state or an error.
  */
 
 /** A backend does not fetch a longer record. */
@@ -18,7 +18,7 @@ export const MAX_RECORD_BYTES = 4_096;
 export const MAX_COUNT = 1_000_000_000;
 
 const ID = /^[\w:.-]{1,128}$/;
-/** Shown to people, therefore nothing but the random id that every backend gives itself. */
+/** States show the instance to people, therefore only the random id of a backend is accepted. */
 const INSTANCE = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
 const OUTCOMES: ReadonlySet<unknown> = new Set(ATTEMPT_OUTCOMES);
 const CODES: ReadonlySet<unknown> = new Set(OAUTH_ERROR_CODES);
@@ -27,7 +27,7 @@ export function encodeRecord(record: AttemptRecord): string {
   return JSON.stringify(record);
 }
 
-/** Reads a record that anybody may have written; `undefined` for anything that is none. */
+/** Parses bytes that any client may have written; `undefined` when they are no record. */
 export function parseRecord(bytes: Buffer): AttemptRecord | undefined {
   if (bytes.length === 0 || bytes.length > MAX_RECORD_BYTES) return undefined;
   let value: unknown;

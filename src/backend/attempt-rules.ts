@@ -17,18 +17,18 @@ import {
 import { MAX_COUNT } from './attempt-record.js';
 
 /*
- * The rules of an attempt: pure functions from a view and a request to a decision. A backend carries the change out only if the view is still
- * the same; else the rule decides again on the new view.
+ * The rules of an attempt: pure functions from a view and a request to a decision. A backend carries the change out only if the view is
+ * still the same; else the rule decides again on the new view.
  */
 
 /** The answer to a verb, true once the change has been carried out. */
 export interface Decision<R> {
   readonly answer: R;
-  /** Absent when there is nothing to change. */
+  /** Absent when nothing is to be changed. */
   readonly change?: AttemptChange;
 }
 
-/** Takes the lease, unless another attempt runs, it is too early, the last attempt failed for good, or the credential was cleared. */
+/** Takes the lease, unless another attempt runs, the pause is not over, the last attempt was fatal, or the credential was cleared. */
 export function start(
   view: AttemptView,
   request: StartAttempt,
@@ -48,7 +48,7 @@ export function start(
     leftMs: number,
   ): Decision<AttemptStart> => ({
     answer: { type, record: last, leftMs },
-    // A lease or pause without end is stored with one, or it would have as long left the next time.
+    // An endless lease or pause is stored with an end; otherwise it would have as long left at the next start.
     ...(last !== record && { change: { record: last } }),
   });
   if (old?.outcome === 'running' && old.leaseEndsAt > now)
@@ -81,7 +81,7 @@ export function start(
   };
 }
 
-/** Prolongs the lease, also of a record that was lost. */
+/** Prolongs the lease, even when its record was lost. */
 export function renew(
   view: AttemptView,
   request: RenewAttempt,
@@ -100,7 +100,7 @@ export function renew(
 
 /**
  * Stores new credentials, if no other attempt takes precedence and the key still holds the bytes that the attempt started from, or has lost
- * them without anybody wanting that.
+ * them by accident.
  */
 export function commit(
   view: AttemptView,
@@ -130,7 +130,7 @@ export function commit(
   return { answer: 'committed', change: { record, write, announce: 'saved' } };
 }
 
-/** Gives up the lease and tells how the attempt ended; does nothing for one that is superseded or committed. */
+/** Gives up the lease and records the outcome; does nothing for an attempt that is superseded or committed. */
 export function end(view: AttemptView, request: EndAttempt, instance: string): Decision<undefined> {
   const { id, outcome, failures, pauseMs, endsAt, oauthError } = request;
   const old = view.record;
@@ -149,8 +149,8 @@ export function end(view: AttemptView, request: EndAttempt, instance: string): D
 }
 
 /**
- * Takes back that this attempt failed for good, because new credentials were stored. While a credential is stored, a remembered clear is older
- * and is forgotten too.
+ * Takes the fatal outcome of this attempt back, because new credentials were stored. While a credential is stored, a tombstone is older and
+ * is dropped too.
  */
 export function clearFailure(
   { record: old, stored, clearedAt }: AttemptView,
@@ -163,7 +163,7 @@ export function clearFailure(
   return { answer: undefined, change: { record, dropTombstone } };
 }
 
-/** The record with a lease and a pause that options allow. */
+/** The record, with its lease and its pause cut to the longest that options allow. */
 function bounded(record: AttemptRecord, now: number): AttemptRecord {
   const latest = now + LONGEST_PAUSE_MS;
   const { leaseEndsAt, notBefore } = record;
@@ -175,7 +175,7 @@ function bounded(record: AttemptRecord, now: number): AttemptRecord {
   };
 }
 
-/** Stands for a record that was lost with all other data. */
+/** The replacement of a record that was lost with all other data. */
 function recreated(
   { now, stored }: AttemptView,
   { id, number, failures }: RenewAttempt | EndAttempt,
@@ -194,7 +194,7 @@ function recreated(
   };
 }
 
-/** Whether a credential that is absent was lost without anybody wanting that. */
+/** Whether an absent credential was lost by accident: no client removed it. */
 function wasLost(
   { expected, expectedTtlEnd, evicted, startedAt }: CommitAttempt,
   now: number,
@@ -205,14 +205,14 @@ function wasLost(
   return expected === 'absent' || evicted || due || old === undefined || old.recordLost === true;
 }
 
-/** An attempt that failed, or was needless, after one without an answer does not tell how that one ended. */
+/** Whether the effect of an attempt without an answer is still unknown; a later failed or needless attempt does not settle that. */
 function leavesDoubt(record: AttemptRecord | undefined): boolean {
   const { outcome, inDoubt = false } = record ?? {};
   if (outcome === 'failed' || outcome === 'needless') return inDoubt;
   return outcome === 'running' || outcome === 'unanswered';
 }
 
-/** Another attempt that started from nothing takes no precedence, unless this one did so too. */
+/** The record, unless it yields: another attempt that started from nothing takes no precedence over one that did not. */
 function unlessFromNothing(
   record: AttemptRecord | undefined,
   { id, startedFromNothing }: Pick<RenewAttempt, 'id' | 'startedFromNothing'>,
@@ -230,7 +230,7 @@ function later(now: number, ms: number): number {
   return now + Math.ceil(ms);
 }
 
-/** A number that the next reader of the record accepts. */
+/** A count within the limit of the parser. */
 function count(value: number): number {
   return Math.min(value, MAX_COUNT);
 }

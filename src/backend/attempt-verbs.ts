@@ -13,12 +13,12 @@ import type {
   StartAttempt,
 } from './attempts.js';
 
-/** A swap fails only because another one has succeeded: so many in a row are not made by attempts. */
+/** A swap fails only after another swap has succeeded; attempts do not make so many in a row. */
 const MAX_TRIES = 20;
 
 /**
- * The five verbs of an attempt on any backend: each reads the view, decides by the rules, and swaps, again where the view has changed meanwhile.
- * Each rejects with `UnavailableError`, `RefusedError`, or `OutcomeUnknownError` (say it again).
+ * The five verbs of an attempt on any backend. Each reads the view, decides by the rules, and swaps; when the view has changed meanwhile, it
+ * starts over. Each rejects with `UnavailableError`, `RefusedError`, or `OutcomeUnknownError` (call the verb again).
  */
 export class AttemptVerbs {
   readonly #backend: AttemptBackend;
@@ -27,7 +27,7 @@ export class AttemptVerbs {
     this.#backend = backend;
   }
 
-  /** Takes the lease, if no other attempt holds it and nothing else stands against one. */
+  /** Takes the lease, if no other attempt holds it and no rule refuses an attempt now. */
   start(request: StartAttempt): Promise<AttemptStart> {
     return this.#settle(request, start);
   }
@@ -39,18 +39,18 @@ export class AttemptVerbs {
 
   /**
    * Stores the result of an attempt, in one step with the checks: no other attempt takes precedence, and the key still holds the bytes that the
-   * attempt started from, or has lost them without anybody wanting that.
+   * attempt started from, or has lost them by accident.
    */
   commit(request: CommitAttempt): Promise<CommitOutcome> {
     return this.#settle(request, commit);
   }
 
-  /** Gives up the lease and tells all who wait how the attempt ended. Does nothing for one that is superseded or committed. */
+  /** Gives up the lease and announces the end to all waiters. Does nothing for an attempt that is superseded or committed. */
   end(request: EndAttempt): Promise<void> {
     return this.#settle(request, end);
   }
 
-  /** Takes back that this attempt failed for good, because new credentials were stored. */
+  /** Takes the fatal outcome of this attempt back, because new credentials were stored. */
   clearFailure(name: AttemptName): Promise<void> {
     return this.#settle(name, clearFailure);
   }

@@ -1,15 +1,15 @@
 import type { Ttl } from './ttl.js';
 
 /*
- * The words for doing something once per cluster: the right of one instance to re-authenticate a credential (the lease), and the record that
- * the attempt started, which outlives the lease. Every verb is idempotent by the attempt's `id`, so that a verb whose answer was lost is said
- * again. Nothing here is secret. All instants are whole milliseconds of the server's clock, but for the ends of credentials.
+ * The types of a re-authentication by one instance at a time: the lease, which is the right of one instance, and the record that the attempt
+ * started, which outlives the lease. Every verb is idempotent by the attempt's `id`, so that a verb without a reply is called again. Nothing
+ * here is secret. All instants are whole milliseconds of the server's clock, except the ends of credentials.
  *
  * A backend reads and swaps (`AttemptBackend`); the rules are in `attempt-rules.ts`, the loop between them is `AttemptVerbs`.
  */
 
 /**
- * OAuth's answers (RFC 6749 section 5.2, RFC 8628, OpenID Connect) that the same request will get again: only other credentials, another client
+ * The OAuth errors (RFC 6749 section 5.2, RFC 8628, OpenID Connect) that the same request gets again: only other credentials, another client
  * or another configuration help.
  */
 export const OAUTH_ERROR_CODES = [
@@ -27,7 +27,7 @@ export const OAUTH_ERROR_CODES = [
 
 export type OAuthErrorCode = (typeof OAUTH_ERROR_CODES)[number];
 
-/** How an attempt stands or ended. `unanswered`: its deadline passed, and what came of it is in doubt. */
+/** The outcome of an attempt, or `running`. `unanswered`: its deadline passed, and its effect is in doubt. */
 export type AttemptOutcome = (typeof ATTEMPT_OUTCOMES)[number];
 
 export const ATTEMPT_OUTCOMES = [
@@ -45,28 +45,28 @@ export const ATTEMPT_OUTCOMES = [
 export interface AttemptRecord {
   readonly id: string;
   readonly instance: string;
-  /** Counts the attempts at this credential, from 1. */
+  /** The number of this attempt at the credential, from 1. */
   readonly number: number;
   readonly startedAt: number;
-  /** No other attempt starts before, while this one is running. */
+  /** While this attempt is running, no other starts before this instant. */
   readonly leaseEndsAt: number;
   readonly outcome: AttemptOutcome;
-  /** How many attempts in a row brought nothing. */
+  /** The number of attempts in a row that brought no new credentials. */
   readonly failures: number;
-  /** No attempt starts before. */
+  /** No attempt starts before this instant. */
   readonly notBefore: number;
-  /** An attempt before this one ended without an answer, and since then none has succeeded. */
+  /** An earlier attempt ended without an answer, and none has succeeded since. */
   readonly inDoubt?: boolean | undefined;
-  /** The record was written anew after all data were lost, the credential with it. */
+  /** The record replaces one that was lost with all other data, and with the credential. */
   readonly recordLost?: boolean | undefined;
   /**
-   * The attempt started where nothing at all was known: no credential, no attempt, no clear. An attempt from before the loss was unknown to it,
-   * and takes precedence.
+   * The attempt started from nothing: no credential, no record, no tombstone. An attempt from before a loss of data was unknown to it, and
+   * takes precedence.
    */
   readonly startedFromNothing?: boolean | undefined;
-  /** The attempt whose result was stored last: its holder may not have heard of that, and asks again. */
+  /** The id of the attempt whose result was stored last. Its instance may have missed the reply, and commits again. */
   readonly committed?: string | undefined;
-  /** The end of the credential that the attempt was about; absent for none. */
+  /** The end of the credential that the attempt was to replace; absent for no end. */
   readonly endsAt?: number | undefined;
   /** A code for the failure, such as `invalid_grant`. */
   readonly oauthError?: OAuthErrorCode | undefined;
@@ -80,17 +80,17 @@ export interface AttemptName {
 
 export interface StartAttempt extends AttemptName {
   readonly leaseMs: number;
-  /** How long after this start no other attempt starts. */
+  /** The time after this start in which no other attempt starts. */
   readonly minIntervalMs: number;
-  /** The end of the credential that the attempt is about. */
+  /** The end of the credential that the attempt is to replace. */
   readonly endsAt: number | undefined;
-  /** A clear before this instant does not stand in the way: the credential was stored since. `Infinity`: none does. */
+  /** A clear before this instant does not refuse the attempt, because the credential was stored since. `Infinity`: no clear does. */
   readonly clearedBefore: number | undefined;
 }
 
 export type AttemptStart =
   | { readonly type: 'started'; readonly record: AttemptRecord }
-  /** Another attempt is running (`held`), it is too early, or the last one failed for good; after `leftMs` a start may succeed. */
+  /** Another attempt is running (`held`), the pause is not over (`early`), or the last attempt was `fatal`; a start may succeed after `leftMs`. */
   | {
       readonly type: 'held' | 'early' | 'fatal';
       readonly record: AttemptRecord;
@@ -100,33 +100,33 @@ export type AttemptStart =
 
 export interface RenewAttempt extends AttemptName {
   readonly leaseMs: number;
-  /** Written down anew where the record was lost with all other data. */
+  /** Stored again when the record was lost with all other data. */
   readonly number: number;
   readonly failures: number;
-  /** As this attempt's record said at its start. */
+  /** As in the record of this attempt at its start. */
   readonly startedFromNothing: boolean;
 }
 
-/** `superseded`: another attempt takes precedence · `ended`: this one has been given up or used. */
+/** `superseded`: another attempt takes precedence · `ended`: this attempt is no longer running. */
 export type RenewOutcome = 'held' | 'superseded' | 'ended';
 
 export interface CommitAttempt extends AttemptName {
   readonly bytes: Buffer;
-  /** Milliseconds, or `'keep'`: those that are left, or `'none'`. */
+  /** Milliseconds, `'keep'` for the time that is left, or `'none'`. */
   readonly ttl: Ttl;
   /** The stored bytes that the attempt started from. */
   readonly expected: { readonly digest: string } | 'absent';
-  /** When the server was to drop the bytes that the attempt started from: bytes that are gone after that were not cleared. */
+  /** The server's end of the bytes that the attempt started from: bytes that are gone after this instant were not cleared. */
   readonly expectedTtlEnd: number | undefined;
   /** The bytes that the attempt started from were evicted. */
   readonly evicted: boolean;
-  /** As this attempt's record said at its start. */
+  /** As in the record of this attempt at its start. */
   readonly startedFromNothing: boolean;
-  /** When the attempt started: after {@link CLEARED_MS} a clear since then may be forgotten. */
+  /** The start of the attempt: {@link CLEARED_MS} later the tombstone of a clear since then may be gone. */
   readonly startedAt: number;
   readonly number: number;
   readonly failures: number;
-  /** For how long from now no attempt starts. */
+  /** The time from now in which no attempt starts. */
   readonly pauseMs: number;
 }
 
@@ -145,65 +145,64 @@ export interface EndAttempt extends AttemptName {
   readonly oauthError: OAuthErrorCode | undefined;
 }
 
-/** The content beside one credential, read in one step. */
+/** The record, the tombstone and the presence of one credential, read in one step. */
 export interface AttemptView {
   readonly now: number;
   readonly record: AttemptRecord | undefined;
-  /** Whether the credential is stored, as whatever bytes or type. */
+  /** Whether the key of the credential exists, with any bytes and any type. */
   readonly stored: boolean;
   /**
-   * The answer to a swap that was to write the credential, while the key holds neither the bytes to replace nor those to write; `false` in an
-   * answer to anything else.
+   * Whether a swap with a `write` found other bytes than those to replace and those to write; `false` for every other swap.
    */
   readonly conflict: boolean;
-  /** When the credential was cleared on purpose; `undefined` when no clear is remembered, `Infinity` when its instant is not known. */
+  /** The instant of the clear; `undefined` without a tombstone, `Infinity` when the instant is not known. */
   readonly clearedAt: number | undefined;
-  /** Changes when the record, the tombstone, or `stored` does. Tells nothing of the credential's bytes. */
+  /** Another value whenever the record, the tombstone or `stored` changes. Does not depend on the credential's bytes. */
   readonly version: string;
 }
 
-/** The effects of a verb, all in one step. */
+/** The effects of a verb, carried out in one step. */
 export interface AttemptChange {
   /** Kept for {@link RECORD_MS}. */
   readonly record?: AttemptRecord;
   readonly dropTombstone?: boolean;
-  /** The credential, if the key is absent, or holds the bytes to replace, or these bytes already. */
+  /** The new credential; stored if the key is absent, or holds the bytes to replace, or these bytes already. */
   readonly write?: {
     readonly bytes: Buffer;
     readonly ttl: Ttl;
     readonly replaces: { readonly digest: string } | 'absent';
   };
-  /** Told to all who watch the credential. */
+  /** Announced to all watches of the credential. */
   readonly announce?: 'saved' | 'attempt';
 }
 
 /** A question for the view, or a change that follows from a view. */
 export interface AttemptSwap {
   readonly key: string;
-  /** Carried out only while the view still has this version, and nothing is in conflict. */
+  /** Carried out only while the view still has this version, and without a conflict. */
   readonly change?: AttemptChange & { readonly version: string };
 }
 
 /** The part of a backend that re-authentication needs: compare-and-set beside a credential. */
 export interface AttemptBackend {
-  /** Names this process in announcements and records: a random UUID. */
+  /** The id of this instance in announcements and records: a random UUID. */
   readonly instance: string;
   /**
-   * Reads the view, or changes it if it is unchanged.
+   * Reads the view, or carries a change out while the view is unchanged.
    *
-   * @throws UnavailableError, RefusedError (nothing was changed), OutcomeUnknownError (only of a change: say the verb again)
+   * @throws UnavailableError, RefusedError (nothing was changed), OutcomeUnknownError (only of a change: call the verb again)
    */
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'>;
 }
 
-/** How long the record of an attempt is kept. Longer than any pause between two attempts. */
+/** The TTL of the record of an attempt: longer than any pause between two attempts. */
 export const RECORD_MS = 3_600_000;
 
-/** The longest lease, interval and pause that options allow. A record that says more was not written by this package. */
+/** The longest lease, interval and pause that options allow. A record with a longer one is not from this package. */
 export const LONGEST_PAUSE_MS = 1_800_000;
 
-/** How long it is remembered that a credential was cleared on purpose. */
+/** The TTL of a tombstone. */
 export const CLEARED_MS = 3_600_000;
 
-/** Two ends that differ by no more are one, read through clocks that wobble. */
+/** Two ends that differ by no more are equal, because each reading of an end is inexact. */
 export const SAME_END_MS = 1_000;

@@ -9,25 +9,24 @@ import type { LinkStatus, NotificationMode, StoreStatus } from '../credential/st
 import type { ServerTime } from '../time/server-time.js';
 
 /*
- * The seam between the store and the place where credentials are kept. It speaks of keys, bytes, ends, hints and
- * observations. Deliberately not in it: what a credential means, when one has expired, which change follows from an observation,
- * staleness. Those are decided once, above the seam, for every backend.
+ * The seam between the stores and the place where credentials are kept: keys, bytes, ends, hints and observations. The meaning of a
+ * credential, its expiry, the change that follows from an observation, and staleness are decided above the seam, once for every backend.
  */
 
-/** One atomic look at a key. */
+/** One atomic reading of a key. */
 export interface Observation {
   readonly content: Content;
-  /** When the server drops the key, in epoch milliseconds of its clock; `undefined` for a key without TTL. */
+  /** The instant at which the server drops the key, in epoch milliseconds of its clock; `undefined` for a key without TTL. */
   readonly expiresAt: number | undefined;
-  /** How exactly `expiresAt` could be told: two looks at one unchanged end differ by no more. */
+  /** The precision of `expiresAt`: two readings of an unchanged end differ by no more. */
   readonly toleranceMs: number;
-  /** The server's clock at the look, in epoch milliseconds with fractions. */
+  /** The server's clock at the reading, in epoch milliseconds with fractions. */
   readonly serverNow: number;
-  /** The clock that `expiresAt` and `serverNow` belong to; has taken in this very sample. */
+  /** The server time that `expiresAt` and `serverNow` belong to; this reading has narrowed its bounds. */
   readonly time: ServerTime;
 }
 
-/** Something may have happened at a key. Says at most how to label what an observation then finds. */
+/** Something may have happened at a key. A hint labels the change that the next observation shows; it proves nothing. */
 export type Hint =
   | { readonly type: 'written'; readonly origin: ChangeOrigin; readonly reason: string | undefined }
   | {
@@ -37,28 +36,28 @@ export type Hint =
       readonly reason: string | undefined;
     };
 
-/** A re-authentication may have ended; says nothing about the key. */
+/** A re-authentication may have ended. The hint says nothing about the key. */
 export interface AttemptHint {
   readonly type: 'attempt';
 }
 
-/** The condition of the feed of one key. A value; replaced as a whole. */
+/** The condition of the feed of one key: an immutable value. */
 export interface FeedCondition {
   readonly link: Exclude<LinkStatus, 'idle'>;
-  /** Changes whenever hints may have been missed: everything known must be observed anew. */
+  /** Changes after every gap: all known states must be read again. */
   readonly generation: number;
-  /** Why the generation began: a new link, data that vanished as a whole, or this machine's clocks coming apart. */
+  /** The gap before this generation: a new link, the loss of all data, or a step of this machine's clocks. */
   readonly gap: 'link' | 'data' | 'clock';
   readonly notifications: NotificationMode;
   /** Whether this process may announce its writes. */
   readonly announcing: boolean;
-  /** Within how many milliseconds a change is seen while the link is live, whatever is lost. */
+  /** The longest delay of a change while the link is live, even if every hint is lost, in milliseconds. */
   readonly maxLagMs: number;
-  /** Why the link is not live. */
+  /** The reason why the link is not live. */
   readonly error: Error | undefined;
   /** The status of a store that is up to date with this feed; one object for all of them. */
   readonly fresh: StoreStatus;
-  /** That of one that holds nothing yet, likewise. */
+  /** The status of a store without an observation; one object for all of them. */
   readonly unseen: StoreStatus;
 }
 
@@ -84,48 +83,48 @@ export function createFeedCondition(
   return { ...condition, fresh, unseen };
 }
 
-/** The watching side of one key. Must not throw. */
+/** The receiver of the hints and conditions of one key. Must not throw. */
 export interface KeyWatcher {
   hint(hint: Hint | AttemptHint): void;
-  conditionChanged(conditionChanged: FeedCondition): void;
-  /** Asks for an observation soon. `false`: one cannot be issued now (busy). */
+  conditionChanged(condition: FeedCondition): void;
+  /** Requests an observation soon. `false`: the watcher is busy. */
   poll(): boolean;
 }
 
-/** The watching side of all keys that begin with a prefix. Must not throw. */
+/** The receiver of the hints and conditions of all keys that begin with a prefix. Must not throw. */
 export interface PrefixWatcher {
-  /** How many keys it looks at in turn: they share the heartbeat. */
+  /** The number of keys that the polls go through one by one; they share the heartbeat. */
   readonly size: number;
-  /** Also for keys that it never heard of. */
+  /** The key may be unknown to the watcher. */
   hint(key: string, hint: Hint | AttemptHint): void;
   /**
-   * The condition that its keys are in, taken together.
+   * The common condition of all its keys.
    *
-   * @param at - that of each key, where they may be in several
+   * @param at - the condition of each key, when keys differ
    */
-  conditionChanged(conditionChanged: FeedCondition, at?: (key: string) => FeedCondition): void;
+  conditionChanged(condition: FeedCondition, at?: (key: string) => FeedCondition): void;
   /**
-   * Asks for an observation of one key soon, another one each time. `false`: none can be issued now · `elsewhere`: perhaps over another link
-   * than that of the feed which asks.
+   * Requests an observation of one key soon, of another key each time. `false`: no key can be read now · `elsewhere`: the reading may go over
+   * another link than that of the calling feed.
    */
   poll(): boolean | 'elsewhere';
-  /** Asks for an observation of all keys, and of those that nobody told it of. `false`: there are none. */
+  /** Requests an observation of all keys, and a scan for unknown keys. `false`: there are none. */
   pollAll(): boolean;
 }
 
-/** Where hints come from. No object for each watch, because there may be very many. */
+/** The source of hints. A watch is no object of its own, because there may be very many. */
 export interface HintFeed {
-  /** Reports the feed of a key from now on, first in a later turn. */
+  /** Reports hints and conditions of a key from now on, first in a later turn. */
   watch(key: string, watcher: KeyWatcher): void;
   unwatch(key: string, watcher: KeyWatcher): void;
-  /** Reports the feed of all keys that begin with `prefix` from now on, first in a later turn, by one subscription. */
+  /** Reports hints and conditions of all keys that begin with `prefix` from now on, first in a later turn, by one subscription. */
   watchPrefix(prefix: string, watcher: PrefixWatcher): void;
   unwatchPrefix(prefix: string, watcher: PrefixWatcher): void;
-  /** Looks at a watched key over the link whose hints are being received. Rejects when there is none. */
+  /** Reads a watched key over the link that its hints arrive on. Rejects when there is no link. */
   read(key: string, maxBytes: number): Promise<Observation>;
   /**
-   * Looks at many watched keys in one go, where the backend can. An observation for each, in the order of the keys; `undefined` for one that must
-   * be looked at alone (it was too large for a common answer, or a common answer was refused).
+   * Reads many watched keys in one batch, where the backend can. An observation for each, in the order of the keys; `undefined` for a key that
+   * must be read alone (too large for a common reply, or the common reply was refused).
    */
   readMany?(
     keys: readonly string[],
@@ -133,22 +132,22 @@ export interface HintFeed {
   ): Promise<readonly (Observation | undefined)[]>;
   /** The monotonic instant up to which all hints about a key are known to have arrived. */
   confirmedAt(key: string): number;
-  /** Tells that this machine's clocks came apart; starts a new generation. */
+  /** Reports a step of this machine's clocks, which starts a new generation. */
   reportClockStep(): void;
 }
 
-/** What must be stored for a conditional write to happen: bytes with this digest, or nothing. */
+/** The content that a conditional write requires: bytes with this digest, or none. */
 export type Expected = { readonly digest: string } | 'absent' | undefined;
 
-/** How many replicas shall have a write, and for how long to wait for them. */
+/** The number of replicas that shall have a write, and the time to wait for them. */
 export interface ReplicasWanted {
   readonly replicas: number;
   readonly timeoutMs: number;
-  /** Each gives the waiting up. */
+  /** Each of these signals ends the wait. */
   readonly signals: readonly AbortSignal[];
 }
 
-/** How many replicas are known to have a write, and why no more is known. */
+/** The number of replicas that are known to have a write, and the error that kept Redis from giving it. */
 export interface ReplicaAck {
   readonly replicas: number;
   readonly replicasError: RefusedError | UnavailableError | undefined;
@@ -156,7 +155,7 @@ export interface ReplicaAck {
 
 export interface Written {
   readonly announced: boolean;
-  /** If replicas were wanted. Apart from the write's own answer, so that later writes need not wait for it. Never rejects. */
+  /** Set if replicas were wanted. Settles after the write itself, so that later writes need not wait. Never rejects. */
   readonly replicated?: Promise<ReplicaAck>;
 }
 
@@ -165,7 +164,7 @@ export interface WriteRequest {
   readonly bytes: Buffer;
   readonly ttl: Ttl;
   readonly expected: Expected;
-  /** What is stored was seen to be a string larger than `maxBytes`: not to be fetched, and surely no other type. */
+  /** A reading has shown a string larger than `maxBytes` at the key: it is not fetched, and its type needs no check. */
   readonly overLarge: boolean;
   readonly reason: string | undefined;
   readonly wanted: ReplicasWanted | undefined;
@@ -179,20 +178,20 @@ export interface RemoveRequest {
 
 /** The place where credentials are kept, for any number of stores. Every promise settles within the backend's own deadlines. */
 export interface Backend extends AttemptBackend {
-  /** What the stores on this backend share of their options. */
+  /** The options that stores on this backend share. */
   readonly sharing: OptionSharing;
   /** The label of this instance for people. */
   readonly name: string;
-  /** How long an answer may take at most, in milliseconds. */
+  /** The longest time that a reply may take, in milliseconds. */
   readonly replyTimeoutMs: number;
   readonly clock: Clock;
   readonly random: () => number;
   readonly hints: HintFeed;
-  /** Looks at a key that need not be watched; starts no watch. */
+  /** Reads a key, watched or not; starts no watch. */
   read(key: string, maxBytes: number): Promise<Observation>;
   /**
-   * The keys that begin with `prefix` and may hold bytes, page by page, at the reader's pace. Gives every key that is there all the while, perhaps
-   * more than once; of those that come or go meanwhile some.
+   * The keys that begin with `prefix` and may hold bytes; the next page is fetched on request. Every key that is stored all the while is given,
+   * perhaps more than once; a key that comes or goes meanwhile may be.
    *
    * @throws UnavailableError, RefusedError, ClosedError
    */
@@ -211,6 +210,6 @@ export interface Backend extends AttemptBackend {
   remove(
     request: RemoveRequest,
   ): Promise<{ readonly removed: boolean; readonly announced: boolean }>;
-  /** One store needs it no longer: the last to say so lets go of all resources. Never rejects, and settles within `timeoutMs`. */
+  /** Releases the backend for one store; the last release frees all resources. Never rejects, and settles within `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }

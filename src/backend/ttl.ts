@@ -1,2 +1,2 @@
-/** How long the written bytes stay: milliseconds, or as long as those they replace, or without end. */
+/** The TTL of written bytes: milliseconds, the time left to the replaced bytes, or none. */
 export type Ttl = number | 'keep' | 'none';

@@ -11,16 +11,24 @@ import type { UnreadableError } from '../errors.js';
 export type ChangeSource = 'live' | 'resync' | 'local';
 
 /**
- * Who made a change, as far as hints tell; a label, not a proof. `self`: this store's own instance ·
- * `{ instance, name }`: another instance · `out-of-band`: any other client of Redis · `unknown`: no hint said, or Redis itself did.
+ * The author of a change, as far as hints show; a label, not a proof. `self`: this store's own instance · `{ instance, name }`: another
+ * instance · `out-of-band`: any other client of Redis · `unknown`: no hint named an author, or Redis itself made the change.
  *
- * `instance` is the random id of one pool of connections, the same for all its writes. `name` is the label that it gave itself with the
- * option `name`; empty when its message told none.
+ * `instance` is the random id of one pool of connections, the same for all its writes. `name` is the label from the option `name` of that
+ * instance; empty when the message held none.
  *
  * @public
  */
 export type ChangeOrigin =
-  'self' | 'out-of-band' | 'unknown' | { readonly instance: string; readonly name: string };
+  | 'self'
+  | 'out-of-band'
+  | 'unknown'
+  | {
+      /** The random id of the instance. */
+      readonly instance: string;
+      /** The label of the instance; empty when its message told none. */
+      readonly name: string;
+    };
 
 /**
  * New bytes were stored.
@@ -36,7 +44,7 @@ export interface SavedChange<T> {
   readonly at: number;
   /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** The author of the change, as far as hints tell. */
+  /** The author of the change, as far as hints show. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -64,7 +72,7 @@ export interface RenewedChange<T> {
   readonly at: number;
   /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** The author of the change, as far as hints tell. */
+  /** The author of the change, as far as hints show. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -90,7 +98,7 @@ export interface ExpiredChange<T> {
   readonly at: number;
   /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** The author of the change, as far as hints tell. */
+  /** The author of the change, as far as hints show. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -112,11 +120,11 @@ export interface ClearedChange<T> {
   readonly at: number;
   /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** The author of the change, as far as hints tell. */
+  /** The author of the change, as far as hints show. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
-  /** The `reason` given to `clear()`, if it said one. */
+  /** The `reason` given to `clear()`; `undefined` for none. */
   readonly reason: string | undefined;
 }
 
@@ -134,7 +142,7 @@ export interface EvictedChange<T> {
   readonly at: number;
   /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** The author of the change, as far as hints tell. */
+  /** The author of the change, as far as hints show. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
@@ -154,11 +162,11 @@ export interface UnreadableChange<T> {
   readonly at: number;
   /** How the change was noticed. */
   readonly source: ChangeSource;
-  /** The author of the change, as far as hints tell. */
+  /** The author of the change, as far as hints show. */
   readonly origin: ChangeOrigin;
   /** The credential as this process knew it before; `undefined` when there was none. It may have ended. */
   readonly previous: CredentialSnapshot<T> | undefined;
-  /** Why it cannot be read. */
+  /** The reason why the bytes cannot be read. */
   readonly error: UnreadableError;
 }
 

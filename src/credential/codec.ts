@@ -26,17 +26,38 @@ export interface StandardSchema<T> {
     /** Name of the schema library. */
     readonly vendor: string;
     /** Checks a value. Only the number of issues is ever used, because they may quote the value. */
-    readonly validate: (
-      value: unknown,
-    ) =>
-      | { readonly value: T; readonly issues?: undefined }
-      | { readonly issues: readonly unknown[] }
+    readonly validate: (value: unknown) =>
+      | {
+          /** The output of the schema. */
+          readonly value: T;
+          /** Absent: that marks success. */
+          readonly issues?: undefined;
+        }
+      | {
+          /** The issues; they mark failure. */
+          readonly issues: readonly unknown[];
+        }
       | Promise<
-          | { readonly value: T; readonly issues?: undefined }
-          | { readonly issues: readonly unknown[] }
+          | {
+              /** The output of the schema. */
+              readonly value: T;
+              /** Absent: that marks success. */
+              readonly issues?: undefined;
+            }
+          | {
+              /** The issues; they mark failure. */
+              readonly issues: readonly unknown[];
+            }
         >;
     /** For the type system only; no schema holds it at run time. */
-    readonly types?: { readonly input: unknown; readonly output: T } | undefined;
+    readonly types?:
+      | {
+          /** The type that the schema takes. */
+          readonly input: unknown;
+          /** The type that the schema makes of it. */
+          readonly output: T;
+        }
+      | undefined;
   };
 }
 

@@ -55,8 +55,8 @@ export interface SaveOptions<T = unknown> {
   /** Carried to other processes in their `saved` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
   /**
-   * Resolves only when so many replicas have the write, or after `replicaTimeoutMs`; a whole number from 1 to 1,000. The receipt tells the
-   * number reached. Too few are no error, because the write has happened. Default: waits for none.
+   * Resolves only when so many replicas have the write, or after `replicaTimeoutMs`; a whole number from 1 to 1,000. The receipt
+   * carries the number that acknowledged. Too few are no error, because the write has happened. Default: waits for none.
    */
   readonly replicas?: number | undefined;
   /** How long to wait for `replicas`, in milliseconds from 1 to 60,000. Default 1,000. */
@@ -100,18 +100,18 @@ export interface UpdateOptions {
 }
 
 /**
- * What became of a `save`.
+ * The result of a `save`.
  *
  * @public
  */
 export interface SaveReceipt {
   /** Whether the write was announced to other processes; `false` when Redis refuses this process the channel. */
   readonly announced: boolean;
-  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  /** The number of replicas known to have the write; there may be more. Only if `replicas` was given. */
   readonly replicas?: number | undefined;
   /**
-   * Why Redis did not tell how many: refused, cut off, or no answer within `replicaTimeoutMs`. Then `replicas` is what was known by then, mostly
-   * 0. `undefined` when Redis told, also if that were too few.
+   * Why Redis did not give the number: refused, link lost, or no reply within `replicaTimeoutMs`. Then `replicas` is the number known by
+   * then, mostly 0. `undefined` when Redis gave a number, even one that is too low.
    */
   readonly replicasError?: RefusedError | UnavailableError | undefined;
 }
@@ -129,11 +129,11 @@ export interface UpdateReceipt<T> {
   readonly credentials: T | undefined;
   /** How many times the function was called. */
   readonly attempts: number;
-  /** How many replicas are known to have the write; there may be more. Only if `replicas` was asked for. */
+  /** The number of replicas known to have the write; there may be more. Only if `replicas` was given. */
   readonly replicas?: number | undefined;
   /**
-   * Why Redis did not tell how many: refused, cut off, or no answer within `replicaTimeoutMs`. Then `replicas` is what was known by then, mostly
-   * 0. `undefined` when Redis told, also if that were too few.
+   * Why Redis did not give the number: refused, link lost, or no reply within `replicaTimeoutMs`. Then `replicas` is the number known by
+   * then, mostly 0. `undefined` when Redis gave a number, even one that is too low.
    */
   readonly replicasError?: RefusedError | UnavailableError | undefined;
 }

@@ -2,14 +2,14 @@ import { UnreadableError } from '../errors.js';
 import { StoredSnapshot, type CredentialSnapshot } from './snapshot.js';
 import { absent, hasEnded, unknown, type DecodedReading, type Known } from './state.js';
 
-/** `untold`: expired, and past its end when it came, so that no change has told of it. */
+/** `untold`: the credential was past its end at its first observation, so that no `expired` change was emitted. */
 type OutlineType = 'present' | 'expired' | 'untold' | 'unreadable';
 
 const unreadable = new UnreadableError('decode', 'the stored bytes could not be read');
 
 /**
- * The knowledge of a credential whose value nobody needs: which bytes are stored, and when they end. There may be very many, so it is one
- * small object.
+ * The part of a known state that stays when nobody needs the value: the digest of the stored bytes and their end. One small object, because
+ * there may be very many.
  */
 export class Outline {
   readonly digest: string;
@@ -34,7 +34,7 @@ export class Outline {
   /**
    * Whether a reading shows valid credentials unchanged, so that nothing follows from it. The bytes of any other reading must be decoded.
    *
-   * @param digest - of the bytes that were read
+   * @param digest - the digest of the bytes that were read
    */
   isUnchanged(digest: string, ttlEnd: number | undefined, now: number): boolean {
     return (
@@ -46,8 +46,8 @@ export class Outline {
   }
 
   /**
-   * The full form. It has the value of the reading, if the reading shows the same bytes; otherwise the value is not known any longer, and the
-   * snapshot only stands for it where two are compared.
+   * The full known state. Its value is that of the reading, if the reading has the same bytes; otherwise the value is lost, and the snapshot
+   * only takes part in comparisons.
    */
   recall<T>(id: string, reading?: DecodedReading<T>): Known<T> {
     const { digest } = this;
@@ -74,7 +74,7 @@ export class Outline {
   }
 }
 
-/** The knowledge without the value; an expired credential whose bytes are gone leaves nothing. */
+/** The outline of a known state; an expired credential whose bytes are gone leaves nothing. */
 export function outlineOf(known: Known<unknown>): Outline | Known<never> {
   const { state, digest } = known;
   if (state.type === 'unknown') return unknown;

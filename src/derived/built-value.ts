@@ -32,7 +32,7 @@ export class ValueSignal {
   }
 }
 
-/** `retired`: another value or none is served instead, and this one ends with its last use, at the latest after the grace period. */
+/** `retired`: another value or none is served instead, and the retired value ends with its last use, at the latest after the grace period. */
 type ValueState =
   | { readonly type: 'served' }
   | { readonly type: 'retired'; readonly cancelGrace: () => void }

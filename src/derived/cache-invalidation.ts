@@ -8,14 +8,14 @@ import type { ResolvedInvalidateOptions } from './invalidate-options.js';
 import { Removals, type Remover } from './removals.js';
 
 /**
- * Keeps a cache true; made by `invalidate`.
+ * Removes the entries of a cache whenever they may be untrue; made by `invalidate`.
  *
  * @public
  */
 export interface Invalidation extends Disposable {
   /**
-   * Call it before reading the credential that an entry is made from. It returns a function that says whether an entry made since may be
-   * kept: the same credential is still there and vouched for, and nothing was invalidated meanwhile.
+   * Starts a check of one entry; call `guard` before you read the credential that the entry is made from. The returned function says
+   * whether the entry may be kept: the store still vouches for the same credential, and nothing was invalidated meanwhile.
    *
    * @example
    * ```ts
@@ -31,7 +31,7 @@ export interface Invalidation extends Disposable {
    */
   guard(): () => boolean;
 
-  /** Stops watching and removing, also removals that are still to be tried again. Entries stay as they are. Idempotent. */
+  /** Stops the watch and the removals, also those that are due again after a failure. Entries stay as they are. Idempotent. */
   close(): void;
 }
 
@@ -41,7 +41,7 @@ export class CacheInvalidation<T> implements Invalidation {
   readonly #onRenewed: boolean;
   readonly #removals: Removals;
   readonly #subscription = new Subscription();
-  /** The credential that entries may have been made from; stays while it is withheld. */
+  /** The credential that entries may have been made from; kept while the credential is withheld. */
   #held: CredentialSnapshot<T> | undefined;
   #fresh = false;
   /** Grows with every event that makes entries untrue. */
@@ -111,7 +111,7 @@ export class CacheInvalidation<T> implements Invalidation {
   }
 
   #takeFreshness(fresh: boolean): void {
-    // After a gap: other bytes may have come and gone in it, and entries have been made from them.
+    // Other bytes may have come and gone during the gap, and entries may have been made from them.
     if (fresh && !this.#fresh) this.#invalidate();
     this.#fresh = fresh;
   }
@@ -135,7 +135,7 @@ export class CacheInvalidation<T> implements Invalidation {
     }
   }
 
-  /** The state came first. Only two changes leave it as it was: bytes that decode to the same credentials, and a new end. */
+  /** Only two changes come without a new state: bytes that decode to the same credentials, and a new end. */
   #takeChange(change: CredentialChange<T>): void {
     const renewed = change.type === 'renewed' && this.#onRenewed;
     const rewritten =

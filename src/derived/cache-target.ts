@@ -2,11 +2,19 @@ import { InvalidOptionError } from '../errors.js';
 
 /**
  * A cache whose entries are removed by key: a `Map`, an `LRUCache` of lru-cache, a `Keyv`, a cache of cache-manager, or any other object with
- * one of the two methods. A promise that the method returns is waited for.
+ * one of the two methods. A promise that the method returns is awaited.
  *
  * @public
  */
-export type KeyedCache = { delete(key: string): unknown } | { del(key: string): unknown };
+export type KeyedCache =
+  | {
+      /** Removes one entry; the result does not matter, unless it is a promise. */
+      delete(key: string): unknown;
+    }
+  | {
+      /** Removes one entry; the result does not matter, unless it is a promise. */
+      del(key: string): unknown;
+    };
 
 /**
  * A cache that one call empties.
@@ -14,7 +22,7 @@ export type KeyedCache = { delete(key: string): unknown } | { del(key: string): 
  * @public
  */
 export interface ClearableCache {
-  /** Removes every entry; what it returns does not matter, unless it is a promise. */
+  /** Removes every entry. A returned promise is awaited; any other result is ignored. */
   clear(): unknown;
 }
 

@@ -14,16 +14,14 @@ import {
 import type { Derived, DerivedWaitOptions } from './derived.js';
 
 /**
- * Options of `deriveEach`: those of `derive`, which hold for each credential, and what concerns all of them.
+ * Options of `deriveEach`: those of `derive`, which apply to each credential, and two for all credentials together.
  *
  * @public
  */
 export interface DeriveEachOptions<V> extends Omit<DeriveOptions<V>, 'eager'> {
-  /**
-   * How many calls of `create` are made at the same time, from 1 to 1,000; the others wait their turn, as part of `createTimeoutMs`. Default 16.
-   */
+  /** The number of calls of `create` at the same time, from 1 to 1,000; the wait for a permit counts toward `createTimeoutMs`. Default 16. */
   readonly concurrency?: number | undefined;
-  /** How long a value that nobody uses is kept, in milliseconds from 1,000, `Infinity` until `release`. Default 600,000: ten minutes. */
+  /** How long an unused value is kept, in milliseconds from 1,000, `Infinity` until `release`. Default 600,000: ten minutes. */
   readonly idleMs?: number | undefined;
 }
 
@@ -35,37 +33,37 @@ export const DERIVE_EACH_OPTIONS: OptionsTable<DeriveEachOptions<unknown>, Deriv
   concurrency: count({
     default: 16,
     max: 1_000,
-    cost: 'More calls of `create` at the same time finish a start sooner, and burden the server more. The wait for a turn counts toward `createTimeoutMs`.',
+    cost: 'More calls of `create` at the same time finish a start sooner, and burden the server more. The wait for a permit counts toward `createTimeoutMs`.',
   }),
   idleMs: ms({
     default: 600_000,
     min: 1_000,
     max: Infinity,
-    cost: 'A shorter time builds values again that are used now and then. A longer time keeps unused ones. `Infinity` keeps them until `release`.',
+    cost: 'A shorter time rebuilds values that are used now and then. A longer time keeps unused values. `Infinity` keeps them until `release`.',
   }),
 };
 
 /**
- * A value for each credential of a directory, built when it is asked for; made by `deriveEach`.
+ * A value for each credential of a directory, built on first use; made by `deriveEach`.
  *
  * @public
  */
 export interface DerivedPool<V> extends AsyncDisposable {
-  /** How many credentials have a value, or are about to. */
+  /** The number of credentials with a value, or with a `create` under way. */
   readonly size: number;
-  /** As `get()` of what `derive` makes. What was handed out may be disposed of once it was not asked for for `idleMs`: prefer `use`. */
+  /** As `get()` of a derived value. A value may be disposed of `idleMs` after the last call for its id: prefer `use`. */
   get(id: string, options?: DerivedWaitOptions): Promise<V>;
-  /** As `use()` of what `derive` makes. */
+  /** As `use()` of a derived value. */
   use<R>(
     id: string,
     fn: (value: V) => R | PromiseLike<R>,
     options?: DerivedWaitOptions,
   ): Promise<R>;
-  /** The value from memory, if there is one that may be served. Starts nothing, and is no use. */
+  /** The value from memory, if there is one that may be served. Builds nothing, and does not count as a use. */
   current(id: string): V | undefined;
-  /** Disposes of the value of one credential, until it is asked for again. */
+  /** Disposes of the value of one credential; the next use builds another one. */
   release(id: string): Promise<void>;
-  /** As `close()` of what `derive` makes, for all of them. Happens by itself when the directory is closed. Idempotent, never rejects. */
+  /** As `close()` of a derived value, for all values. The end of the directory closes the pool. Idempotent, never rejects. */
   close(): Promise<void>;
 }
 
@@ -73,8 +71,7 @@ export interface DerivedPool<V> extends AsyncDisposable {
  * As `derive`, for every credential of a directory: an API client for each tenant, a connection pool for each database.
  *
  * @remarks
- * A value is built when it is first asked for, follows its credential from then on, and is disposed of when it has not been asked for for
- * `idleMs`.
+ * The first use builds the value, which follows its credential from then on, and is disposed of after `idleMs` without a use.
  *
  * @throws InvalidOptionError
  *
@@ -100,7 +97,7 @@ export function deriveEach<T, V>(
   const internals = directoryInternalsOf(directory);
   if (typeof create !== 'function')
     throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
-  // A wrong option is refused now, and not with the first credential.
+  // Without this check a wrong option would be refused only with the first credential.
   checkOptions(DERIVE_EACH_OPTIONS, options);
   const {
     concurrency = DERIVE_EACH_OPTIONS.concurrency.default,
@@ -108,7 +105,7 @@ export function deriveEach<T, V>(
     ...each
   } = options;
   const semaphore = new Semaphore(concurrency);
-  const inTurn = async (credentials: T, context: DeriveContext): Promise<V> => {
+  const withPermit = async (credentials: T, context: DeriveContext): Promise<V> => {
     const { signal } = context;
     await semaphore.acquire();
     let held = true;
@@ -117,9 +114,9 @@ export function deriveEach<T, V>(
       held = false;
     };
     try {
-      // The wait was too long, or another credential came.
+      // During the wait the time may have run out, or another credential may have come.
       signal.throwIfAborted();
-      // A call that never settles must not hold up the others for ever; its late value is disposed of all the same.
+      // A call that never settles must not hold up the other calls for ever; its late value is disposed of all the same.
       signal.addEventListener('abort', release, { once: true });
       return await create(credentials, context);
     } finally {
@@ -130,15 +127,15 @@ export function deriveEach<T, V>(
   const pool = new KeyedPool<Derived<V>>(
     internals.clock,
     idleMs,
-    (id) => derive<T, V>(directory.store(id), inTurn, each),
+    (id) => derive<T, V>(directory.store(id), withPermit, each),
     (one) => one.close(),
   );
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => {
-    forget();
+    unregister();
     return (closing ??= pool.close());
   };
-  const forget = internals.closeFirst(close);
+  const unregister = internals.closeFirst(close);
   return {
     get size() {
       return pool.size;

@@ -6,15 +6,15 @@ import type { Derived } from './derived.js';
 import { DerivedValue } from './derived-value.js';
 
 /**
- * Builds a value from the credential of a store (an API client, a connection pool), shares it, builds a new one whenever the credential
- * is another one, and disposes of the old one when nobody uses it any longer.
+ * Builds a value from the credential of a store (an API client, a connection pool), shares it, builds a new value for each new credential,
+ * and disposes of the old value after its last use.
  *
  * @remarks
- * `create` is called once for each credential: on first use, from then on as soon as a new credential comes. It is called again after
- * it failed, with pauses that grow from about 1 s to 60 s, until it succeeds or another credential comes. `renewed`, by which only the
- * end of a credential moves, builds nothing. Nothing is built from a credential that is withheld.
+ * `create` is called once for each credential: on first use, from then on as soon as a new credential comes. A failed call is repeated,
+ * with pauses that grow from about 1 s to 60 s, until a call succeeds or another credential comes. A `renewed` change, which moves only
+ * the end of a credential, builds nothing. Nothing is built from a credential that is withheld.
  *
- * @param create - builds the value; may be async. It should stop when the signal that it gets aborts. A result that comes too late is disposed of
+ * @param create - builds the value; may be async, and should stop when its signal aborts. A result that comes too late is disposed of
  * @throws InvalidOptionError
  *
  * @example

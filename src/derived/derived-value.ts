@@ -32,7 +32,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     value: { type: 'idle', waitingFor: 'use' },
   });
   readonly #waiters = new Set<() => void>();
-  /** The values that were built and are not disposed of. */
+  /** The built values that are not disposed of yet. */
   readonly #undisposed = new Set<BuiltValue<V>>();
   #subscription: Subscription | undefined;
   #used = false;
@@ -173,7 +173,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     });
     subscription.add(changes);
     const statuses = this.#store.status$.subscribe(() => {
-      // The store vouches again for the credential of its last state. A state follows when the credential is another one.
+      // After a gap the store vouches again for the credential of its last state, without a new state.
       if (this.#rotation.progress !== undefined) this.#review();
     });
     subscription.add(statuses);
@@ -207,7 +207,7 @@ export class DerivedValue<T, V> implements Derived<V> {
     if (signal !== this.#withdrawal) {
       this.#withdrawal?.removeEventListener('abort', this.#withdrawn);
       this.#withdrawal = signal;
-      // No state tells of a rejection: a rejected credential is still stored.
+      // A rejection is no new state: the rejected credential is still stored.
       signal.addEventListener('abort', this.#withdrawn);
     }
     if (signal.aborted) this.#drop();

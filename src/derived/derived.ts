@@ -7,18 +7,18 @@ import type { DerivedState } from './state.js';
  * @public
  */
 export interface DerivedWaitOptions {
-  /** Stops waiting; building goes on. */
+  /** Stops the wait; the build goes on. */
   readonly signal?: AbortSignal | undefined;
   /** How long to wait for the value, in milliseconds; default the option `getTimeoutMs`. `Infinity`: without end. */
   readonly timeoutMs?: number | undefined;
 }
 
 /**
- * A value built from the credential of a store, and built anew whenever the credential is another one; made by `derive`.
+ * A value built from the credential of a store, and built anew for each new credential; made by `derive`.
  *
  * @remarks
- * Never served: a value whose credential is past its end, was withdrawn, or is withheld by the store. After a rotation the value before
- * goes on being served until the new one is ready, or until its own credential is withdrawn or about to end.
+ * A value is never served when its credential is past its end, withdrawn, or withheld by the store. After a rotation the previous value
+ * is served until the new value is ready, or until its own credential is withdrawn or ends.
  *
  * The store is watched from the first `get`, `use` or subscription on (with `eager` at once), until `close()`.
  *
@@ -26,40 +26,41 @@ export interface DerivedWaitOptions {
  */
 export interface Derived<V> extends AsyncDisposable {
   /**
-   * The value; waits until there is one. Nobody knows for how long the caller goes on using it: once replaced, a value that was handed
-   * out is kept for `graceMs`. Prefer `use` for what takes long.
+   * The value; waits until there is one. The end of the caller's work with the value is not known, therefore a replaced value is kept for
+   * `graceMs`. Prefer `use` for long work.
    *
-   * @throws TimeoutError (its `cause` says what is wrong with the store's link, if anything), ClosedError, the signal's reason,
-   * InvalidOptionError. Never because `create` failed.
+   * @throws TimeoutError (its `cause` is the error of the store's link, if any), ClosedError, the signal's reason, InvalidOptionError. A
+   *   failure of `create` is never thrown.
    */
   get(options?: DerivedWaitOptions): Promise<V>;
 
   /**
-   * Calls `fn` with the value, which is not disposed before `fn` has settled, or `graceMs` after it was replaced. May be nested.
+   * Calls `fn` with the value, which is not disposed of before `fn` has settled, or `graceMs` after its replacement. May be nested.
    *
-   * @returns what `fn` returns
-   * @throws what `fn` throws, and what `get` throws
+   * @returns the result of `fn`
+   * @throws the errors of `fn` and of `get`
    */
   use<R>(fn: (value: V) => R | PromiseLike<R>, options?: DerivedWaitOptions): Promise<R>;
 
-  /** The value from memory: no promise, starts nothing. `undefined` when there is none that may be served. */
+  /** The value from memory: no promise, builds nothing. `undefined` when none may be served. */
   readonly current: V | undefined;
 
   /**
-   * The value at once, then every new one; `undefined` while none may be served. Subscribing is a use. Never errors, completes on `close()`.
+   * The value at once, then every new one; `undefined` while none may be served. A subscription is a use. Never errors, completes on
+   * `close()`.
    */
   readonly value$: Observable<V | undefined>;
 
-  /** The state as `state$` would emit it now. Starts nothing. */
+  /** The state as `state$` would emit it now. Starts no watch. */
   readonly state: DerivedState;
 
   /** The state at once, then every new one. Watches the store, but builds nothing. Never errors, completes with `closed` on `close()`. */
   readonly state$: Observable<DerivedState>;
 
   /**
-   * Serves nothing from now on, waits for every running `use`, then disposes of what was built; after `closeTimeoutMs` it
-   * waits no longer. A `create` under way is aborted, and disposed of when it gives something after all. Happens by itself when the
-   * store is closed. Idempotent, never rejects.
+   * Serves nothing from now on, waits for every running `use`, at most for `closeTimeoutMs`, then disposes of all values. The signal of a
+   * `create` under way aborts, and its late result is disposed of. The end of the store closes the derived value too. Idempotent, never
+   * rejects.
    */
   close(): Promise<void>;
 }

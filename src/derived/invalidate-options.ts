@@ -17,17 +17,17 @@ import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
  */
 export interface InvalidateOptions {
   /**
-   * The entries that depend on the credential: one key, several, or a function that says which there are now. What the function throws
-   * goes to `onCallbackError`, and it is called again. Required unless `all` is `true`.
+   * The entries that depend on the credential: one key, several, or a function that returns the keys of now. An error of the function goes
+   * to `onCallbackError`, and the function is called again. Required unless `all` is `true`.
    */
   readonly keys?: string | readonly string[] | ((id: string) => Iterable<string>) | undefined;
   /** Whether to empty the whole cache, instead of `keys`. Default `false`. */
   readonly all?: boolean | undefined;
-  /** Whether to remove entries also when only the end of the credential moved. Default `false`: what was made from it still holds. */
+  /** Whether to remove entries also when only the end of the credential moved. Default `false`: the entries still hold. */
   readonly onRenewed?: boolean | undefined;
-  /** How long one removal may take, in milliseconds; then it counts as failed and is tried again. Default 10,000. */
+  /** How long one removal may take, in milliseconds; then the removal has failed and is repeated. Default 10,000. */
   readonly removalTimeoutMs?: number | undefined;
-  /** Told what the cache and `keys` threw or rejected. Default: a process warning without the error's message. */
+  /** Gets the errors that the cache and `keys` throw or reject with. Default: a process warning without the error's message. */
   readonly onCallbackError?: CallbackErrorHandler | undefined;
 }
 
@@ -37,7 +37,7 @@ export interface ResolvedInvalidateOptions extends Omit<
   Resolved<InvalidateOptions, InvalidateOptionsOpen>,
   InvalidateOptionsOpen
 > {
-  /** The function's iterable, as it is; without the option `undefined`. */
+  /** `undefined` without the option. */
   readonly keys: ((id: string) => Iterable<string>) | undefined;
   readonly onCallbackError: CallbackErrorHandler;
 }
@@ -46,7 +46,7 @@ export interface ResolvedInvalidateOptions extends Omit<
 export const INVALIDATE_OPTIONS: OptionsTable<InvalidateOptions, InvalidateOptionsOpen> = {
   keys: option({
     default: undefined,
-    shown: "the store's `id`",
+    shown: 'none: `keys` or `all: true` is required',
     check: (value, name) => {
       if (typeof value === 'function') return;
       const list: readonly unknown[] = Array.isArray(value) ? value : [value];
@@ -60,7 +60,7 @@ export const INVALIDATE_OPTIONS: OptionsTable<InvalidateOptions, InvalidateOptio
   onRenewed: flag('`true` also empties the cache when only the end of the credential moved.'),
   removalTimeoutMs: ms({
     default: 10_000,
-    cost: 'A shorter time tries again sooner on a slow cache, and the two removals may overlap. A longer time lets a removal that hangs hold up the next try.',
+    cost: 'A shorter time repeats a removal from a slow cache sooner, and the two removals may overlap. A longer time lets a removal that hangs hold up the next one.',
   }),
   onCallbackError: callbackErrors('the cache and `keys`'),
 };
@@ -81,7 +81,7 @@ export function resolveInvalidateOptions(options: InvalidateOptions): ResolvedIn
 function keysOf(keys: InvalidateOptions['keys']): ResolvedInvalidateOptions['keys'] {
   if (keys === undefined) return undefined;
   if (typeof keys === 'function') {
-    // A string is iterable too, but nobody means its characters.
+    // A string is iterable, but its characters are no keys.
     return (id) => {
       const found = keys(id);
       return typeof found === 'string' ? [found] : found;

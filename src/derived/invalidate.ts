@@ -14,14 +14,14 @@ import type { Remover } from './removals.js';
  *
  * @remarks
  * Entries are removed
- * - at once, and when the credential is known for the first time: the entries may be older than the watch;
+ * - at the call, and when the credential becomes known for the first time: the entries may be older than the watch;
  * - on every change but `renewed`;
- * - when the store begins to withhold the credential, and when it has caught up after any gap, also without a change: another credential may
+ * - when the store begins to withhold the credential, and when it has caught up after a gap, even without a change: another credential may
  *   have come and gone unseen;
  * - once more when the store is closed.
  *
- * A synchronous cache has lost its entries before later subscribers of the store's streams are told. A removal that throws or rejects is
- * tried again, with pauses that grow from about 1 s to 60 s, until it succeeds. Removals of one key never overlap, unless one takes longer
+ * A synchronous cache has lost its entries before later subscribers of the store's streams get the event. A removal that throws or rejects
+ * is repeated, with pauses that grow from about 1 s to 60 s, until it succeeds. Removals of one key never overlap, unless one takes longer
  * than `removalTimeoutMs`.
  *
  * The store is watched from this call until `close()`.

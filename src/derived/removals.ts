@@ -16,7 +16,7 @@ export type Remover =
       readonly remove: (key: string) => unknown;
     };
 
-/** Time and chance come from the backend of the store. */
+/** The clock and the random numbers come from the backend of the store. */
 export interface RemovalContext extends Pick<
   ResolvedInvalidateOptions,
   'removalTimeoutMs' | 'onCallbackError'
@@ -25,7 +25,7 @@ export interface RemovalContext extends Pick<
   readonly random: () => number;
 }
 
-/** Removes all entries that depend on a credential, each for itself, so that a failed removal holds up no other. */
+/** Removes the entries that depend on a credential, one by one, so that a failed removal holds up no other. */
 export class Removals {
   readonly #context: RemovalContext;
   readonly #whole: Removal;
@@ -37,7 +37,7 @@ export class Removals {
       remover.type === 'all'
         ? new Removal(context, 'clear of a cache', remover.clear)
         : new Removal(context, 'keys of a cache', () => {
-            // A copy: removing while iterating confuses some caches.
+            // A copy, because some caches do not bear a removal during an iteration.
             for (const key of [...remover.keys()]) this.#entry(key, remover.remove).request();
           });
   }
@@ -46,7 +46,7 @@ export class Removals {
     this.#whole.request();
   }
 
-  /** Drops the removals that are still to be tried again. */
+  /** Drops the removals that are due again after a failure. */
   close(): void {
     this.#whole.close();
     for (const entry of this.#entries.values()) entry.close();
@@ -69,7 +69,7 @@ export class Removals {
   }
 }
 
-/** One removal that is repeated on every request, one call at a time, and until it succeeds. */
+/** One removal: repeated on every request, one call at a time, until it succeeds. */
 class Removal {
   readonly #context: RemovalContext;
   readonly #where: string;
@@ -125,7 +125,7 @@ class Removal {
           this.#fail(run, error);
         },
       );
-      // The cache may have called back and closed this removal.
+      // The cache may have closed this removal by a call back.
       if (run !== this.#running) return;
       this.#cancelTimer = setLongTimeout(clock, removalTimeoutMs, () => {
         this.#fail(

@@ -3,11 +3,11 @@ import type { WatchedEntry } from '../watching/watched.js';
 import type { BuiltValue } from './built-value.js';
 import { ValueBuilder, type BuildOwner, type BuildProgress } from './value-builder.js';
 
-/** The value of the credential that a store has, and the value of the credential before, for as long as it stands in. */
+/** The value of a store's credential, and the value of the credential before, which is served until the new value is built. */
 export class Rotation<T, V> {
   readonly #live: Pick<WatchedEntry<T>, 'current' | 'serverNow'>;
   readonly #owner: BuildOwner<T, V>;
-  /** Stays while the credential is withheld. */
+  /** Kept while the credential is withheld. */
   #builder: ValueBuilder<T, V> | undefined;
   #previous: ValueBuilder<T, V> | undefined;
   readonly #previousWithdrawn = (): void => {
@@ -60,7 +60,7 @@ export class Rotation<T, V> {
     void previous.retire();
   }
 
-  /** The value that may be served now. Asks the store each time, because timers, and so states, can be late. */
+  /** The value that may be served now. Reads the store each time, because timers, and with them states, can be late. */
   get served(): BuiltValue<V> | undefined {
     if (this.#live.current === undefined) return undefined;
     for (const one of [this.#builder, this.#previous]) {
@@ -71,7 +71,7 @@ export class Rotation<T, V> {
     return undefined;
   }
 
-  /** The progress for the credential that the store has; `undefined` when the store vouches for none, or for one that no state has shown yet. */
+  /** The progress for the credential of the store; `undefined` when the store vouches for none, or for one that no state has shown yet. */
   get progress(): BuildProgress | undefined {
     return this.#isCurrent(this.#builder) ? this.#builder?.progress : undefined;
   }

@@ -1,5 +1,5 @@
 /**
- * No value, and none is being built.
+ * No value is there, and no `create` is running.
  *
  * @public
  */
@@ -7,8 +7,8 @@ export interface IdleDerivedState {
   /** Tells the states apart. */
   readonly type: 'idle';
   /**
-   * The event that starts the building. `use`: the first `get`, `use` or subscription to `value$` · `credential`: a valid credential that the store
-   * vouches for; there is none, or it is withheld, or nothing has been observed yet.
+   * The event that starts the build. `use`: the first `get`, `use` or subscription to `value$` · `credential`: a valid credential that the
+   * store vouches for; now the credential is absent, withheld or not observed yet.
    */
   readonly waitingFor: 'use' | 'credential';
 }
@@ -23,7 +23,7 @@ export interface BuildingDerivedState {
   readonly type: 'building';
   /** The number of this call of `create` for this credential, from 1. */
   readonly attempt: number;
-  /** Whether the value of the credential before is served meanwhile. */
+  /** Whether the value of the previous credential is served meanwhile. */
   readonly servesPrevious: boolean;
 }
 
@@ -35,30 +35,30 @@ export interface BuildingDerivedState {
 export interface ReadyDerivedState {
   /** Tells the states apart. */
   readonly type: 'ready';
-  /** When it was built, in epoch milliseconds of this machine's clock. */
+  /** The instant at which the value was built, in epoch milliseconds of this machine's clock. */
   readonly since: number;
 }
 
 /**
- * `create` failed, and will be called again. What it threw is not shown here, because it may quote the credential: `onCallbackError` gets it.
+ * `create` failed, and will be called again. `onCallbackError` gets the error, which is not shown here because it may quote the credential.
  *
  * @public
  */
 export interface FailedDerivedState {
   /** Tells the states apart. */
   readonly type: 'failed';
-  /** `threw`: it threw or rejected · `timeout`: it did not settle within `createTimeoutMs`. */
+  /** `threw`: `create` threw or rejected · `timeout`: `create` did not settle within `createTimeoutMs`. */
   readonly reason: 'threw' | 'timeout';
-  /** How often in a row for this credential, from 1. */
+  /** The number of failures in a row for this credential, from 1. */
   readonly failures: number;
-  /** When it is called again, in epoch milliseconds of this machine's clock; later while the credential is withheld. */
+  /** The instant of the next call, in epoch milliseconds of this machine's clock; later while the credential is withheld. */
   readonly nextAt: number;
-  /** Whether the value of the credential before is served meanwhile. */
+  /** Whether the value of the previous credential is served meanwhile. */
   readonly servesPrevious: boolean;
 }
 
 /**
- * It was closed, or its store was.
+ * The derived value or its store was closed.
  *
  * @public
  */
@@ -79,8 +79,10 @@ export type DerivedState =
   | FailedDerivedState
   | ClosedDerivedState;
 
-/** Whether two states say the same, so that the second one need not be emitted. */
+/** Whether two states are equal, so that the second need not be emitted. */
 export function sameDerivedState(a: DerivedState, b: DerivedState): boolean {
-  const [these, those] = [Object.entries(a), new Map(Object.entries(b))];
-  return these.length === those.size && these.every(([name, value]) => those.get(name) === value);
+  const [fields, others] = [Object.entries(a), new Map(Object.entries(b))];
+  return (
+    fields.length === others.size && fields.every(([name, value]) => others.get(name) === value)
+  );
 }

@@ -10,14 +10,14 @@ import type { FailedDerivedState } from './state.js';
 /** The pauses between two calls of `create` for one credential. */
 const CREATE_BACK_OFF: BackOff = { initialMs: 1_000, maxMs: 60_000 };
 
-/** The progress of building from one credential. `pending`: `create` is to be called as soon as that is allowed. */
+/** The progress of the build for one credential. `pending`: `create` is called as soon as the store vouches for the credential. */
 export type BuildProgress =
   | { readonly type: 'pending' }
   | { readonly type: 'building'; readonly attempt: number }
   | Omit<FailedDerivedState, 'servesPrevious'>
   | { readonly type: 'ready'; readonly since: number };
 
-/** The means to build values: the caller's function and options, and the time and chance of the store's backend. */
+/** The parts that every build uses: the caller's function and options, and the clock and random numbers of the store's backend. */
 export interface BuildContext<T, V> {
   readonly options: ResolvedDeriveOptions<V>;
   readonly clock: Clock;
@@ -27,7 +27,7 @@ export interface BuildContext<T, V> {
 
 /** The derived value that a builder works for. */
 export interface BuildOwner<T, V> extends BuildContext<T, V> {
-  /** Receives each value, wanted or too late, so that none is forgotten on closing. */
+  /** Receives each value, even a late one, so that `close()` disposes of all. */
   add(built: BuiltValue<V>): void;
   /** The progress of a builder has changed, or a credential that was replaced has been withdrawn. */
   progressed(): void;
@@ -80,7 +80,7 @@ export class ValueBuilder<T, V> {
     this.#snapshot = snapshot;
   }
 
-  /** Calls `create`, if it is time for that. */
+  /** Calls `create` if that is due. */
   start(): void {
     if (this.#progress.type !== 'pending') return;
     const { clock, options } = this.#owner;
@@ -115,7 +115,7 @@ export class ValueBuilder<T, V> {
       .finally(attempt.settle);
   }
 
-  /** Builds no more, and retires the value. Resolves when a call that is still under way has settled, and its value is disposed of. */
+  /** Ends the build, and retires the value. Resolves when a call under way has settled; its late value is disposed of. */
   async retire(reason?: unknown): Promise<void> {
     this.#cancelRetry();
     this.#built?.retire();

@@ -175,7 +175,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     return { instance, name };
   }
 
-  /** What is there now, as an answer that arrives later. */
+  /** Captures the content of a key now, as a reply that arrives later. */
   #read(key: string, maxBytes: number, sentAt: number): () => Observation {
     const entry = this.#memory.peek(key);
     const serverNow = this.#memory.now();

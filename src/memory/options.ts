@@ -2,12 +2,12 @@ import { InvalidOptionError } from '../errors.js';
 import { option, resolvePart, type OptionsTable } from '../util/options.js';
 import { CredentialMemory } from './credential-memory.js';
 
-/** The option of stores and directories in memory, beside the options of all. */
+/** The option of stores and directories in memory, beside the common options. */
 interface InMemory {
   readonly memory?: CredentialMemory | undefined;
 }
 
-/** Its table, which stands beside that of a store or a directory. */
+/** The table of that option, beside the table of a store or a directory. */
 export const IN_MEMORY_OPTIONS: OptionsTable<InMemory, 'memory'> = {
   memory: option({
     default: undefined,

@@ -8,34 +8,34 @@ import type { Waiter } from './waiters.js';
 import type { RenewalReason } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
-/** What a snapshot's signal aborts with when the credentials were rejected. */
+/** The reason with which the signal of a rejected snapshot aborts. */
 interface Rejection {
   readonly type: 'rejected';
   readonly id: string;
   readonly reason: string | undefined;
 }
 
-/** How the one credential stands: what is known of it beyond its state, and what follows for those who want it. */
+/** Judges one credential by its state and its history: which waiters are settled, and whether the credential is to be renewed. */
 export class CredentialAssessment<T> {
   readonly #internals: StoreInternals<T>;
   readonly #stays: boolean;
-  /** Counts the credentials that were seen. */
+  /** The number of different credentials so far. */
   #generation = 0;
-  /** Names the bytes that were seen last. */
+  /** The digest of the last known bytes. */
   #digest: string | undefined;
   #fatal: AttemptRecord | undefined;
   #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
-  /** The credential was cleared, and is. */
+  /** The credential was cleared, and none was stored since. */
   #isCleared = false;
-  /** It was there until then, and was lost in another way. */
+  /** The instant at which the credential expired or was evicted, if it was. */
   #lostAt: number | undefined;
   #wasEvicted = false;
 
   constructor(
-    parts: StoreInternals<T>,
+    internals: StoreInternals<T>,
     { whenCleared }: Pick<ResolvedReauthenticatorOptions<T>, 'whenCleared'>,
   ) {
-    this.#internals = parts;
+    this.#internals = internals;
     this.#stays = whenCleared === 'stay';
   }
 
@@ -48,12 +48,12 @@ export class CredentialAssessment<T> {
     return state.type === 'present' ? state.snapshot : undefined;
   }
 
-  /** The attempt that failed for good. */
+  /** The fatal attempt. */
   get fatal(): AttemptRecord | undefined {
     return this.#fatal;
   }
 
-  /** Changes when new credentials are seen: what was asked about those before is of no use then. */
+  /** Changes with new credentials; an answer about the previous credentials is useless from then on. */
   get generation(): number {
     return this.#generation;
   }
@@ -62,17 +62,17 @@ export class CredentialAssessment<T> {
     return this.#wasEvicted;
   }
 
-  /** What Redis remembers of clears before this instant does not matter: the credential was stored since. */
+  /** A clear before this instant does not count, because the credential was stored since. */
   get clearedBefore(): number | undefined {
     return this.#stays ? this.#lostAt : Infinity;
   }
 
   changed(change: CredentialChange<T>): void {
-    // Data that was lost as a whole looks like a clear that nobody made; then the mark in Redis tells.
+    // A loss of all data looks like a clear without an origin; then the tombstone in Redis decides.
     if (change.type === 'cleared') this.#isCleared = change.origin !== 'unknown';
     this.#lostAt = lossIn(change);
     this.#wasEvicted = change.type === 'evicted';
-    // The same bytes, stored again, are new ones too.
+    // A saved change means new credentials, even with the same bytes.
     if (change.type === 'saved') this.#digest = undefined;
   }
 
@@ -84,20 +84,23 @@ export class CredentialAssessment<T> {
     this.#isCleared = true;
   }
 
-  /** Takes in what is stored now; says which attempt's failure, if any, and which clear are over because of it. */
+  /**
+   * Compares the stored credentials with the last known ones. When new credentials end a fatal failure or a clear, returns the id of the
+   * failed attempt, empty for a clear.
+   */
   replaced(): { readonly id: string } | undefined {
     const { state } = this;
-    const held = state.type === 'withheld' ? undefined : snapshotOf(state);
-    const digest = held && digestOf(held);
+    const snapshot = state.type === 'withheld' ? undefined : snapshotOf(state);
+    const digest = snapshot && digestOf(snapshot);
     if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
     this.#digest = digest;
     this.#generation += 1;
-    const over = { id: this.#fatal?.id ?? '' };
-    const isOver = this.#fatal !== undefined || this.#isCleared;
+    const ended =
+      this.#fatal !== undefined || this.#isCleared ? { id: this.#fatal?.id ?? '' } : undefined;
     this.#fatal = undefined;
     this.#rejected = undefined;
     this.#isCleared = false;
-    return isOver ? over : undefined;
+    return ended;
   }
 
   /** Valid credentials from memory, if they stay valid for so long. */
@@ -110,51 +113,51 @@ export class CredentialAssessment<T> {
     return end - live.serverNow() >= minValidityMs ? current : undefined;
   }
 
-  /** Says whether it was the current one. */
+  /** Says whether the rejected credential was the current one. */
   reject(digest: string, reason: string | undefined): boolean {
-    const held = this.present;
-    if (held === undefined || digestOf(held) !== digest) return false;
+    const { present } = this;
+    if (present === undefined || digestOf(present) !== digest) return false;
     if (this.#rejected?.digest === digest) return true;
     this.#rejected = { digest, reason };
     const rejection: Rejection = { type: 'rejected', id: this.#internals.id, reason };
-    withdrawalOf(held)?.withdraw(rejection);
+    withdrawalOf(present)?.withdraw(rejection);
     return true;
   }
 
-  /** Gives a demand what can be said by now, if anything. */
-  answer(demand: Waiter<T>): void {
+  /** Settles a waiter, if its answer is known. */
+  answer(waiter: Waiter<T>): void {
     const { state } = this;
-    const good = this.valid(demand.minValidityMs);
-    if (good !== undefined) demand.resolve(good);
-    else if (state.type === 'unreadable') demand.reject(state.error);
-    else if (this.#isNewer(demand)) {
-      demand.reject(
+    const valid = this.valid(waiter.minValidityMs);
+    if (valid !== undefined) waiter.resolve(valid);
+    else if (state.type === 'unreadable') waiter.reject(state.error);
+    else if (this.#isNewer(waiter)) {
+      waiter.reject(
         new ReauthenticationError('short-lived', 'the new credentials end before minValidityMs'),
       );
     } else if (this.#fatal !== undefined) {
       const { oauthError } = this.#fatal;
       const why = oauthError === undefined ? '' : ` (${oauthError})`;
-      demand.reject(
+      waiter.reject(
         new ReauthenticationError('fatal', `re-authentication failed for good${why}`, oauthError),
       );
     } else if (this.#isClearedForGood(state)) {
-      demand.reject(new ReauthenticationError('cleared', 'the credentials were cleared'));
+      waiter.reject(new ReauthenticationError('cleared', 'the credentials were cleared'));
     }
   }
 
   /**
-   * What there should be new credentials for, if anything.
+   * The reason to renew the credential, if there is one.
    *
-   * @param demanded - somebody waits
-   * @param isDue - the end of these comes near
+   * @param hasWaiters - whether callers wait
+   * @param isDue - whether a snapshot is due for renewal
    */
   reasonToRenew(
-    demanded: boolean,
+    hasWaiters: boolean,
     isDue: (snapshot: CredentialSnapshot<T>) => boolean,
   ): RenewalReason<T> | undefined {
     const { state } = this;
     if (this.#isAbsent(state)) {
-      if (!demanded || this.#isClearedForGood(state)) return undefined;
+      if (!hasWaiters || this.#isClearedForGood(state)) return undefined;
       const cause = this.#isCleared ? 'cleared' : 'absent';
       return { cause, snapshot: undefined, reason: undefined };
     }
@@ -164,23 +167,23 @@ export class CredentialAssessment<T> {
     const { snapshot } = state;
     if (this.#isRejected(snapshot))
       return { cause: 'rejected', snapshot, reason: this.#rejected?.reason };
-    // Whoever still waits, although there are credentials, needs them for longer.
-    if (!demanded && !isDue(snapshot)) return undefined;
+    // A waiter without an answer, although the credentials are valid, needs them for longer.
+    if (!hasWaiters && !isDue(snapshot)) return undefined;
     return { cause: 'expiring', snapshot, reason: undefined };
   }
 
-  /** Credentials that came after the demand will not be replaced because of it. */
-  #isNewer(demand: Waiter<T>): boolean {
+  /** Whether the credentials came after the waiter, which is then no reason to replace them. */
+  #isNewer(waiter: Waiter<T>): boolean {
     const { present } = this;
     if (present === undefined || this.#isRejected(present)) return false;
-    return demand.startedWith !== undefined && demand.startedWith !== (digestOf(present) ?? null);
+    return waiter.startedWith !== undefined && waiter.startedWith !== (digestOf(present) ?? null);
   }
 
   #isClearedForGood(state: CredentialState<T>): boolean {
     return this.#stays && this.#isCleared && this.#isAbsent(state);
   }
 
-  /** Bytes that the TTL took after their end are gone like any other. */
+  /** Whether no credential is stored; bytes that the TTL removed after their end count as absent. */
   #isAbsent(state: CredentialState<T>): boolean {
     return state.type === 'absent' || bytesGone(this.#internals.live.known);
   }
@@ -190,7 +193,7 @@ export class CredentialAssessment<T> {
   }
 }
 
-/** Until when a credential was there that was lost without anybody wanting it. */
+/** The end of a credential that expired or was evicted, which is no clear. */
 function lossIn<T>(change: CredentialChange<T>): number | undefined {
   if (change.type === 'expired') return change.expiresAt ?? change.at;
   return change.type === 'evicted' ? change.at : undefined;

@@ -1,15 +1,16 @@
 import type { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { StoreInternals } from '../stores/store-internals.js';
-import type { Pauses } from './pauses.js';
+import type { Pauses } from '../time/pauses.js';
+import type { Semaphore } from '../util/semaphore.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import type { ReauthenticationCause, ReauthenticationCounts } from './state.js';
 
-/** Why there should be new credentials, and instead of which. */
+/** The reason to renew the credential, and the snapshot to replace. */
 export interface RenewalReason<T> {
   readonly cause: ReauthenticationCause;
   readonly snapshot: CredentialSnapshot<T> | undefined;
-  /** What was given to `reject`. */
+  /** The `reason` given to `reject`. */
   readonly reason: string | undefined;
 }
 
@@ -23,22 +24,18 @@ export interface Basis<T> {
 
 export type Counter = { -readonly [Name in keyof ReauthenticationCounts]: number };
 
-/** What all attempts of one reauthenticator share. */
+/** The parts that all attempts of one reauthenticator share. */
 export interface AttemptContext<T> {
   readonly attempts: AttemptVerbs;
   readonly internals: StoreInternals<T>;
   readonly options: ResolvedReauthenticatorOptions<T>;
   readonly counts: Counter;
-  /** End when nobody waits any longer. */
+  /** Bounds how many credentials of a pool are re-authenticated at the same time; a reauthenticator of its own has no bound. */
+  readonly semaphore: Semaphore | undefined;
+  /** The pauses between tries; they end when the reauthenticator closes for good. */
   readonly pauses: Pauses;
-  /** Whether the credential was evicted since it was last seen. */
+  /** Whether the credential was evicted since the last observation. */
   readonly wasEvicted: () => boolean;
-  /** Told why Redis did not take what this attempt brought; it is tried again. */
-  readonly troubled: (attempt: number, error: unknown) => void;
-}
-
-/** When the lease was asked for, by the monotonic clock, and which of the credentials seen so far were the last. */
-export interface LeaseRequest {
-  readonly generation: number;
-  readonly at: number;
+  /** Receives the reason why Redis did not store the result of this attempt; the attempt tries again. */
+  readonly commitFailed: (attempt: number, error: unknown) => void;
 }

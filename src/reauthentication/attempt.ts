@@ -11,12 +11,12 @@ import { Lease } from './lease.js';
 import type { AttemptContext, Basis, RenewalReason } from './attempt-context.js';
 import type { AuthenticateRequest, DiscardReason } from './options.js';
 
-/** `authenticate` did not answer: in time, or before everybody stopped waiting. */
+/** `authenticate` did not settle within `attemptTimeoutMs`, or before the attempt was abandoned. */
 class Unanswered extends Error {}
 
 const END_TRIES = 3;
 
-/** One attempt of this node, from the lease that it holds to the outcome that all others hear of. */
+/** One attempt of this instance, from the lease to the recorded outcome. */
 export class Attempt<T> {
   readonly #context: AttemptContext<T>;
   readonly #reason: RenewalReason<T>;
@@ -26,24 +26,25 @@ export class Attempt<T> {
   readonly #startedAt: number;
   readonly #abandoned: Promise<never>;
   #giveUp: (error: Error) => void = () => undefined;
+  #isOver = false;
 
-  /** @param askedAt - when the lease was asked for, by the monotonic clock */
+  /** @param requestedAt - the instant of the request for the lease, by the monotonic clock */
   constructor(
     context: AttemptContext<T>,
-    need: RenewalReason<T>,
+    reason: RenewalReason<T>,
     record: AttemptRecord,
-    askedAt: number,
+    requestedAt: number,
   ) {
     this.#context = context;
-    this.#reason = need;
+    this.#reason = reason;
     this.#record = record;
     const { backend, key } = context.internals;
     this.#startedAt = backend.clock.monotonic();
     const { leaseMs } = context.options;
     const { id, number, failures, startedFromNothing = false } = record;
     const request = { key, id, leaseMs, number, failures, startedFromNothing };
-    this.#lease = new Lease(backend.clock, context.attempts, request, askedAt, () => {
-      this.#abort.abort(new Error('another node has started to re-authenticate'));
+    this.#lease = new Lease(backend.clock, context.attempts, request, requestedAt, () => {
+      this.#abort.abort(new Error('another instance has started to re-authenticate'));
     });
     this.#abandoned = new Promise((_, reject) => {
       this.#giveUp = reject;
@@ -51,43 +52,46 @@ export class Attempt<T> {
     this.#abandoned.catch(() => undefined);
   }
 
-  /** Resolves when the outcome is known and this node's own view is at least as new; never rejects. */
+  /** Resolves when the outcome is known and the view of this instance is at least as new; never rejects. */
   async run(): Promise<void> {
     this.#lease.keep();
     try {
-      const found = await this.#prepare().catch(() => 'unknown' as const);
-      // Nobody would store what a call brings now.
+      const basis = await this.#prepare().catch(() => 'unknown' as const);
+      // A result would come too late to be stored.
       if (this.#context.pauses.ended) return;
-      if (found === 'unknown') {
-        // Nothing was spent: nobody need wait for the lease to run out, nor be in doubt.
+      if (basis === 'unknown') {
+        // No refresh token was spent: the next attempt neither waits for the end of the lease nor is in doubt.
         await this.#end({ outcome: 'failed', ...this.#failure() });
-      } else if (found === undefined) {
+      } else if (basis === undefined) {
         this.#context.counts.needless += 1;
         await this.#end({ outcome: 'needless' });
-      } else await this.#authenticate(found);
+      } else await this.#authenticate(basis);
     } catch {
-      // Redis could not be told the end: the lease runs out by itself.
+      // Without a recorded outcome the lease ends by itself.
     } finally {
       this.#lease.drop();
     }
     if (!this.#context.pauses.ended) await this.#context.internals.live.refreshed();
+    this.#isOver = true;
   }
 
-  /** Stops waiting for what does not come, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
+  /** Ends the wait for `authenticate`, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
   abandon(): void {
+    // The caller's code may still use the signal of an attempt that is over.
+    if (this.#isOver) return;
     this.#lease.drop();
     this.#giveUp(new Unanswered());
     this.#abort.abort(new Error('the reauthenticator was closed'));
   }
 
-  /** What to start from, if there is still something to do, and it is still this node that does it. */
+  /** The basis, if the reason to renew still holds, and this instance still holds the lease. */
   async #prepare(): Promise<Basis<T> | undefined> {
-    const found = await this.#readBasis();
-    // Another node may be spending the same refresh token by now, if this one was paused.
-    return found !== undefined && (await this.#lease.holds()) ? found : undefined;
+    const basis = await this.#readBasis();
+    // After a pause of this process, another instance may be spending the same refresh token.
+    return basis !== undefined && (await this.#lease.holds()) ? basis : undefined;
   }
 
-  /** What is stored, if it is still what new credentials are needed instead of. */
+  /** The stored bytes, if they are still the bytes to replace. */
   async #readBasis(): Promise<Basis<T> | undefined> {
     const { backend, key, options, encoding } = this.#context.internals;
     const { snapshot, cause } = this.#reason;
@@ -97,23 +101,23 @@ export class Attempt<T> {
         ? { expected: 'absent', previous: undefined, end: undefined, ttlEnd: undefined }
         : undefined;
     if (content.type === 'foreign' || snapshot === undefined) return undefined;
-    const name = digest(content.bytes);
-    if (name !== digestOf(snapshot)) return undefined;
+    const stored = digest(content.bytes);
+    if (stored !== digestOf(snapshot)) return undefined;
     const decoded = await encoding.decodeHeld(content);
-    // What could be read before, as by a key that is missing since; another node may still.
+    // These bytes were readable before: a decryption key may be missing here that another instance still has.
     if (decoded.type === 'unreadable') throw decoded.error;
     const end = minDefined(decoded.logicalEnd, ttlEnd);
     const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
     if (cause !== 'rejected' && moved) return undefined;
-    return { expected: { digest: name }, previous: decoded.credentials, end, ttlEnd };
+    return { expected: { digest: stored }, previous: decoded.credentials, end, ttlEnd };
   }
 
-  async #authenticate(found: Basis<T>): Promise<void> {
+  async #authenticate(basis: Basis<T>): Promise<void> {
     const { options, counts, internals } = this.#context;
     counts.calls += 1;
     if (this.#record.inDoubt) counts.takeovers += 1;
     const call = new Promise<T>((resolve) => {
-      resolve(options.authenticate(this.#request(found)));
+      resolve(options.authenticate(this.#request(basis)));
     }).then((credentials) => {
       if (credentials === undefined) throw new Error('authenticate brought nothing');
       return credentials;
@@ -128,12 +132,12 @@ export class Attempt<T> {
       );
     } catch (error) {
       if (!(error instanceof Unanswered)) {
-        await this.#failed(error, found);
+        await this.#failed(error, basis);
         return;
       }
-      // What still comes may hold the only valid refresh token.
+      // A late result may hold the only valid refresh token.
       call
-        .then((late) => this.#settle(late, found))
+        .then((late) => this.#settle(late, basis))
         .then(
           () => internals.live.refreshed(),
           () => undefined,
@@ -141,7 +145,7 @@ export class Attempt<T> {
       await this.#unanswered();
       return;
     }
-    const outcome = await this.#settle(credentials, found);
+    const outcome = await this.#settle(credentials, basis);
     if (outcome === 'unchanged') await this.#end({ outcome, ...this.#failure() });
     else if (outcome === 'unusable') await this.#end({ outcome: 'failed', ...this.#failure() });
     else if (outcome !== 'committed') await this.#end({ outcome: 'discarded' });
@@ -156,11 +160,11 @@ export class Attempt<T> {
       : { ...base, cause, previous: previous as T, reason };
   }
 
-  /** Stores new credentials, or hands over those that cannot be. */
-  async #settle(credentials: T, found: Basis<T>) {
+  /** Stores the new credentials, or hands them to `onDiscarded`. */
+  async #settle(credentials: T, basis: Basis<T>) {
     const { counts } = this.#context;
-    const outcome = await commit(this.#context, this.#record, found, credentials, (over) =>
-      this.#afterCommit(over),
+    const outcome = await commit(this.#context, this.#record, basis, credentials, (hasEnded) =>
+      this.#afterCommit(hasEnded),
     );
     if (outcome === 'committed' || outcome === 'unchanged') counts[outcome] += 1;
     else this.#discard(credentials, outcome);
@@ -178,7 +182,7 @@ export class Attempt<T> {
     const { options, counts } = this.#context;
     const fatal = this.#isFatal(error);
     counts[fatal ? 'fatal' : 'failed'] += 1;
-    this.#tell('onFailure', options.onFailure, [error, fatal]);
+    this.#notify('onFailure', options.onFailure, [error, fatal]);
     const outcome = fatal ? 'fatal' : 'failed';
     await this.#end({ outcome, endsAt: end, oauthError: fatalCode(error), ...this.#failure() });
   }
@@ -190,7 +194,7 @@ export class Attempt<T> {
     };
     try {
       const fatal: unknown = options.isFatal(error);
-      // Nothing it may reject with is to end as an unhandled rejection.
+      // A rejection of `isFatal` must not stay unhandled.
       if (isThenable(fatal)) Promise.resolve(fatal).catch(failed);
       return fatal === true;
     } catch (failure) {
@@ -199,9 +203,9 @@ export class Attempt<T> {
     }
   }
 
-  /** Credentials that have ended already are stored all the same, for their refresh token; but they are no progress. */
-  #afterCommit(over: boolean): AfterCommit {
-    return over ? this.#failure() : { failures: 0, pauseMs: this.#restOfInterval() };
+  /** Credentials past their end are stored for their refresh token, but count as a failure. */
+  #afterCommit(hasEnded: boolean): AfterCommit {
+    return hasEnded ? this.#failure() : { failures: 0, pauseMs: this.#restOfInterval() };
   }
 
   #failure(): AfterCommit {
@@ -239,10 +243,10 @@ export class Attempt<T> {
   #discard(credentials: T, reason: DiscardReason): void {
     const { options, counts } = this.#context;
     counts.discarded += 1;
-    this.#tell('onDiscarded', options.onDiscarded, [credentials, reason]);
+    this.#notify('onDiscarded', options.onDiscarded, [credentials, reason]);
   }
 
-  #tell<A extends unknown[]>(
+  #notify<A extends unknown[]>(
     where: string,
     listener: ((...args: A) => unknown) | undefined,
     args: A,

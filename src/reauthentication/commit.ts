@@ -6,33 +6,33 @@ import { effectiveTtl } from '../writing/effective-ttl.js';
 import type { AttemptContext, Basis } from './attempt-context.js';
 import type { DiscardReason } from './options.js';
 
-/** Between tries of saying what Redis has to know. */
+/** The pauses between tries of a verb without a reply. */
 export const COMMIT_BACK_OFF = { initialMs: 100, maxMs: 5_000 };
 
 type Prepared = Pick<CommitAttempt, 'bytes' | 'ttl'> & {
-  /** It has ended already. */
-  readonly over: boolean;
+  /** Whether the credentials have ended already. */
+  readonly hasEnded: boolean;
 };
 
-/** How the cluster goes on after a commit. */
+/** The pause between a commit and the next attempt. */
 export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
 
 /**
- * Stores what an attempt brought: again and again while Redis does not answer, because it may hold the only valid refresh token.
+ * Stores the result of an attempt. Repeats the commit until Redis replies, because the result may hold the only valid refresh token.
  *
- * @param after - told whether the new credentials have ended already
+ * @param after - receives whether the new credentials have ended already
  */
 export async function commit<T>(
-  { attempts, internals, pauses, wasEvicted, troubled }: AttemptContext<T>,
+  { attempts, internals, pauses, wasEvicted, commitFailed }: AttemptContext<T>,
   { id, number, startedAt, startedFromNothing = false }: AttemptRecord,
   { expected, ttlEnd }: Basis<T>,
   credentials: T,
-  after: (over: boolean) => AfterCommit,
+  after: (hasEnded: boolean) => AfterCommit,
 ): Promise<Exclude<CommitOutcome, DiscardReason> | 'unchanged' | DiscardReason> {
   const { backend, key, live } = internals;
   const prepared = await prepare({ internals }, credentials).catch(() => undefined);
   if (prepared === undefined) return 'unusable';
-  const { bytes, ttl, over } = prepared;
+  const { bytes, ttl, hasEnded } = prepared;
   if (expected !== 'absent' && digest(bytes) === expected.digest) return 'unchanged';
   let inDoubt = false;
   for (let tries = 1; !pauses.ended; tries += 1) {
@@ -48,31 +48,34 @@ export async function commit<T>(
         evicted: wasEvicted(),
         startedAt,
         startedFromNothing,
-        ...after(over),
+        ...after(hasEnded),
       });
       if (outcome === 'committed')
         await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
       return outcome;
     } catch (error) {
       inDoubt ||= error instanceof OutcomeUnknownError;
-      troubled(number, error);
+      commitFailed(number, error);
       await pauses.pause(pauseAfter(tries, COMMIT_BACK_OFF, backend.random));
     }
   }
   return inDoubt ? 'unknown' : 'closed';
 }
 
-/** @throws EncodeError, InvalidOptionError, ClosedError; `undefined` for what could not be read back */
+/**
+ * @returns `undefined` for credentials that could not be decoded again
+ * @throws EncodeError, InvalidOptionError, ClosedError
+ */
 async function prepare<T>(
   { internals }: Pick<AttemptContext<T>, 'internals'>,
   credentials: T,
 ): Promise<Prepared | undefined> {
   const { encoding, live, options } = internals;
   const { bytes, logicalEnd } = await encoding.encode(credentials);
-  // Nobody may lose a good credential to one that nobody can read.
+  // Unreadable bytes must not replace a good credential.
   const again = await encoding.decode({ type: 'bytes', bytes });
   if (again.type === 'unreadable') return undefined;
   const now = live.serverNow();
   const ttl = effectiveTtl(credentials, undefined, logicalEnd, options, () => now);
-  return { bytes, ttl, over: logicalEnd !== undefined && logicalEnd <= now };
+  return { bytes, ttl, hasEnded: logicalEnd !== undefined && logicalEnd <= now };
 }

@@ -1,18 +1,18 @@
 import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
 
-/** How far nodes that were told the same instant come apart: a share of the wait, up to so much. */
+/** The jitter spreads instances that wait for the same instant by a share of the wait, up to a maximum. */
 const JITTER = 0.1;
 const MAX_JITTER_MS = 500;
 
-/** The time in which a node need not ask for the lease, because it was told when to ask again. */
+/** The time in which this instance does not request the lease, because the last answer gave the instant of the next try. */
 export class Cooldown {
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #over: () => void;
   #cancel: (() => void) | undefined;
 
-  /** @param over - called when it is over by itself */
+  /** @param over - called when a cooldown ends by itself */
   constructor(clock: Clock, random: () => number, over: () => void) {
     this.#clock = clock;
     this.#random = random;

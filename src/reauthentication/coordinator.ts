@@ -1,93 +1,117 @@
-import { randomUUID } from 'node:crypto';
-import type { Observable, Subscription } from 'rxjs';
+import type { Observable } from 'rxjs';
 import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptRecord, AttemptStart } from '../backend/attempts.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { ClosedError } from '../errors.js';
+import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 import type { WatchEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/store-internals.js';
+import { Pauses } from '../time/pauses.js';
 import { withDeadline } from '../time/timers.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
+import type { Semaphore } from '../util/semaphore.js';
 import { Attempt } from './attempt.js';
-import { begin, Waiters, type Waiter } from './waiters.js';
-import { clearFailure, releaseLease } from './give-back.js';
-import { RenewalSchedule } from './schedule.js';
-import type { LeaseRequest, AttemptContext, Counter, RenewalReason } from './attempt-context.js';
-import { Pauses } from './pauses.js';
-import type { ResolvedReauthenticatorOptions } from './options.js';
-import type { ReauthenticationState } from './state.js';
-import { Cooldown } from './cooldown.js';
+import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
 import { CredentialAssessment } from './assessment.js';
-import { showableError } from './visible-error.js';
+import { Cooldown } from './cooldown.js';
+import { clearFailure, LeaseRequests, releaseLease, type LeaseAnswer } from './lease.js';
+import type { ResolvedReauthenticatorOptions } from './options.js';
+import { RenewalSchedule } from './schedule.js';
+import type { ReauthenticationState } from './state.js';
+import { noteStart, Waiters, type Waiter } from './waiters.js';
+
+/** Waits for a permit of the semaphore before it requests the lease. */
+interface Queued {
+  readonly type: 'queued';
+}
+
+/** The request for the lease has no reply yet. */
+interface Asking<T> {
+  readonly type: 'asking';
+  readonly reason: RenewalReason<T>;
+  /** The generation of the credential at the request. */
+  readonly generation: number;
+  /** The instant of the request by the monotonic clock. */
+  readonly requestedAt: number;
+  readonly done: Promise<void>;
+}
+
+/** This instance holds the lease. */
+interface Running<T> {
+  readonly type: 'running';
+  readonly attempt: Attempt<T>;
+  readonly done: Promise<void>;
+}
+
+/** The step under way. Each step is an object of its own: an answer to another step than the present one came too late. */
+type Work<T> =
+  { readonly type: 'idle' } | Queued | Asking<T> | Running<T> | { readonly type: 'closed' };
+
+const idle = { type: 'idle' } as const;
 
 /**
- * Decides when this node asks for the lease, and what it does with the answer. Whatever happens (a new state, a hint, a demand, a timer)
- * ends in `#evaluate`, which compares what is needed with what is under way.
+ * Decides when this instance requests the lease, and acts on the answer. Every event (a state, a hint, a waiter, a timer) ends in `#evaluate`,
+ * which compares the reason to renew with the step under way.
  */
 export class Coordinator<T> {
-  readonly #internals: StoreInternals<T>;
-  readonly #options: ResolvedReauthenticatorOptions<T>;
   readonly #context: AttemptContext<T>;
-  #state: ReauthenticationState = { type: 'idle' };
-  readonly #states = new OrderedSubject({ value: this.#state });
+  readonly #states = new OrderedSubject<ReauthenticationState>({ value: idle });
   readonly #assessment: CredentialAssessment<T>;
   readonly #waiters: Waiters<T>;
   readonly #schedule: RenewalSchedule<T>;
-  readonly #pauses: Pauses;
   readonly #cooldown: Cooldown;
-  readonly #subscription: Subscription;
-  readonly #release: () => void;
-  readonly #name = randomUUID();
-  #ids = 0;
-  /** Kept until an answer comes, because asking again by the same id finds a lease whose grant was lost. */
-  #id: string | undefined;
-  #asking: Promise<void> | undefined;
-  #run: { readonly attempt: Attempt<T>; readonly done: Promise<void> } | undefined;
-  /** How often in a row Redis could not be asked. */
-  #unreachable = 0;
-  #closed = false;
+  readonly #requests: LeaseRequests;
+  readonly #unwatch: () => void;
+  #work: Work<T> = idle;
 
+  /** @param semaphore - bounds how many credentials are re-authenticated at the same time */
   constructor(
-    parts: StoreInternals<T>,
+    internals: StoreInternals<T>,
     options: ResolvedReauthenticatorOptions<T>,
     counts: Counter,
+    semaphore: Semaphore | undefined,
   ) {
-    this.#internals = parts;
-    this.#options = options;
-    const { clock, random } = parts.backend;
+    const { backend, live } = internals;
+    const { clock, random } = backend;
     const evaluate = (): void => {
       this.#evaluate();
     };
-    this.#pauses = new Pauses(clock);
     this.#cooldown = new Cooldown(clock, random, evaluate);
     this.#waiters = new Waiters(clock, evaluate);
-    this.#assessment = new CredentialAssessment(parts, options);
-    const wasEvicted = (): boolean => this.#assessment.wasEvicted;
-    const troubled = (attempt: number, error: unknown): void => {
-      this.#trouble(attempt, error);
-    };
+    this.#assessment = new CredentialAssessment(internals, options);
+    const attempts = new AttemptVerbs(backend);
+    this.#requests = new LeaseRequests(attempts, internals.key, options);
+    this.#schedule = new RenewalSchedule(live, options, random, evaluate);
     this.#context = {
-      attempts: new AttemptVerbs(parts.backend),
-      internals: parts,
+      attempts,
+      internals,
       options,
       counts,
-      pauses: this.#pauses,
-      wasEvicted,
-      troubled,
+      semaphore,
+      pauses: new Pauses(clock),
+      wasEvicted: () => this.#assessment.wasEvicted,
+      commitFailed: (attempt, error) => {
+        const { state } = this;
+        // An attempt may still repeat its commit after its deadline, when this instance shows another state.
+        if (state.type === 'authenticating' && state.attempt === attempt)
+          this.#show({ ...state, error: shown(error) });
+      },
     };
-    this.#schedule = new RenewalSchedule(parts.live, options, random, evaluate);
-    this.#subscription = parts.live.events$.subscribe({
+    const subscription = live.events$.subscribe({
       next: (event) => {
-        this.#learn(event);
+        this.#take(event);
       },
     });
-    this.#release = parts.live.retain();
+    const release = live.retain();
+    this.#unwatch = () => {
+      subscription.unsubscribe();
+      release();
+    };
     this.#evaluate();
   }
 
   get state(): ReauthenticationState {
-    return this.#state;
+    return this.#states.latest ?? idle;
   }
 
   get state$(): Observable<ReauthenticationState> {
@@ -104,213 +128,218 @@ export class Coordinator<T> {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<CredentialSnapshot<T>> {
-    const cause = (): Error | undefined => this.#internals.live.status.error;
+    const cause = (): Error | undefined => this.#context.internals.live.status.error;
     const { waiter, settled } = this.#waiters.add(minValidityMs, timeoutMs, signal, cause);
     this.#answer([waiter]);
     this.#pursue();
     return settled;
   }
 
-  /** Says whether it was the current one. */
+  /** Says whether the rejected credential was the current one. */
   reject(digest: string, reason: string | undefined): boolean {
-    const current = this.#assessment.reject(digest, reason);
+    const isCurrent = this.#assessment.reject(digest, reason);
     this.#evaluate();
-    return current;
+    return isCurrent;
   }
 
-  /** Starts nothing new, lets what is under way finish for `drainMs`, and gives it up then. */
+  /** Starts no new step, gives the step under way `drainMs` to finish, and abandons it then. */
   async close(): Promise<void> {
-    this.#closed = true;
+    const { internals, options, pauses } = this.#context;
+    const work = this.#work;
+    this.#work = { type: 'closed' };
     this.#cooldown.end();
     this.#schedule.cancel();
-    for (const demand of this.#waiters) demand.reject(new ClosedError());
-    const underWay = this.#asking ?? this.#run?.done;
-    if (underWay !== undefined) {
-      const { clock } = this.#internals.backend;
+    for (const waiter of this.#waiters) waiter.reject(new ClosedError());
+    if ('done' in work) {
       const late = (): Error => new ClosedError();
-      await withDeadline(clock, underWay, this.#options.drainMs, late).catch(() => undefined);
+      const { clock } = internals.backend;
+      await withDeadline(clock, work.done, options.drainMs, late).catch(() => undefined);
     }
-    this.#pauses.end();
-    // What is done by now is not aborted: its caller may still hold on to the signal.
-    this.#run?.attempt.abandon();
-    this.#subscription.unsubscribe();
-    this.#release();
+    pauses.end();
+    if (work.type === 'running') work.attempt.abandon();
+    this.#unwatch();
     this.#show({ type: 'closed' });
     this.#states.complete();
   }
 
-  #learn(event: WatchEvent<T>): void {
+  #take(event: WatchEvent<T>): void {
     if (event.type === 'status') {
-      // Redis is back; the pause was only for its sake.
-      if (event.status.link !== 'live' || this.#unreachable === 0) return;
-      this.#unreachable = 0;
+      // The link is back, and the cooldown only waited for it.
+      if (event.status.link !== 'live' || this.#requests.unanswered === 0) return;
+      this.#requests.resetUnanswered();
       this.#cooldown.end();
     }
     if (event.type === 'state' && event.change !== undefined)
       this.#assessment.changed(event.change);
-    // Whoever waits for this very end need not wait any longer.
+    // The attempt that this instance waits for has ended.
     if (event.type === 'attempt') this.#cooldown.end();
     this.#evaluate();
   }
 
   #evaluate(): void {
-    if (this.#closed) return;
-    const standing = this.#assessment;
-    const over = standing.replaced();
-    if (over !== undefined) this.#clearFailure(over.id);
-    this.#schedule.follow(standing.present);
+    if (this.#work.type === 'closed') return;
+    const replaced = this.#assessment.replaced();
+    if (replaced !== undefined) this.#clearFailure(replaced.id);
+    this.#schedule.follow(this.#assessment.present);
     this.#answer(this.#waiters);
     this.#pursue();
   }
 
-  #answer(demands: Iterable<Waiter<T>>): void {
+  #answer(waiters: Iterable<Waiter<T>>): void {
     const { state } = this.#assessment;
-    for (const demand of demands) {
-      begin(demand, state);
-      this.#assessment.answer(demand);
+    for (const waiter of waiters) {
+      noteStart(waiter, state);
+      this.#assessment.answer(waiter);
     }
   }
 
   #pursue(): void {
-    const standing = this.#assessment;
-    if (this.#asking !== undefined || this.#run !== undefined || standing.fatal !== undefined)
-      return;
-    const need = this.#need();
-    if (need === undefined) {
+    if (this.#work.type !== 'idle' || this.#assessment.fatal !== undefined) return;
+    const reason = this.#reasonToRenew();
+    if (reason === undefined) {
       this.#cooldown.end();
-      this.#show({ type: 'idle' });
+      this.#show(idle);
     } else if (!this.#cooldown.lasts) {
-      const turn = this.#options.turns?.acquire();
-      this.#asking = turn === undefined ? this.#ask(need) : turn.then(() => this.#askInTurn());
+      const permit = this.#context.semaphore?.acquire();
+      if (permit === undefined) this.#ask(reason);
+      else this.#queue(permit);
     }
   }
 
-  #need(): RenewalReason<T> | undefined {
-    return this.#assessment.reasonToRenew(this.#waiters.size > 0, (one) =>
-      this.#schedule.isDue(one),
-    );
+  #reasonToRenew(): RenewalReason<T> | undefined {
+    const isDue = (snapshot: CredentialSnapshot<T>): boolean => this.#schedule.isDue(snapshot);
+    return this.#assessment.reasonToRenew(this.#waiters.size > 0, isDue);
   }
 
-  /** Others came first; meanwhile the need may be gone. */
-  async #askInTurn(): Promise<void> {
-    const need = this.#closed ? undefined : this.#need();
-    if (need !== undefined) return this.#ask(need);
-    this.#asking = undefined;
-    this.#options.turns?.release();
+  #queue(permit: Promise<void>): void {
+    const queued: Queued = { type: 'queued' };
+    this.#work = queued;
+    void permit.then(() => {
+      const isCurrent = this.#work === queued;
+      // Other credentials came first, and the reason may be gone.
+      const reason = isCurrent ? this.#reasonToRenew() : undefined;
+      if (reason !== undefined) {
+        this.#ask(reason);
+        return;
+      }
+      this.#context.semaphore?.release();
+      if (!isCurrent) return;
+      this.#work = idle;
+      this.#evaluate();
+    });
+  }
+
+  #ask(reason: RenewalReason<T>): void {
+    const { generation, clearedBefore } = this.#assessment;
+    const requestedAt = this.#context.internals.backend.clock.monotonic();
+    const answered = this.#requests.request(reason.snapshot?.expiresAt, clearedBefore);
+    const asking: Asking<T> = {
+      type: 'asking',
+      reason,
+      generation,
+      requestedAt,
+      done: answered.then((answer) => this.#answered(asking, answer)),
+    };
+    this.#work = asking;
+  }
+
+  async #answered(asking: Asking<T>, answer: LeaseAnswer): Promise<void> {
+    const { semaphore } = this.#context;
+    const isCurrent = this.#work === asking;
+    if (isCurrent) this.#work = idle;
+    if (answer.type === 'started' && isCurrent) this.#begin(answer.record, asking);
+    else {
+      if (answer.type === 'started') await releaseLease(this.#context, answer.record);
+      else if (isCurrent) this.#follow(answer, asking);
+      semaphore?.release();
+    }
+    // The reason for the request may be gone by now.
     this.#evaluate();
   }
 
-  /** What stood in the way of the credentials before does not of these. */
+  /** Acts on an answer that does not grant the lease. */
+  #follow(answer: Exclude<LeaseAnswer, { type: 'started' }>, { generation }: Asking<T>): void {
+    const isOutdated = generation !== this.#assessment.generation;
+    switch (answer.type) {
+      case 'unanswered':
+        this.#backOff(answer.error);
+        break;
+      case 'cleared':
+        if (!isOutdated) this.#assessment.wasCleared();
+        // This instance may not have observed the clear yet.
+        void this.#context.internals.live.refreshed();
+        this.#cooldown.begin(this.#context.options.minIntervalMs);
+        break;
+      case 'fatal':
+        if (isOutdated) this.#clearFailure(answer.record.id);
+        else {
+          const { instance, number: attempt, oauthError } = answer.record;
+          this.#assessment.failed(answer.record);
+          this.#show({ type: 'failed', attempt, instance, oauthError });
+        }
+        break;
+      case 'held':
+      case 'early':
+        this.#awaitOther(answer);
+    }
+  }
+
+  #begin(record: AttemptRecord, { reason, requestedAt }: Asking<T>): void {
+    const { internals, semaphore } = this.#context;
+    const attempt = new Attempt(this.#context, reason, record, requestedAt);
+    const since = internals.backend.clock.now();
+    const running: Running<T> = {
+      type: 'running',
+      attempt,
+      done: attempt.run().then(() => {
+        if (this.#work === running) this.#work = idle;
+        semaphore?.release();
+        // A reason that still holds leads to the next request, and the record gives its answer.
+        this.#evaluate();
+      }),
+    };
+    this.#work = running;
+    const { cause } = reason;
+    this.#show({ type: 'authenticating', attempt: record.number, cause, since, error: undefined });
+  }
+
+  /** Another instance holds the lease, or all instances pause. */
+  #awaitOther({ type, record, leftMs }: Extract<AttemptStart, { leftMs: number }>): void {
+    const { instance, number: attempt, failures } = record;
+    const until = this.#context.internals.backend.clock.now() + leftMs;
+    this.#cooldown.begin(leftMs);
+    if (type === 'held') this.#show({ type: 'waiting', instance, attempt, until });
+    else this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
+  }
+
+  #backOff(error: unknown): void {
+    const { internals, options } = this.#context;
+    const { clock, random } = internals.backend;
+    const pauseMs = pauseAfter(this.#requests.unanswered, options.backOff, random);
+    this.#cooldown.begin(pauseMs);
+    const nextAt = clock.now() + pauseMs;
+    const known = { attempt: undefined, failures: 0, nextAt, error: shown(error) };
+    this.#show({ type: 'backing-off', ...known });
+  }
+
+  /** New credentials were stored, which ends the fatal failure of the old ones for all instances. */
   #clearFailure(id: string): void {
     this.#cooldown.end();
     clearFailure(this.#context, id);
   }
 
-  async #ask(need: RenewalReason<T>): Promise<void> {
-    const { backend, key } = this.#internals;
-    const { leaseMs, minIntervalMs, turns } = this.#options;
-    const id = (this.#id ??= `${this.#name}:${String((this.#ids += 1))}`);
-    const asked = { generation: this.#assessment.generation, at: backend.clock.monotonic() };
-    const { clearedBefore } = this.#assessment;
-    const endsAt = need.snapshot?.expiresAt;
-    const start = await this.#context.attempts
-      .start({ key, id, leaseMs, minIntervalMs, endsAt, clearedBefore })
-      .catch((error: unknown) => ({ type: 'unreached', error }) as const);
-    this.#asking = undefined;
-    if (start.type === 'unreached') this.#unreached(start.error);
-    else {
-      this.#id = undefined;
-      this.#unreachable = 0;
-      await this.#follow(start, need, asked);
-    }
-    if (this.#run === undefined) turns?.release();
-    // What was needed when it was asked for may not be any longer.
-    this.#evaluate();
-  }
-
-  #follow(
-    start: AttemptStart,
-    need: RenewalReason<T>,
-    asked: LeaseRequest,
-  ): Promise<void> | undefined {
-    if (start.type === 'started') {
-      if (this.#closed) return releaseLease(this.#context, start.record);
-      this.#begin(start.record, need, asked.at);
-      return undefined;
-    }
-    if (this.#closed) return undefined;
-    const outdated = asked.generation !== this.#assessment.generation;
-    if (start.type === 'cleared') {
-      if (!outdated) this.#assessment.wasCleared();
-      // This node may not have seen yet that nothing is stored.
-      void this.#internals.live.refreshed();
-      this.#cooldown.begin(this.#options.minIntervalMs);
-      return undefined;
-    }
-    const { record, leftMs } = start;
-    const { number: attempt, instance, oauthError, failures } = record;
-    const until = this.#internals.backend.clock.now() + leftMs;
-    switch (start.type) {
-      case 'held':
-        this.#cooldown.begin(leftMs);
-        this.#show({ type: 'waiting', instance, attempt, until });
-        break;
-      case 'early':
-        this.#cooldown.begin(leftMs);
-        this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
-        break;
-      case 'fatal':
-        if (outdated) this.#clearFailure(record.id);
-        else {
-          this.#assessment.failed(record);
-          this.#show({ type: 'failed', attempt, instance, oauthError });
-        }
-        break;
-    }
-    return undefined;
-  }
-
-  #begin(record: AttemptRecord, need: RenewalReason<T>, askedAt: number): void {
-    const attempt = new Attempt(this.#context, need, record, askedAt);
-    const since = this.#internals.backend.clock.now();
-    const done = attempt.run().then(() => {
-      this.#run = undefined;
-      this.#options.turns?.release();
-      // What is still needed is asked for again, and the record tells how to go on.
-      this.#evaluate();
-    });
-    this.#run = { attempt, done };
-    const { cause } = need;
-    const { number } = record;
-    this.#show({ type: 'authenticating', attempt: number, cause, since, error: undefined });
-  }
-
-  #trouble(attempt: number, error: unknown): void {
-    const { state } = this;
-    // What an attempt brings after its deadline is nothing that this node still shows.
-    if (state.type === 'authenticating' && state.attempt === attempt)
-      this.#show({ ...state, error: showableError(error) });
-  }
-
-  #unreached(error: unknown): void {
-    if (this.#closed) return;
-    this.#unreachable += 1;
-    const { backend } = this.#internals;
-    const pauseMs = pauseAfter(this.#unreachable, this.#options.backOff, backend.random);
-    this.#cooldown.begin(pauseMs);
-    this.#show({
-      type: 'backing-off',
-      attempt: undefined,
-      failures: 0,
-      nextAt: backend.clock.now() + pauseMs,
-      error: showableError(error),
-    });
-  }
-
-  /** Last of all that a step does: whoever is told may ask for credentials, or close. */
+  /** The last call in each step, because a subscriber may request credentials, or close. */
   #show(state: ReauthenticationState): void {
     if (this.state.type === 'idle' && state.type === 'idle') return;
-    this.#state = state;
     this.#states.emit(state);
   }
+}
+
+/** The error as a state may show it: only errors of this package, which quote no data of the caller. */
+function shown(error: unknown): UnavailableError | RefusedError | OutcomeUnknownError | undefined {
+  const isKnown =
+    error instanceof UnavailableError ||
+    error instanceof RefusedError ||
+    error instanceof OutcomeUnknownError;
+  return isKnown ? error : undefined;
 }

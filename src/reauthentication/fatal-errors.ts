@@ -2,13 +2,13 @@ import { OAUTH_ERROR_CODES, type OAuthErrorCode } from '../backend/attempts.js';
 
 const FATAL: ReadonlySet<unknown> = new Set(OAUTH_ERROR_CODES);
 
-/** Errors may name their cause, which may name its own; nobody means more than this. */
+/** The depth of the search through the `cause` of errors. */
 const DEPTH = 5;
 
 /**
- * OAuth's error code in an error of a client library, if it is one that trying again cannot mend.
+ * OAuth's error code in an error of a client library, if another try cannot succeed.
  *
- * Known are the places where `openid-client`, `oauth4webapi` (`error`), `google-auth-library`, `axios` (`response.data.error`), `simple-oauth2`,
+ * The search covers the places where `openid-client`, `oauth4webapi` (`error`), `google-auth-library`, `axios` (`response.data.error`), `simple-oauth2`,
  * `@hapi/boom` (`data.payload.error`), `@azure/msal-node` (`errorCode`), `passport-oauth2` and others (`code`, `body.error`) put it.
  */
 export function fatalCode(error: unknown): OAuthErrorCode | undefined {
@@ -34,7 +34,7 @@ const PLACES: readonly (readonly string[])[] = [
   ['response', 'body', 'error'],
 ];
 
-/** What a path of names leads to; `undefined` where it breaks off, or somebody's getter throws. */
+/** The value at a path of names; `undefined` where the path breaks off, or a getter throws. */
 export function readAt(from: unknown, path: readonly string[]): unknown {
   let at: unknown = from;
   try {
@@ -44,7 +44,7 @@ export function readAt(from: unknown, path: readonly string[]): unknown {
     }
     return at;
   } catch {
-    // Getters of others may throw.
+    // A getter of a caller's error may throw.
     return undefined;
   }
 }

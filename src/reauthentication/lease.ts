@@ -1,9 +1,76 @@
-import type { RenewAttempt, RenewOutcome } from '../backend/attempts.js';
+import { randomUUID } from 'node:crypto';
+import type {
+  AttemptRecord,
+  AttemptStart,
+  RenewAttempt,
+  RenewOutcome,
+} from '../backend/attempts.js';
 import type { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
+import type { AttemptContext } from './attempt-context.js';
+import type { ResolvedReauthenticatorOptions } from './options.js';
 
-/** Keeps the lease of one attempt while it runs, and tells when another node has started. */
+/** The answer to a request for the lease; `unanswered` without a reply of Redis. */
+export type LeaseAnswer = AttemptStart | { readonly type: 'unanswered'; readonly error: unknown };
+
+type Intervals = Pick<ResolvedReauthenticatorOptions<unknown>, 'leaseMs' | 'minIntervalMs'>;
+
+/**
+ * Requests the lease of one credential. A request without a reply is repeated under the same id, because Redis may have granted the lease
+ * all the same.
+ */
+export class LeaseRequests {
+  readonly #attempts: AttemptVerbs;
+  readonly #key: string;
+  readonly #intervals: Intervals;
+  readonly #name = randomUUID();
+  #count = 0;
+  /** The id of the request without a reply. */
+  #id: string | undefined;
+  #unanswered = 0;
+
+  constructor(attempts: AttemptVerbs, key: string, intervals: Intervals) {
+    this.#attempts = attempts;
+    this.#key = key;
+    this.#intervals = intervals;
+  }
+
+  /** The number of requests in a row without a reply. */
+  get unanswered(): number {
+    return this.#unanswered;
+  }
+
+  /** Redis replies again: the next request without a reply counts as the first. */
+  resetUnanswered(): void {
+    this.#unanswered = 0;
+  }
+
+  /**
+   * Never rejects.
+   *
+   * @param endsAt - the end of the credential that the lease is for
+   */
+  async request(
+    endsAt: number | undefined,
+    clearedBefore: number | undefined,
+  ): Promise<LeaseAnswer> {
+    const { leaseMs, minIntervalMs } = this.#intervals;
+    const id = (this.#id ??= `${this.#name}:${String((this.#count += 1))}`);
+    try {
+      const start = { key: this.#key, id, leaseMs, minIntervalMs, endsAt, clearedBefore };
+      const answer = await this.#attempts.start(start);
+      this.#id = undefined;
+      this.#unanswered = 0;
+      return answer;
+    } catch (error) {
+      this.#unanswered += 1;
+      return { type: 'unanswered', error };
+    }
+  }
+}
+
+/** Keeps the lease of one attempt while the attempt runs, and reports that another instance has started. */
 export class Lease {
   readonly #clock: Clock;
   readonly #attempts: AttemptVerbs;
@@ -11,21 +78,21 @@ export class Lease {
   readonly #superseded: () => void;
   #cancelTimer: (() => void) | undefined;
   #dropped = false;
-  /** By the monotonic clock; counted from when it was asked for, because the answer may have taken long. */
+  /** The end of the lease by the monotonic clock, counted from the request, because the reply may have taken long. */
   #heldUntil: number;
 
   constructor(
     clock: Clock,
     attempts: AttemptVerbs,
     request: RenewAttempt,
-    askedAt: number,
+    requestedAt: number,
     superseded: () => void,
   ) {
     this.#clock = clock;
     this.#attempts = attempts;
     this.#request = request;
     this.#superseded = superseded;
-    this.#heldUntil = askedAt + request.leaseMs;
+    this.#heldUntil = requestedAt + request.leaseMs;
   }
 
   keep(): void {
@@ -35,12 +102,12 @@ export class Lease {
   }
 
   /**
-   * Whether nobody else has started. Asks when that is not sure, as after a pause of the process.
+   * Whether no other instance has started an attempt. Asks Redis when that is not certain, as after a pause of the process.
    *
    * @throws UnavailableError, RefusedError, OutcomeUnknownError
    */
   async holds(): Promise<boolean> {
-    // An answer that took too long tells of a lease that may have ended since.
+    // The lease of a reply that took too long may have ended since.
     while (this.#clock.monotonic() >= this.#heldUntil)
       if ((await this.#prolong()) !== 'held') return false;
     return true;
@@ -60,16 +127,34 @@ export class Lease {
         return;
       }
     } catch {
-      // Redis may answer the next time, and until somebody else starts nothing is lost.
+      // The next renewal may get its reply, and nothing is lost before another instance starts.
       if (this.#dropped) return;
     }
     this.keep();
   }
 
   async #prolong(): Promise<RenewOutcome> {
-    const askedAt = this.#clock.monotonic();
+    const requestedAt = this.#clock.monotonic();
     const answer = await this.#attempts.renew(this.#request);
-    this.#heldUntil = answer === 'held' ? askedAt + this.#request.leaseMs : -Infinity;
+    this.#heldUntil = answer === 'held' ? requestedAt + this.#request.leaseMs : -Infinity;
     return answer;
   }
+}
+
+/** Releases a lease that was granted after the end of the reauthenticator. Never rejects. */
+export async function releaseLease<T>(
+  { attempts, internals: { key } }: AttemptContext<T>,
+  { id, number, failures }: AttemptRecord,
+): Promise<void> {
+  const end = { key, id, number, failures, pauseMs: 0, endsAt: undefined, oauthError: undefined };
+  await attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
+}
+
+/** Clears the fatal failure of an attempt after new credentials were stored. */
+export function clearFailure<T>(
+  { attempts, internals: { key } }: AttemptContext<T>,
+  id: string,
+): void {
+  // An instance without a link need not repeat this: the end of the new credentials, if any, differs from the recorded one.
+  attempts.clearFailure({ key, id }).catch(() => undefined);
 }

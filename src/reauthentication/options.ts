@@ -14,50 +14,48 @@ import {
   type Resolved,
 } from '../util/options.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { Semaphore } from '../util/semaphore.js';
 import { fatalCode } from './fatal-errors.js';
 import type { ReauthenticationCause } from './state.js';
-import { turnsOf } from './turns.js';
 
 /**
- * What `authenticate` is called with. `previous` are the credentials that are stored, read under the lease: they hold the refresh token.
+ * The argument of `authenticate`. `previous` holds the stored credentials, read under the lease, with the refresh token.
  *
  * @public
  */
 export type AuthenticateRequest<T> = {
-  /** Counts all attempts at this credential, in the whole cluster. */
+  /** The number of this attempt at the credential, counted over all instances. */
   readonly attempt: number;
-  /** Aborts when another node has started meanwhile, at `attemptTimeoutMs`, and when closing takes longer than `drainMs`. */
+  /** Aborts when another instance has started meanwhile, at `attemptTimeoutMs`, and when `close()` takes longer than `drainMs`. */
   readonly signal: AbortSignal;
   /**
-   * Whether the attempt before this one ended without an answer: its holder died, or took too long. What it spent (a rotating refresh token)
-   * may be spent.
+   * Whether the previous attempt ended without an answer: its instance died, or took too long. A rotating refresh token that it used may be
+   * spent.
    */
   readonly inDoubt: boolean;
 } & (
   | {
-      /** Why new credentials are needed. */
+      /** The reason to renew. */
       readonly cause: Extract<ReauthenticationCause, 'expiring' | 'expired' | 'rejected'>;
-      /** The credentials that are stored. */
+      /** The stored credentials. */
       readonly previous: T;
-      /** What was given to `reject`. */
+      /** The `reason` given to `reject`. */
       readonly reason: string | undefined;
     }
   | {
-      /** Why new credentials are needed. */
+      /** The reason to renew. */
       readonly cause: Extract<ReauthenticationCause, 'absent' | 'cleared'>;
-      /** Nothing is stored. */
+      /** No credential is stored. */
       readonly previous: undefined;
-      /** There is none. */
+      /** Only a rejection has a reason. */
       readonly reason: undefined;
     }
 );
 
 /**
- * Why new credentials were not stored. `superseded`: another node started later · `conflict`: other credentials were saved meanwhile ·
- * `cleared`: the credential was cleared meanwhile · `unusable`: they could not be serialized or read back · `closed`: the reauthenticator was
- * closed before they could be stored · `unknown`: it was closed, and the answer that says whether they were stored had not come. They may
- * be the ones in use: do not revoke these.
+ * Why new credentials were not stored. `superseded`: another instance started later · `conflict`: other credentials were saved meanwhile ·
+ * `cleared`: the credential was cleared meanwhile · `unusable`: the credentials could not be serialized or read back · `closed`: the
+ * reauthenticator was closed before the commit · `unknown`: the reauthenticator was closed before the reply to the commit. These credentials
+ * may be in use: do not revoke them.
  *
  * @public
  */
@@ -65,35 +63,35 @@ export type DiscardReason =
   'superseded' | 'conflict' | 'cleared' | 'unusable' | 'closed' | 'unknown';
 
 /**
- * Options of a {@link Reauthenticator}. Those that concern the cluster (`leaseMs`, `minIntervalMs`, back-off) should be the same on all nodes.
+ * Options of a {@link Reauthenticator}. `leaseMs`, `minIntervalMs` and the back-off should be the same in all instances.
  *
  * @public
  */
 export interface ReauthenticatorOptions<T> {
   /**
-   * Gets new credentials from the provider. Called by one node of the cluster at a time. May throw: see `isFatal`. Must not wait for this
-   * reauthenticator's `credentials()`, which wait for it.
+   * Gets new credentials from the provider. Called by one instance at a time. May throw: see `isFatal`. Must not wait for `credentials()` of
+   * this reauthenticator, which wait for this function.
    */
   readonly authenticate: (request: AuthenticateRequest<T>) => T | PromiseLike<T>;
   /**
-   * How long before their end credentials are replaced, in milliseconds from 0; at most half of the time that they have when first seen.
-   * Default 60,000. Earlier costs more calls and leaves more time for failures. Not together with `leadFraction`.
+   * How long before their end credentials are replaced, in milliseconds from 0; at most half of the lifetime that they have at the first
+   * observation. Default 60,000. A longer lead costs more calls and leaves more time for failures. Not together with `leadFraction`.
    */
   readonly leadMs?: number | undefined;
-  /** The same as a share of the time that they have when first seen, from 0 to 0.5. */
+  /** The lead as a share of the lifetime at the first observation, from 0 to 0.5. */
   readonly leadFraction?: number | undefined;
-  /** By up to which share of the lead a node begins later, at random, so that not all begin at once; from 0 to 1. Default 0.1. */
+  /** The largest share of the lead by which an instance begins later, at random, so that not all begin at once; from 0 to 1. Default 0.1. */
   readonly jitter?: number | undefined;
   /**
-   * How long one node may keep the right to authenticate without renewing it, in milliseconds from 100; it renews at a third. Default
-   * 15,000. Shorter takes over earlier from a node that died, and gives up a node that is paused earlier.
+   * How long one instance holds the lease without a renewal, in milliseconds from 100; the lease is renewed at a third of this time. Default
+   * 15,000. A shorter lease takes over earlier from an instance that died, and gives up a paused instance earlier.
    */
   readonly leaseMs?: number | undefined;
   /** How long one call of `authenticate` may take, in milliseconds from 10. Default 30,000. */
   readonly attemptTimeoutMs?: number | undefined;
-  /** Shortest time from the start of one attempt to that of the next, in milliseconds from 10. Default 1,000. */
+  /** Shortest time between the starts of two attempts, in milliseconds from 10. Default 1,000. */
   readonly minIntervalMs?: number | undefined;
-  /** Pause after the first failure, in milliseconds from 10; doubles with each. Default 1,000. */
+  /** Pause after the first failure, in milliseconds from 10; each failure doubles it. Default 1,000. */
   readonly backOffMs?: number | undefined;
   /** Longest pause between attempts, in milliseconds from `backOffMs` to 1,800,000. Default 60,000. */
   readonly maxBackOffMs?: number | undefined;
@@ -102,17 +100,15 @@ export interface ReauthenticatorOptions<T> {
   /** How long `close()` lets an attempt under way finish, in milliseconds from 0. Default 10,000. */
   readonly drainMs?: number | undefined;
   /**
-   * Whether trying again with the same credentials is useless. Default: when the error carries one of OAuth's final codes, such as
+   * Whether another try with the same credentials is useless. Default: when the error carries one of OAuth's final codes, such as
    * `invalid_grant`, in one of the places where client libraries put it.
    */
   readonly isFatal?: ((error: unknown) => boolean) | undefined;
-  /** What demand does after the credential was cleared: reject (`stay`, so that a logout stays one), or authenticate. Default `stay`. */
+  /** The effect of a call after a clear: an error (`stay`, so that a logout stays one), or a call of `authenticate`. Default `stay`. */
   readonly whenCleared?: 'stay' | 'authenticate' | undefined;
-  /**
-   * Gets new credentials that were not stored, so that they can be revoked.
-   */
+  /** Gets new credentials that were not stored, so that they can be revoked. */
   readonly onDiscarded?: ((credentials: T, reason: DiscardReason) => unknown) | undefined;
-  /** Gets what `authenticate` threw, on the node that called it; for a log of the caller's own. Default: nothing; see `state$`. */
+  /** Gets the errors of `authenticate`, in the instance that called it; for a log of the caller's own. Default: none; see `state$`. */
   readonly onFailure?: ((error: unknown, fatal: boolean) => unknown) | undefined;
 }
 
@@ -124,19 +120,19 @@ export interface ReauthenticatorOptions<T> {
 export interface CredentialsOptions {
   /** How long the credentials must stay valid, in milliseconds from 0. Default 0. */
   readonly minValidityMs?: number | undefined;
-  /** Stops waiting. */
+  /** Stops the wait. */
   readonly signal?: AbortSignal | undefined;
   /** How long to wait, in milliseconds; default the reauthenticator's `timeoutMs`. `Infinity`: without end. */
   readonly timeoutMs?: number | undefined;
 }
 
 /**
- * What the function given to `use()` gets beside the credentials.
+ * The second argument of the function given to `use()`, beside the credentials.
  *
  * @public
  */
 export interface UseContext<T> {
-  /** The credentials with their end, and what `reject` needs. */
+  /** The credentials with their end, for `reject`. */
   readonly snapshot: CredentialSnapshot<T>;
   /** Aborts when the credentials are withdrawn, or with the caller's own signal. */
   readonly signal: AbortSignal;
@@ -149,21 +145,19 @@ export interface UseContext<T> {
  */
 export interface UseOptions extends CredentialsOptions {
   /**
-   * Whether an error thrown by the function, or else its result, says that the credentials were refused. Default: when it has a `status`,
-   * `statusCode` or `response.status` of 401.
+   * Whether an error thrown by the function, or else its result, means that the credentials were refused. Default: when the error or result
+   * has a `status`, `statusCode` or `response.status` of 401.
    */
   readonly rejected?: ((outcome: unknown) => boolean) | undefined;
 }
 
-/** Those that are undefined when they are left out. */
+/** The options that are undefined by default. */
 export type ReauthenticatorOptionsOpen = 'leadFraction' | 'onDiscarded' | 'onFailure';
 
 export interface ResolvedReauthenticatorOptions<T> extends Omit<
   Resolved<ReauthenticatorOptions<T>, ReauthenticatorOptionsOpen>,
   'leadMs' | 'leadFraction' | 'backOffMs' | 'maxBackOffMs'
 > {
-  /** Bounds how many credentials are re-authenticated at the same time. */
-  readonly turns: Semaphore | undefined;
   readonly lead: { readonly ms: number } | { readonly fraction: number };
   readonly backOff: BackOff;
 }
@@ -179,7 +173,7 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   leadMs: ms({
     default: 60_000,
     min: 0,
-    cost: 'A longer lead leaves more time for failures, and asks the provider more often. At most half of the lifetime is taken. `0` waits for the end.',
+    cost: 'A longer lead leaves more time for failures, and asks the provider more often. The lead is at most half of the lifetime. `0` waits for the end.',
   }),
   leadFraction: share({
     default: undefined,
@@ -189,25 +183,25 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   jitter: share({
     default: 0.1,
     max: 1,
-    cost: '`0` lets all instances ask for the lease at the same moment: as many commands at once as there are instances, still one call.',
+    cost: '`0` lets all instances request the lease at the same moment: one command of each instance, still one call of `authenticate`.',
   }),
   leaseMs: ms({
     default: 15_000,
     min: 100,
     max: LONGEST_PAUSE_MS,
-    cost: 'A shorter lease takes over earlier from an instance that died, and gives up an instance that is only paused earlier. At least one and a half times `replyTimeoutMs`.',
+    cost: 'A shorter lease takes over earlier from an instance that died, and gives up a paused instance earlier. At least one and a half times `replyTimeoutMs`.',
   }),
   attemptTimeoutMs: ms({
     default: 30_000,
     min: 10,
     max: LONGEST_PAUSE_MS,
-    cost: 'A shorter time gives up a slow provider earlier, and the successor is in doubt. A longer time keeps callers waiting that need new credentials.',
+    cost: 'A shorter time gives up a slow provider earlier, and leaves the next attempt in doubt. A longer time lets callers wait longer for new credentials.',
   }),
   minIntervalMs: ms({
     default: 1_000,
     min: 10,
     max: LONGEST_PAUSE_MS,
-    cost: 'A shorter interval lets credentials that are refused at once be replaced faster, and a provider that hands out refused ones be asked faster.',
+    cost: 'A shorter interval replaces credentials faster that are refused at once, and burdens a provider that issues such credentials.',
   }),
   backOffMs: ms({
     default: 1_000,
@@ -234,20 +228,20 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   isFatal: callback({
     default: (error: unknown) => fatalCode(error) !== undefined,
     shown: "OAuth's final codes",
-    cost: 'A function that is too strict stops the cluster until somebody logs in. A function that is too mild asks the provider without end.',
+    cost: 'Too strict a function stops all instances until a person logs in. Too mild a function calls the provider without end.',
   }),
   whenCleared: word({
     default: 'stay',
     of: ['stay', 'authenticate'],
-    cost: '`authenticate` lets a caller that asks after a logout get new credentials: right only where no person has to log in.',
+    cost: '`authenticate` gives a caller new credentials after a logout: right only where no person has to log in.',
   }),
   onDiscarded: callback({
     default: undefined,
-    cost: 'Without it credentials that were not stored are dropped, and stay valid at the provider until they end.',
+    cost: 'Without this function credentials that were not stored are dropped, and stay valid at the provider until they end.',
   }),
   onFailure: callback({
     default: undefined,
-    cost: 'Gets what `authenticate` threw, which may hold a secret. Without it only `state$` and `counts` tell of failures.',
+    cost: 'Gets the errors of `authenticate`, which may hold a secret. Without this function only `state$` and `counts` show failures.',
   }),
 };
 
@@ -265,7 +259,6 @@ export function resolveReauthenticatorOptions<T>(
     checkMs(maxBackOffMs, 'maxBackOffMs', backOffMs, LONGEST_PAUSE_MS);
   return {
     ...rest,
-    turns: turnsOf(options.authenticate),
     lead: leadFraction === undefined ? { ms: leadMs } : { fraction: leadFraction },
     backOff: { initialMs: backOffMs, maxMs: Math.max(maxBackOffMs, backOffMs) },
   };
@@ -276,9 +269,9 @@ export const CREDENTIALS_OPTIONS: OptionsTable<CredentialsOptions, 'signal' | 't
   minValidityMs: ms({
     default: 0,
     min: 0,
-    cost: 'A longer time makes callers wait for new credentials that could still use the old ones.',
+    cost: 'A longer time lets callers wait for new credentials although the old ones are still valid.',
   }),
-  signal: signal('Stops waiting.'),
+  signal: signal('Stops the wait.'),
   timeoutMs: ms({
     default: undefined,
     shown: '`timeoutMs`',
@@ -293,6 +286,6 @@ export const USE_OPTIONS: OptionsTable<UseOptions, 'signal' | 'timeoutMs' | 'rej
   rejected: callback({
     default: undefined,
     shown: 'status 401',
-    cost: 'Without it an error or a result with a `status`, `statusCode` or `response.status` of 401 says that the credentials were refused.',
+    cost: 'Without this function an error or a result with a `status`, `statusCode` or `response.status` of 401 means that the credentials were refused.',
   }),
 };

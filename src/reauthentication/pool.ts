@@ -17,10 +17,9 @@ import {
   type ReauthenticatorOptionsOpen,
 } from './options.js';
 import { Reauthenticator } from './reauthenticator.js';
-import { takeTurns } from './turns.js';
 
 /**
- * Options of a {@link ReauthenticatorPool}: those of a `Reauthenticator`, which hold for each credential, and what concerns all of them.
+ * Options of a {@link ReauthenticatorPool}: those of a `Reauthenticator`, which apply to each credential, and two for all of them together.
  *
  * @public
  */
@@ -28,13 +27,12 @@ export interface ReauthenticatorPoolOptions<T> extends Omit<
   ReauthenticatorOptions<T>,
   'authenticate'
 > {
-  /** As of a `Reauthenticator`; `id` says for which credential. */
+  /** As for a `Reauthenticator`; `id` names the credential. */
   readonly authenticate: (request: AuthenticateRequest<T>, id: string) => T | PromiseLike<T>;
-  /** How many calls of `authenticate` this process makes at the same time, from 1 to 1,000; the others wait their turn. Default 16. */
+  /** The number of calls of `authenticate` in this process at the same time, from 1 to 1,000; other calls wait for a permit. Default 16. */
   readonly concurrency?: number | undefined;
   /**
-   * How long a credential that is not asked for is still kept valid, in milliseconds from 1,000, `Infinity` until `release`. Default 600,000:
-   * ten minutes.
+   * How long an unused credential is still kept valid, in milliseconds from 1,000, `Infinity` until `release`. Default 600,000: ten minutes.
    */
   readonly idleMs?: number | undefined;
 }
@@ -54,17 +52,17 @@ export const REAUTHENTICATOR_POOL_OPTIONS: OptionsTable<
     default: 600_000,
     min: 1_000,
     max: Infinity,
-    cost: 'A shorter time lets credentials end that are asked for now and then. A longer time renews credentials that nobody asks for. `Infinity` renews them until `release`.',
+    cost: 'A shorter time lets credentials end that are used now and then. A longer time renews unused credentials. `Infinity` renews them until `release`.',
   }),
 };
 
 /**
- * Keeps many credentials of a directory valid: those that are being asked for, each as a {@link Reauthenticator} does, with a bound on how
- * often the provider is called at the same time.
+ * Keeps the used credentials of a directory valid, each as a {@link Reauthenticator} does, with a bound on the calls to the provider at the
+ * same time.
  *
  * @remarks
- * A credential is kept valid from the first time it is asked for until nobody has asked for it for `idleMs`, until `release`, or `close`. Whoever
- * has to wait for a turn does not hold the lease meanwhile, so that another process may come first. Closing the directory closes it first.
+ * A credential is kept valid from its first use until `idleMs` without a use, until `release`, or `close`. A credential that waits for a
+ * permit does not hold the lease meanwhile, so that another process may come first. The directory closes the pool before itself.
  *
  * @example
  * ```ts
@@ -96,7 +94,7 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
 
   /** @throws InvalidOptionError */
   constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
-    const parts = directoryInternalsOf(directory);
+    const internals = directoryInternalsOf(directory);
     checkOptions(REAUTHENTICATOR_POOL_OPTIONS, options);
     const {
       concurrency = REAUTHENTICATOR_POOL_OPTIONS.concurrency.default,
@@ -104,36 +102,33 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
       authenticate,
       ...each
     } = options;
-    // Whatever is wrong shows now, and not with the first credential.
+    // Without this check a wrong option would be refused only with the first credential.
     resolveReauthenticatorOptions<T>({
       ...each,
       authenticate: (request) => authenticate(request, ''),
     });
-    const turns = new Semaphore(concurrency);
+    const semaphore = new Semaphore(concurrency);
     this.#pool = new KeyedPool(
-      parts.clock,
+      internals.clock,
       idleMs,
       (id) =>
-        new Reauthenticator(directory.store(id), {
-          ...each,
-          authenticate: takeTurns(
-            (request: AuthenticateRequest<T>) => authenticate(request, id),
-            turns,
-          ),
-        }),
+        new Reauthenticator(
+          directory.store(id),
+          { ...each, authenticate: (request) => authenticate(request, id) },
+          semaphore,
+        ),
       (one) => one.close(),
     );
-    this.#forget = parts.closeFirst(() => this.close());
+    this.#forget = internals.closeFirst(() => this.close());
   }
 
-  /** How many credentials are being kept valid. */
+  /** The number of credentials that are kept valid. */
   get size(): number {
     return this.#pool.size;
   }
 
   /**
-   * The reauthenticator of one credential, for what the pool does not offer itself (`state$`, `counts`). Not to be kept: it is closed when it is not
-   * asked for any longer.
+   * The reauthenticator of one credential, for its `state$` and `counts`. Do not keep it: the pool closes it after `idleMs` without a use.
    *
    * @throws InvalidOptionError, ClosedError
    */
@@ -165,12 +160,12 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
     return this.#pool.get(id).reject(snapshot, reason);
   }
 
-  /** Stops keeping a credential valid, until it is asked for again. */
+  /** Stops keeping a credential valid, until its next use. */
   release(id: string): Promise<void> {
     return this.#pool.release(id);
   }
 
-  /** Closes all of them, as each does: attempts under way may finish. Idempotent, never rejects. */
+  /** Closes all reauthenticators; attempts under way may finish within `drainMs`. Idempotent, never rejects. */
   close(): Promise<void> {
     this.#forget();
     return (this.#closing ??= this.#pool.close());

@@ -5,6 +5,7 @@ import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
 import { checkFunction, checkReason } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
+import type { Semaphore } from '../util/semaphore.js';
 import { Coordinator } from './coordinator.js';
 import { readAt } from './fatal-errors.js';
 import type { Counter } from './attempt-context.js';
@@ -21,14 +22,14 @@ import {
 import type { ReauthenticationCounts, ReauthenticationState } from './state.js';
 
 /**
- * Keeps a credential valid: when it is about to end, has ended, or was rejected, one node of the whole cluster calls `authenticate`, and all
- * others receive the result.
+ * Keeps a credential valid: when the credential is about to end, has ended, or was rejected, one of all instances calls `authenticate`, and
+ * the others receive the result.
  *
- * Watches the store from the moment it is made until `close()`. Closing the store closes it first.
+ * A reauthenticator watches the store from its creation until `close()`. The store closes its reauthenticators before itself.
  *
  * @remarks
- * Promised: at most one commit per credential, and one call of `authenticate` per expiry for the whole cluster while leases hold. Not promised:
- * one call to the provider under pauses longer than the lease, failover of Redis, or loss of its data.
+ * Promised: at most one commit per credential, and one call of `authenticate` per expiry over all instances while leases hold. Not promised:
+ * one call to the provider under pauses longer than the lease, a failover of Redis, or a loss of its data.
  *
  * @example
  * ```ts
@@ -76,26 +77,37 @@ export class Reauthenticator<T> implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /**
-   * Starts watching.
+   * Starts the watch.
    *
-   * @param store - a store of this package; it may be shared with others
+   * @param store - a store of this package; other code may use it too
    * @throws InvalidOptionError, ClosedError
    */
-  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>) {
-    const parts = internalsOf(store);
+  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>);
+  /** @internal */
+  constructor(
+    store: ObservableCredentialStore<T>,
+    options: ReauthenticatorOptions<T>,
+    semaphore: Semaphore,
+  );
+  constructor(
+    store: ObservableCredentialStore<T>,
+    options: ReauthenticatorOptions<T>,
+    semaphore?: Semaphore,
+  ) {
+    const internals = internalsOf(store);
     this.#options = resolveReauthenticatorOptions(options);
-    const shortest = parts.backend.replyTimeoutMs * 1.5;
+    const shortest = internals.backend.replyTimeoutMs * 1.5;
     if (this.#options.leaseMs < shortest)
       throw new InvalidOptionError(
         'leaseMs',
         `must be at least ${String(shortest)}, one and a half times replyTimeoutMs, or it could not be renewed in time`,
       );
-    this.#id = parts.id;
-    this.#forget = parts.closeFirst(() => this.close());
-    this.#coordinator = new Coordinator(parts, this.#options, this.#counts);
+    this.#id = internals.id;
+    this.#forget = internals.closeFirst(() => this.close());
+    this.#coordinator = new Coordinator(internals, this.#options, this.#counts, semaphore);
   }
 
-  /** What it is doing now. */
+  /** The present state. */
   get state(): ReauthenticationState {
     return this.#coordinator.state;
   }
@@ -105,22 +117,22 @@ export class Reauthenticator<T> implements AsyncDisposable {
     return this.#coordinator.state$;
   }
 
-  /** What this node has counted so far; a copy. */
+  /** The counts of this reauthenticator so far; a copy. */
   get counts(): ReauthenticationCounts {
     return { ...this.#counts };
   }
 
   /**
-   * Valid credentials: from memory when they are good, without input or output; else those of the one re-authentication under way. While the
-   * old ones are still valid for `minValidityMs` they are given out, and nobody waits for the new ones.
+   * Valid credentials: from memory without I/O while they stay valid for `minValidityMs`, even during a re-authentication; else the result of
+   * the one re-authentication of all instances.
    *
-   * @throws TimeoutError, ReauthenticationError (somebody has to log in), UnreadableError, ClosedError, InvalidOptionError, the signal's reason
+   * @throws TimeoutError, ReauthenticationError (a person has to log in), UnreadableError, ClosedError, InvalidOptionError, the signal's reason
    */
   credentials(options?: CredentialsOptions): Promise<T> {
     return this.snapshot(options).then(({ credentials }) => credentials);
   }
 
-  /** As `credentials()`, with the end, the signal, and what `reject` needs. */
+  /** As `credentials()`, with the end and the signal; an argument for `reject`. */
   snapshot(options?: CredentialsOptions): Promise<CredentialSnapshot<T>> {
     if (options === undefined && this.#closing === undefined) {
       const good = this.#coordinator.valid(0);
@@ -143,12 +155,12 @@ export class Reauthenticator<T> implements AsyncDisposable {
   }
 
   /**
-   * Calls `fn` with valid credentials. When its error or result says that they were refused (a 401), rejects them and calls `fn` once more with
-   * new ones.
+   * Calls `fn` with valid credentials. When its error or result means that they were refused (a 401), rejects them and calls `fn` once more
+   * with new ones.
    *
    * @param fn - does something with the credentials; gets a signal that aborts when they are withdrawn
-   * @returns what `fn` returned, the second time if there was one
-   * @throws what `fn` throws, and what `snapshot()` throws
+   * @returns the result of `fn`, of the second call if there was one
+   * @throws the error of `fn`, and the errors of `snapshot()`
    * @example
    * ```ts
    * import type { Reauthenticator } from 'credstream';
@@ -180,13 +192,13 @@ export class Reauthenticator<T> implements AsyncDisposable {
   }
 
   /**
-   * Says that the provider refused these credentials. If they are still the current ones, their signal aborts, and they are replaced, once for
-   * the whole cluster, however many say so.
+   * Reports that the provider refused these credentials. If they are still the current ones, their signal aborts, and they are replaced once
+   * over all instances, no matter how many callers report.
    *
-   * @param snapshot - what the refused credentials came in
-   * @param reason - told to `authenticate`; at most 256 characters
-   * @returns whether they were the current ones; `false`: new ones are there already, or nothing is known now
-   * @throws InvalidOptionError for a snapshot of another credential, or that no store made; ClosedError
+   * @param snapshot - the snapshot of the refused credentials
+   * @param reason - passed to `authenticate`; at most 256 characters
+   * @returns whether they were the current ones; `false`: new ones are there already, or none are known now
+   * @throws InvalidOptionError for a snapshot of another credential, or one that no store made; ClosedError
    */
   reject(snapshot: CredentialSnapshot<T>, reason?: string): boolean {
     const why = checkReason(reason);
@@ -198,8 +210,8 @@ export class Reauthenticator<T> implements AsyncDisposable {
   }
 
   /**
-   * Starts nothing new, and lets an attempt under way finish and store its result within `drainMs`. After that its signal aborts, and its record
-   * stays for a successor. Who waits gets a `ClosedError`. The store stays open. Idempotent, never rejects.
+   * Starts no new attempt, and lets an attempt under way finish and store its result within `drainMs`. After that its signal aborts, and its
+   * record stays for a successor. Waiting callers get a `ClosedError`. The store stays open. Idempotent, never rejects.
    */
   close(): Promise<void> {
     return (
@@ -239,7 +251,7 @@ function settle<R>(outcome: Outcome<R>): R {
   return outcome.result;
 }
 
-/** Where `fetch`, `axios`, `undici`, `got` and others put the status of an answer. */
+/** The status of an answer, in the places where `fetch`, `axios`, `undici`, `got` and others put it. */
 const STATUS = [['status'], ['statusCode'], ['response', 'status'], ['response', 'statusCode']];
 
 function isUnauthorized(outcome: unknown): boolean {

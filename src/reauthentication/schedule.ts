@@ -5,20 +5,20 @@ import type { ResolvedReauthenticatorOptions } from './options.js';
 
 type LeadOptions = Pick<ResolvedReauthenticatorOptions<unknown>, 'lead' | 'jitter'>;
 
-/** Knows when a credential is to be replaced: a while before its end, but never before half of the time that it had when it was first seen. */
+/** The instant of the renewal: the lead before the end of a credential, but never before half of its lifetime at the first observation. */
 export class RenewalSchedule<T> {
   readonly #live: WatchedEntry<T>;
   readonly #options: LeadOptions;
   readonly #random: () => number;
   readonly #due: () => void;
-  /** Of which bytes `#leadMs` is the lead. */
+  /** The digest of the bytes that `#leadMs` belongs to. */
   #digest: string | undefined;
   #leadMs = 0;
   #snapshot: CredentialSnapshot<T> | undefined;
   #deadline: Deadline | undefined;
   #isDue = false;
 
-  /** @param due - called when the credential followed last is due */
+  /** @param due - called when the credential is due for renewal */
   constructor(live: WatchedEntry<T>, options: LeadOptions, random: () => number, due: () => void) {
     this.#live = live;
     this.#options = options;
@@ -57,8 +57,8 @@ export class RenewalSchedule<T> {
   #leadFor(end: number): number {
     const { lead, jitter } = this.#options;
     const lifetimeMs = Math.max(0, end - this.#live.serverNow());
-    const asked = 'ms' in lead ? lead.ms : lead.fraction * lifetimeMs;
-    // Nodes begin one after the other, so that mostly the first is done before the next would ask.
-    return Math.min(asked, lifetimeMs / 2) * (1 - jitter * this.#random());
+    const leadMs = 'ms' in lead ? lead.ms : lead.fraction * lifetimeMs;
+    // The jitter lets instances begin one after the other: usually the first has finished before the next requests the lease.
+    return Math.min(leadMs, lifetimeMs / 2) * (1 - jitter * this.#random());
   }
 }

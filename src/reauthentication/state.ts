@@ -1,15 +1,15 @@
 import type { RefusedError, UnavailableError, OutcomeUnknownError } from '../errors.js';
 
 /**
- * Why credentials are needed. `expiring`: their end comes near · `expired`: it has passed · `rejected`: somebody was refused with them ·
- * `absent`: nothing is stored, and somebody asked · `cleared`: the same after a `clear`, only with `whenCleared: 'authenticate'`.
+ * Why credentials are needed. `expiring`: their end is near · `expired`: their end has passed · `rejected`: the provider refused them ·
+ * `absent`: none are stored, and a caller waits · `cleared`: the same after a `clear`, only with `whenCleared: 'authenticate'`.
  *
  * @public
  */
 export type ReauthenticationCause = 'expiring' | 'expired' | 'rejected' | 'absent' | 'cleared';
 
 /**
- * What a {@link Reauthenticator} is doing; `type` tells. Instants are epoch milliseconds of this machine's clock.
+ * The state of a {@link Reauthenticator}; `type` discriminates. Instants are epoch milliseconds of this machine's clock.
  *
  * @public
  */
@@ -22,7 +22,7 @@ export type ReauthenticationState =
   | ReauthenticationClosed;
 
 /**
- * There is nothing to do.
+ * No attempt is needed or under way.
  *
  * @public
  */
@@ -32,70 +32,70 @@ export interface ReauthenticationIdle {
 }
 
 /**
- * Another node holds the lease; its result will come from there.
+ * Another instance holds the lease, and its result is awaited.
  *
  * @public
  */
 export interface ReauthenticationWaiting {
   /** Tells the states apart. */
   readonly type: 'waiting';
-  /** The node that holds the lease. */
+  /** The instance that holds the lease. */
   readonly instance: string;
-  /** Its attempt; counts all attempts at this credential. */
+  /** The number of its attempt, counted over all attempts at this credential. */
   readonly attempt: number;
-  /** When the lease ends, unless it is renewed. */
+  /** The end of the lease, unless it is renewed. */
   readonly until: number;
 }
 
 /**
- * This node holds the lease and is calling `authenticate`, or storing what that brought.
+ * This instance holds the lease and is calling `authenticate`, or storing the result.
  *
  * @public
  */
 export interface ReauthenticationAuthenticating {
   /** Tells the states apart. */
   readonly type: 'authenticating';
-  /** Counts all attempts at this credential. */
+  /** The number of this attempt, counted over all attempts at this credential. */
   readonly attempt: number;
-  /** Why. */
+  /** The reason to renew. */
   readonly cause: ReauthenticationCause;
-  /** Since when. */
+  /** The start of the attempt. */
   readonly since: number;
-  /** Why Redis has not taken the new credentials; it is tried again until it does. `undefined` before there was a reason. */
+  /** Why Redis has not stored the new credentials; the attempt repeats its commit. `undefined` without a failure. */
   readonly error: UnavailableError | RefusedError | OutcomeUnknownError | undefined;
 }
 
 /**
- * Nobody in the cluster tries before `nextAt`; or, with an `error`, this node could not ask Redis and will try again then.
+ * No instance starts an attempt before `nextAt`; or, with an `error`, this instance got no reply from Redis, and repeats its request then.
  *
  * @public
  */
 export interface ReauthenticationBackingOff {
   /** Tells the states apart. */
   readonly type: 'backing-off';
-  /** The last attempt, if one is known. */
+  /** The number of the last attempt, if one is known. */
   readonly attempt: number | undefined;
-  /** How many attempts in a row brought nothing. */
+  /** The number of failed attempts in a row. */
   readonly failures: number;
-  /** When it is tried again. */
+  /** The instant from which the next attempt may start. */
   readonly nextAt: number;
-  /** Why Redis could not be asked. */
+  /** Why Redis gave no reply. */
   readonly error: UnavailableError | RefusedError | OutcomeUnknownError | undefined;
 }
 
 /**
- * The last attempt failed for good. Nobody tries again before new credentials are saved.
+ * The last attempt was fatal. No instance starts another one before new credentials are saved.
  *
  * @public
  */
 export interface ReauthenticationFailed {
   /** Tells the states apart. */
   readonly type: 'failed';
-  /** The attempt that failed. */
+  /** The number of the failed attempt. */
   readonly attempt: number;
-  /** The node that made it. */
+  /** The instance that made the attempt. */
   readonly instance: string;
-  /** OAuth's error code, such as `invalid_grant`, if it was one. */
+  /** OAuth's error code, such as `invalid_grant`, if there was one. */
   readonly oauthError: string | undefined;
 }
 
@@ -110,27 +110,27 @@ export interface ReauthenticationClosed {
 }
 
 /**
- * What one {@link Reauthenticator} has counted since it was made.
+ * The counts of one {@link Reauthenticator} since its creation.
  *
  * @public
  */
 export interface ReauthenticationCounts {
-  /** Calls of `authenticate`. */
+  /** The number of calls of `authenticate`. */
   readonly calls: number;
-  /** Of these: new credentials that were stored. */
+  /** Calls whose new credentials were stored. */
   readonly committed: number;
-  /** Of these: brought what was stored already. */
+  /** Calls that returned the credentials that were stored already. */
   readonly unchanged: number;
-  /** Of these: failed and may be tried again. */
+  /** Calls that failed and may be repeated. */
   readonly failed: number;
-  /** Of these: failed for good. */
+  /** Calls with a fatal failure. */
   readonly fatal: number;
-  /** Of these: not answered within `attemptTimeoutMs`. */
+  /** Calls that did not settle within `attemptTimeoutMs`. */
   readonly unanswered: number;
-  /** Of these: brought what could not be stored and went to `onDiscarded`. */
+  /** Calls whose credentials could not be stored and went to `onDiscarded`. */
   readonly discarded: number;
-  /** Attempts that began after another one had ended without an answer. */
+  /** Attempts in doubt: the previous attempt had ended without an answer. */
   readonly takeovers: number;
-  /** Leases that were taken and given back because somebody else had stored new credentials meanwhile. */
+  /** Leases released without a call, because new credentials had been stored meanwhile. */
   readonly needless: number;
 }

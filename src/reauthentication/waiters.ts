@@ -4,28 +4,28 @@ import type { CredentialState } from '../credential/state.js';
 import { TimeoutError } from '../errors.js';
 import { abortable, withDeadline } from '../time/timers.js';
 
-/** Somebody who waits for valid credentials. */
+/** A caller that waits for valid credentials. */
 export interface Waiter<T> {
   readonly minValidityMs: number;
-  /** What was stored when it was first known what is, by digest; `null` for nothing. */
+  /** The digest of the stored bytes at the first state known to this waiter; `null` for none. */
   startedWith: string | null | undefined;
   readonly resolve: (snapshot: CredentialSnapshot<T>) => void;
   readonly reject: (error: Error) => void;
 }
 
-/** A demand and what becomes of it. */
+/** A waiter, and the promise for its caller. */
 export interface RegisteredWaiter<T> {
   readonly waiter: Waiter<T>;
   readonly settled: Promise<CredentialSnapshot<T>>;
 }
 
-/** All who wait for valid credentials; who was answered does not any longer. */
+/** All callers that wait for valid credentials; a settled waiter is removed. */
 export class Waiters<T> {
   readonly #clock: Clock;
   readonly #waiters = new Set<Waiter<T>>();
   readonly #abandoned: () => void;
 
-  /** @param abandoned - called when the last one who waited gave up */
+  /** @param abandoned - called when the last waiter gave up */
   constructor(clock: Clock, abandoned: () => void) {
     this.#clock = clock;
     this.#abandoned = abandoned;
@@ -39,56 +39,56 @@ export class Waiters<T> {
     return this.#waiters.values();
   }
 
-  /** Settles when somebody settles it, the time is over, or the signal aborts; then it is forgotten. */
+  /** Registers a waiter until its answer, its timeout, or the abort of its signal. */
   add(
     minValidityMs: number,
     timeoutMs: number,
     signal: AbortSignal | undefined,
     cause: () => Error | undefined,
   ): RegisteredWaiter<T> {
-    const { demand, answer } = this.#wait(minValidityMs);
+    const { waiter, answer } = this.#register(minValidityMs);
     const late = (): Error => new TimeoutError('credentials(): no valid ones', timeoutMs, cause());
     const settled = abortable(withDeadline(this.#clock, answer, timeoutMs, late), signal);
     return {
-      waiter: demand,
+      waiter,
       settled: settled.finally(() => {
-        if (!this.#waiters.has(demand)) return;
-        // Lets the deadline go of one that was given up.
-        demand.reject(late());
+        if (!this.#waiters.has(waiter)) return;
+        // Cancels the deadline of a waiter that gave up.
+        waiter.reject(late());
         if (this.#waiters.size === 0) this.#abandoned();
       }),
     };
   }
 
-  #wait(minValidityMs: number): {
-    readonly demand: Waiter<T>;
+  #register(minValidityMs: number): {
+    readonly waiter: Waiter<T>;
     readonly answer: Promise<CredentialSnapshot<T>>;
   } {
-    let demand!: Waiter<T>;
+    let waiter!: Waiter<T>;
     const answer = new Promise<CredentialSnapshot<T>>((resolve, reject) => {
-      demand = {
+      waiter = {
         minValidityMs,
         startedWith: undefined,
-        // At once, and not when the promise tells: nothing is fetched for somebody who has got it.
+        // Removed before the promise settles, because a settled waiter is no reason to renew.
         resolve: (snapshot) => {
-          this.#waiters.delete(demand);
+          this.#waiters.delete(waiter);
           resolve(snapshot);
         },
         reject: (error) => {
-          this.#waiters.delete(demand);
+          this.#waiters.delete(waiter);
           reject(error);
         },
       };
     });
-    this.#waiters.add(demand);
-    return { demand, answer };
+    this.#waiters.add(waiter);
+    return { waiter, answer };
   }
 }
 
-/** Notes what a demand began with, once that is known. */
-export function begin<T>(demand: Waiter<T>, state: CredentialState<T>): void {
-  if (demand.startedWith !== undefined) return;
+/** Records the credential that a waiter started with, as soon as it is known. */
+export function noteStart<T>(waiter: Waiter<T>, state: CredentialState<T>): void {
+  if (waiter.startedWith !== undefined) return;
   if (state.type === 'unknown' || state.type === 'withheld') return;
-  const held = state.type === 'present' ? state.snapshot : undefined;
-  demand.startedWith = (held && digestOf(held)) ?? null;
+  const snapshot = state.type === 'present' ? state.snapshot : undefined;
+  waiter.startedWith = (snapshot && digestOf(snapshot)) ?? null;
 }

@@ -86,13 +86,13 @@ export class RedisBackend implements Backend {
   async remove(request: RemoveRequest): Promise<{ removed: boolean; announced: boolean }> {
     const { servers } = this.#pool;
     const { key } = request;
-    const { hasTombstone: marked, ...result } = await servers.withSession(key, async (session) => {
+    const { hasTombstone, ...result } = await servers.withSession(key, async (session) => {
       const publication = this.#publication('cleared', request, session);
       const removal = await session.writer.remove(request, publication);
       this.#setCanAnnounce(session, publication, removal.announced);
       return removal;
     });
-    if (!marked)
+    if (!hasTombstone)
       await servers
         .withSession(key, ({ writer }) => writer.storeTombstone(key))
         .catch(() => undefined);
@@ -102,8 +102,8 @@ export class RedisBackend implements Backend {
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {
     return this.#pool.servers.withSession(request.key, async (session) => {
       const kind = request.change?.announce;
-      const what = { key: request.key, reason: undefined };
-      const publication = kind && this.#publication(kind, what, session);
+      const target = { key: request.key, reason: undefined };
+      const publication = kind && this.#publication(kind, target, session);
       const newName = (): string => this.#pool.newName();
       const reply = await swapAttempt(session.connection, request, newName, publication);
       if ('version' in reply) return reply;
@@ -121,7 +121,7 @@ export class RedisBackend implements Backend {
     { key, reason }: { readonly key: string; readonly reason: string | undefined },
     { canAnnounce, refusedAt }: CommandSession,
   ): Publication | undefined {
-    // The permission may have been granted since, but an attempt with every write would double the commands of each.
+    // The permission may have been granted since then, but a test with every write would double the commands.
     if (!canAnnounce && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
       return undefined;
     const { instance, template } = this.#pool;

@@ -10,7 +10,7 @@ import {
 } from '../util/options.js';
 
 /**
- * Options about the connections to Redis. Stores on one client share connections; where their options differ the shortest duration holds.
+ * Options about the connections to Redis. Stores on one client share connections; where their options differ, the shortest duration applies.
  *
  * @public
  */
@@ -43,7 +43,7 @@ export interface RedisConnectionOptions {
 
 export type RedisSettings = Resolved<RedisConnectionOptions>;
 
-/** The options about connections, which stand beside those of a store. */
+/** The options about connections, beside those of a store or a directory. */
 export const CONNECTION_OPTIONS: OptionsTable<RedisConnectionOptions> = {
   heartbeatMs: ms({
     default: 5_000,
@@ -53,12 +53,12 @@ export const CONNECTION_OPTIONS: OptionsTable<RedisConnectionOptions> = {
   replyTimeoutMs: ms({
     default: 2_000,
     min: 10,
-    cost: 'Bounds how long Redis takes to accept a connection and to answer. A shorter time gives up a slow server, a longer time notices a hung server later.',
+    cost: 'Bounds the time that Redis takes to accept a connection and to reply. A shorter time gives up a slow server, a longer time notices a hung server later.',
   }),
   pollMs: ms({
     default: 5_000,
     min: 10,
-    cost: 'One read per key and interval, only where keyspace notifications do not arrive. A shorter interval sees foreign writers sooner.',
+    cost: 'One read per key and interval, only where keyspace notifications do not arrive. A shorter interval notices the writes of other clients sooner.',
   }),
   probeMs: ms({
     default: 60_000,

@@ -58,7 +58,7 @@ export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
   /**
    * Sends no command yet.
    *
-   * @param redis - a client of ioredis, used as a template like that of a store; a `keyPrefix` of the client applies to `prefix`
+   * @param redis - a client of ioredis, used as a template like that of a store; a `keyPrefix` of the client is put before `prefix`
    * @throws InvalidOptionError
    */
   constructor(redis: Redis | Cluster, options: RedisCredentialDirectoryOptions<T>) {

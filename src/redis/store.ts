@@ -59,7 +59,7 @@ export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
    *
    * @param redis - a client of ioredis, used as a template: the store opens at most two connections of its own with the options of the
    *   client (in a cluster to each master), and one more from the first write that waits for replicas; all stores on the same client share
-   *   them. The store never uses or closes the client itself. A `keyPrefix` of the client applies to `key`.
+   *   them. The store never uses or closes the client itself. A `keyPrefix` of the client is put before `key`.
    * @throws InvalidOptionError
    */
   constructor(redis: Redis | Cluster, options: RedisCredentialStoreOptions<T>) {

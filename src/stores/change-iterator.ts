@@ -1,7 +1,7 @@
 import type { Observable, Subscription } from 'rxjs';
 import { createChange, type CredentialChange } from '../credential/change.js';
 
-/** How many changes wait for a slow consumer before the oldest ones are merged. */
+/** The number of changes that wait for a slow consumer before the oldest ones are merged. */
 export const ITERATOR_BUFFER = 1024;
 
 type Result<T> = IteratorResult<CredentialChange<T>, undefined>;
@@ -56,7 +56,7 @@ export class ChangeIterator<T> implements AsyncIterableIterator<CredentialChange
     if (this.#buffer.length > this.#limit) this.#merge();
   }
 
-  /** Drops the oldest change that a later one of the same credential supersedes; that one then starts from where the dropped one did. */
+  /** Drops the oldest change that a later change of the same credential supersedes; the later one takes over its `previous`. */
   #merge(): void {
     for (const [index, old] of this.#buffer.entries()) {
       const laterIndex = this.#buffer.findIndex((one, at) => at > index && one.id === old.id);
@@ -66,7 +66,7 @@ export class ChangeIterator<T> implements AsyncIterableIterator<CredentialChange
       this.#buffer.splice(index, 1);
       return;
     }
-    // Each of a different credential: nothing can be merged without losing one, and their number is bounded by the credentials.
+    // Every change is of another credential: no merge without a loss, and the number of credentials is the bound.
   }
 
   #end(): void {

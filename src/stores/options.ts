@@ -28,7 +28,7 @@ import {
  * @public
  */
 export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
-  /** Where the credential lies; 1 to 1,024 bytes, no control characters, not under `credstream:`. */
+  /** The key of the credential in Redis; 1 to 1,024 bytes, no control characters, not under `credstream:`. */
   readonly key: string;
   /**
    * How long Redis keeps the bytes, in whole seconds from 1; may depend on the credentials, `undefined` for no end. Default: no end.
@@ -42,11 +42,12 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
   readonly expiresAt?: ((credentials: T) => Date | number | null | undefined) | undefined;
   /** Allows a TTL that ends before `expiresAt` plus a minute. Default `false`. */
   readonly allowEarlyRemoval?: boolean | undefined;
-  /** Whether a newer credential also aborts the `signal` of the one it replaces. Default `false`: healthy requests go on. */
+  /** Whether a newer credential also aborts the `signal` of the credential that it replaces. Default `false`: healthy requests go on. */
   readonly abortOnSaved?: boolean | undefined;
   /**
-   * How long memory may be served without being able to vouch for it, in milliseconds from 0, `Infinity` for ever; then it is withheld.
-   * Default 30,000. Shorter fails closed earlier, longer bridges longer outages with credentials that may be revoked.
+   * How long a credential is served from memory that this process can no longer vouch for, in milliseconds from 0, `Infinity` for ever;
+   * then the credential is withheld. Default 30,000. A shorter time fails closed earlier; a longer time bridges longer outages with
+   * credentials that may be revoked.
    */
   readonly maxStalenessMs?: number | undefined;
   /** How long `ready()` waits, in milliseconds, `Infinity` for ever. Default 30,000. */
@@ -58,13 +59,13 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
   /** Largest size of the stored bytes, from 1 to 536,870,912. Larger values are neither written nor fetched. Default 1,048,576 (1 MiB). */
   readonly maxBytes?: number | undefined;
   /**
-   * What other instances see beside the random id of this one, in the `origin` of changes: a label for operators, 1 to 128 characters, no
-   * control characters, not secret. Default: `hostname:pid`.
+   * The label that other instances see beside the random id of this one, in the `origin` of changes: for operators, 1 to 128 characters,
+   * no control characters, not secret. Default: `hostname:pid`.
    */
   readonly name?: string | undefined;
   /**
-   * Told what options' functions and listeners threw or rejected. Default: a process warning without the error's message, which may
-   * hold a secret.
+   * Gets the errors that functions of options and listeners throw or reject with. Default: a process warning without the error's message,
+   * which may hold a secret.
    */
   readonly onCallbackError?: CallbackErrorHandler | undefined;
 }
@@ -72,13 +73,13 @@ export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
 export interface ResolvedStoreOptions<T> {
   readonly key: string;
   readonly name: string;
-  /** Not among what is shared: it is mostly written in place, and so another function for each store. */
+  /** Not shared: most callers write this function in place, so that it differs from store to store. */
   readonly expiresAt: ExpiresAt<T> | undefined;
-  /** What stores that ask for the same can share. */
+  /** One object for all stores with equal options. */
   readonly shared: SharedStoreOptions<T>;
 }
 
-/** Those that are undefined when they are left out. */
+/** The options that are undefined by default. */
 export type StoreOptionsOpen =
   'serialize' | 'deserialize' | 'ttlSeconds' | 'expiresAt' | 'onCallbackError';
 
@@ -92,7 +93,7 @@ export const STORE_OPTIONS: OptionsTable<CredentialStoreOptions<unknown>, StoreO
   serialize: callback({
     default: undefined,
     shown: '`jsonCodec()`',
-    cost: 'Belongs together with `deserialize`. Other programs find at the key exactly the bytes that it returns.',
+    cost: 'Belongs together with `deserialize`. The key holds exactly the bytes that this function returns.',
   }),
   deserialize: callback({
     default: undefined,
@@ -103,11 +104,11 @@ export const STORE_OPTIONS: OptionsTable<CredentialStoreOptions<unknown>, StoreO
     default: undefined,
     check: (value, name) => typeof value === 'function' || checkTtlSeconds(value, name),
     range: 'a whole number from 1, or a function of the credentials',
-    cost: 'Without it the bytes stay until they are cleared. A short TTL takes the refresh token away with the access token.',
+    cost: 'Without a TTL the bytes stay until they are cleared. A short TTL takes the refresh token away with the access token.',
   }),
   expiresAt: callback({
     default: undefined,
-    cost: 'Without it the end of the TTL is the only end. The function runs at every observation, so it should be quick.',
+    cost: 'Without this function the end of the TTL is the only end. The function runs at every observation and should be quick.',
   }),
   allowEarlyRemoval: flag(
     '`true` lets a TTL end before `expiresAt` plus a minute: right for credentials without a refresh token.',
@@ -147,13 +148,13 @@ export const STORE_OPTIONS: OptionsTable<CredentialStoreOptions<unknown>, StoreO
   onCallbackError: callbackErrors('functions and listeners of the caller'),
 };
 
-/** One for all stores; it keeps nothing. */
+/** One codec serves all stores, because it has no state. */
 const DEFAULT_CODEC: CredentialCodec<unknown> = jsonCodec<unknown>();
 
 /**
  * Checks everything at once and fills in defaults.
  *
- * @param table - what a kind of store takes: these options, and mostly some of its own
+ * @param table - the options of the kind of store: those of every store and its own
  * @throws InvalidOptionError
  */
 export function resolveStoreOptions<T>(
@@ -168,7 +169,7 @@ export function resolveStoreOptions<T>(
   return { key, name, expiresAt: rest.expiresAt, shared: sharedOptions(rest) };
 }
 
-/** What stores of different keys have in common. */
+/** The options that do not depend on the key. */
 export function sharedOptions<T>(
   options: Omit<Resolved<CredentialStoreOptions<T>, StoreOptionsOpen>, 'key' | 'name'>,
 ): SharedStoreOptions<T> {
@@ -197,7 +198,7 @@ function codecOf<T>(
 
 /** The options of `ready()`. */
 export const READY_OPTIONS: OptionsTable<ReadyOptions, keyof ReadyOptions> = {
-  signal: signal('Stops waiting; the store goes on watching.'),
+  signal: signal('Stops the wait; the store goes on watching.'),
   timeoutMs: ms({
     default: undefined,
     shown: '`readyTimeoutMs`',

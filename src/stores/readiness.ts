@@ -7,54 +7,54 @@ import { setLongTimeout } from '../time/timers.js';
 import type { EventSource, LiveWaiter } from '../watching/event-source.js';
 import { READY_OPTIONS } from './options.js';
 
-type Pinnable<T> = Named<T> & { keepAlive(): void };
+type Startable<T> = Named<T> & { keepAlive(): void };
 
 /** A store has an id, a directory has none. */
 type Named<T> = EventSource<T> & { readonly id?: string };
 
-/** Starts watching for good, and resolves when that is live. */
+/** Starts a watch that lasts until the end of the store, and resolves when the watch is live. */
 export function becomeReady<T>(
-  live: Pinnable<T>,
+  live: Startable<T>,
   options: ReadyOptions,
   clock: Clock,
   readyTimeoutMs: number,
 ): Promise<void> {
-  // Not an async function: of a hundred thousand that wait, each would keep what it holds in several promises. What is thrown rejects this one.
+  // Not an async function: a hundred thousand waiters would each keep several promises. An error thrown in here rejects the promise.
   return new Promise((resolve, reject) => {
     checkOptions(READY_OPTIONS, options);
     const { signal, timeoutMs = readyTimeoutMs } = options;
     if (live.closed) throw new ClosedError(nameOf(live));
     signal?.throwIfAborted();
     live.keepAlive();
-    // Whoever is live already need not wait, and mostly is: all stores of one credential become so together.
+    // Most stores are live already, because all stores of one credential become live together.
     if (live.status.link === 'live') resolve();
-    else wait(new Wait(live, resolve, reject), live, { signal, timeoutMs, clock });
+    else wait(new ReadyWaiter(live, resolve, reject), live, { signal, timeoutMs, clock });
   });
 }
 
 function wait<T>(
-  waiting: Wait,
-  live: Pinnable<T>,
+  waiter: ReadyWaiter,
+  live: Startable<T>,
   {
     signal,
     timeoutMs,
     clock,
   }: { signal: AbortSignal | undefined; timeoutMs: number; clock: Clock },
 ): void {
-  if (timeoutMs !== Infinity) waiting.limit(clock, timeoutMs);
-  if (signal !== undefined) waiting.obey(signal);
-  if (waiting.over) return;
-  if (live.awaitLive !== undefined) live.awaitLive(waiting);
-  else waiting.leaveBy(whenLive(live, waiting));
+  if (timeoutMs !== Infinity) waiter.limit(clock, timeoutMs);
+  if (signal !== undefined) waiter.obey(signal);
+  if (waiter.over) return;
+  if (live.awaitLive !== undefined) live.awaitLive(waiter);
+  else waiter.onEnd(whenLive(live, waiter));
 }
 
 /** One call that waits for a credential to become live. */
-class Wait implements LiveWaiter {
+class ReadyWaiter implements LiveWaiter {
   readonly of: Named<unknown>;
   readonly #resolve: () => void;
   readonly #reject: (error: unknown) => void;
   #over = false;
-  /** Lets go of what it waits by, one after the other; mostly there is at most one. */
+  /** Releases the timer, the listener and the subscription; most waiters have at most one of them. */
   #ending: (() => void) | undefined;
 
   constructor(of: Named<unknown>, resolve: () => void, reject: (error: unknown) => void) {
@@ -75,37 +75,37 @@ class Wait implements LiveWaiter {
 
   limit(clock: Clock, timeoutMs: number): void {
     const cancel = setLongTimeout(clock, timeoutMs, () => {
-      // After a blocked event loop the answer may be in already, just not read: timers run before input.
+      // After a blocked event loop the answer may have arrived without having been read: timers run before input.
       clock.nextTurn(() => {
         const { id, status } = this.of;
         const of = id === undefined ? 'the directory' : `"${id}"`;
         this.#fail(new TimeoutError(`ready() of ${of}: not live`, timeoutMs, status.error));
       });
     });
-    this.leaveBy(cancel);
+    this.onEnd(cancel);
   }
 
   obey(signal: AbortSignal): void {
     const aborted = (): void => {
       this.#fail(signal.reason);
     };
-    // Starting to watch may have aborted it.
+    // A subscriber may have aborted the signal when the watch started.
     if (signal.aborted) aborted();
     signal.addEventListener('abort', aborted, { once: true });
-    this.leaveBy(() => {
+    this.onEnd(() => {
       signal.removeEventListener('abort', aborted);
     });
   }
 
-  /** Calls `leave` when this need not wait any longer: at once, when that is so already. */
-  leaveBy(leave: () => void): void {
+  /** Calls `release` when the wait ends, or at once when the wait is over. */
+  onEnd(release: () => void): void {
     const before = this.#ending;
-    if (this.#over) leave();
-    else if (before === undefined) this.#ending = leave;
+    if (this.#over) release();
+    else if (before === undefined) this.#ending = release;
     else
       this.#ending = () => {
         before();
-        leave();
+        release();
       };
   }
 

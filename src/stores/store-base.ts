@@ -46,25 +46,25 @@ export function internalsOf<T>(store: ObservableCredentialStore<T>): StoreIntern
   );
 }
 
-/** What a store has once it is used in that way. */
+/** The parts that a store creates on first use. */
 interface OnDemand<T> {
   writer?: CredentialWriter<T>;
   events?: StoreEvents<T>;
   streams?: CredentialStreams<T>;
-  /** What is built on this store and closes before it. */
+  /** The `close` of each object that is built on this store and closes before it. */
   dependents?: Set<() => Promise<void>>;
 }
 
 /**
- * A credential store that tells what happens to its credential, whoever caused it.
+ * A credential store that reports every change of its credential, no matter which process or client made it.
  *
  * Watching starts with the first `ready()`, listener, iteration or subscription, and ends when the last of them is gone; `ready()`
- * holds on until `close()`. `status$`, `current` and listening to `'status'` start nothing.
+ * keeps the watch until `close()`. `status$`, `current` and a listener of `'status'` start no watch.
  *
  * @remarks
- * Only this package makes one: a `RedisCredentialStore`, a `MemoryCredentialStore`, or a store of one of their directories. `derive`,
- * `invalidate` and `Reauthenticator` refuse every other object. Code that only keeps credentials can ask for a {@link CredentialStore}, which
- * anybody can implement.
+ * Only this package makes such a store: a `RedisCredentialStore`, a `MemoryCredentialStore`, or a store of one of their directories. `derive`,
+ * `invalidate` and `Reauthenticator` refuse every other object. Code that only loads, saves and clears can ask for a {@link CredentialStore},
+ * which any object can implement.
  *
  * @example
  * ```ts
@@ -84,17 +84,17 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
     internalsIn = (store) => (#live in store ? store.#internals() : undefined);
   }
 
-  /** What names the credential in changes and snapshots. */
+  /** The id of the credential in changes and snapshots. */
   readonly id: string;
   readonly #live: WatchedEntry<T>;
   readonly #shared: SharedUse<T> | undefined;
-  /** Of thousands of watched credentials, most are only ever read from memory. */
+  /** Most of thousands of watched credentials are only read from memory, and need none of these parts. */
   #onDemand: OnDemand<T> | undefined;
   #closing: Promise<void> | undefined;
 
   /**
    * @internal
-   * @param shared - what it shares with other stores; without it, all that is inside is its own, and ends with it
+   * @param shared - the parts that several stores share; without them the store owns its watch, and ends it on `close()`
    */
   protected constructor(live: WatchedEntry<T>, shared?: SharedUse<T>) {
     this.id = live.id;
@@ -129,7 +129,7 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 
   /**
-   * The credential from memory: no promise, no input or output, never past its end. `undefined` while nothing is watched, and when it is
+   * The credential from memory: no promise, no I/O, never past its end. `undefined` while nothing is watched, and when it is
    * absent, expired, unreadable or withheld.
    */
   get current(): CredentialSnapshot<T> | undefined {
@@ -153,7 +153,7 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 
   /**
-   * Reads what is stored now, with its end and what `onlyIf` needs. Starts no watch and does not judge validity.
+   * Reads the stored credential from Redis, with its end and all that `onlyIf` needs. Starts no watch and does not judge validity.
    *
    * @returns `undefined` when nothing is stored or when the bytes cannot be decoded
    * @throws UnavailableError, RefusedError, ClosedError
@@ -174,10 +174,10 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 
   /**
-   * Reads, lets `fn` say what to store instead, and writes it only if nobody wrote in between; else starts over.
+   * Reads the credentials, passes them to `fn`, and stores its result only if no other writer wrote in between; else starts over.
    *
-   * @param fn - gets a private copy of what is stored; returns the new credentials, or `undefined` to leave everything as it is
-   * @throws UnreadableError when what is stored cannot be decoded, ConflictError after `maxAttempts`, what `fn` throws, and what `save` throws
+   * @param fn - gets a private copy of the stored credentials; returns the new credentials, or `undefined` to leave everything as it is
+   * @throws UnreadableError when the bytes cannot be decoded, ConflictError after `maxAttempts`, the errors of `fn`, and those of `save`
    */
   async update(
     fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
@@ -188,8 +188,8 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 
   /**
-   * Emits each credential once, `leadMs` milliseconds before its end, or at once when less is left. Again after its end moved later; never
-   * for one that has expired. Cold. Never errors, completes on `close()`.
+   * Emits each credential once, `leadMs` milliseconds before its end, or at once when less is left. Emits again after its end moved
+   * later; never emits one that has expired. Cold. Never errors, completes on `close()`.
    *
    * @param leadMs - from 0 to 2^31-1
    */
@@ -200,8 +200,8 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   /**
    * Starts watching, resolves when live, and keeps watching until `close()`.
    *
-   * @throws TimeoutError when that takes longer than `timeoutMs` (its `cause` says why, the store keeps trying), ClosedError, the
-   * signal's reason
+   * @throws TimeoutError when the store is not live within `timeoutMs` (its `cause` says why, the store keeps trying), ClosedError, the
+   *   signal's reason
    */
   ready(options: ReadyOptions = {}): Promise<void> {
     if (this.#closing !== undefined)
@@ -211,7 +211,8 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 
   /**
-   * Calls `listener` on every event of a type, and keeps watching until `off`. What it throws or rejects goes to `onCallbackError`.
+   * Calls `listener` on every event of a type, and keeps watching until `off`. An error that the listener throws or rejects with goes to
+   * `onCallbackError`.
    *
    * @returns this store
    */
@@ -232,7 +233,7 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
     return this;
   }
 
-  /** Takes a listener back; does nothing for one that is not there. */
+  /** Removes a listener; does nothing for an unknown one. */
   off<Type extends keyof CredentialEvents<T>>(
     type: Type,
     listener: CredentialEvents<T>[Type],
@@ -250,7 +251,7 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 
   /**
-   * Ends every stream, lets writes under way finish within `closeTimeoutMs`, and lets go of every connection and timer. The caller's
+   * Ends every stream, lets writes under way finish within `closeTimeoutMs`, and releases every connection and timer. The caller's
    * client stays open. Idempotent, never rejects.
    */
   close(): Promise<void> {
@@ -335,7 +336,7 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 }
 
-/** What the one store of a credential watches. */
+/** The entry of a store that shares it with no other store. */
 export function ownCredential<T>(
   { key: id, shared, expiresAt }: ResolvedStoreOptions<T>,
   key: string,

@@ -27,7 +27,7 @@ const TYPES: ReadonlySet<unknown> = new Set<Type>([
   'status',
 ]);
 
-/** Passes events on to plain listeners, each of which keeps the watch going (but for `status`) and none of which can break the others. */
+/** Passes events on to plain listeners. Each listener but those of `status` keeps the watch alive, and none can break the others. */
 export class StoreEvents<T> {
   readonly #live: EventSource<T>;
   readonly #failed: CallbackErrorHandler;
@@ -47,7 +47,7 @@ export class StoreEvents<T> {
       next: (event) => {
         this.#emit(event);
       },
-      // Not on `close()`: events that wait when a listener closes the store are still delivered.
+      // `close()` itself removes no listener: events that wait when a listener closes the store are still delivered.
       complete: () => {
         this.#clear();
       },
@@ -90,7 +90,7 @@ export class StoreEvents<T> {
         const { state, change } = event;
         if (state !== undefined) this.#emitter.emit('state', state);
         if (change !== undefined)
-          // As in the streams: no change before the state that it led to.
+          // As in the streams, the state goes out before the change that led to it.
           this.#live.afterEvent(() => {
             this.#emitter.emit(change.type, change);
             this.#emitter.emit('change', change);

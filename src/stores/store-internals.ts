@@ -4,25 +4,25 @@ import type { Encoding } from '../credential/encoding.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
 import type { WatchedEntry } from '../watching/watched.js';
 
-/** What is built on a store needs more of it than its public face. */
+/** The parts of a store that other rooms of this package use. */
 export interface StoreInternals<T> {
   readonly id: string;
-  /** Where the credential lies in the backend. */
+  /** The key of the credential in the backend. */
   readonly key: string;
   readonly options: SharedStoreOptions<T>;
   readonly backend: Backend;
   readonly encoding: Encoding<T>;
   readonly live: WatchedEntry<T>;
-  /** Has `close` called, and waited for, before the store closes; returns what takes that back. */
+  /** Registers a `close` that the store calls and awaits before it closes; returns the function that unregisters it. */
   closeFirst(close: () => Promise<void>): () => void;
 }
 
-/** What stores of one credential have together. */
+/** The writer and the end that the stores of one credential share. */
 export interface SharedUse<T> {
-  /** Has something done with their one writer, so that writes go out in the order in which they were asked for, by whichever store. */
+  /** Calls `use` with the common writer, so that the writes of all these stores go out in the order of the calls. */
   write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R>;
   /** Resolves when no write is under way. */
   idle(): Promise<void>;
-  /** Has `close` called before all of it closes; returns what takes that back. */
+  /** Registers a `close` that is called before the directory closes; returns the function that unregisters it. */
   closeFirst(close: () => Promise<void>): () => void;
 }

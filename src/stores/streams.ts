@@ -24,7 +24,7 @@ export function credentialStreams<T>(live: WatchedEntry<T>): CredentialStreams<T
   };
 }
 
-/** Passes on what a stream takes of each event; watches for as long as it is subscribed, unless told not to. */
+/** Derives a stream from events; with `watch`, the subscription keeps the watch alive. */
 function eventStream<T, V>(
   live: EventSource<T>,
   watch: boolean,
@@ -70,21 +70,21 @@ export function changeStream<T>(live: EventSource<T>): Observable<CredentialChan
 
 export function stateStream<T>(live: WatchedEntry<T>): Observable<CredentialState<T>> {
   return new Observable((subscriber) => {
-    let told: CredentialState<T> | undefined;
-    const tell = (state: CredentialState<T>): void => {
-      // A subscriber that came while this very state was being told has it already.
-      if (state === told) return;
-      told = state;
+    let emitted: CredentialState<T> | undefined;
+    const emit = (state: CredentialState<T>): void => {
+      // A subscriber that came while this very state was being emitted has it already.
+      if (state === emitted) return;
+      emitted = state;
       subscriber.next(state);
     };
     return eventStream<T, CredentialState<T>>(
       live,
       true,
       () => {
-        tell(live.state);
+        emit(live.state);
       },
       (event) => {
-        if (event.type === 'state' && event.state !== undefined) tell(event.state);
+        if (event.type === 'state' && event.state !== undefined) emit(event.state);
       },
     ).subscribe({
       complete: () => {
@@ -109,14 +109,14 @@ export function statusStream<T>(live: EventSource<T>): Observable<StoreStatus> {
 
 export function credentialsStream<T>(live: WatchedEntry<T>): Observable<T | undefined> {
   return new Observable((subscriber) => {
-    let told: { readonly credentials: T | undefined } | undefined;
+    let emitted: { readonly credentials: T | undefined } | undefined;
     return stateStream(live).subscribe({
       next: (state) => {
-        // Not known is not the same as none: telling `undefined` here would log users out at every start.
+        // An unknown credential is not an absent one: an `undefined` here would log users out at every start.
         if (state.type === 'unknown' || state.type === 'withheld') return;
         const credentials = state.type === 'present' ? state.snapshot.credentials : undefined;
-        if (told !== undefined && told.credentials === credentials) return;
-        told = { credentials };
+        if (emitted !== undefined && emitted.credentials === credentials) return;
+        emitted = { credentials };
         subscriber.next(credentials);
       },
       complete: () => {
@@ -132,7 +132,7 @@ export function expiringStream<T>(
 ): Observable<CredentialSnapshot<T>> {
   return new Observable((subscriber) => {
     let deadline: Deadline | undefined;
-    /** The end that was warned of last, and of which credentials. */
+    /** The snapshot that was emitted last. */
     let warned: CredentialSnapshot<T> | undefined;
     const consider = (state: CredentialState<T>): void => {
       deadline?.cancel();
@@ -148,7 +148,7 @@ export function expiringStream<T>(
         warned?.credentials === snapshot.credentials && end <= (warned.expiresAt ?? Infinity);
       if (again) return;
       deadline = live.at(end - leadMs, () => {
-        // A late timer must not hand out what has ended; without a lead, the end itself is what was asked for.
+        // A late timer must not hand out a credential that has ended, unless `leadMs` is 0 and the caller wants the end itself.
         if (live.current !== snapshot && !(leadMs === 0 && live.holds(snapshot))) return;
         warned = snapshot;
         subscriber.next(snapshot);

@@ -11,11 +11,11 @@ export interface ExpectedChange {
   readonly credentials?: unknown;
   /** The credentials of the previous snapshot; `undefined`: there was none. */
   readonly previous?: unknown;
-  /** Who made it; `{ instance, name }` may hold an asymmetric matcher such as `expect.any(String)`. */
+  /** The author of the change; `{ instance, name }` may hold an asymmetric matcher such as `expect.any(String)`. */
   readonly origin?: unknown;
   /** How the change was noticed. */
   readonly source?: ChangeSource | undefined;
-  /** The `reason` of a `saved` or `cleared` change, or that of the error of an `unreadable` one. */
+  /** The `reason` of a `saved` or `cleared` change, or of the error of an `unreadable` change. */
   readonly reason?: unknown;
   /** The end of a `saved`, `renewed` or `expired` change, in epoch milliseconds. */
   readonly expiresAt?: unknown;
@@ -101,15 +101,17 @@ export const credentialMatchers: {
     const names = Object.keys(expected) as (keyof ExpectedChange)[];
     const wrong = names.filter((name) => !this.equals(found[name], expected[name]));
     if (wrong.length > 0) {
-      const what = wrong.map((name) => difference(name, found[name], expected[name])).join('; ');
-      return failed(`expected a change '${type}' with other fields: ${what}`);
+      const differences = wrong
+        .map((name) => difference(name, found[name], expected[name]))
+        .join('; ');
+      return failed(`expected a change '${type}' with other fields: ${differences}`);
     }
     return passed(`expected anything but this change '${type}'`);
   },
 
   toHoldCredentials(received, credentials) {
     if (!isRecord(received) || !('credentials' in received)) {
-      return failed('expected a snapshot with credentials, but the value is none');
+      return failed('expected a snapshot with credentials, but the value is no snapshot');
     }
     return this.equals(received['credentials'], credentials)
       ? passed('expected a snapshot with other credentials (hidden)')

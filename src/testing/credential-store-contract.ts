@@ -19,8 +19,8 @@ export const CONTRACT_OPTIONS: OptionsTable<ContractOptions> = {
 };
 
 /**
- * The promises of every `ObservableCredentialStore`, as cases for any test runner. They hold on each backend: run them on the Redis that your
- * application uses, with its settings and rights.
+ * The promises of every `ObservableCredentialStore`, as cases for any test runner. They hold on each backend: run them on the Redis of your
+ * application, with its settings and rights.
  *
  * @remarks The cases use `node:assert` and no runner. They may run in any order and side by side.
  *

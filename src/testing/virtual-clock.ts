@@ -7,8 +7,8 @@ import { option, resolveOptions, type OptionsTable } from '../util/options.js';
 const realTurn = setImmediate;
 
 /** More turns than any program takes; beyond this number, turns cause each other without end. */
-const MOST_TURNS = 100_000;
-const MOST_TIMERS_AT_ONE_INSTANT = 100_000;
+const MAX_TURNS = 100_000;
+const MAX_TIMERS_AT_ONE_INSTANT = 100_000;
 
 /** Far enough ahead to be never mistaken for the real time. */
 const DEFAULT_START = Date.UTC(2040, 0, 1);
@@ -45,7 +45,7 @@ interface Timer {
 }
 
 /**
- * A clock that moves only on `advance`, for tests of everything that takes a `Clock`.
+ * A clock that moves only on `advance`, for tests of any code with an option `clock`.
  *
  * @remarks Only time is virtual. Turns of the event loop and promises go on by themselves, so that `await store.save(…)` settles without
  *   a move of the clock; timers wait for {@link VirtualClock.advance}. Real input and output (sockets, files, a real `setTimeout`) is not
@@ -140,7 +140,7 @@ export class VirtualClock implements Clock {
     let quiet = 0;
     // The second quiet turn is for code that takes a turn without this clock.
     for (let turns = 0; quiet < 2; turns += 1) {
-      if (turns > MOST_TURNS) throw new Error('turns of the event loop go on causing each other');
+      if (turns > MAX_TURNS) throw new Error('turns of the event loop go on causing each other');
       await new Promise<void>((resolve) => {
         realTurn(resolve);
       });
@@ -175,7 +175,7 @@ export class VirtualClock implements Clock {
     let fired = 0;
     for (let first = this.#due(target); first !== undefined; first = this.#due(target)) {
       fired = first.at > this.#monotonic ? 0 : fired + 1;
-      if (fired > MOST_TIMERS_AT_ONE_INSTANT) throw new Error('timers go on setting each other');
+      if (fired > MAX_TIMERS_AT_ONE_INSTANT) throw new Error('timers go on setting each other');
       this.#moveTo(first.at);
       first.run();
       await this.settle();

@@ -14,7 +14,7 @@ const STRIDE = 16;
 export class TimeSlicedClock implements Clock {
   readonly #base: Clock;
   readonly #timers: Deadlines;
-  /** The work that this round of turns has left; work that is asked for meanwhile is for the next round. */
+  /** The calls of this round of turns; calls that are added meanwhile belong to the next round. */
   #round: readonly (() => void)[] = [];
   #done = 0;
   #next: (() => void)[] = [];
@@ -78,7 +78,7 @@ export class TimeSlicedClock implements Clock {
         if (step % STRIDE === 0 && this.#base.monotonic() >= until) break;
       }
     } finally {
-      // The others go on when one throws.
+      // The other calls go on after one that throws.
       if (this.#done === this.#round.length) {
         this.#round = [];
         this.#done = 0;
@@ -101,7 +101,7 @@ export class TimeSlicer {
   #steps = 0;
   #until = -Infinity;
 
-  /** @param clock - of the machine */
+  /** @param clock - the clock of the machine */
   constructor(clock: Clock, reads: Bounded) {
     this.#clock = clock;
     this.#reads = reads;

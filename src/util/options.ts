@@ -49,7 +49,7 @@ export type Resolved<O, Open extends keyof O = never> = {
   readonly [K in keyof O]-?: K extends Open ? O[K] : Exclude<O[K], undefined>;
 };
 
-/** A table, whatever interface it is of. */
+/** A table of any interface. */
 export type OptionRows = Readonly<Record<string, RequiredOption | OptionalOption<unknown>>>;
 
 /** Refuses options that are no object, or that hold a name which is not in the table. */
@@ -60,14 +60,14 @@ export function checkNames(table: OptionRows, given: unknown): void {
   }
 }
 
-/** Checks names and values of options that are read as they are. Made for calls that happen often: costs by what is given, allocates nothing. */
+/** Checks names and values without filling in defaults. For frequent calls: visits only the given options, and allocates nothing. */
 export function checkOptions(table: OptionRows, given: object): void {
   checkObject(given);
   for (const name in given) {
     if (Object.hasOwn(table, name)) checkValue(table, given, name);
     else if (Object.hasOwn(given, name)) throw new InvalidOptionError(name, 'is not an option');
   }
-  // The loop above passes over getters of a class.
+  // The loop above skips getters of a class.
   if (Object.getPrototypeOf(given) !== Object.prototype)
     for (const name in table) checkValue(table, given, name);
 }
@@ -81,7 +81,7 @@ export function resolveOptions<O extends object, Open extends keyof O>(
   return resolvePart(table, given);
 }
 
-/** The options of one table among those of others, all of whose names were checked together. */
+/** The options of one table, when the given options belong to several tables whose names were checked together. */
 export function resolvePart<O extends object, Open extends keyof O>(
   table: OptionsTable<O, Open>,
   given: O,
@@ -92,7 +92,7 @@ export function resolvePart(table: OptionRows, given: object): object {
   return resolved;
 }
 
-/** Defaults are for what is left out; `null` is a mistake like any other. */
+/** The default replaces only a missing option; `null` is a wrong value like any other. */
 function checkValue(table: OptionRows, given: object, name: string): unknown {
   const row = table[name];
   const value = (given as Readonly<Record<string, unknown>>)[name];
@@ -147,7 +147,7 @@ export function count<D extends number | undefined>(
   return option({ ...row, check: (value, name) => checkCount(value, name, max), range });
 }
 
-/** A share of something. */
+/** A number from 0 to `max`, as a share. */
 export function share<D extends number | undefined>(
   row: Defaulted<D> & { readonly max: number },
 ): OptionalOption<D> {
@@ -194,7 +194,7 @@ export function callbackErrors(of: string): OptionalOption<undefined> {
   return callback({
     default: undefined,
     shown: 'a warning',
-    cost: `Gets what ${of} threw or rejected. The default is \`process.emitWarning\` without the error's message, which may hold a secret.`,
+    cost: `Gets the errors of ${of}. The default is \`process.emitWarning\` without the error's message, which may hold a secret.`,
   });
 }
 
@@ -229,7 +229,7 @@ export function signal(cost: string): OptionalOption<undefined> {
   return option({ default: undefined, check: checkSignal, range: 'an `AbortSignal`', cost });
 }
 
-/** With commas. `toLocaleString` would load the data of languages into every program. */
+/** A number with commas. `toLocaleString` would load the data of languages into every program. */
 function inWords(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, ',');
 }

@@ -25,6 +25,11 @@ export class OrderedSubject<V> {
     return this.#current?.value;
   }
 
+  /** The value that was emitted last; it may wait to be delivered. */
+  get latest(): V | undefined {
+    return this.#queue !== undefined && this.#queue.length > 0 ? this.#queue.at(-1) : this.current;
+  }
+
   /** Whether a value is being delivered. */
   get busy(): boolean {
     return this.#queue !== undefined;

@@ -5,8 +5,8 @@ import { Outline } from '../credential/outline.js';
 import { thenSync } from '../time/timers.js';
 
 /**
- * Decodes an observation. Bytes that are known already are not decoded again, unless that failed or their value is needed and not held. A result
- * that need not be waited for is there at once. `unchanged`: nothing follows from the observation.
+ * Decodes an observation. Known bytes are not decoded again, unless their decoding failed, or their value is needed and not held. The result
+ * is a promise only when the codec returned one. `unchanged`: nothing follows from the observation.
  *
  * @param needsValue - whether a handle watches
  */
@@ -42,7 +42,7 @@ function readingOf<T>(
   };
 }
 
-/** The earlier of two ends, either of which may not be there. */
+/** The earlier of two ends; `undefined` stands for no end. */
 export function minDefined(a: number | undefined, b: number | undefined): number | undefined {
   if (a === undefined || b === undefined) return a ?? b;
   return Math.min(a, b);

@@ -1,7 +1,7 @@
 import type { EncodingOptions } from '../credential/encoding.js';
 import type { CallbackErrorHandler } from '../util/callbacks.js';
 
-/** What stores of different keys may share. */
+/** The options that stores of different keys may share. */
 export interface SharedStoreOptions<T> extends EncodingOptions<T> {
   readonly ttlSeconds: number | ((credentials: T) => number | undefined) | undefined;
   readonly allowEarlyRemoval: boolean;
@@ -9,7 +9,7 @@ export interface SharedStoreOptions<T> extends EncodingOptions<T> {
   readonly maxStalenessMs: number;
   readonly readyTimeoutMs: number;
   readonly closeTimeoutMs: number;
-  /** As it was given; `onCallbackError` calls it, and can throw nothing. */
+  /** The handler of the caller; `onCallbackError` calls it, and never throws. */
   readonly handler: CallbackErrorHandler | undefined;
   readonly onCallbackError: CallbackErrorHandler;
 }

@@ -21,19 +21,19 @@ import { decodeObservation } from './decode-observation.js';
 import type { SharedStoreOptions } from './entry-options.js';
 import { thenSync } from '../time/timers.js';
 
-/** Follows what becomes of entries, whether or not handles watch them. */
+/** The receiver of the changes of all entries, watched by handles or not. */
 export interface EntryFollower<T> {
   /** A reading has been applied. */
   observed(entry: Entry<T>): void;
   /** The key could not be read. */
   refused(entry: Entry<T>): void;
-  /** Told before the handles. */
+  /** Called before the handles. */
   changed(change: CredentialChange<T>): void;
-  /** Nothing is under way any longer. */
+  /** No reading is under way any longer. */
   idle(entry: Entry<T>): void;
 }
 
-/** The things that all entries of a watch share. */
+/** The parts that all entries of a watch share. */
 export interface EntryScope<T> {
   readonly clock: Clock;
   readonly encoding: Encoding<T>;
@@ -45,16 +45,16 @@ export interface EntryOwner<T> {
   readonly scope: EntryScope<T>;
   readonly follower: EntryFollower<T> | undefined;
   idOf(key: string): string;
-  /** The condition of the hints about a key; `undefined` before it is told. */
+  /** The condition of the hints about a key; `undefined` before the first report. */
   conditionAt(key: string): FeedCondition | undefined;
   read(key: string): Promise<Observation>;
 }
 
-/** The handles on an entry, as the entry sees them. While there are any, it holds the value. */
+/** The handles on an entry, as the entry sees them. While there are handles, the entry holds the value. */
 export interface EntryHandles<T> {
-  /** How many writes of this process are under way. */
+  /** The number of writes of this process under way. */
   readonly ownWrites: number;
-  /** Whether a reading has been applied since the first handle came: not before then do they know anything. */
+  /** Whether a reading has been applied since the first handle came; before, the handles know no state. */
   readonly isFilled: boolean;
   conditionChanged(condition: FeedCondition): void;
   attempted(hint: AttemptHint): void;
@@ -66,12 +66,12 @@ export interface EntryHandles<T> {
 }
 
 /**
- * What is known of one key: with its value while handles watch it, otherwise in outline. Hints come in, observations are made and applied in
- * order, changes go out. There may be very many, so what most do not need most of the time is made on demand.
+ * The known state of one key: with its value while handles watch it, otherwise in outline. Hints come in, observations are made and applied
+ * in order, changes go out. There may be very many entries, therefore rarely used parts are created on demand.
  */
 export class Entry<T> implements Observer, EndAlarmHolder {
   readonly key: string;
-  /** The generation of hints in which it was read last; 0 for none, and since Redis has refused it. */
+  /** The generation of hints of the last reading; 0 for none, and after Redis refused the key. */
   generation: number;
   readonly #owner: EntryOwner<T>;
   #known: Known<T> | Outline;
@@ -80,7 +80,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   #labels: HintLabels | undefined;
   #alarm: EndAlarm | undefined;
 
-  /** @param known - `absent` where it would be known if anything had been stored, and since which generation */
+  /** @param known - `absent` when a stored credential would be known already, with the generation since which that holds */
   constructor(key: string, owner: EntryOwner<T>, known: Known<T>, generation: number) {
     this.key = key;
     this.generation = generation;
@@ -88,12 +88,12 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     this.#known = known;
   }
 
-  /** Whether something is stored, as far as is known. */
+  /** Whether the key is stored, as far as known. */
   get isStored(): boolean {
     return this.#known.digest !== undefined;
   }
 
-  /** Whether handles watch it. */
+  /** Whether handles watch the entry. */
   get isOpen(): boolean {
     return this.#handles !== undefined;
   }
@@ -107,28 +107,28 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     return this.#condition?.link === 'live';
   }
 
-  /** Whether it was read since hints may have been missed. */
+  /** Whether the key was read since the last gap. */
   get isCaughtUp(): boolean {
     return this.generation === this.#condition?.generation;
   }
 
-  /** What is known in full, for handles that {@link EntryHandles.isFilled} holds for. */
+  /** The known state with its value, for handles with {@link EntryHandles.isFilled}. */
   get known(): Known<T> {
     return this.#recall();
   }
 
-  /** Handles come: from now on its value is held. */
+  /** The first handle comes: the entry holds the value from now on. */
   open(handles: EntryHandles<T>): void {
     this.#handles = handles;
   }
 
-  /** The last handle has gone: of what is known the outline stays. */
+  /** The last handle has gone: only the outline stays. */
   release(): void {
     this.#handles = undefined;
     this.#known = outlineOf(this.#recall());
   }
 
-  /** Nothing is done about it any longer. */
+  /** Ends all readings and timers of the entry. */
   stop(): void {
     this.#loop?.stop();
     this.#loop = undefined;
@@ -136,7 +136,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     this.#alarm = undefined;
   }
 
-  /** Tells its handles the condition of its hints: of a lost link before anything that was lost with it. */
+  /** Reports the condition of the hints to the handles: a lost link before any effect of the loss. */
   hear(): void {
     const condition = this.#handles && this.#condition;
     if (condition !== undefined) this.#handles?.conditionChanged(condition);
@@ -150,17 +150,17 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     }
     this.#noting().note(hint);
     if (!this.isLinked) return;
-    // The hints of an own write arrive a moment before its reply, after which this must be observed; a turn later once is enough.
+    // The hints of an own write arrive a moment before its reply, which needs a reading too; one turn later, one reading covers both.
     if (this.#ownWrites > 0) this.#observing().request();
     else this.#observing().requestNow();
   }
 
-  /** Has it read soon, where it can be. */
+  /** Requests a reading soon, if the key can be read. */
   read(): void {
     if (this.isLinked) this.#observing().request();
   }
 
-  /** As {@link Entry.read}; `false`: it cannot be read now, or is being read. */
+  /** As {@link Entry.read}; `false`: the key cannot be read now, or a reading is under way. */
   poll(): boolean {
     const condition = this.#condition;
     if (condition?.link !== 'live') return false;
@@ -172,12 +172,12 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   /** Resolves with `true` when an observation issued from now on has been applied, with `false` when this generation makes none. */
   settled(own?: Hint): Promise<boolean> {
     const settled = this.#observing().settled();
-    // Not before: an observation that is under way does not explain it.
+    // An observation under way does not cover the hint, so the label comes after it.
     if (own !== undefined) this.#noting().noteAnswer(own);
     return settled;
   }
 
-  /** Hints may have been missed: what is under way says nothing of the time since. */
+  /** Hints may have been missed: a reading under way does not cover the time since. */
   catchUp(): void {
     const condition = this.#condition;
     const isLinked = condition?.link === 'live';
@@ -203,7 +203,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
         });
       })
       .catch((error: unknown) => {
-        // The link tells of its own failures; what is left is Redis refusing this very key.
+        // The condition reports failures of the link; any other error means that Redis refuses this very key.
         if (!this.#isOver(loop)) this.#refused(error);
       });
   }
@@ -219,7 +219,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   }
 
   endPassed(): void {
-    // Reading makes Redis drop an expired key for everybody, and shows whether somebody moved the end meanwhile. Redis may refuse it, though.
+    // A reading makes Redis drop the expired key for all clients, and shows whether a client has moved the end. Redis may refuse it.
     if (this.isLinked && this.generation > 0) this.#observing().request();
     else this.#concludeExpiry();
   }
@@ -241,7 +241,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     return this.#loop;
   }
 
-  /** Whether the generation of a loop is over; what it was to find is then asked for in the present one. */
+  /** Whether the generation of a loop is over; then the present generation requests the reading. */
   #isOver(loop: ObservationLoop): boolean {
     if (loop.isStopped()) return true;
     if (loop.generation === this.#condition?.generation) return false;
@@ -293,7 +293,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     this.#owner.follower?.refused(this);
   }
 
-  /** Cut off from Redis, an end that has passed is all that can be concluded. */
+  /** Without a link, only an expiry can be concluded. */
   #concludeExpiry(): void {
     const now = this.#alarm?.now ?? -Infinity;
     const held = this.#handles?.isFilled === true;
@@ -303,9 +303,9 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     this.#tell(before.state, step.change, held);
   }
 
-  /** @param now - by which it was judged; a moment later an end may have passed */
+  /** @param now - the instant of the transition; a moment later an end may have passed */
   #keep(known: Known<T>, held: boolean, now: number, time: ServerTime | undefined): void {
-    // The value of an expired credential whose bytes went before it was read is not to be had.
+    // The value of an expired credential cannot be read any more when its bytes are gone.
     if (this.#handles?.isFilled !== true) this.#known = outlineOf(known);
     else this.#known = held || known.digest !== undefined ? known : absent;
     const end = nextDeadline(known, now);
@@ -313,7 +313,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     else this.#awaitEnd(end, time);
   }
 
-  /** @param held - whether the value before was held, so that there is something to compare with */
+  /** @param held - whether the previous value was held, so that a change has a `previous` */
   #tell(before: KnownState<T>, change: CredentialChange<T> | undefined, held: boolean): void {
     const { follower } = this.#owner;
     if (change !== undefined)
@@ -338,7 +338,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     labels = noLabels,
   ): Circumstances {
     const id = this.#owner.idOf(this.key);
-    // A value that is not held shares nothing with what comes.
+    // A value that is not held shares no withdrawal with its successor.
     const abortOnSaved = !held || this.#owner.scope.options.abortOnSaved;
     return { id, now, source, toleranceMs, labels, abortOnSaved };
   }

@@ -6,23 +6,23 @@ import type { StoreStatus } from '../credential/status.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
 import { RefCounted } from '../util/ref-counted.js';
 
-/** Subscribers see another state of the credential, or the credential changed, or both at once. */
+/** A new state of the credential, a change, or both at once. */
 export interface StateEvent<T> {
   readonly type: 'state';
   /**
-   * The state that is seen from now on. `undefined` when the state is seen as before: the credential changed while it is withheld, or the
-   * event tells of a credential whose value is not kept.
+   * The new state. `undefined` when the visible state stays: the credential changed while it is withheld, or the value of the credential is
+   * not kept.
    */
   readonly state: CredentialState<T> | undefined;
-  /** The change that led to the state. `undefined` for a state without a change: the first one, `withheld`, and the one after `withheld`. */
+  /** The change that led to the state. `undefined` for a state without a change: the first state, `withheld`, and the state after `withheld`. */
   readonly change: CredentialChange<T> | undefined;
 }
 
-/** What subscribers of a watched credential, or of many, receive. */
+/** An event of one watched credential, or of many. */
 export type WatchEvent<T> =
   StateEvent<T> | { readonly type: 'status'; readonly status: StoreStatus } | AttemptHint;
 
-/** Somebody who waits for a credential to become live. */
+/** A caller that waits for a credential to become live. */
 export interface LiveWaiter {
   /** The source that becomes live, as the waiter sees it. */
   readonly of: object;
@@ -30,15 +30,15 @@ export interface LiveWaiter {
   settle(isLive: boolean): void;
 }
 
-/** Something that emits events while it is retained. */
+/** An emitter of events, which runs while it is retained. */
 export interface EventSource<T> {
   readonly closed: boolean;
   readonly status: StoreStatus;
   /** The events in one order for all subscribers; completes on `close()`. */
   readonly events$: Observable<WatchEvent<T>>;
-  /** Calls `run` when all subscribers have received the event that is being delivered, before the next one; at once when there is none. */
+  /** Calls `run` when all subscribers have received the present event, before the next event; at once when there is none. */
   afterEvent(run: () => void): void;
-  /** Registers a waiter for less memory than a subscription takes. A source without it has few waiters: they subscribe. */
+  /** Registers a waiter in less memory than a subscription takes. The waiters of a source without this method subscribe. */
   awaitLive?(waiter: LiveWaiter): void;
   /** Removes a waiter that was registered. */
   leaveLive?(waiter: LiveWaiter): void;
@@ -67,7 +67,7 @@ export abstract class EventSourceBase<T> extends RefCounted implements EventSour
         if (this.#events?.idle) this.#events = undefined;
       });
       const { current } = events;
-      // Streams of changes deliver after the event: whoever subscribes because of the new state still receives the change.
+      // Streams of changes deliver after the event: a subscriber that came because of the new state still receives the change.
       if (current?.type === 'state' && current.change !== undefined)
         subscriber.next({ ...current, state: undefined });
     });

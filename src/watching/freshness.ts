@@ -12,7 +12,7 @@ import {
 } from '../credential/status.js';
 import { setLongTimeout } from '../time/timers.js';
 
-/** The part of a {@link Freshness} that its troubles need. */
+/** The part of a {@link Freshness} that its {@link Trouble} uses. */
 interface TroubleHolder {
   readonly clock: Clock;
   readonly confirmedAt: number;
@@ -20,12 +20,12 @@ interface TroubleHolder {
   stalenessChanged(): void;
 }
 
-/** The reasons why a credential cannot be trusted. Made when there are any: most credentials are well most of the time. */
+/** The reasons why this process does not vouch for a credential. Created on demand, because most credentials are fresh most of the time. */
 class Trouble {
-  /** This machine's clocks came apart since the last observation. */
+  /** This machine's clocks stepped since the last observation. */
   clockDoubt = false;
   refusal: Error | undefined;
-  /** Monotonic instant up to which all hints about the held credential have arrived; only while stale. */
+  /** The monotonic instant up to which all hints about the held credential have arrived; only while stale. */
   staleSince: number | undefined;
   withheld: WithheldState | undefined;
   readonly #holder: TroubleHolder;
@@ -64,7 +64,7 @@ class Trouble {
     this.staleSince = undefined;
   }
 
-  /** A monotonic instant by the wall clock. */
+  /** Converts a monotonic instant to the wall clock. */
   wall(monotonic: number): number {
     const { clock } = this.#holder;
     return Math.round(clock.now() - (clock.monotonic() - monotonic));
@@ -78,8 +78,8 @@ class Trouble {
 }
 
 /**
- * The part of a watched credential that judges how far it can be trusted: its status, and whether it must be withheld. There are no private
- * methods, because they would cost each credential a field.
+ * The judgement how far this process vouches for a watched credential: its status, and whether it is withheld. There are no private methods,
+ * because they would cost each credential a field.
  */
 export abstract class Freshness<T> extends EventSourceBase<T> implements TroubleHolder {
   #condition: FeedCondition | undefined;
@@ -90,17 +90,17 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   /** The monotonic instant up to which all hints have arrived. */
   abstract readonly confirmedAt: number;
   abstract readonly options: { readonly maxStalenessMs: number };
-  /** The generation of hints in which the credential was observed last; 0 for none. */
+  /** The generation of hints of the last observation; 0 for none. */
   abstract readonly generation: number;
 
-  /** The passing of time has changed whether the credential may be served. */
+  /** Called when time alone has changed whether the credential may be served. */
   abstract stalenessChanged(): void;
 
   get status(): StoreStatus {
     return this.#status;
   }
 
-  /** The condition of the hints, as it was told last. */
+  /** The condition of the hints, as reported last. */
   get condition(): FeedCondition | undefined {
     return this.#condition;
   }
@@ -110,7 +110,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     return this.#trouble?.withheld;
   }
 
-  /** As `withheld`, to the instant: timers can be late. */
+  /** As `withheld`, but exact at this instant, because timers can be late. */
   isWithheld(): boolean {
     const trouble = this.#trouble;
     return trouble !== undefined && (trouble.withheld !== undefined || trouble.isTooStale);
@@ -120,7 +120,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     this.publish(startingStatus);
   }
 
-  /** Forgets everything, to start again or for good. */
+  /** Forgets all, at the end of a watch. */
   protected override stop(link: 'idle' | 'closed'): void {
     this.#trouble?.stop();
     this.#trouble = undefined;
@@ -128,7 +128,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     this.publish(link === 'idle' ? idleStatus : { ...idleStatus, link });
   }
 
-  /** Takes in the feed's condition; says whether everything must be observed anew. */
+  /** Applies the feed's condition; returns whether the credential must be read again. */
   protected takeCondition(condition: FeedCondition): boolean {
     const before = this.#condition;
     this.#condition = condition;
@@ -150,7 +150,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     (this.#trouble ??= new Trouble(this)).refusal = error;
   }
 
-  /** Brings status and withholding up to date; `knows`: whether anything has been observed. */
+  /** Updates the status and the withholding; `knows`: whether there has been an observation. */
   protected judge(knows: boolean): void {
     const condition = this.#condition;
     if (condition === undefined) return;

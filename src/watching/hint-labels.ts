@@ -5,23 +5,22 @@ type Removal = Extract<Hint, { type: 'removed' }>;
 type Write = Extract<Hint, { type: 'written' }>;
 
 /**
- * Remembers the last hint of each kind until an observation has used it, so that the change it finds can be labeled.
- * Two hints are all that is kept, however many come.
+ * Keeps the last hint of each kind until an observation has used it to label its change. Two hints are kept at most, no matter how many come.
  */
 export class HintLabels {
   #count = 0;
   #covered = 0;
-  /** How many more own writes were announced than answered. */
+  /** The number of own writes with an announcement but no reply yet. */
   #announced = 0;
   #write: { readonly hint: Write; readonly at: number } | undefined;
   #removal: { readonly hint: Removal; readonly at: number } | undefined;
 
-  /** The observation that is under way explains all that came so far. */
+  /** The observation under way covers all hints so far. */
   covered(): void {
     this.#covered = this.#count;
   }
 
-  /** Whether all hints are explained. */
+  /** Whether all hints are covered. */
   get empty(): boolean {
     return this.#write === undefined && this.#removal === undefined;
   }
@@ -33,7 +32,7 @@ export class HintLabels {
     else this.#removal = { hint, at: this.#count };
   }
 
-  /** An own write was answered. Where its announcement has come, that has its place among the hints, and what came after it stays the last. */
+  /** An own write got its reply. If its announcement has come, it keeps its place among the hints, and a later hint stays the last. */
   noteAnswer(own: Hint): void {
     const announced = this.#announced;
     if (announced <= 0) this.note(own);
@@ -49,8 +48,8 @@ export class HintLabels {
   }
 
   /**
-   * Drops the hints that the observation covered: they are explained now. Later ones may have labeled its change (reading
-   * an expired key makes Redis send `expired` afterwards) and still wait for the observation that they caused themselves.
+   * Drops the hints that the observation covered. Later hints may have labeled its change (a reading of an expired key makes Redis send
+   * `expired` afterwards), and still wait for their own observation.
    */
   used(): void {
     if (this.#write && this.#write.at <= this.#covered) this.#write = undefined;

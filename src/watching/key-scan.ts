@@ -4,43 +4,43 @@ import type { Backend } from '../backend/backend.js';
 import { setLongTimeout } from '../time/timers.js';
 import type { TimeSlicer } from '../time/time-slicing.js';
 
-/** `resync`: hints may have been missed · `all`: nobody sends hints · `unknown`: too many hints came for ids that were not known. */
+/** The reason of a scan. `resync`: hints may have been missed · `all`: no hints arrive · `unknown`: too many hints came for unknown ids. */
 export type ScanTask = 'resync' | 'all' | 'unknown';
 
 /** The owner of a {@link KeyScan}. */
 export interface KeyScanHolder {
-  /** The keys that are known, from the first; others may come meanwhile. */
+  /** The known keys, from the first; keys may be added meanwhile. */
   known(): Iterable<string>;
-  /** A key is to be looked at, known or not. */
+  /** A key is to be read, known or not. */
   found(key: string, task: ScanTask): void;
   done(task: ScanTask): void;
-  /** It is tried again. */
+  /** The scan is repeated. */
   failed(error: Error): void;
 }
 
 const RETRY_BACK_OFF: BackOff = { initialMs: 1_000, maxMs: 5_000 };
-/** A sender of hints for ids that are not there must not keep the server busy: between two scans the server rests for as long as a scan takes. */
+/** The least pause between two scans, so that hints for absent ids cannot keep the server busy; the pause is also as long as the last scan. */
 const LEAST_REST_MS = 1_000;
 
 const WEIGHT: Readonly<Record<ScanTask, number>> = { unknown: 0, all: 1, resync: 2 };
 
 interface Run {
   readonly task: ScanTask;
-  /** Whether those that are known have been looked at, so that a scan is all that is left. */
+  /** Whether the known keys have been read, so that only the scan is left. */
   knownDone: boolean;
 }
 
-/** Goes through all keys under a prefix, those that are known and those that are found, one time after the other. */
+/** Reads all keys under a prefix: first the known keys, then those of a scan. At most one scan is under way. */
 export class KeyScan {
   readonly #backend: Backend;
   readonly #prefix: string;
   readonly #clock: Clock;
   readonly #pace: () => TimeSlicer;
   readonly #holder: KeyScanHolder;
-  /** Identifies the one under way. */
+  /** The scan under way. */
   #current: Run | undefined;
   #asked: ScanTask | undefined;
-  /** The scan that is asked for is the rest of one that failed. */
+  /** The requested scan is the rest of a failed one. */
   #knownDone = false;
   #failures = 0;
   #cancelRest: (() => void) | undefined;
@@ -59,7 +59,7 @@ export class KeyScan {
     this.#holder = holder;
   }
 
-  /** Has everything gone through: now, or once more after the one under way. */
+  /** Requests a scan: now, or after the scan under way. */
   ask(task: ScanTask): void {
     if (task === 'resync') this.stop();
     if (task !== 'unknown') this.#knownDone = false;
@@ -108,7 +108,7 @@ export class KeyScan {
         if (this.#current !== current) return;
         this.#current = undefined;
         this.#failures += 1;
-        // A larger task that was asked for meanwhile begins from the start.
+        // A larger task that was requested meanwhile begins from the start.
         this.#knownDone = current.knownDone && (this.#asked ?? 'unknown') === 'unknown';
         this.#want(task);
         restFor(pauseAfter(this.#failures, RETRY_BACK_OFF, this.#backend.random));
@@ -117,7 +117,7 @@ export class KeyScan {
     );
   }
 
-  /** Says whether it came to its end. */
+  /** Returns whether the scan is complete. */
   async #run(current: Run): Promise<boolean> {
     const isOver = (): boolean => this.#current !== current;
     const pace = this.#pace();

@@ -1,37 +1,37 @@
 import type { Clock } from '../time/clock.js';
 
-/** Who makes the observations of a loop. */
+/** The part that makes the observations of a loop. */
 export interface Observer {
-  /** Makes one observation and applies it, unless the loop was stopped meanwhile; sends at once what is to be sent, and must not reject. */
+  /** Makes one observation and applies it, unless the loop was stopped meanwhile. Sends its command at once, and must not reject. */
   observe(loop: ObservationLoop): Promise<void>;
-  /** Whatever was marked so far is covered by the observation that was issued last. */
+  /** The observation that was issued last covers all requests so far. */
   coveredBy(): void;
-  /** Nothing is left to be observed: the loop may be forgotten, and another one be made when there is. */
+  /** No request is left: the loop may be dropped, and the next request creates another one. */
   idle(loop: ObservationLoop): void;
 }
 
 /**
- * Turns any number of hints into observations: at most one under way, and after it exactly one more when hints came
- * meanwhile. Belongs to one generation of the link and dies with it.
+ * Turns any number of hints into observations: at most one under way, and after it exactly one more when hints came meanwhile. A loop belongs
+ * to one generation, and ends with it.
  */
 export class ObservationLoop {
   readonly generation: number;
   readonly #clock: Clock;
   readonly #observer: Observer;
   #requests = 0;
-  /** How many marks the observation that was issued last covers; `undefined` while more of the same input may come. */
+  /** The number of requests that the last observation covers; `undefined` while more of the same input may come. */
   #covered: number | undefined = 0;
   #state: 'resting' | 'scheduled' | 'observing' | 'stopped' = 'resting';
   #waiting: { readonly request: number; readonly resolve: (made: boolean) => void }[] | undefined;
 
-  /** @param generation - of the hints; the loop means nothing in another one */
+  /** @param generation - the generation of the hints; the loop is useless in another one */
   constructor(clock: Clock, observer: Observer, generation: number) {
     this.generation = generation;
     this.#clock = clock;
     this.#observer = observer;
   }
 
-  /** A method, because it changes while others wait. */
+  /** A method, because the result changes during an `await`, which a getter would hide from the type checker. */
   isStopped(): boolean {
     return this.#state === 'stopped';
   }
@@ -40,7 +40,7 @@ export class ObservationLoop {
     return this.#state === 'observing';
   }
 
-  /** Something may have changed: an observation issued from now on will follow, a turn later, when more may have been marked. */
+  /** The key may have changed: an observation follows one turn later, together with further requests of this turn. */
   request(): void {
     this.#cover();
     this.#requests += 1;
@@ -48,13 +48,13 @@ export class ObservationLoop {
   }
 
   /**
-   * As {@link ObservationLoop.request}, for input that was received: without waiting for a turn. What comes in the same piece of input was
-   * received before the observation was sent, so that it is covered too: one write sends several messages, which arrive together.
+   * As {@link ObservationLoop.request}, for received input: without the wait for a turn. The messages of one write arrive together in one piece
+   * of input, which was received before the observation was sent: the observation covers all of them.
    */
   requestNow(): void {
     this.#requests += 1;
     if (this.#state !== 'resting') return;
-    // Microtasks run when a piece of input has been worked off, before the next one is read; this one before those of the observation.
+    // Microtasks run after a piece of input, before the next piece is read; this microtask runs before those of the observation.
     void Promise.resolve().then(() => {
       this.#cover();
     });
@@ -92,7 +92,7 @@ export class ObservationLoop {
     });
   }
 
-  /** What is marked from now on is not covered by the observation that was issued last. */
+  /** The last observation does not cover requests from now on. */
   #cover(): void {
     if (this.#covered !== undefined) return;
     this.#covered = this.#requests;

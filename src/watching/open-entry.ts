@@ -12,8 +12,8 @@ import type { SharedStoreOptions } from './entry-options.js';
 import type { WatchedEntry } from './watched.js';
 
 /**
- * An entry as its handles see it: the value, how far it can be trusted, and the events. It has the entry while it is retained. There are no
- * private methods, because they would cost each credential a field.
+ * An entry as its handles see it: the value, its freshness, and the events. It holds the entry while it is retained. There are no private
+ * methods, because they would cost each credential a field.
  */
 export abstract class OpenEntry<T>
   extends Freshness<T>
@@ -36,10 +36,10 @@ export abstract class OpenEntry<T>
     this.id = id;
   }
 
-  /** The entry of the key, which is watched from now on. */
+  /** Starts the watch, and returns the entry of the key. */
   protected abstract enter(): Entry<T>;
 
-  /** The entry has no handles any longer. */
+  /** Ends the watch: the entry has no handles any longer. */
   protected abstract leave(entry: Entry<T>): void;
 
   get clock(): Clock {
@@ -68,7 +68,7 @@ export abstract class OpenEntry<T>
     const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
     const verdict = end === undefined ? 'before' : this.#time?.verdict(end);
     if (this.withheld !== undefined || verdict === 'before') return this.withheld ?? state;
-    // Timers can be late; no subscriber may receive a credential that has ended meanwhile.
+    // Timers can be late, and no subscriber may receive a credential past its end.
     const since = this.clock.now();
     if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
     this.backend.hints.reportClockStep();
@@ -87,7 +87,7 @@ export abstract class OpenEntry<T>
   refreshed(own?: Hint): Promise<void> {
     const entry = this.entry;
     if (entry?.isLinked !== true) return Promise.resolve();
-    // With a new generation comes another loop.
+    // A new generation has another loop.
     return entry.settled(own).then((made) => (made ? undefined : this.refreshed()));
   }
 

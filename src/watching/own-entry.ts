@@ -19,7 +19,7 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, KeyWatch
   readonly backend: Backend;
   readonly encoding: Encoding<T>;
 
-  /** @param key - where the credential lies in the backend; `id` is its name outside */
+  /** @param key - the key of the credential in the backend; `id` is its name in changes and snapshots */
   constructor(
     id: string,
     key: string,

@@ -19,29 +19,29 @@ import { RESERVED_PREFIX } from '../util/option-checks.js';
 import type { ReadBatcher } from './read-batcher.js';
 import { TimeSlicer } from '../time/time-slicing.js';
 
-/** Follows all keys under a prefix. */
+/** The receiver of the changes of all keys under a prefix. */
 export interface PrefixFollower<T> extends EntryFollower<T> {
-  /** Whether everything was known once, so that nothing was stored at a key without an entry. */
+  /** Whether all keys were known once, so that a key without an entry was absent. */
   readonly isComplete: boolean;
-  /** Whether everything has been read since hints may have been missed. */
+  /** Whether all keys have been read since the last gap. */
   readonly isCaughtUp: boolean;
   conditionChanged(condition: FeedCondition): void;
-  /** A hint came for a key without an entry: the entry that it gets, if it is worth one. */
+  /** Returns the entry for a key that got a hint and has none, if the key is to have one. */
   newcomer(key: string): Entry<T> | undefined;
   added(entry: Entry<T>): void;
   removed(entry: Entry<T>): void;
   pollAll(): void;
 }
 
-/** The things that all entries and stores of a directory share. */
+/** The parts that all entries and stores of a directory share. */
 export interface PrefixScope<T> extends EntryScope<T> {
-  /** As the stores of the directory see it. */
+  /** The backend as the stores of the directory see it. */
   readonly backend: Backend;
 }
 
 /**
- * A subscription to all keys that begin with a prefix. An entry is there while handles watch it, and while all keys are followed, as long as
- * something is stored or under way.
+ * A subscription to all keys that begin with a prefix. An entry exists while handles watch it, and, while all keys are followed, as long as
+ * its key is stored or a reading is under way.
  */
 export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
   readonly prefix: string;
@@ -52,11 +52,11 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
   #follower: PrefixFollower<T> | undefined;
   #isSubscribed = false;
   #condition: FeedCondition | undefined;
-  /** The condition of one key, where it may be another. */
+  /** The condition of each key, when keys differ. */
   #conditionAt: ((key: string) => FeedCondition) | undefined;
   #rotation: Iterator<Entry<T>> | undefined;
 
-  /** @param clock - of the machine */
+  /** @param clock - the clock of the machine */
   constructor(prefix: string, scope: PrefixScope<T>, clock: Clock, reads: ReadBatcher) {
     this.prefix = prefix;
     this.scope = scope;
@@ -72,7 +72,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
     return this.#entries.size;
   }
 
-  /** From the first; others may come meanwhile. */
+  /** All entries, from the first; entries may be added meanwhile. */
   get keys(): Iterable<string> {
     return this.#entries.keys();
   }
@@ -97,10 +97,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
     return this.#entries.get(key);
   }
 
-  /** Makes the entry of a key that has none. */
+  /** Creates the entry of a key that has none. */
   add(key: string): Entry<T> {
     const { isComplete = false, isCaughtUp = false } = this.#follower ?? {};
-    // While catching up, a missed change cannot be told from one that happens now.
+    // During a resync, a missed change looks like a change of now.
     const generation = isCaughtUp ? (this.conditionAt(key)?.generation ?? 0) : 0;
     const entry = new Entry<T>(key, this, isComplete ? absent : unknown, generation);
     this.#entries.set(key, entry);
@@ -115,7 +115,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
     this.#follower?.removed(entry);
   }
 
-  /** Has a key watched for handles, until {@link PrefixWatch.leave}. They are told the condition of its hints in a later turn. */
+  /** Watches a key for handles, until {@link PrefixWatch.leave}. The handles get the condition of its hints in a later turn. */
   open(key: string, handles: EntryHandles<T>): Entry<T> {
     const entry = this.#entries.get(key) ?? this.add(key);
     entry.open(handles);
@@ -132,7 +132,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
     this.#unsubscribe();
   }
 
-  /** Has all keys under the prefix followed; `undefined`: not any longer. */
+  /** Follows all keys under the prefix; `undefined` ends that. */
   follow(follower: PrefixFollower<T> | undefined): void {
     this.#follower = follower;
     this.#rotation = undefined;
@@ -151,7 +151,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
-    // The library's own keys lie under a prefix that is a beginning of theirs.
+    // A short prefix is also a beginning of the library's own keys.
     if (key.startsWith(RESERVED_PREFIX)) return;
     let entry = this.#entries.get(key);
     if (entry === undefined && hint.type !== 'attempt' && this.conditionAt(key)?.link === 'live')
@@ -206,13 +206,13 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
   }
 }
 
-/** The entries that handles watch. There may be very many, so that telling all of them takes many turns. */
+/** The entries that handles watch. There may be very many, therefore a report to all takes many turns. */
 class OpenEntries<T> {
   readonly clock: Clock;
   readonly #slicer: TimeSlicer;
   readonly #all = new Set<Entry<T>>();
   #newcomers: Entry<T>[] = [];
-  /** Identifies the condition that is being told. */
+  /** Identifies the report under way. */
   #telling = {};
   #isPolling = false;
 
@@ -266,7 +266,7 @@ class OpenEntries<T> {
     });
   }
 
-  /** @param each - says whether to go on */
+  /** @param each - returns whether to go on */
   async #forEach(entries: Iterable<Entry<T>>, each: (entry: Entry<T>) => boolean): Promise<void> {
     for (const entry of entries) {
       if (!each(entry)) return;

@@ -1,11 +1,11 @@
 import type { Clock } from '../time/clock.js';
 import type { HintFeed, Observation } from '../backend/backend.js';
 
-/** Looks in one call; a longer one would only keep the server from others. */
+/** The number of keys in one call; a longer call would only hold up the server's other clients. */
 const BATCH = 100;
-/** Calls under way: enough to keep the server busy while answers travel. */
+/** The number of calls under way: enough to keep the server busy while replies travel. */
 const CALLS = 4;
-/** Looks that may wait; whoever has more in mind waits himself. */
+/** The number of readings that may wait; a caller with more waits for room. */
 const ROOM = BATCH * CALLS * 2;
 
 interface Waiting {
@@ -15,15 +15,15 @@ interface Waiting {
 }
 
 /**
- * Looks at many keys by few calls: one alone is sent at once, those that come while it is under way are sent together. However many are asked
- * for, only so many are under way.
+ * Reads many keys in few calls: a single key is read at once, and the keys that come meanwhile are read together. The number of calls under way
+ * is bounded.
  */
 export class ReadBatcher {
   readonly #hints: HintFeed;
   readonly #clock: Clock;
   readonly #maxBytes: number;
   #waiting: Waiting[] = [];
-  /** Index of the first that waits. */
+  /** The index of the first waiting key. */
   #first = 0;
   #calls = 0;
   #alone = 0;
@@ -45,7 +45,7 @@ export class ReadBatcher {
     });
   }
 
-  /** Resolves when there is room for more; `undefined` when there is now. */
+  /** Resolves when there is room for more; `undefined` when there is room now. */
   capacity(): Promise<void> | undefined {
     if (this.#load < ROOM) return undefined;
     return new Promise((resolve) => this.#waiters.push(resolve));
@@ -63,7 +63,7 @@ export class ReadBatcher {
     });
   }
 
-  /** A turn later, when more have come. */
+  /** Sends the batch one turn later, together with further keys of this turn. */
   #schedule(): void {
     if (this.#scheduled || this.#calls >= CALLS) return;
     this.#scheduled = true;

@@ -15,7 +15,7 @@ import { TimeSlicer } from '../time/time-slicing.js';
 import { KeyScan, type ScanTask } from './key-scan.js';
 import { RefusedError } from '../errors.js';
 
-/** Hints for ids that nobody knows may come without end; beyond so many, one scan finds those that are there. */
+/** Hints for unknown ids may come without end; beyond this number, one scan finds the stored keys. */
 const MOST_NEWCOMERS = 10_000;
 
 export interface TrackingContext<T> {
@@ -26,17 +26,17 @@ export interface TrackingContext<T> {
   isKeyOfId(key: string): boolean;
 }
 
-/** Tells what happens to every credential under a prefix, also to those that nobody watches, for as long as somebody wants to know. */
+/** Emits the changes of every credential under a prefix, watched or not, while it is retained. */
 export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T> {
   readonly #context: TrackingContext<T>;
   readonly #scan: KeyScan;
   #condition: FeedCondition | undefined;
-  /** Entries that have yet to be read before everything is known. */
+  /** The entries that must be read before all credentials are known. */
   readonly #awaited = new Set<Entry<T>>();
-  /** Entries that a hint alone has made: nothing is stored there, as far as is known. */
+  /** The entries that only a hint has made: as far as is known, nothing is stored there. */
   readonly #unconfirmed = new Set<Entry<T>>();
   #scanned = false;
-  /** Everything was known once. */
+  /** All credentials were known once. */
   #complete = false;
   #failure: Error | undefined;
   #staleSince: number | undefined;
@@ -121,7 +121,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   refused(entry: Entry<T>): void {
-    // With a link that is lost everything will be read again.
+    // After a lost link all keys are read again.
     if (this.#condition?.link === 'live') this.#settled(entry);
   }
 
@@ -174,7 +174,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     if (this.#staleSince === undefined) {
       const { clock, hints } = this.#context.backend;
       const behindMs = clock.monotonic() - hints.confirmedAt(this.#context.watch.prefix);
-      // Up to when nothing was missed, by the wall clock.
+      // The instant up to which no hint was missed, by the wall clock.
       this.#staleSince = Math.round(clock.now() - behindMs);
     }
     this.#awaited.clear();
@@ -205,10 +205,10 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
 }
 
 /**
- * The status while not everything is known, or not any longer.
+ * The status while not all credentials are known, or no longer.
  *
- * @param complete - whether everything was known once
- * @param failure - why not everything could be listed; an interruption passes, and is no refusal
+ * @param complete - whether all credentials were known once
+ * @param failure - why the keys could not be listed; a mere interruption is no failure
  */
 export function statusBehind(
   { link, fresh, error }: FeedCondition,

@@ -4,7 +4,7 @@ import { InvalidOptionError } from '../errors.js';
 import { checkTtlSeconds } from '../util/option-checks.js';
 import { count, ms, option, reason, signal, type OptionsTable } from '../util/options.js';
 
-/** The writer judges it, which knows of which credential a snapshot must be. */
+/** No check here: the writer checks the snapshot, because the writer knows its own credential. */
 const onlyIf = (range: string) =>
   option({
     default: undefined,
@@ -28,14 +28,14 @@ const WRITE_OPTIONS = {
     range: 'a whole number from 1, `keep`, `none`',
     cost: '`keep` keeps the time that is left, `none` takes the TTL away, as `SET` does.',
   }),
-  reason: reason('Tells other processes, in their `saved` change. It is not secret.'),
+  reason: reason('Carried to other processes in their `saved` change. Not secret.'),
   replicas: count({
     default: undefined,
     max: 1_000,
     cost: 'One round trip more, and the time that the replicas take. The first such call opens a third connection.',
   }),
   replicaTimeoutMs,
-  signal: signal('Stops waiting. A write that has been sent may still happen.'),
+  signal: signal('Stops the wait. A write that has been sent may still happen.'),
 };
 
 type WriteOptionsOpen = 'ttlSeconds' | 'reason' | 'replicas' | 'signal';
@@ -58,9 +58,9 @@ export const UPDATE_OPTIONS: OptionsTable<UpdateOptions, WriteOptionsOpen> = {
 
 /** The options of `clear()`. */
 export const CLEAR_OPTIONS: OptionsTable<ClearOptions, keyof ClearOptions> = {
-  reason: reason('Tells other processes, in their `cleared` change. It is not secret.'),
+  reason: reason('Carried to other processes in their `cleared` change. Not secret.'),
   onlyIf: onlyIf('a snapshot'),
-  signal: signal('Stops waiting. A removal that has been sent may still happen.'),
+  signal: signal('Stops the wait. A removal that has been sent may still happen.'),
 };
 
 /** The wish for replicas, from options whose values were checked. @throws InvalidOptionError */
@@ -70,7 +70,7 @@ export function replicationOf({
 }: Pick<SaveOptions, 'replicas' | 'replicaTimeoutMs'>):
   Omit<ReplicasWanted, 'signals'> | undefined {
   if (replicas !== undefined) return { replicas, timeoutMs: timeoutMs ?? replicaTimeoutMs.default };
-  // The option bounds nothing else; ignored, it would let its caller wait longer than intended.
+  // Without `replicas` this option would bound nothing, and the call could take longer than its caller expects.
   if (timeoutMs !== undefined)
     throw new InvalidOptionError(
       'replicaTimeoutMs',

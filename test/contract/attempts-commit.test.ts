@@ -4,11 +4,11 @@ import { CLEARED_MS } from '../../src/backend/attempts.js';
 import { eventually } from '../support/wait.js';
 import { INTERVAL_MS, LEASE_MS, onBothBackends } from './attempts-world.js';
 
-onBothBackends('committing an attempt', (scene) => {
+onBothBackends('a commit of an attempt', (scene) => {
   const stored = (): Promise<string | undefined> => scene.world.outside.get(scene.world.key);
   const clear = (): Promise<boolean> => scene.world.stores[2]!.clear();
 
-  it('stores what it brought in place of what it started from, and ends it', async () => {
+  it('stores the new bytes in place of the old ones, and ends the attempt', async () => {
     const { one, two, world } = scene;
     await one.start('a');
     expect(await one.commit('a', 'new', 'old', { failures: 0, pauseMs: 2_000 })).toBe('committed');
@@ -22,7 +22,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await two.start('b')).toMatchObject({ type: 'started', record: { number: 8 } });
   });
 
-  it('said twice is said once, whatever came between', async () => {
+  it('takes effect once when it is sent twice, whatever comes between', async () => {
     const { one, world } = scene;
     await one.start('a');
     await one.commit('a', 'new', 'old');
@@ -31,7 +31,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await stored()).toBe('newer');
   });
 
-  it('said again is said once, also when others have started since, and looked', async () => {
+  it('takes effect once when it is sent again after other attempts have started', async () => {
     const { one, two, world } = scene;
     await one.start('a');
     await one.commit('a', 'new', 'old');
@@ -49,7 +49,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await stored()).toBe('newer');
   });
 
-  it('is refused when another one has started, even if that has ended', async () => {
+  it('is refused when another attempt has started, even one that has ended', async () => {
     const { one, two, world } = scene;
     await one.start('a', { leaseMs: 1 });
     await world.advance(INTERVAL_MS + 1);
@@ -60,7 +60,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await stored()).toBe('old');
   });
 
-  it('is not refused because of those who started where all was lost, and takes the lease back from them', async () => {
+  it('is not refused because of attempts that started after a loss of data, and takes the lease back', async () => {
     const { one, two, world } = scene;
     await world.outside.set(world.key, 'old');
     await one.start('a');
@@ -78,7 +78,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await stored()).toBe('new');
   });
 
-  it('is refused when others started after a clear, or where it had started with nothing itself', async () => {
+  it('is refused when other attempts started after a clear, or when the attempt had started from nothing', async () => {
     const { one, two, world } = scene;
     await world.outside.set(world.key, 'old');
     await one.start('a', { leaseMs: 1 });
@@ -96,7 +96,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await stored()).toBeUndefined();
   });
 
-  it('comes late and is stored, when nobody has started meanwhile', async () => {
+  it('is accepted late when no other attempt has started', async () => {
     const { one, world } = scene;
     await one.start('a', { leaseMs: 1 });
     await world.advance(2);
@@ -115,7 +115,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect((await two.start('b')).type).toBe('held');
   });
 
-  it('counts as done when the same bytes are there already', async () => {
+  it('counts as done when the same bytes are stored already', async () => {
     const { one, world } = scene;
     await one.start('a');
     await world.outside.set(world.key, 'new');
@@ -123,7 +123,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await one.renew('a')).toBe('ended');
   });
 
-  it('tells empty bytes from none', async () => {
+  it('distinguishes empty bytes from none', async () => {
     const { one, world } = scene;
     await one.start('a');
     await world.outside.set(world.key, '');
@@ -136,7 +136,7 @@ onBothBackends('committing an attempt', (scene) => {
   });
 
   describe('where nothing is stored any more', () => {
-    it('stores what began with nothing', async () => {
+    it('stores the result of an attempt that started from nothing', async () => {
       const { one, world } = scene;
       await world.outside.delete(world.key);
       await one.start('a');
@@ -177,7 +177,7 @@ onBothBackends('committing an attempt', (scene) => {
       expect(await stored()).toBeUndefined();
     });
 
-    it('is refused because of a clear although it began with nothing', async () => {
+    it('is refused because of a clear although the attempt started from nothing', async () => {
       await scene.world.outside.delete(scene.world.key);
       await scene.one.start('a');
       await clear();
@@ -185,7 +185,7 @@ onBothBackends('committing an attempt', (scene) => {
       expect(await stored()).toBeUndefined();
     });
 
-    it('is refused when it began so long ago that nobody remembers a clear', async () => {
+    it('is refused when the attempt started before the oldest tombstone that Redis can still hold', async () => {
       const { one, world } = scene;
       const startedAt = (await world.now()) - CLEARED_MS - 1;
       await one.start('a');
@@ -207,7 +207,7 @@ onBothBackends('committing an attempt', (scene) => {
           await scene.one.end('a', 'unanswered');
         },
       ],
-    ] as const)('stores it when %s', async (_why, after) => {
+    ] as const)('stores the result when %s', async (_why, after) => {
       await scene.one.start('a');
       await scene.world.outside.flush();
       await after();
@@ -215,7 +215,7 @@ onBothBackends('committing an attempt', (scene) => {
       expect(await stored()).toBe('new');
     });
 
-    it('stores it when the bytes it started from have ended meanwhile', async () => {
+    it('stores the result when the old bytes have ended meanwhile', async () => {
       const { one, world } = scene;
       const expectedTtlEnd = (await world.now()) + 50;
       await world.outside.set(world.key, 'old', 50);
@@ -225,7 +225,7 @@ onBothBackends('committing an attempt', (scene) => {
       expect(await stored()).toBe('new');
     });
 
-    it('is refused when they were to end only later', async () => {
+    it('is refused when the old bytes were to end only later', async () => {
       const { one, world } = scene;
       const expectedTtlEnd = (await world.now()) + LEASE_MS;
       await one.start('a');
@@ -233,7 +233,7 @@ onBothBackends('committing an attempt', (scene) => {
       expect(await one.commit('a', 'new', 'old', { expectedTtlEnd })).toBe('cleared');
     });
 
-    it('stores it when they were evicted, but not when they were cleared after that', async () => {
+    it('stores the result when the old bytes were evicted, but not when they were cleared after that', async () => {
       const { one, world } = scene;
       await one.start('a');
       await world.outside.delete(world.key);
@@ -245,7 +245,7 @@ onBothBackends('committing an attempt', (scene) => {
       expect(await one.commit('a', 'new', 'old', { evicted: true })).toBe('committed');
     });
 
-    it('does not undo the clear of what somebody saved meanwhile', async () => {
+    it('does not undo the clear of bytes that another client saved meanwhile', async () => {
       const { one, world } = scene;
       await one.start('a');
       await world.stores[2]!.save('other');
@@ -254,7 +254,7 @@ onBothBackends('committing an attempt', (scene) => {
     });
   });
 
-  it('gives the bytes the end that was asked for', async () => {
+  it('gives the bytes the end that the commit asks for', async () => {
     const { one, world } = scene;
     const ttl = (): Promise<number | undefined> => world.outside.ttlMs(world.key);
     const again = async (id: string, more: object): Promise<number | undefined> => {
@@ -279,7 +279,7 @@ onBothBackends('committing an attempt', (scene) => {
     expect(await ttl()).toBeUndefined();
   });
 
-  it('is told to others as a saved change of its node', async () => {
+  it('is announced as a saved change of its instance', async () => {
     const { one, world } = scene;
     const store = world.stores[1]!;
     const changes: unknown[] = [];

@@ -12,7 +12,7 @@ onBothBackends('an attempt', (scene) => {
       expect((await scene.two.start('b')).type).toBe('held');
     });
 
-    it('tells whether another one has started, or it has ended', async () => {
+    it('says whether another attempt has started, or this one has ended', async () => {
       await scene.one.start('a', { leaseMs: 1 });
       await scene.world.advance(INTERVAL_MS + 1);
       // Nobody has started meanwhile: it goes on.
@@ -24,7 +24,7 @@ onBothBackends('an attempt', (scene) => {
       expect(await scene.two.renew('b')).toBe('ended');
     });
 
-    it('writes a lost record down anew', async () => {
+    it('writes a lost record again', async () => {
       await scene.one.start('a');
       await scene.world.outside.flush();
       expect(await scene.one.renew('a')).toBe('held');
@@ -36,7 +36,7 @@ onBothBackends('an attempt', (scene) => {
   });
 
   describe('ending', () => {
-    it('said twice is said once', async () => {
+    it('takes effect once when it is sent twice', async () => {
       await scene.one.start('a');
       await scene.one.end('a', 'failed', { failures: 2 });
       await scene.one.end('a', 'failed', { failures: 2 });
@@ -44,7 +44,7 @@ onBothBackends('an attempt', (scene) => {
       expect(await scene.two.start('b')).toMatchObject({ record: { number: 2, failures: 2 } });
     });
 
-    it('does nothing to what came later, or was stored', async () => {
+    it('does nothing to a later attempt, nor to a committed one', async () => {
       await scene.one.start('a', { leaseMs: 1 });
       await scene.world.advance(INTERVAL_MS + 1);
       await scene.two.start('b');
@@ -56,7 +56,7 @@ onBothBackends('an attempt', (scene) => {
       expect((await scene.one.start('c')).type).toBe('started');
     });
 
-    it('tells all who watch', async () => {
+    it('is announced to every watcher', async () => {
       await scene.one.start('a');
       const { promise: told, resolve } = deferred();
       const store = scene.world.stores[2]!;
@@ -78,7 +78,7 @@ onBothBackends('an attempt', (scene) => {
   });
 
   describe('clearing a failure', () => {
-    it('takes back that an attempt failed for good, and no other', async () => {
+    it('clears the fatal outcome of this attempt, and of no other', async () => {
       await scene.one.start('a');
       await scene.one.end('a', 'fatal', { failures: 4, pauseMs: LEASE_MS });
       await scene.two.clearFailure('other');
@@ -100,7 +100,7 @@ onBothBackends('an attempt', (scene) => {
       expect((await scene.two.start('b')).type).toBe('early');
     });
 
-    it('forgets a clear, but only while something is stored', async () => {
+    it('removes a tombstone, but only while something is stored', async () => {
       await scene.world.stores[0]!.clear();
       await scene.one.clearFailure('');
       expect((await scene.one.start('a')).type).toBe('cleared');

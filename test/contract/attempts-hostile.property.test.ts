@@ -60,7 +60,11 @@ function expectHarmless(record: AttemptRecord, now: number): void {
 }
 
 /** Says a verb where the record is hostile, then starts an attempt; gives what must be the same everywhere. */
-async function provoke(world: AttemptWorld, record: Buffer, what: string): Promise<unknown> {
+async function expectHarmlessVerb(
+  world: AttemptWorld,
+  record: Buffer,
+  what: string,
+): Promise<unknown> {
   const [one, two] = [speaker(world, 0), speaker(world, 1)];
   await world.outside.set(world.key, 'old');
   await world.outside.set(world.recordKey, record);
@@ -82,7 +86,7 @@ async function provoke(world: AttemptWorld, record: Buffer, what: string): Promi
   return { first, next: next.type };
 }
 
-describe('a record that anybody may have written', () => {
+describe('a hostile record', () => {
   let server: RedisServer;
   let redis: AttemptWorld;
 
@@ -101,7 +105,7 @@ describe('a record that anybody may have written', () => {
     await fc.assert(
       fc.asyncProperty(hostile, verb, async (record, what) => {
         const [expected, actual] = await Promise.all(
-          [memory, redis].map((world) => provoke(world, record, what)),
+          [memory, redis].map((world) => expectHarmlessVerb(world, record, what)),
         );
         expect(actual).toEqual(expected);
         seen.add((actual as { next: string }).next);

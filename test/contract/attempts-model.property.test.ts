@@ -161,7 +161,7 @@ async function kept(world: AttemptWorld): Promise<unknown> {
   return { value, record: recordEssence(world, JSON.parse(text) as AttemptRecord) };
 }
 
-describe('attempts in Redis and in a memory', () => {
+describe('attempts in Redis and in memory', () => {
   let server: RedisServer;
   let redis: AttemptWorld;
   let redisEar: Awaited<ReturnType<typeof hearAnnouncements>>;
@@ -176,7 +176,7 @@ describe('attempts in Redis and in a memory', () => {
     await server.stop();
   });
 
-  it('give the same answers, keep the same and announce the same, whatever is said to them', async () => {
+  it('give the same answers, keep the same records and announce the same, for any sequence of verbs', async () => {
     const seen = new Map<string, number>();
     const count = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1);
     await fc.assert(

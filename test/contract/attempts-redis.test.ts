@@ -43,7 +43,7 @@ async function everything(world: AttemptWorld, old: string, brought: string): Pr
   await one.commit('b', brought, old);
 }
 
-describe('what attempts keep in Redis', () => {
+describe('the data that attempts keep in Redis', () => {
   const prefix = uniquePrefix('slot');
 
   it.each([
@@ -55,7 +55,7 @@ describe('what attempts keep in Redis', () => {
     't:{42}:x',
     'a}b',
     'foo{}bar',
-  ])('for %j lies in its slot, under our prefix, and ends', async (key) => {
+  ])('lies in the slot of %j, under our prefix, and ends', async (key) => {
     const world = await open(key);
     await world.outside.flush();
     const recording = await recordMonitor(server);
@@ -82,7 +82,7 @@ describe('what attempts keep in Redis', () => {
     expect(await admin.get(key)).toBe('new');
   });
 
-  it('shows no secret but in the value and in the staged copy', async () => {
+  it('shows no secret except in the value and in the staged copy', async () => {
     const world = await open();
     const [before, after] = [makeCanary(), makeCanary()];
     for (const one of [before, after]) one.alsoDigestsOf(one.text);
@@ -107,7 +107,7 @@ describe('what attempts keep in Redis', () => {
     for (const one of [before, after]) expect(one.find([record, announced])).toEqual([]);
   });
 
-  it('holds no staged copy after any outcome', async () => {
+  it('contains no staged copy after any outcome', async () => {
     const world = await open();
     const admin = track(connect(server), disconnect);
     const one = speaker(world);
@@ -123,7 +123,7 @@ describe('what attempts keep in Redis', () => {
 });
 
 describe('another Redis type', () => {
-  it('at the key is a conflict, and is left alone', async () => {
+  it('at the key is a conflict, and stays as it is', async () => {
     const world = await open();
     const admin = track(connect(server), disconnect);
     await admin.rpush(world.key, 'a');
@@ -134,7 +134,7 @@ describe('another Redis type', () => {
     expect(await admin.type(world.key)).toBe('list');
   });
 
-  it('in place of the record or of the mark does not matter', async () => {
+  it('in place of the record or of the tombstone does not matter', async () => {
     const world = await open();
     const admin = track(connect(server), disconnect);
     const spoil = async (): Promise<void> => {
@@ -156,7 +156,7 @@ describe('another Redis type', () => {
   });
 });
 
-describe('a clear before the credential was seen last', () => {
+describe('a clear before the last observation of the credential', () => {
   it.each([
     ['does not count with PEXPIRETIME', '-pttl', 'started'],
     ['does not count with PTTL alone, as before Redis 7', '-pexpiretime', 'started'],
@@ -189,7 +189,7 @@ describe('a clear before the credential was seen last', () => {
 });
 
 describe('a swap', () => {
-  it('keeps a clear that came after the view', async () => {
+  it('keeps a tombstone that was written after the view', async () => {
     const world = await open();
     const backend = backendOf(world);
     await world.stores[1]!.clear();
@@ -201,7 +201,7 @@ describe('a swap', () => {
     expect((await speaker(world).start('a')).type).toBe('cleared');
   });
 
-  it('fetches no record that is longer than one can be', async () => {
+  it('fetches no record above the size limit', async () => {
     const world = await open();
     const recording = await recordMonitor(server);
     await world.outside.set(world.recordKey, '['.repeat(1_000_000));

@@ -2,8 +2,8 @@ import { expect, it } from 'vitest';
 
 import { INTERVAL_MS, LEASE_MS, newId, onBothBackends, speaker } from './attempts-world.js';
 
-onBothBackends('starting an attempt', (scene) => {
-  it('is granted to one of many who ask at once', async () => {
+onBothBackends('the start of an attempt', (scene) => {
+  it('is granted to one of many instances that ask at once', async () => {
     const three = speaker(scene.world, 2);
     const asking = [scene.one, scene.two, three].flatMap((node) =>
       Array.from({ length: 10 }, () => node.start(newId())),
@@ -14,7 +14,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect(types.filter((type) => type === 'held')).toHaveLength(29);
   });
 
-  it('writes down who, when, for how long and about what', async () => {
+  it('records the instance, the instant, the lease and the end of the credential', async () => {
     const before = await scene.world.now();
     const start = await scene.two.start('a', { endsAt: 2e12 + 0.5, leaseMs: 1_234 });
     const after = await scene.world.now();
@@ -37,7 +37,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect(inDoubt).toBeUndefined();
   });
 
-  it('said twice is said once, and prolongs the lease', async () => {
+  it('takes effect once when it is sent twice, and prolongs the lease', async () => {
     const first = await scene.one.start('a');
     const second = await scene.one.start('a', { leaseMs: 2 * LEASE_MS });
     expect(second.type).toBe('started');
@@ -47,7 +47,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect({ ...first.record, leaseEndsAt: 0 }).toEqual({ ...same, leaseEndsAt: 0 });
   });
 
-  it('said again after it ended does not begin anew', async () => {
+  it('starts nothing when it is sent again after the attempt ended', async () => {
     await scene.one.start('a');
     await scene.one.end('a', 'failed');
     expect(await scene.one.start('a')).toMatchObject({
@@ -58,7 +58,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect(await scene.two.start('b')).toMatchObject({ type: 'started', record: { number: 2 } });
   });
 
-  it('is held until the lease ends', async () => {
+  it('is refused while another attempt holds the lease', async () => {
     await scene.one.start('a', { leaseMs: 200 });
     const held = await scene.two.start('b');
     expect(held).toMatchObject({ type: 'held', record: { id: 'a', instance: scene.one.node } });
@@ -72,7 +72,7 @@ onBothBackends('starting an attempt', (scene) => {
     });
   });
 
-  it('keeps its doubt when it is said again', async () => {
+  it('keeps its doubt when it is sent again', async () => {
     await scene.one.start('a', { leaseMs: 1 });
     await scene.world.advance(INTERVAL_MS + 1);
     await scene.two.start('b');
@@ -88,7 +88,7 @@ onBothBackends('starting an attempt', (scene) => {
     ['unchanged', undefined],
     ['needless', undefined],
     ['discarded', undefined],
-  ] as const)('after one that ended as %s is in doubt: %s', async (outcome, inDoubt) => {
+  ] as const)('after an attempt that ended as %s is in doubt: %s', async (outcome, inDoubt) => {
     await scene.one.start('a');
     await scene.one.end('a', outcome);
     await scene.world.advance(INTERVAL_MS + 1);
@@ -97,7 +97,7 @@ onBothBackends('starting an attempt', (scene) => {
     if (start.type === 'started') expect(start.record.inDoubt).toBe(inDoubt);
   });
 
-  it('stays in doubt while attempts bring nothing, because nobody knows more than before', async () => {
+  it('stays in doubt while no attempt brings a result', async () => {
     await scene.one.start('a');
     await scene.one.end('a', 'unanswered');
     for (const [id, outcome] of [
@@ -118,7 +118,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect(start.type).toBe('started');
   });
 
-  it('is too early before the shortest interval, and before the pause of a failure is over', async () => {
+  it('is too early before the shortest interval, and during the pause of a failure', async () => {
     await scene.one.start('a', { minIntervalMs: 300 });
     await scene.one.end('a', 'needless', { pauseMs: 100 });
     const early = await scene.two.start('b');
@@ -130,14 +130,14 @@ onBothBackends('starting an attempt', (scene) => {
     expect((await scene.two.start('b')).type).toBe('started');
   });
 
-  it('counts on, and hands on how often it failed', async () => {
+  it('numbers the attempts, and passes on the number of failures', async () => {
     await scene.one.start('a');
     await scene.one.end('a', 'failed', { failures: 3 });
     await scene.world.advance(INTERVAL_MS + 1);
     expect(await scene.two.start('b')).toMatchObject({ record: { number: 2, failures: 3 } });
   });
 
-  it('is refused for good when it failed for good, for the same end and not for another', async () => {
+  it('is refused after a fatal failure, for the same end and not for another', async () => {
     const end = 2e12;
     await scene.one.start('a', { endsAt: end });
     await scene.one.end('a', 'fatal', { endsAt: end, oauthError: 'invalid_grant', failures: 1 });
@@ -152,7 +152,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect((await scene.two.start('b', { endsAt: end + 1_001 })).type).toBe('started');
   });
 
-  it('is refused for good for none, when what failed had no end', async () => {
+  it('is accepted for any end when the fatal failure had no end', async () => {
     await scene.one.start('a');
     await scene.one.end('a', 'fatal');
     await scene.world.advance(INTERVAL_MS + 1);
@@ -160,7 +160,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect((await scene.two.start('c', { endsAt: 2e12 })).type).toBe('started');
   });
 
-  it('is refused for good where nothing is stored any more: nobody has saved anything new', async () => {
+  it('is refused after a fatal failure while nothing is stored', async () => {
     await scene.one.start('a', { endsAt: 2e12 });
     await scene.one.end('a', 'fatal', { endsAt: 2e12 });
     await scene.world.outside.delete(scene.world.key);
@@ -168,7 +168,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect((await scene.two.start('b')).type).toBe('fatal');
   });
 
-  it('is refused where it was cleared on purpose, unless that is wanted', async () => {
+  it('is refused after a clear, unless the caller wants to start then', async () => {
     await scene.world.stores[0]!.clear();
     expect(await scene.two.start('a')).toEqual({ type: 'cleared' });
     expect((await scene.two.start('a', { clearedBefore: Infinity })).type).toBe('started');
@@ -178,7 +178,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect((await scene.one.start('b')).type).toBe('started');
   });
 
-  it('is not refused because of a clear before the credential was seen last', async () => {
+  it('is not refused because of a clear before the last observation of the credential', async () => {
     const before = await scene.world.now();
     await scene.world.stores[0]!.clear();
     await scene.world.advance(10);
@@ -187,7 +187,7 @@ onBothBackends('starting an attempt', (scene) => {
     expect((await scene.two.start('a', { clearedBefore: after })).type).toBe('started');
   });
 
-  it('is not refused because of an old clear while something is stored, be it empty', async () => {
+  it('is not refused because of an old clear while something is stored, even empty bytes', async () => {
     await scene.world.stores[0]!.clear();
     await scene.world.outside.set(scene.world.key, '');
     expect((await scene.one.start('a')).type).toBe('started');
@@ -197,20 +197,20 @@ onBothBackends('starting an attempt', (scene) => {
     expect((await scene.one.start('b')).type).toBe('started');
   });
 
-  it('sees a clear before it sees that it is too early', async () => {
+  it('reports a clear rather than that the start is too early', async () => {
     await scene.one.start('a');
     await scene.one.end('a', 'failed', { pauseMs: LEASE_MS });
     await scene.world.stores[0]!.clear();
     expect((await scene.two.start('b')).type).toBe('cleared');
   });
 
-  it('sees no clear where the data were lost', async () => {
+  it('reports no clear where the data were lost', async () => {
     await scene.world.outside.flush();
     expect((await scene.one.start('a')).type).toBe('started');
   });
 
   it.each(['', 'garbage', '5', 'null', '[]', '{}', '{"id":"a"}', '{"id":7,"outcome":"running"}'])(
-    'does not mind %j in place of a record',
+    'is granted with %j in place of a record',
     async (garbage) => {
       for (const act of [
         () => scene.one.start('a'),

@@ -57,7 +57,7 @@ async function idsOf(directory: CredentialDirectory<Token>): Promise<string[]> {
 
 /** What every directory promises. */
 export function registerDirectoryCases(place: () => DirectoryPlace): void {
-  it('tells of credentials that nobody has opened, without what was before', async () => {
+  it('a directory emits changes of credentials that nobody has opened, without the previous value', async () => {
     await place().set('app:old', bytesOf('one'));
     const { changes } = await ready(place());
     expect(changes.values).toEqual([]);
@@ -71,7 +71,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(say(await changes.next())).toBe('old cleared');
   });
 
-  it('tells what was before where a store watches', async () => {
+  it('a directory emits the previous value where a store watches', async () => {
     const { directory, changes } = await ready(place());
     await using store = directory.store('a');
     await store.ready();
@@ -84,7 +84,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(changes.values).toHaveLength(2);
   });
 
-  it('loses and repeats nothing while watches come and go', async () => {
+  it('a directory loses and repeats no change while watches begin and end', async () => {
     const { directory, changes } = await ready(place());
     for (let round = 0; round < 20; round += 1) {
       const store = directory.store('a');
@@ -101,7 +101,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(told).toHaveLength(20);
   });
 
-  it('shares one watch among the stores of an id', async () => {
+  it('a directory shares one watch among the stores of an id', async () => {
     const directory = place().open();
     const [one, other] = [directory.store('a'), directory.store('a')];
     expect(one).not.toBe(other);
@@ -121,7 +121,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(directory.store('a').status.link).toBe('idle');
   });
 
-  it('reads, saves and clears by id, without watching', async () => {
+  it('a directory reads, saves and clears by id, without watching', async () => {
     const directory = place().open();
     expect(await directory.read('a')).toBeUndefined();
     await directory.save('a', { token: 'one' });
@@ -135,7 +135,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(directory.status.link).toBe('idle');
   });
 
-  it('sends the saves of one id in the order of the calls', async () => {
+  it('a directory sends the saves of one id in the order of the calls', async () => {
     const directory = place().open({
       serialize: (token) => {
         // The first takes longest.
@@ -150,7 +150,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(await directory.load('a')).toEqual({ token: '4' });
   });
 
-  it('tells when a credential ends that nobody has opened, once', async () => {
+  it('a directory emits the end of an unopened credential once', async () => {
     const { changes } = await ready(place());
     await place().set('app:a', bytesOf('one'), 60);
     expect(say(await changes.next())).toBe('a saved one');
@@ -159,7 +159,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(say(await changes.next())).toBe('b saved two');
   });
 
-  it('ends by the logical end too', async () => {
+  it('a credential of a directory ends by the logical end too', async () => {
     const { changes } = await ready(place(), {
       expiresAt: ({ token }) => (token === 'ended' ? Date.UTC(2020) : undefined),
     });
@@ -171,7 +171,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(say(await changes.next())).toBe('a saved two');
   });
 
-  it('tells everybody that what cannot be read cannot, and leaves the others alone', async () => {
+  it('a directory reports an unreadable credential to every watcher, and leaves the others alone', async () => {
     const { changes } = await ready(place(), { onCallbackError: () => undefined });
     await place().set('app:a', 'not json');
     expect(await changes.next()).toMatchObject({ id: 'a', type: 'unreadable' });
@@ -181,7 +181,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(say(await changes.next())).toBe('a saved two');
   });
 
-  it('notices that everything is gone, and catches up', async () => {
+  it('a directory notices the loss of all keys, and catches up', async () => {
     for (const id of ['a', 'b', 'c']) await place().set(`app:${id}`, bytesOf(id));
     const { directory, changes } = await ready(place());
     const store = directory.store('b');
@@ -194,7 +194,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     await eventually(() => expect(directory.status.link).toBe('live'));
   });
 
-  it('keeps to its prefix', async () => {
+  it('a directory reports no id outside its prefix', async () => {
     const { directory, changes } = await ready(place(), { prefix: 'app[1]*:' });
     await place().set('app1x:a', bytesOf('foreign'));
     await place().set('app[1]', bytesOf('foreign'));
@@ -205,7 +205,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(await idsOf(directory)).toEqual(['a']);
   });
 
-  it('sees what a directory below it holds', async () => {
+  it('a directory sees the changes that a directory below it makes', async () => {
     const { directory, changes } = await ready(place());
     const { directory: below, changes: changesBelow } = await ready(place(), { prefix: 'app:x' });
     await place().set('app:x1', bytesOf('one'));
@@ -219,7 +219,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
   });
 
   it.each(['cred', 'credstream', 'c'])(
-    'never lists, tells or names our own keys under the prefix %s',
+    'a directory never lists or reports our own keys under the prefix %s',
     async (prefix) => {
       const { directory, changes } = await ready(place(), { prefix });
       const rest = 'credstream:'.slice(prefix.length);
@@ -241,7 +241,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     ['NUL', 'a\u0000', /control/],
     ['a lone surrogate', '\ud800', /surrogate/],
     ['10 KB', 'x'.repeat(10_240), /1024 bytes/],
-  ])('refuses an id that is %s, by name', async (_what, id, why) => {
+  ])('a directory refuses an id that is %s, by name', async (_what, id, why) => {
     const directory = place().open();
     expect(() => directory.store(id as string)).toThrow(InvalidOptionError);
     expect(() => directory.store(id as string)).toThrow(why);
@@ -262,7 +262,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     ':',
     ' ',
     '💳',
-  ])('takes %j as an id like any other', async (id) => {
+  ])('a directory takes %j as an id like any other', async (id) => {
     const { directory, changes } = await ready(place());
     await using store = directory.store(id);
     await directory.save(id, { token: 'one' });
@@ -274,13 +274,13 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(say(await changes.next())).toBe(`${id} cleared`);
   });
 
-  it('lists many ids, each once', async () => {
+  it('a directory lists many ids, each once', async () => {
     const all = Array.from({ length: 2_500 }, (_, nth) => `id${String(nth)}`);
     await Promise.all(all.map((id) => place().set(`app:${id}`, bytesOf(id))));
     expect(await idsOf(place().open())).toEqual(all.sort());
   });
 
-  it('clears all, tells how far it is, and why', async () => {
+  it('clearAll clears every id, reports its progress, and passes on the reason', async () => {
     for (let nth = 0; nth < 150; nth += 1) await place().set(`app:${String(nth)}`, bytesOf('one'));
     await place().set('other:1', bytesOf('one'));
     const { directory, changes } = await ready(place());
@@ -299,7 +299,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect(await directory.clearAll()).toEqual({ cleared: 0, failed: 0, failures: [] });
   });
 
-  it('stops clearing when it is told to', async () => {
+  it('clearAll stops when its signal aborts', async () => {
     for (let nth = 0; nth < 50; nth += 1) await place().set(`app:${String(nth)}`, bytesOf('one'));
     const directory = place().open();
     const controller = new AbortController();
@@ -314,7 +314,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     expect((await idsOf(directory)).length).toBeGreaterThan(40);
   });
 
-  it('ends everything on close, and refuses what comes later', async () => {
+  it('close ends everything in a directory, and later calls are refused', async () => {
     const { directory, changes } = await ready(place());
     const store = directory.store('a');
     const states = collect(store.state$);
@@ -332,7 +332,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
     await directory.close();
   });
 
-  it('rests when nobody watches, and begins again', async () => {
+  it('a directory is idle when nobody watches, and starts again', async () => {
     const directory = place().open();
     const first = collect(directory.changes$);
     await eventually(() => expect(directory.status.link).toBe('live'));

@@ -68,7 +68,7 @@ describe.each<{ protocol: string; options: ClientOptions }>([
 
   registerCredentialStoreContract((name, run) => it(name, run), createHarness);
 
-  it('has left no connection of its own open', async () => {
+  it('leaves no connection of its own open', async () => {
     await eventually(async () => {
       const clients = (await admin.client('LIST')) as string;
       expect(clients).not.toContain('name=credstream');

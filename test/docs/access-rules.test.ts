@@ -39,7 +39,7 @@ async function enter(user: string, more: readonly string[] = []) {
   return { admin, open, refusals };
 }
 
-async function writeAll(store: RedisCredentialStore<string>): Promise<void> {
+async function expectEveryWrite(store: RedisCredentialStore<string>): Promise<void> {
   await store.save('a', { ttlSeconds: 60 });
   await store.update((current) => `${current!}b`);
   await store.save('c', { onlyIf: await store.read(), ttlSeconds: 'keep' });
@@ -49,11 +49,11 @@ async function writeAll(store: RedisCredentialStore<string>): Promise<void> {
 
 test('the rights of a writer in the documents are enough to write in every way', async () => {
   const { open, refusals } = await enter('app-writer');
-  await writeAll(open('app:token'));
+  await expectEveryWrite(open('app:token'));
   expect(await refusals()).toEqual(['client|setname']);
 });
 
-test('what the documents add to them is enough to wait for replicas', async () => {
+test('the rights that the documents add for replicas are enough to wait for replicas', async () => {
   const [, more = ''] = /For `replicas` .* add\s+`([^`]+)`/.exec(text) ?? [];
   const { open, refusals } = await enter('app-writer', more.split(' '));
   const store = open('app:token');
@@ -81,7 +81,7 @@ test('the rights for both in the documents are enough for both', async () => {
   await Promise.all([store.ready(), other.ready()]);
   await eventually(() => expect(store.status.notifications).toBe('keyspace'));
   await eventually(async () => expect(await admin.exists('credstream:epoch')).toBe(1));
-  await writeAll(store);
+  await expectEveryWrite(store);
   expect(await refusals()).toEqual(['client|setname']);
 });
 
@@ -105,11 +105,11 @@ test('the rights for re-authentication in the documents are enough for it', asyn
   await auth.close();
   const next = new Reauthenticator<string>(open('app:token'), { authenticate: () => 'undone' });
   await expect(next.credentials()).rejects.toMatchObject({ reason: 'cleared' });
-  await writeAll(store);
+  await expectEveryWrite(store);
   expect(await refusals()).toEqual(['client|setname']);
 });
 
-test('no other user is named in the documents', () => {
+test('the documents name no other user', () => {
   const users = ['app-writer', 'app-watcher', 'app-both', 'app-reauthenticator'];
   expect([...rules.keys()]).toEqual(users);
 });

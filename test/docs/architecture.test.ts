@@ -33,7 +33,7 @@ describe(FILE, () => {
     expect(named.filter((path) => !exists(path))).toEqual([]);
   });
 
-  test.each(WALKS)('walks in at most 15 files: %s', (heading) => {
+  test.each(WALKS)('describes each walk in at most 15 files: %s', (heading) => {
     const [walk] = sectionsOf(architecture, /./).filter((one: Section) => one.heading === heading);
     const files = pathsIn(walk?.prose ?? []);
     expect(files.length).toBeGreaterThan(5);

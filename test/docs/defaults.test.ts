@@ -17,7 +17,7 @@ const declared = [...sources.matchAll(/export const (\w+): OptionsTable<\s*(\w+)
 );
 
 describe(DEFAULTS_PAGE, () => {
-  test('shows the tables as the code has them: `npm run docs:defaults` brings it up to date', async () => {
+  test('shows the tables of the code: `npm run docs:defaults` updates the page', async () => {
     expect(page).toBe(await withTables(page));
   });
 
@@ -30,7 +30,7 @@ describe(DEFAULTS_PAGE, () => {
 });
 
 describe('docstrings of options', () => {
-  test.each(declared)('of $type give the defaults that $table has', ({ table, type }) => {
+  test.each(declared)('of $type give the defaults of $table', ({ table, type }) => {
     const rows = OPTION_TABLES[table]!;
     const wrong = statedDefaults(type)
       .filter(([name]) => name in rows)
@@ -43,7 +43,7 @@ describe('docstrings of options', () => {
   });
 });
 
-test('update() tries as often as its table says', async () => {
+test('update() makes as many attempts as its table says', async () => {
   await using store = new MemoryCredentialStore<number>({ key: 'key' });
   let attempts = 0;
   const update = store.update(async () => {

@@ -26,12 +26,12 @@ describe('the documents', () => {
   });
   afterAll(() => workshop[Symbol.asyncDispose]());
 
-  test('hold programs that compile, and so do the examples in the sources', async () => {
+  test('contain programs that compile, and so do the examples in the sources', async () => {
     expect((await readSourceExamples()).length).toBeGreaterThan(0);
     expect(checked.complaints).toEqual([]);
   });
 
-  test('mark programs with nothing but what this test knows', () => {
+  test('mark programs with nothing but the words that this test knows', () => {
     const marks = new Set(programs.map(({ meta }) => meta));
     expect([...marks].filter((mark) => !MARKS.includes(mark))).toEqual([]);
     const languages = new Set(fences.map(({ language }) => language));
@@ -42,14 +42,14 @@ describe('the documents', () => {
     programs.filter(({ meta }) => meta === mark).map((fence) => [place(fence), fence]);
 
   test.each(marked(''))(
-    'hold a program that runs and ends by itself: %s',
+    'contain a program that runs and ends by itself: %s',
     async (_place, fence) => {
       const printed = await workshop.run(fence, inject('redisUrl'));
       expect(printed).toBe(fence.prints ?? '');
     },
   );
 
-  test('hold tests that pass', async () => {
+  test('contain tests that pass', async () => {
     const tests = programs.filter(({ meta }) => meta === 'vitest');
     expect(await workshop.test(tests)).toEqual(tests.map(() => ['passed']));
   });
@@ -63,7 +63,7 @@ describe('the documents', () => {
     ['docs/guides/re-authentication.md', 'Discarded results', 'DiscardReason'],
     ['docs/reference/semantics.md', 'Changes', 'CredentialChangeType'],
     ['docs/reference/semantics.md', 'Notification modes', 'NotificationMode'],
-  ])('%s lists below "%s" what %s holds, and nothing else', (file, heading, union) => {
+  ])('%s lists below "%s" the contents of %s, and nothing else', (file, heading, union) => {
     const rows = tableRows(findDocument(documents, file), heading);
     const listed = rows.map(([name = '']) => name.replaceAll('`', ''));
     expect(listed.sort()).toEqual([...checked.membersOf(union)].sort());

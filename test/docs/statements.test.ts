@@ -92,7 +92,7 @@ describe('docs/reference/guarantees.md', () => {
     }
   });
 
-  test('is the only document that lists the things that are not promised', () => {
+  test('is the only document that lists missing guarantees', () => {
     const headings = documents.flatMap(({ file, prose }) =>
       prose.filter((line) => /^#+ .*not promised/i.test(line)).map(() => file),
     );

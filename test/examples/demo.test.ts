@@ -34,7 +34,7 @@ const STEPS = [
 describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
   const redis = useRedis('suite');
 
-  it('shows on three processes every change in order, each with its latency', async () => {
+  it('shows every change in order on three processes, each with its latency', async () => {
     const server = await redis.startRedis({ config: NOTIFICATIONS });
     const recording = redis.track(await recordMonitor(server), (one) => one.stop());
     const demo = await runDemo({ REDIS_URL: server.url }, '--json');
@@ -75,7 +75,7 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
     expect(await redis.connect(server).keys('*credstream-demo:*')).toEqual([]);
   });
 
-  it('starts a Redis, and tells people what it found and how long everything took', async () => {
+  it('starts a Redis, and prints its choice and the time that each step took', async () => {
     const demo = await startDemo({ REDIS_URL: '', NO_COLOR: '1' });
     const port = await eventually(() => /, port (\d+)\n/.exec(demo.stdout)?.[1] ?? false, {
       timeoutMs: TIMEOUT_MS,
@@ -102,7 +102,7 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
     expect(demo.stdout).not.toContain('\u001b');
   });
 
-  it('plays in one process and says so where no Redis can be found', async () => {
+  it('runs in one process and says so where no Redis can be found', async () => {
     const nothingThere = { REDIS_URL: '', TEST_REDIS: 'binary', REDIS_SERVER: '/no/redis-server' };
     const demo = await runDemo(nothingThere, '--json');
     expect(demo.stderr).toBe('');
@@ -145,7 +145,7 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
     });
   });
 
-  it('fails and names the node that saw nothing', async () => {
+  it('fails and names the process that saw nothing', async () => {
     const server = await redis.startRedis({ config: NOTIFICATIONS });
     const demo = await startDemo({ REDIS_URL: server.url }, '--json');
     // Between being ready and the last scene.

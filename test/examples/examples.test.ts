@@ -143,38 +143,35 @@ const names = Object.keys(EXPECTED);
 describe('the examples', { timeout: TIMEOUT_MS + 30_000, concurrent: true }, () => {
   const redis = useRedis('suite');
 
-  it('are all run here', async () => {
+  it('all have a test', async () => {
     const found = (await readdir(EXAMPLES)).filter((name) => name.endsWith('.ts'));
     expect(found.toSorted()).toEqual(names);
   });
 
-  it.each(names)(
-    '%s does what it says, shows no secret and leaves nothing behind',
-    async (name) => {
-      const server = await redis.startRedis({ config: NOTIFICATIONS });
-      const { code, stdout, stderr } = await run(name, {
-        env: { REDIS_URL: server.url },
-        timeoutMs: TIMEOUT_MS,
-      });
-      expect(stderr).toBe('');
-      if (name === WITH_DATABASE && stdout.startsWith(NO_DATABASE)) {
-        // All that can be seen of it on a machine without one.
-        expect(code).toBe(1);
-        return;
-      }
-      expect(stdout).toMatch(inOrder(EXPECTED[name]!));
-      expect(code).toBe(0);
+  it.each(names)('%s does its work, shows no secret and leaves nothing behind', async (name) => {
+    const server = await redis.startRedis({ config: NOTIFICATIONS });
+    const { code, stdout, stderr } = await run(name, {
+      env: { REDIS_URL: server.url },
+      timeoutMs: TIMEOUT_MS,
+    });
+    expect(stderr).toBe('');
+    if (name === WITH_DATABASE && stdout.startsWith(NO_DATABASE)) {
+      // All that can be seen of it on a machine without one.
+      expect(code).toBe(1);
+      return;
+    }
+    expect(stdout).toMatch(inOrder(EXPECTED[name]!));
+    expect(code).toBe(0);
 
-      if (name !== WITH_PROVIDER)
-        expect(await readFile(`${EXAMPLES}${name}`, 'utf8')).toContain(SECRET);
-      expect(stdout).not.toContain(SECRET);
-      expect(stdout).not.toMatch(RANDOM);
-      expect(await redis.connect(server).keys('example:*')).toEqual([]);
-    },
-  );
+    if (name !== WITH_PROVIDER)
+      expect(await readFile(`${EXAMPLES}${name}`, 'utf8')).toContain(SECRET);
+    expect(stdout).not.toContain(SECRET);
+    expect(stdout).not.toMatch(RANDOM);
+    expect(await redis.connect(server).keys('example:*')).toEqual([]);
+  });
 
   it.each(Object.keys(WITH_SERVERS))(
-    '%s starts what it needs and does what it says',
+    '%s starts the servers that it needs and does its work',
     async (name) => {
       const { code, stdout, stderr } = await run(name, { timeoutMs: TIMEOUT_MS });
       expect(stderr).toBe('');
@@ -184,7 +181,7 @@ describe('the examples', { timeout: TIMEOUT_MS + 30_000, concurrent: true }, () 
     },
   );
 
-  it('say what is missing where there is no PostgreSQL', async () => {
+  it('name the missing program where there is no PostgreSQL', async () => {
     const { code, stdout, stderr } = await run(WITH_DATABASE, {
       env: { REDIS_URL: '', PG_BIN: '/no/postgres' },
       timeoutMs: TIMEOUT_MS,

@@ -18,7 +18,7 @@ import {
 
 const { connect, open, proxy, startNotifying, watch } = useFaults();
 
-it('reads again after a reset of the idle link, as nothing tells what was missed', async () => {
+it('a store reads again after a reset of the idle link', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   const { changes, statuses } = await watch(network, NO_ROUNDS);
@@ -30,7 +30,7 @@ it('reads again after a reset of the idle link, as nothing tells what was missed
   await statuses.next(isLive);
 });
 
-it('says nothing new after a reset when nothing changed meanwhile', async () => {
+it('a store emits nothing after a reset when nothing changed meanwhile', async () => {
   const server = await startNotifying();
   const writer = connect(server);
   await writer.set(KEY, 'v1', 'PX', 60_000);
@@ -47,7 +47,7 @@ it('says nothing new after a reset when nothing changed meanwhile', async () => 
   expect(states.values.map(({ type }) => type)).toEqual(['unknown', 'present', 'present']);
 });
 
-it.each(['reset', 'end'] as const)('survives a reply cut in half by a %s', async (how) => {
+it.each(['reset', 'end'] as const)('a store survives a reply cut in half by a %s', async (how) => {
   const server = await startNotifying();
   const network = await proxy(server);
   const { changes } = await watch(network, NO_ROUNDS);
@@ -68,7 +68,7 @@ it.each(['reset', 'end'] as const)('survives a reply cut in half by a %s', async
 });
 
 it.each(['both', 'toClient', 'toServer'] as const)(
-  'notices within heartbeat and reply deadline that an idle link is dead (%s), and makes a new one',
+  'a store notices within heartbeat and reply deadline that an idle link is dead (%s), and opens a new one',
   async (direction) => {
     const server = await startNotifying();
     const network = await proxy(server);
@@ -87,7 +87,7 @@ it.each(['both', 'toClient', 'toServer'] as const)(
   },
 );
 
-it('sees what was written while hints vanished in a link that looked alive', async () => {
+it('a store sees writes whose hints vanished in a link that looked alive', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   const { store, changes } = await watch(network, { pollMs: 600_000, probeMs: 600_000 });
@@ -98,7 +98,7 @@ it('sees what was written while hints vanished in a link that looked alive', asy
   expect(changes.values.map(say)).toEqual(['saved v2']);
 });
 
-it('gives up a handshake that nobody answers, again and again, until somebody does', async () => {
+it('a store gives up unanswered handshakes until one is answered', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   await network.hold();
@@ -114,7 +114,7 @@ it('gives up a handshake that nobody answers, again and again, until somebody do
   expect(store.state).toEqual({ type: 'absent' });
 });
 
-it('comes back after many refused attempts', async () => {
+it('a store comes back after many refused connections', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   let attempts = 0;
@@ -135,7 +135,7 @@ it('comes back after many refused attempts', async () => {
   expect(await hinted).toMatchObject({ type: 'saved', source: 'live' });
 });
 
-it('subscribes anew when the link dies before Redis confirmed', async () => {
+it('a store subscribes again when the link dies before Redis confirms', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   const cut = network.cutAfter('toServer', 'subscribe');
@@ -150,7 +150,7 @@ it('subscribes anew when the link dies before Redis confirmed', async () => {
   expect(await changes.next()).toMatchObject({ type: 'saved', source: 'live' });
 });
 
-it('does not take itself for subscribed when the confirmation never comes', async () => {
+it('a store without a confirmed subscription does not become live', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   let swallowed = 0;
@@ -165,7 +165,7 @@ it('does not take itself for subscribed when the confirmation never comes', asyn
   expect(await changes.next()).toMatchObject({ type: 'saved', source: 'live' });
 });
 
-it('sees what was written right after its connections were killed at the server', async () => {
+it('a store sees a write right after the server killed its connections', async () => {
   const server = await startNotifying();
   const { changes } = await watch(server, NO_ROUNDS);
   const writer = connect(server);
@@ -179,7 +179,7 @@ it('sees what was written right after its connections were killed at the server'
   expect(changes.values.every(({ source }) => source === 'resync')).toBe(true);
 });
 
-it('opens a new command connection when the old one died unnoticed', async () => {
+it('a store opens a new command connection when the old one died unnoticed', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   const { store } = await watch(network, NO_ROUNDS);

@@ -24,7 +24,7 @@ const OWN = Array.from({ length: 4 }, (_, index) => `own:${index}`);
 const KEYS = [...FOREIGN, ...OWN];
 
 it.each([1, 42, 7])(
-  'every node agrees with Redis after whatever happened: seed %d',
+  'every instance agrees with Redis after random faults: seed %d',
   async (seed) => {
     const rejections: unknown[] = [];
     const note = (reason: unknown): unknown => rejections.push(reason);
@@ -41,7 +41,7 @@ it.each([1, 42, 7])(
     });
     const written = new Map(KEYS.map((key): [string, string[]] => [key, []]));
     const log: string[] = [];
-    await agreed(nodes, admin, log);
+    await expectAgreement(nodes, admin, log);
     for (let round = 1; round <= ROUNDS; round += 1) {
       log.push(`round ${round}`);
       const stop = new AbortController();
@@ -55,7 +55,7 @@ it.each([1, 42, 7])(
       await wreak({ server, admin, networks, random, log }, ROUND_MS);
       stop.abort();
       await Promise.all(writing);
-      await agreed(nodes, admin, log);
+      await expectAgreement(nodes, admin, log);
     }
     const histories = nodes.flatMap((node, index) =>
       node.map(({ store, changes }): History => ({
@@ -142,7 +142,7 @@ async function writeOwn(
 }
 
 /** Writes have stopped and Redis can be reached: everybody is live soon, and then agrees within the bound that it shows. */
-async function agreed(
+async function expectAgreement(
   nodes: readonly (readonly Watched[])[],
   admin: Redis,
   log: readonly string[],
@@ -155,7 +155,7 @@ async function agreed(
     },
   );
   const maxLagMs = Math.max(...all.map(({ store }) => store.status.maxLagMs ?? 0));
-  const check = async (): Promise<void> => {
+  const expectSame = async (): Promise<void> => {
     const stored = await admin.mget(KEYS);
     const different = all.flatMap(({ store }) => {
       const held = store.current?.credentials ?? null;
@@ -164,5 +164,5 @@ async function agreed(
     });
     expect(different, log.slice(-20).join('\n')).toEqual([]);
   };
-  await expectWithin(maxLagMs, () => eventually(check));
+  await expectWithin(maxLagMs, () => eventually(expectSame));
 }

@@ -55,7 +55,7 @@ it('a clock that is wrong from the start does not matter', async () => {
   await Promise.all(wrong);
 });
 
-it('what is in doubt after a step is withheld until Redis has been asked', async () => {
+it('a credential in doubt after a clock step is withheld until Redis is read', async () => {
   const server = await startNotifying();
   await connect(server).set(KEY, 'v1', 'PX', 600_000);
   const network = await proxy(server);
@@ -78,7 +78,7 @@ it('what is in doubt after a step is withheld until Redis has been asked', async
   expect(changes.values).toEqual([]);
 });
 
-it('a step of less than a second is no reason for doubt', async () => {
+it('a clock step of less than a second raises no doubt', async () => {
   const server = await startNotifying();
   await connect(server).set(KEY, 'v1', 'PX', 600_000);
   const clock = createWrongClock();
@@ -90,7 +90,7 @@ it('a step of less than a second is no reason for doubt', async () => {
   expect(states.values.map(({ type }) => type)).toEqual(['unknown', 'present']);
 });
 
-it('what ended while the machine slept is not served when it wakes up', async () => {
+it('a credential that ended while the machine slept is not served on waking', async () => {
   const server = await startNotifying();
   const clock = createWrongClock();
   const { store, changes, states } = await watch(server, { clock });
@@ -107,7 +107,7 @@ it('what ended while the machine slept is not served when it wakes up', async ()
   expect(changes.values.map(say)).toEqual(['saved v1', 'expired v1']);
 });
 
-it('what is still valid after a sleep is served again, once Redis has confirmed', async () => {
+it('a credential that is valid after a sleep is served again once Redis has confirmed', async () => {
   const server = await startNotifying();
   const clock = createWrongClock();
   const { store, changes, states } = await watch(server, { clock });
@@ -125,7 +125,7 @@ it('what is still valid after a sleep is served again, once Redis has confirmed'
   expect(lateMs).toBeLessThan(noiseMs());
 });
 
-it('a sleep is noticed on waking up, also when nobody looks at memory', async () => {
+it('a sleep is noticed on waking, also when nobody reads memory', async () => {
   const server = await startNotifying();
   const clock = createWrongClock();
   const { store, changes, statuses } = await watch(server, { clock, pollMs: 600_000 });
@@ -138,7 +138,7 @@ it('a sleep is noticed on waking up, also when nobody looks at memory', async ()
   expect(changes.values.map(say)).toEqual(['saved v1', 'saved v2']);
 });
 
-it('an answer from before a sleep says nothing about what is valid after it', async () => {
+it('a reply from before a sleep does not confirm validity after the sleep', async () => {
   // No notification is to come to the rescue.
   const server = await startRedis();
   const admin = connect(server);

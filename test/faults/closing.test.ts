@@ -67,7 +67,7 @@ describe('close()', () => {
     expect([changes.error, states.error]).toEqual([undefined, undefined]);
   });
 
-  it('ends what is waiting, and everything that is asked afterwards', async () => {
+  it('ends pending waits, and refuses every later call', async () => {
     const server = await startNotifying();
     const network = await proxy(server);
     await network.hold();
@@ -113,7 +113,7 @@ describe('close()', () => {
     expect(await connect(server).get(KEY)).toBe('v2');
   });
 
-  it('leaves the other stores on the client alone, until the last one', async () => {
+  it('leaves the other stores on the client alone, until the last one closes', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     const client = connect(server, { lazyConnect: true });

@@ -18,7 +18,7 @@ import {
 
 const { connect, open, startNotifying, watch } = useFaults();
 
-it('notices a server that hangs, and goes on when the server does', async () => {
+it('a store notices a server that hangs, and goes on when the server does', async () => {
   const server = await startNotifying();
   const writer = connect(server);
   await writer.set(KEY, 'v1');
@@ -42,7 +42,7 @@ it('notices a server that hangs, and goes on when the server does', async () => 
   expect(changes.values.map(say)).toEqual(['saved v2']);
 });
 
-it('does not lose sight of a save that a server took before it hung', async () => {
+it('a store sees a save that a server accepted before it hung', async () => {
   const server = await startNotifying();
   const { store, changes, statuses } = await watch(server);
   await store.save('v1');
@@ -58,7 +58,7 @@ it('does not lose sight of a save that a server took before it hung', async () =
   expect(await writer.get(KEY)).toBe('v2');
 });
 
-it('tells that everything is gone when a killed server comes back empty', async () => {
+it('a store emits the clears when a killed server comes back empty', async () => {
   const server = await startNotifying();
   await connect(server).set(KEY, 'v1');
   const { store, changes, statuses } = await watch(server, NO_ROUNDS);
@@ -77,7 +77,7 @@ it('tells that everything is gone when a killed server comes back empty', async 
   expect(await connect(server).info('commandstats')).not.toContain('cmdstat_pttl');
 });
 
-it('says nothing when a killed server comes back with the same data', async () => {
+it('a store emits nothing when a killed server comes back with the same data', async () => {
   const server = await startNotifying();
   const writer = connect(server);
   await writer.set(KEY, 'v1', 'PX', 600_000);
@@ -91,7 +91,7 @@ it('says nothing when a killed server comes back with the same data', async () =
   expect(changes.values).toHaveLength(1);
 });
 
-it('takes over older data that a server comes back with', async () => {
+it('a store takes over older data that a server comes back with', async () => {
   const server = await startNotifying();
   const writer = connect(server);
   await writer.set(KEY, 'v1');
@@ -106,7 +106,7 @@ it('takes over older data that a server comes back with', async () => {
   expect(changes.values.map(say)).toEqual(['saved v2', 'saved v1']);
 });
 
-it('takes a server that is still loading for one that is not there yet', async () => {
+it('a store treats a loading server as unavailable', async () => {
   const server = await startNotifying({ config: { rdbcompression: 'no' } });
   const writer = connect(server);
   await writer.set(KEY, 'v1');
@@ -126,7 +126,7 @@ it('takes a server that is still loading for one that is not there yet', async (
   expect(changes.values).toHaveLength(1);
 });
 
-it('waits for a server that is not there at all', async () => {
+it('a store waits for a server that does not run yet', async () => {
   const server = await startNotifying();
   await server.kill();
   const store = open(server);
@@ -139,7 +139,7 @@ it('waits for a server that is not there at all', async () => {
   expect(store.state).toEqual({ type: 'absent' });
 });
 
-it('is not shaken by a server that is merely busy for a moment', async () => {
+it('a store keeps its link when a server is merely busy for a moment', async () => {
   const server = await startNotifying();
   const watched = await watch(server, { replyTimeoutMs: 2_000 });
   const writer = connect(server);

@@ -43,7 +43,7 @@ async function fill(admin: Redis, count: number, value = 'v1'): Promise<string[]
   return ids;
 }
 
-it('makes up for everything that happened while the link was cut', async () => {
+it('a directory catches up with every change made while the link was cut', async () => {
   const server = await startNotifying();
   const link = await proxy(server);
   const admin = connect(server);
@@ -74,7 +74,7 @@ it('makes up for everything that happened while the link was cut', async () => {
   expect(say(await changes.next(({ id }) => id === 'kept'))).toBe('kept saved v2 live');
 });
 
-it('notices a link that is dead in one direction, and a server that hangs', async () => {
+it('a directory notices a link that is dead in one direction, and a server that hangs', async () => {
   const server = await startNotifying();
   const link = await proxy(server);
   const admin = connect(server);
@@ -89,7 +89,7 @@ it('notices a link that is dead in one direction, and a server that hangs', asyn
   expect(changes.completed).toBe(true);
 });
 
-it('tells every credential that a server lost when it was killed, and finds those that come after', async () => {
+it('a directory reports every credential that a killed server lost, and finds the later ones', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   const ids = await fill(admin, 500);
@@ -108,7 +108,7 @@ it('tells every credential that a server lost when it was killed, and finds thos
   expect(say(await changes.next(({ type }) => type === 'saved'))).toBe('id1 saved v2 live');
 });
 
-it('polls where Redis sends no notifications, also for ids that nobody knew', async () => {
+it('a directory polls where Redis sends no notifications, also for unknown ids', async () => {
   const server = await startRedis({ config: { 'notify-keyspace-events': '' } });
   const admin = connect(server);
   await admin.set('app:a', 'v1');
@@ -122,7 +122,7 @@ it('polls where Redis sends no notifications, also for ids that nobody knew', as
   expect(say(await changes.next())).toBe('a cleared live');
 });
 
-it('asks little for a flood of forged hints, and misses nothing in it', async () => {
+it('a directory reads little under a flood of forged hints, and misses no change in it', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await fill(admin, 50);
@@ -149,7 +149,7 @@ it('asks little for a flood of forged hints, and misses nothing in it', async ()
   expect(say(await changes.next(({ id }) => id === 'id7'))).toBe('id7 saved v2 live');
 });
 
-it('tells thousands that end at one instant, each once, by one timer', async () => {
+it('a directory emits thousands of expiries at one instant, each once, by one timer', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   const { changes } = await ready(server, NO_ROUNDS);
@@ -164,7 +164,7 @@ it('tells thousands that end at one instant, each once, by one timer', async () 
   expect(expired().every(({ at }) => at > endsAt)).toBe(true);
 });
 
-it('concludes by itself what ends while it is cut off', async () => {
+it('a directory concludes expiries by itself while it is cut off', async () => {
   const server = await startNotifying();
   const link = await proxy(server);
   const admin = connect(server);
@@ -179,7 +179,7 @@ it('concludes by itself what ends while it is cut off', async () => {
   expect(changes.values).toHaveLength(1);
 });
 
-it('takes another type under the prefix for one id that cannot be read', async () => {
+it('a directory treats another Redis type under the prefix as one unreadable id', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await admin.hset('app:hash', 'field', 'value');
@@ -197,7 +197,7 @@ it('takes another type under the prefix for one id that cannot be read', async (
   expect(await admin.type('app:hash')).toBe('hash');
 });
 
-it('has one subscription, and one command per heartbeat, however many are watched', async () => {
+it('a directory has one subscription, and one command per heartbeat, however many ids are watched', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   const ids = await fill(admin, 1_000);
@@ -215,7 +215,7 @@ it('has one subscription, and one command per heartbeat, however many are watche
   await eventually(async () => expect(await admin.pubsub('NUMPAT')).toBe(0));
 });
 
-it('looks at each alone where scripts are refused', async () => {
+it('a directory reads each key alone where scripts are refused', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await admin.acl('SETUSER', 'plain', 'on', '>pw', '~*', '&*', '+@all', '-@scripting');
@@ -230,7 +230,7 @@ it('looks at each alone where scripts are refused', async () => {
   expect(say(await changes.next())).toBe('id7 saved v2 live');
 });
 
-it('says so where keys may not be listed, and recovers', async () => {
+it('a directory reports that keys may not be listed, and recovers', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await admin.acl('SETUSER', 'narrow', 'on', '>pw', '~*', '&*', '+@all', '-scan');

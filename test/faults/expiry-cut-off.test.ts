@@ -21,7 +21,7 @@ async function cutOff(maxStalenessMs = 30_000) {
   return { server, admin, network, expiresAt, ...watched };
 }
 
-it('an end that comes while cut off is told at that end, once and for all', async () => {
+it('an end that comes while cut off is emitted once, at that end', async () => {
   const { admin, network, store, changes, statuses, expiresAt } = await cutOff();
   expect(store.current?.credentials).toBe('v1');
   const { signal } = store.current!;
@@ -41,7 +41,7 @@ it('an end that comes while cut off is told at that end, once and for all', asyn
   expect(changes.values.map(say)).toEqual(['saved v1', 'expired v1', 'saved v2']);
 });
 
-it('is served from memory up to its end and not a moment longer', async () => {
+it('a credential is served from memory up to its end and not a moment longer while cut off', async () => {
   const { admin, store, expiresAt } = await cutOff();
   let servedAt = 0;
   await eventually(async () => {
@@ -57,7 +57,7 @@ it('is served from memory up to its end and not a moment longer', async () => {
   expect(expiresAt - (await serverNow(admin))).toBeLessThan(100);
 });
 
-it('is told as expired also when it was withheld before its end came', async () => {
+it('a credential is emitted as expired also when it was withheld before its end', async () => {
   const { network, store, changes, states, statuses } = await cutOff(200);
   await states.next(({ type }) => type === 'withheld');
   expect(store.current).toBeUndefined();
@@ -69,7 +69,7 @@ it('is told as expired also when it was withheld before its end came', async () 
   expect(changes.values.map(say)).toEqual(['saved v1', 'expired v1']);
 });
 
-it('is renewed again when somebody had moved its end meanwhile', async () => {
+it('a credential concluded as expired is emitted again when its end had moved meanwhile', async () => {
   const { admin, network, changes, store, expiresAt } = await cutOff();
   await admin.pexpireat(KEY, expiresAt + 600_000);
   expect(await changes.next()).toMatchObject({ type: 'expired', source: 'local' });
@@ -84,7 +84,7 @@ it('is renewed again when somebody had moved its end meanwhile', async () => {
   expect(changes.values.map(say)).toEqual(['saved v1', 'expired v1', 'renewed v1']);
 });
 
-it('is replaced when somebody had saved another meanwhile', async () => {
+it('a credential concluded as expired is replaced by one saved meanwhile', async () => {
   const { admin, network, changes } = await cutOff();
   await admin.set(KEY, 'v2');
   expect(await changes.next()).toMatchObject({ type: 'expired', source: 'local' });
@@ -93,7 +93,7 @@ it('is replaced when somebody had saved another meanwhile', async () => {
   expect(changes.values.map(say)).toEqual(['saved v1', 'expired v1', 'saved v2']);
 });
 
-it('is not told as expired when it was cleared and that was learned before its end', async () => {
+it('a cleared credential is not emitted as expired when the clear was known before the end', async () => {
   const { admin, network, changes, expiresAt } = await cutOff();
   await admin.del(KEY);
   await network.accept();
@@ -102,7 +102,7 @@ it('is not told as expired when it was cleared and that was learned before its e
   expect(changes.values.map(say)).toEqual(['saved v1', 'cleared v1']);
 });
 
-it('is not told again when the server lost everything after it', async () => {
+it('an expiry is not emitted again when the server lost everything after it', async () => {
   const { server, network, store, changes, statuses } = await cutOff();
   await changes.next(({ type }) => type === 'expired');
   await server.restart();
@@ -112,7 +112,7 @@ it('is not told again when the server lost everything after it', async () => {
   expect(changes.values.map(say)).toEqual(['saved v1', 'expired v1']);
 });
 
-it('comes at its end also when the server hangs', async () => {
+it('an expiry comes at its end also when the server hangs', async () => {
   const server = await startNotifying();
   const { store, changes, statuses } = await watch(server, { ttlSeconds: 1 });
   await store.save('v1');
@@ -129,7 +129,7 @@ it('comes at its end also when the server hangs', async () => {
   expect(changes.values.map(say)).toEqual(['saved v1', 'expired v1']);
 });
 
-it('comes at its end also when the link is a black hole and nobody has noticed yet', async () => {
+it('an expiry comes at its end also when the link is a black hole and nobody has noticed yet', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   const { store, changes } = await watch(network, { heartbeatMs: 600_000, replyTimeoutMs: 500 });

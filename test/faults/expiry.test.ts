@@ -13,11 +13,11 @@ const { connect, proxy, startNotifying, startRedis, track, watch } = useFaults()
 /** Far more than it takes; how late exactly is for the benchmarks to say. */
 const LATE_MS = 100;
 
-describe('a server that says nothing of expiry', () => {
+describe('a server that sends no expiry notifications', () => {
   it.each([
     ['notifications are off and Redis removes nothing by itself', '', false],
     ['a hundred thousand other keys have a TTL too', 'KEA', true],
-  ] as const)('does not make expired late: %s', async (_what, flags, crowded) => {
+  ] as const)('does not delay expired: %s', async (_what, flags, crowded) => {
     const server = await startRedis({
       config: { 'notify-keyspace-events': flags, 'enable-debug-command': 'yes' },
     });
@@ -50,7 +50,7 @@ describe('a server that says nothing of expiry', () => {
     expect(Number(removed)).toBeGreaterThanOrEqual(keys.length);
   });
 
-  it('does not hide that the end was moved just before it was reached', async () => {
+  it('does not hide an end that moved just before it was reached', async () => {
     const server = await startRedis();
     const admin = connect(server);
     const { store, changes } = await watch(server, NO_ROUNDS);
@@ -75,7 +75,7 @@ describe('a server that says nothing of expiry', () => {
   });
 });
 
-it('does not call an end that was still to come the one that passed', async () => {
+it('an end in the future is not reported as the one that passed', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await admin.set(KEY, 'v1', 'PX', 600_000);
@@ -91,7 +91,7 @@ it('does not call an end that was still to come the one that passed', async () =
   expect(say(expired)).toBe('expired v1');
 });
 
-describe('an end of its own', () => {
+describe('a logical end', () => {
   const expiresAt = (text: string): number => Number(text.split('@')[1]);
 
   it('comes before the TTL takes the bytes, once', async () => {
@@ -120,7 +120,7 @@ describe('an end of its own', () => {
     ]);
   });
 
-  it('does not hide that the bytes were cleared after it', async () => {
+  it('does not hide a later clear of the bytes', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { changes } = await watch(server, { expiresAt });
@@ -162,7 +162,7 @@ describe('ends farther away than a timer reaches', () => {
     },
   );
 
-  it('are warned of in time', async () => {
+  it('emit expiring$ in time', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { store, changes } = await watch(server, NO_ROUNDS);

@@ -11,39 +11,36 @@ const { connect, startNotifying, track, watch } = useFaults();
 /** Nothing but the heartbeat comes by. */
 const BEAT_ONLY = { heartbeatMs: 100, pollMs: 600_000, probeMs: 600_000 };
 
-describe.each(['FLUSHALL', 'FLUSHDB', 'SWAPDB 0 1'])(
-  '%s, of which Redis says nothing',
-  (command) => {
-    it('clears the one watched credential within the bound', async () => {
-      const server = await startNotifying();
-      const admin = connect(server);
-      await admin.set(KEY, 'v1');
-      const { store, changes, states } = await watch(server, BEAT_ONLY);
-      const { maxLagMs } = store.status;
-      await run(admin, command);
-      const change = await expectWithin(maxLagMs!, () => changes.next());
-      expect(change).toMatchObject({ type: 'cleared', source: 'live', origin: 'unknown' });
-      expect(states.values.at(-1)).toEqual({ type: 'absent' });
-      expect(store.current).toBeUndefined();
-    });
+describe.each(['FLUSHALL', 'FLUSHDB', 'SWAPDB 0 1'])('%s without a notification', (command) => {
+  it('clears the one watched credential within the bound', async () => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    await admin.set(KEY, 'v1');
+    const { store, changes, states } = await watch(server, BEAT_ONLY);
+    const { maxLagMs } = store.status;
+    await run(admin, command);
+    const change = await expectWithin(maxLagMs!, () => changes.next());
+    expect(change).toMatchObject({ type: 'cleared', source: 'live', origin: 'unknown' });
+    expect(states.values.at(-1)).toEqual({ type: 'absent' });
+    expect(store.current).toBeUndefined();
+  });
 
-    it('clears 40 watched credentials long before the heartbeat has read each of them', async () => {
-      const server = await startNotifying();
-      const admin = connect(server);
-      const watched = await watchMany(server, 40);
-      const rotationMs = watched.length * FAST.heartbeatMs;
-      await run(admin, command);
-      const startedAt = performance.now();
-      for (const { changes } of watched) await changes.next(undefined, rotationMs);
-      expect(performance.now() - startedAt).toBeLessThan(rotationMs / 2);
-      expect(watched.flatMap(({ changes }) => changes.values.map(({ type }) => type))).toEqual(
-        watched.map(() => 'cleared'),
-      );
-    });
-  },
-);
+  it('clears 40 watched credentials long before the heartbeat has read each of them', async () => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    const watched = await watchMany(server, 40);
+    const rotationMs = watched.length * FAST.heartbeatMs;
+    await run(admin, command);
+    const startedAt = performance.now();
+    for (const { changes } of watched) await changes.next(undefined, rotationMs);
+    expect(performance.now() - startedAt).toBeLessThan(rotationMs / 2);
+    expect(watched.flatMap(({ changes }) => changes.values.map(({ type }) => type))).toEqual(
+      watched.map(() => 'cleared'),
+    );
+  });
+});
 
-it('takes over what another database held when the two are swapped', async () => {
+it('a store takes over the content of another database when the two are swapped', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await admin.set(KEY, 'v1');
@@ -56,7 +53,7 @@ it('takes over what another database held when the two are swapped', async () =>
   expect(say(await changes.next())).toBe('saved v1');
 });
 
-it('sees every loss again, as the mark of the data is renewed', async () => {
+it('a store sees every loss again, because the epoch key is renewed', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   const watched = await watchMany(server, 30);
@@ -70,7 +67,7 @@ it('sees every loss again, as the mark of the data is renewed', async () => {
   }
 });
 
-it('tells many credentials apart when only some are gone after a loss', async () => {
+it('a store with many credentials clears only those that a loss removed', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   const watched = await watchMany(server, 30);
@@ -85,7 +82,7 @@ it('tells many credentials apart when only some are gone after a loss', async ()
   expect(kept!.store.current?.credentials).toBe(value);
 });
 
-it('clears everything when a killed server comes back empty, also many at once', async () => {
+it('a store clears everything when a killed server comes back empty, also many credentials at once', async () => {
   const server = await startNotifying();
   const watched = await watchMany(server, 30);
   await server.restart();

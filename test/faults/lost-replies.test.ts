@@ -61,7 +61,7 @@ const writes: readonly Write[] = [
 ];
 
 describe.each(writes)('$what', ({ write, result, last }) => {
-  it('is resolved by reading when Redis took it and the reply was lost', async () => {
+  it('is resolved by reading when Redis executed it and the reply was lost', async () => {
     const { admin, network, recording, store, changes } = await prepare();
     const cut = cutWhenTaken(network, recording, last);
     await expect(write(store)).resolves.toEqual(result);
@@ -72,7 +72,7 @@ describe.each(writes)('$what', ({ write, result, last }) => {
     expect(changes.values.map(say)).toEqual(['saved v0', 'saved v1', 'saved v2']);
   });
 
-  it('reports that nobody knows when it got lost on its way, and never comes back to it', async () => {
+  it('reports an unknown outcome when the command was lost, and does not send it again', async () => {
     const { admin, network, recording, store } = await prepare();
     const lost = swallow(network, 'v2');
     await expect(write(store)).rejects.toBeInstanceOf(OutcomeUnknownError);
@@ -82,7 +82,7 @@ describe.each(writes)('$what', ({ write, result, last }) => {
     expect(await admin.get(KEY)).toBe('v3');
   });
 
-  it('does not overwrite what somebody else has saved since', async () => {
+  it('does not overwrite a later save of another client', async () => {
     const { admin, network, recording, store, changes, statuses } = await prepare();
     const cut = cutWhenTaken(network, recording, last);
     const writing = write(store);
@@ -102,7 +102,7 @@ describe.each(writes)('$what', ({ write, result, last }) => {
     expect(changes.values.map(say).at(-1)).toBe('saved v3');
   });
 
-  it('reports that nobody knows when there is no way to read either', async () => {
+  it('reports an unknown outcome when Redis cannot be read either', async () => {
     const { admin, network, recording, store } = await prepare();
     const cut = cutWhenTaken(network, recording, last);
     const writing = write(store);
@@ -117,7 +117,7 @@ describe.each(writes)('$what', ({ write, result, last }) => {
 });
 
 describe('the second half of a conditional save', () => {
-  it('may get lost, and then nothing was written nor will be', async () => {
+  it('may be lost, and then nothing is written, neither then nor later', async () => {
     const { admin, network, recording, store, changes } = await prepare();
     const lost = swallow(network, '\r\nevalsha\r\n');
     const onlyIf = (await store.read())!;
@@ -135,7 +135,7 @@ describe('the second half of a conditional save', () => {
 });
 
 describe('clear', () => {
-  it('is resolved by reading when Redis took it and the reply was lost', async () => {
+  it('is resolved by reading when Redis executed it and the reply was lost', async () => {
     const { network, recording, store, changes } = await prepare();
     const cut = cutWhenTaken(network, recording, '\r\ndel\r\n');
     expect(await store.clear()).toBe(true);
@@ -144,7 +144,7 @@ describe('clear', () => {
     expect(await writesOf(recording, 'del')).toBe(1);
   });
 
-  it('does not remove what somebody else has saved since', async () => {
+  it('does not remove a later save of another client', async () => {
     const { admin, network, recording, store } = await prepare();
     const cut = cutWhenTaken(network, recording, '\r\ndel\r\n');
     const clearing = store.clear();
@@ -157,7 +157,7 @@ describe('clear', () => {
     expect(await writesOf(recording, 'del')).toBe(1);
   });
 
-  it('reports that nobody knows when it got lost on its way', async () => {
+  it('reports an unknown outcome when the command was lost', async () => {
     const { admin, network, recording, store } = await prepare();
     const lost = swallow(network, '\r\ndel\r\n');
     await expect(store.clear()).rejects.toBeInstanceOf(OutcomeUnknownError);
@@ -167,7 +167,7 @@ describe('clear', () => {
   });
 });
 
-describe('a write that never left', () => {
+describe('a write that was not sent', () => {
   it.each(['refused', 'silent'] as const)(
     'is a typed error when connections are %s, and nothing is written then or later',
     async (how) => {

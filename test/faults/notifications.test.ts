@@ -41,7 +41,7 @@ describe('notifications switched off at run time', () => {
     expect(store.status.notifications).toBe('announcements');
   });
 
-  it('are believed again once they arrive, and polling stops', async () => {
+  it('are relied on again once they arrive, and polling stops', async () => {
     const server = await startRedis();
     const admin = connect(server);
     const { store, changes, statuses } = await watch(server, {
@@ -106,7 +106,7 @@ describe('configureNotifications', () => {
     expect(counted.get('config|set') ?? 0).toBe(0);
   });
 
-  it('does so again when the server has restarted without them, or somebody took them away', async () => {
+  it('adds the flags again when the server restarted without them, or another client removed them', async () => {
     const server = await startRedis({ config: { [FLAGS]: 'El' } });
     const { statuses } = await watch(server, { configureNotifications: true });
     await statuses.next(({ notifications }) => notifications === 'keyspace');
@@ -119,7 +119,7 @@ describe('configureNotifications', () => {
     await eventually(async () => expect(await flags(admin)).toBe('$Kegx'));
   });
 
-  it('is not done unasked', async () => {
+  it('changes nothing unless the option asks for it', async () => {
     const server = await startRedis({ config: { [FLAGS]: 'El' } });
     const admin = connect(server);
     const { store } = await watch(server);

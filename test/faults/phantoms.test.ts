@@ -59,7 +59,7 @@ const forged: readonly (readonly [what: string, channel: string, message: string
 describe.each(['present', 'absent'] as const)(
   'forged messages about a credential that is %s',
   (is) => {
-    it('change nothing and emit nothing, whatever they say', async () => {
+    it('change nothing and emit nothing, whatever they contain', async () => {
       const server = await startNotifying();
       const admin = connect(server);
       if (is === 'present') await admin.set(KEY, 'v1', 'PX', 600_000);
@@ -88,7 +88,7 @@ describe.each(['present', 'absent'] as const)(
   },
 );
 
-it('forged hints label nothing that is seen after they were refuted', async () => {
+it('forged hints do not label a later reading once they are refuted', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await admin.set(KEY, 'v1');
@@ -102,7 +102,7 @@ it('forged hints label nothing that is seen after they were refuted', async () =
   expect(change).toMatchObject({ type: 'cleared', origin: 'unknown', reason: undefined });
 });
 
-it('messages about other keys and databases cost not even a read', async () => {
+it('messages about other keys and databases do not even cost a read', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await admin.set(KEY, 'v1');
@@ -161,7 +161,7 @@ describe('a flood of forged hints', () => {
     await changes.next(saved('v2'));
   });
 
-  it('is met with far fewer reads on a fast link too', async () => {
+  it('causes far fewer reads than hints on a fast link too', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     await admin.set(KEY, 'v1');

@@ -10,7 +10,7 @@ const { connect, startNotifying, watch } = useFaults();
 
 describe('a server without memory', () => {
   it.each(['allkeys-random', 'allkeys-lru', 'volatile-ttl'])(
-    'evicts by %s, and that is told apart from clearing',
+    'evicts by %s, and the eviction is distinguished from a clear',
     async (policy) => {
       const server = await startNotifying({ config: { 'maxmemory-policy': policy } });
       const admin = connect(server);
@@ -31,7 +31,7 @@ describe('a server without memory', () => {
     },
   );
 
-  it('refuses writes, which is a typed error and nothing else', async () => {
+  it('refuses writes with a typed error, and nothing else happens', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     await admin.set(KEY, 'v1');
@@ -57,7 +57,7 @@ describe('a server without memory', () => {
 });
 
 describe('a master that was made a replica', () => {
-  it('refuses writes until it is a master again; reading goes on until the heart beats', async () => {
+  it('refuses writes until it is a master again, and serves reads until the next heartbeat', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { store, changes } = await watch(server, NO_ROUNDS);
@@ -78,7 +78,7 @@ describe('a master that was made a replica', () => {
     expect(changes.values.map(say)).toEqual(['saved v1', 'saved v3']);
   });
 
-  it('loses the command connection, as the master may be elsewhere by now', async () => {
+  it('loses the command connection, as the master may be another server by now', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { store } = await watch(server, NO_ROUNDS);
@@ -98,7 +98,7 @@ describe('a master that was made a replica', () => {
 });
 
 describe('a server that takes no more clients', () => {
-  it('is tried again until it does', async () => {
+  it('is tried again until it accepts one', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { changes, statuses } = await watch(server, NO_ROUNDS);

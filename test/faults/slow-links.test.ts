@@ -18,7 +18,7 @@ import {
 
 const { connect, proxy, startNotifying, watch } = useFaults();
 
-it('never mixes the bytes of one write with the end of another, over a link of single bytes', async () => {
+it('a store never mixes the bytes of one write with the end of another, over a link of single bytes', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   network.slice(1, 0);
@@ -42,7 +42,7 @@ it('never mixes the bytes of one write with the end of another, over a link of s
   expect(changes.values.length).toBeGreaterThan(writes / 10);
 });
 
-it('works over a link with 200 ms of round trip as over a fast one', async () => {
+it('a store works over a link with 200 ms of round trip as over a fast one', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   network.delay(100);
@@ -63,7 +63,7 @@ it('works over a link with 200 ms of round trip as over a fast one', async () =>
   expect(changes.values.map(say)).toEqual(['saved v1', 'saved v2', 'expired v2']);
 });
 
-it('reads again when Redis dropped it for not keeping up with the messages', async () => {
+it('a store reads again when Redis dropped its slow subscriber', async () => {
   const server = await startNotifying({
     config: { 'client-output-buffer-limit': 'pubsub 1mb 1mb 1' },
   });
@@ -88,7 +88,7 @@ it('reads again when Redis dropped it for not keeping up with the messages', asy
   expect(changes.values.map(say)).toEqual(['saved v2']);
 });
 
-it('takes an answer that came while the event loop was blocked past the deadline', async () => {
+it('a store takes a reply that arrived while the event loop was blocked past the deadline', async () => {
   const server = await startNotifying();
   const watched = await watch(server, { ...NO_ROUNDS, replyTimeoutMs: 100 });
   const { store } = watched;
@@ -110,7 +110,7 @@ it('takes an answer that came while the event loop was blocked past the deadline
   expect(interruptions(watched)).toEqual([]);
 });
 
-it('keeps a heartbeat that was late because the event loop was blocked', async () => {
+it('a store accepts a heartbeat that was late because the event loop was blocked', async () => {
   const server = await startNotifying();
   const { store } = await watch(server, { heartbeatMs: 20, replyTimeoutMs: 50 });
   const admin = connect(server);
@@ -130,7 +130,7 @@ function nextTurn(): Promise<void> {
   });
 }
 
-it('asks nothing beside a look that is under way when the heart beats', async () => {
+it('a heartbeat sends nothing beside a read that is under way', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   network.delay(30);

@@ -10,7 +10,7 @@ const { connect, open, proxy, startNotifying, watch } = useFaults();
 const NOTICED_MS = FAST.heartbeatMs + FAST.replyTimeoutMs;
 
 it.each(['both', 'toClient', 'toServer'] as const)(
-  'withholds after maxStalenessMs without a word from Redis (%s), and not before',
+  'a store withholds after maxStalenessMs without a reply from Redis (%s), and not before',
   async (direction) => {
     const maxStalenessMs = 1_200;
     const server = await startNotifying();
@@ -46,7 +46,7 @@ it.each(['both', 'toClient', 'toServer'] as const)(
   },
 );
 
-it('tells of the newer credential when what it withheld was out of date', async () => {
+it('a store emits the newer credential when the withheld one was out of date', async () => {
   const server = await startNotifying();
   const writer = connect(server);
   await writer.set(KEY, 'v1');
@@ -67,7 +67,7 @@ it('tells of the newer credential when what it withheld was out of date', async 
   ]);
 });
 
-it('gives nothing to those who come while it is withheld', async () => {
+it('a late subscriber receives nothing while the credential is withheld', async () => {
   const server = await startNotifying();
   await connect(server).set(KEY, 'v1', 'PX', 600_000);
   const network = await proxy(server);
@@ -84,7 +84,7 @@ it('gives nothing to those who come while it is withheld', async () => {
   expect(expiring.values).toHaveLength(1);
 });
 
-it('with maxStalenessMs 0 serves nothing from the moment the link is known to be dead', async () => {
+it('a store with maxStalenessMs 0 serves nothing from the moment the link is known to be dead', async () => {
   const server = await startNotifying();
   await connect(server).set(KEY, 'v1');
   const network = await proxy(server);
@@ -100,7 +100,7 @@ it('with maxStalenessMs 0 serves nothing from the moment the link is known to be
   expect(store.state).toMatchObject({ type: 'withheld', reason: 'stale' });
 });
 
-it('with maxStalenessMs Infinity serves for as long as the outage lasts', async () => {
+it('a store with maxStalenessMs Infinity serves for as long as the outage lasts', async () => {
   const server = await startNotifying();
   await connect(server).set(KEY, 'v1');
   const network = await proxy(server);
@@ -116,7 +116,7 @@ it('with maxStalenessMs Infinity serves for as long as the outage lasts', async 
   expect(states.values.map(({ type }) => type)).toEqual(['unknown', 'present']);
 });
 
-it('says that it holds nothing, rather than something stale, before it has ever been live', async () => {
+it('a store that was never live reports an unknown state rather than a stale one', async () => {
   const server = await startNotifying();
   await connect(server).set(KEY, 'v1');
   const network = await proxy(server);
@@ -136,7 +136,7 @@ it('says that it holds nothing, rather than something stale, before it has ever 
   expect(states.values).toHaveLength(2);
 });
 
-it('counts as cut off also when Redis answers everything but the credential', async () => {
+it('a store counts as cut off also when Redis answers everything but the credential', async () => {
   const server = await startNotifying();
   const admin = connect(server);
   await admin.set(KEY, 'v1');

@@ -9,7 +9,7 @@ const { connect, proxy, startNotifying, track, watch } = useFaults();
 const WRITES = 40;
 const PERIOD_MS = 50;
 
-it('sees changes while hints keep coming faster than it can read', async () => {
+it('a store sees changes while hints arrive faster than it can read', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   network.delay(3);
@@ -51,7 +51,7 @@ it('sees changes while hints keep coming faster than it can read', async () => {
   }
 });
 
-it('a save resolves while hints keep coming', async () => {
+it('a save resolves while hints keep arriving', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   network.delay(3);

@@ -40,7 +40,7 @@ const commandsIn = (rules: string): string[] =>
   [...rules.matchAll(/\+(\S+)/g)].map(([, name]) => name!).sort();
 
 /** Every kind of write, and every kind of reading. */
-async function writeAll(store: RedisCredentialStore<Token>): Promise<void> {
+async function expectEveryWrite(store: RedisCredentialStore<Token>): Promise<void> {
   expect(await store.save({ token: 'a' }, { ttlSeconds: 60 })).toEqual({ announced: true });
   const seen = await store.read();
   expect(await store.save({ token: 'b' }, { onlyIf: seen })).toEqual({ announced: true });
@@ -66,7 +66,7 @@ describe('the rights that the documentation names', () => {
     const prefix = uniquePrefix();
     const user = await makeUser(world, writer(prefix));
     const store = world.store(user.connect(), { key: `${prefix}a` });
-    expect(await commandsOf(() => writeAll(store))).toEqual(commandsIn(writer(prefix)));
+    expect(await commandsOf(() => expectEveryWrite(store))).toEqual(commandsIn(writer(prefix)));
     expect(await user.refusals()).toEqual([]);
   });
 
@@ -82,7 +82,7 @@ describe('the rights that the documentation names', () => {
       await eventually(async () =>
         expect(await world.connect().exists('credstream:epoch')).toBe(1),
       );
-      await writeAll(store);
+      await expectEveryWrite(store);
       await other.store.close();
     });
     expect(used.filter((name) => name !== 'exists' && name !== 'info')).toEqual(
@@ -114,7 +114,7 @@ describe('the rights that the documentation names', () => {
 });
 
 describe('a writer that waits for replicas', () => {
-  it('needs WAIT and the keys of its marks beside all that, and no more', async () => {
+  it('needs WAIT and the keys of its markers beside all that, and no more', async () => {
     const prefix = uniquePrefix();
     const rules = `${writer(prefix)} +wait ~credstream:wait:*`;
     const user = await makeUser(world, rules);
@@ -122,7 +122,7 @@ describe('a writer that waits for replicas', () => {
     const used = await commandsOf(async () => {
       const receipt = await store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: 50 });
       expect(receipt).toEqual({ announced: true, replicas: 0 });
-      await writeAll(store);
+      await expectEveryWrite(store);
     });
     expect(used).toEqual(commandsIn(rules));
     expect(await user.refusals()).toEqual([]);
@@ -133,7 +133,7 @@ describe('a watcher that may not write', () => {
   const look = (user: User, key: string, options = {}): Promise<Watched<Token>> =>
     world.watch(user.connect(), { ...options, key });
 
-  it('sees every change and its expiry, and says the mode once it knows', async () => {
+  it('sees every change and its expiry, and reports the mode once it is known', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
     const { store, key, changes } = await look(
@@ -153,7 +153,7 @@ describe('a watcher that may not write', () => {
     expect(changes.values).toHaveLength(4);
   });
 
-  it('is told so when it writes, and nothing has happened', async () => {
+  it('is refused with a typed error when it writes, and nothing happens', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
     const { store, key } = await look(await makeUser(world, watcher(prefix)), `${prefix}a`);
@@ -171,7 +171,7 @@ describe('a watcher that may not write', () => {
     expect(store.status).toMatchObject({ link: 'live', freshness: 'fresh' });
   });
 
-  it('hears of announced writes without the right to notifications, and polls for others', async () => {
+  it('receives announced writes without the right to notifications, and polls for others', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
     const user = await makeUser(
@@ -206,7 +206,7 @@ describe('a watcher that may not write', () => {
     await changes.next(ofType('cleared'));
   });
 
-  it('lives without the epoch of many credentials', async () => {
+  it('works without the epoch key of many credentials', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
     const user = await makeUser(world, watcher(prefix).replace('%R~credstream:epoch', ''));
@@ -246,7 +246,7 @@ describe('without CONFIG, INFO and CLIENT', () => {
       configureNotifications: true,
     });
     await eventually(() => expect(store.status.notifications).toBe('keyspace'));
-    await writeAll(store);
+    await expectEveryWrite(store);
     await admin.setex(key, 60, bytesOf('out of band'));
     await changes.next(brings('out of band'));
     expect(store.status).toMatchObject({ link: 'live', freshness: 'fresh', error: undefined });
@@ -278,7 +278,7 @@ describe('a writer that may not announce', () => {
     expect(await store.save({ token: 'c' }, { onlyIf: 'absent' })).toEqual({ announced: false });
   });
 
-  it('finds that out also by a save over what it has seen', async () => {
+  it('detects the missing right also in a save with onlyIf', async () => {
     const admin = world.connect();
     const user = await makeUser(world, '+@all ~* resetchannels');
     const store = world.store(user.connect());
@@ -290,7 +290,7 @@ describe('a writer that may not announce', () => {
     expect(await admin.exists(store.id)).toBe(0);
   });
 
-  it('does not ask again on every save', async () => {
+  it('does not try to announce again on every save', async () => {
     const user = await makeUser(world, '+@all -publish ~* &*');
     const store = world.store(user.connect());
     await store.save({ token: 'a' });
@@ -303,7 +303,7 @@ describe('a writer that may not announce', () => {
     expect(await user.refusals()).toEqual(before);
   });
 
-  it('may be given the right on the way, from the next connection on', async () => {
+  it('may be granted the right later, from the next connection on', async () => {
     const admin = world.connect();
     const user = await makeUser(world, '+@all ~* resetchannels &__keyspace@0__:*');
     const { store } = await world.watch(user.connect());
@@ -318,7 +318,7 @@ describe('a writer that may not announce', () => {
 });
 
 describe('a writer that may not read', () => {
-  it('writes unseen', async () => {
+  it('writes without checking the type of the key', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
     const user = await makeUser(
@@ -336,7 +336,7 @@ describe('a writer that may not read', () => {
 });
 
 describe('a writer that may not run scripts', () => {
-  it('saves and clears, but not over what it has seen', async () => {
+  it('saves and clears, but not with onlyIf', async () => {
     const admin = world.connect();
     const user = await makeUser(world, '+@all -@scripting ~* &*');
     const store = world.store(user.connect());

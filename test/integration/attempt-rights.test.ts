@@ -31,7 +31,7 @@ function rulesFor(prefix: string, kinds = ['stage', 'cleared', 'attempt', 'probe
 }
 
 describe('a process that re-authenticates', () => {
-  it('needs the keys of attempts and marks, and no command beyond those of a watching writer', async () => {
+  it('needs the keys of attempts and tombstones, and no command beyond those of a watching writer', async () => {
     const prefix = uniquePrefix();
     const user = await makeUser(world, rulesFor(prefix));
     const store = world.store(user.connect(), { key: `${prefix}a` });
@@ -62,7 +62,7 @@ describe('a process that re-authenticates', () => {
     expect(pttl).toBeLessThanOrEqual(3_600_000);
   });
 
-  it('is told why it cannot where the keys of attempts are refused, and calls nobody', async () => {
+  it('is refused with the reason where the keys of attempts are refused, and does not call the provider', async () => {
     const prefix = uniquePrefix();
     const user = await makeUser(world, rulesFor(prefix, ['stage', 'cleared', 'probe']));
     const store = world.store(user.connect(), { key: `${prefix}a` });
@@ -82,7 +82,7 @@ describe('a process that re-authenticates', () => {
 });
 
 describe('a process that may begin an attempt but not store its result', () => {
-  it('says why, calls nobody again, and stores it as soon as it may', async () => {
+  it('reports the reason, does not call the provider again, and stores the result as soon as it may', async () => {
     const prefix = uniquePrefix();
     const user = await makeUser(world, rulesFor(prefix, ['cleared', 'attempt', 'probe']));
     const store = world.store(user.connect(), { key: `${prefix}a` });
@@ -106,8 +106,8 @@ describe('a process that may begin an attempt but not store its result', () => {
   });
 });
 
-describe('a writer that may not leave marks', () => {
-  it('clears all the same, and says nothing of it', async () => {
+describe('a writer that may not leave tombstones', () => {
+  it('clears all the same, and reports no error', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
     const user = await makeUser(world, rulesFor(prefix, ['stage', 'probe']));

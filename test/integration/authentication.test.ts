@@ -33,7 +33,7 @@ function learn(client: Redis, password: string): void {
 }
 
 describe('with a wrong password', () => {
-  it('a store says that it is unauthorized, and knocks ever more slowly', async () => {
+  it('a store is unauthorized, and connects ever more seldom', async () => {
     const user = await makeUser(world, EVERYTHING);
     const link = await through();
     const client = user.connect({ password: 'wrong' }, link.url);
@@ -70,7 +70,7 @@ describe('with a wrong password', () => {
     expect(await world.connect().exists(store.id)).toBe(0);
   });
 
-  it('a store heals when the password of the client is set right', async () => {
+  it('a store recovers when the password of the client is set right', async () => {
     const user = await makeUser(world, EVERYTHING);
     const client = user.connect({ password: 'wrong' });
     const store = world.store(client, { ...HINTS_ONLY, random });
@@ -84,7 +84,7 @@ describe('with a wrong password', () => {
     expect(store.status).toMatchObject({ link: 'live', error: undefined });
   });
 
-  it('a store heals when the password at the server is set right', async () => {
+  it('a store recovers when the password at the server is set right', async () => {
     const user = await makeUser(world, EVERYTHING);
     const client = user.connect({ password: 'of tomorrow' });
     const store = world.store(client, { ...HINTS_ONLY, random });
@@ -96,24 +96,27 @@ describe('with a wrong password', () => {
     expect(linksIn(statuses)).toEqual(['idle', 'connecting', 'unauthorized', 'connecting', 'live']);
   });
 
-  it.each([2, 3] as const)('or none, on a server that wants one, with RESP%i', async (protocol) => {
-    const server = await startRedis({ config: { ...NOTIFICATIONS, requirepass: 'open-sesame' } });
-    world.track(server, () => server.stop());
-    const client = world.connect({ protocol, lazyConnect: true }, server.url);
-    const store = world.store(client, { ...HINTS_ONLY, random });
-    const statuses = collect(store.status$);
-    const ready = store.ready();
-    expect((await statuses.next(unauthorized)).error).toMatchObject({ reply: 'NOAUTH' });
-    await expect(store.load()).rejects.toMatchObject({ reply: 'NOAUTH' });
-    learn(client, 'open-sesame');
-    await ready;
-    await store.save({ token: 'a' });
-    expect(await store.load()).toEqual({ token: 'a' });
-  });
+  it.each([2, 3] as const)(
+    'a store without a password is unauthorized, too, with RESP%i',
+    async (protocol) => {
+      const server = await startRedis({ config: { ...NOTIFICATIONS, requirepass: 'open-sesame' } });
+      world.track(server, () => server.stop());
+      const client = world.connect({ protocol, lazyConnect: true }, server.url);
+      const store = world.store(client, { ...HINTS_ONLY, random });
+      const statuses = collect(store.status$);
+      const ready = store.ready();
+      expect((await statuses.next(unauthorized)).error).toMatchObject({ reply: 'NOAUTH' });
+      await expect(store.load()).rejects.toMatchObject({ reply: 'NOAUTH' });
+      learn(client, 'open-sesame');
+      await ready;
+      await store.save({ token: 'a' });
+      expect(await store.load()).toEqual({ token: 'a' });
+    },
+  );
 });
 
 describe('a password that is rotated', () => {
-  it('is taken from the client for the next connection, and nobody notices', async () => {
+  it('is taken from the client for the next connection, without any gap', async () => {
     const admin = world.connect();
     const user = await makeUser(world, EVERYTHING);
     const client = user.connect();
@@ -133,7 +136,7 @@ describe('a password that is rotated', () => {
     expect(linksIn(statuses)).not.toContain('unauthorized');
   });
 
-  it('may go with a new user name', async () => {
+  it('may come with a new user name', async () => {
     const admin = world.connect();
     const [old, next] = [await makeUser(world, EVERYTHING), await makeUser(world, EVERYTHING)];
     const client = old.connect();
@@ -149,7 +152,7 @@ describe('a password that is rotated', () => {
     expect(list).not.toContain(`user=${old.name}`);
   });
 
-  it('leaves a store unauthorized until the client is told', async () => {
+  it('leaves a store unauthorized until the client has the new one', async () => {
     const admin = world.connect();
     const user = await makeUser(world, EVERYTHING);
     const client = user.connect();
@@ -186,7 +189,7 @@ describe('a token of a cloud, which lasts minutes,', () => {
   ];
 
   it.each(majors)(
-    'is taken from the client for every connection, that of WAIT too, with %s',
+    'is taken from the client for every connection, also that of WAIT, with %s',
     async (_name, makeClient) => {
       const admin = world.connect();
       const user = await makeUser(world, EVERYTHING);
@@ -221,7 +224,7 @@ describe('a token of a cloud, which lasts minutes,', () => {
   );
 
   it.each(majors)(
-    'that has run out makes a store unauthorized, not busy, until there is another, with %s',
+    'that has ended makes a store unauthorized, not busy, until there is another, with %s',
     async (_name, makeClient) => {
       const admin = world.connect();
       const user = await makeUser(world, EVERYTHING);
@@ -251,8 +254,8 @@ describe('a token of a cloud, which lasts minutes,', () => {
   );
 });
 
-describe('rights that are taken away', () => {
-  it('to the key make a store unauthorized, and given back heal it', async () => {
+describe('revoked rights', () => {
+  it('to the key make a store unauthorized, which recovers when they are granted again', async () => {
     const admin = world.connect();
     const user = await makeUser(world, EVERYTHING);
     const { store, key, changes } = await world.watch(user.connect(), { heartbeatMs: 50 });
@@ -275,7 +278,7 @@ describe('rights that are taken away', () => {
     expect(store.current?.credentials).toEqual({ token: 'after' });
   });
 
-  it('to the key withhold what is held after maxStalenessMs', async () => {
+  it('to the key make a store withhold its credential after maxStalenessMs', async () => {
     const user = await makeUser(world, EVERYTHING);
     const options = { heartbeatMs: 50, maxStalenessMs: 200 };
     const { store } = await world.watch(user.connect(), options);
@@ -289,7 +292,7 @@ describe('rights that are taken away', () => {
     expect(store.current?.credentials).toEqual({ token: 'a' });
   });
 
-  it('to the channels leave polling, and given back are used from the next connection on', async () => {
+  it('to the channels leave polling, and are used again from the next connection after they are granted', async () => {
     const admin = world.connect();
     const user = await makeUser(world, EVERYTHING);
     const { store, key, changes } = await world.watch(user.connect(), { pollMs: 50 });
@@ -313,7 +316,7 @@ describe('rights that are taken away', () => {
     expect(linksIn(statuses)).not.toContain('unauthorized');
   });
 
-  it('with the user make a store unauthorized, and heal it when the user is back', async () => {
+  it('of a deleted user make a store unauthorized, which recovers when the user is back', async () => {
     const admin = world.connect();
     const user = await makeUser(world, EVERYTHING);
     const { store } = await world.watch(user.connect(), { random });

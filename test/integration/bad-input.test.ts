@@ -30,7 +30,7 @@ describe.each([
   { type: 'zset', make: (r: Redis, k: string) => r.zadd(k, 1, 'a') },
   { type: 'stream', make: (r: Redis, k: string) => r.xadd(k, '*', 'token', 'a') },
 ])('a $type at the key', ({ type, make }) => {
-  it('is unreadable, and stays as it is whatever is asked', async () => {
+  it('is unreadable, and stays as it is under every call', async () => {
     const redis = world.connect();
     const store = world.store(world.connect());
     await make(redis, store.id);
@@ -64,7 +64,7 @@ describe.each([
     expect(await redis.dumpBuffer(store.id)).toEqual(dump);
   });
 
-  it('is told to who watches, and is over when a credential comes back', async () => {
+  it('is emitted to watchers as unreadable, until a credential is stored again', async () => {
     const redis = world.connect();
     const { store, key, changes } = await world.watch(world.connect());
     await store.save({ token: 'a' });
@@ -118,7 +118,7 @@ describe('bytes that do not decode', () => {
     expect(store.current?.credentials).toEqual({ token: 'after' });
   });
 
-  it('may be nothing at all, for a codec that makes something of it', async () => {
+  it('may be empty, for a codec that decodes empty bytes', async () => {
     const redis = world.connect();
     const { store, key, changes } = await world.watch<string>(world.connect(), {
       serialize: (text) => text,
@@ -151,7 +151,7 @@ describe('bytes that do not decode', () => {
 describe('300 MB at the key', () => {
   const SIZE = 300 * 2 ** 20;
 
-  it('are too large, are not fetched, and do not bother other credentials', async () => {
+  it('are too large, are not fetched, and do not delay other credentials', async () => {
     const redis = world.connect();
     const link = await through();
     const client = world.connect({ lazyConnect: true }, link.url);
@@ -172,7 +172,7 @@ describe('300 MB at the key', () => {
     expect(link.bytes.toClient).toBeLessThan(100_000);
   });
 
-  it('can be saved over and cleared by who watches, without being fetched', async () => {
+  it('can be saved over and cleared by a watching store, without being fetched', async () => {
     const redis = world.connect();
     const link = await through();
     const { store, key, changes } = await world.watch(world.connect({}, link.url));
@@ -187,7 +187,7 @@ describe('300 MB at the key', () => {
     expect(link.bytes.toClient).toBeLessThan(100_000);
   });
 
-  it('can be saved over and cleared by who does not watch, without being fetched', async () => {
+  it('can be saved over and cleared by a store that does not watch, without being fetched', async () => {
     const redis = world.connect();
     const link = await through();
     const store = world.store(world.connect({}, link.url));
@@ -201,7 +201,7 @@ describe('300 MB at the key', () => {
   });
 });
 
-describe('what serialize returns', () => {
+describe('the result of serialize', () => {
   it.each<[string, unknown]>([
     ['an array, which ioredis would flatten into options', ['x', 'EX', '100']],
     ['an object', { token: 'a' }],
@@ -279,7 +279,7 @@ describe('the key', () => {
     expect(changes.values).toHaveLength(4);
   });
 
-  it('is another one when it is written in another way', async () => {
+  it('is another key when it is written in another way', async () => {
     const client = world.connect();
     const composed = await world.watch(client, { key: `${prefix}u\u0308` });
     const precomposed = await world.watch(client, { key: `${prefix}\u00fc` });

@@ -31,7 +31,7 @@ describe('the bound of many credentials with keyspace notifications', () => {
     await expectBound(() => '+@all ~* &*', 500 + 500 + 2_000 + 2_000);
   });
 
-  it('is a whole round of the heartbeat for a user who may not probe', async () => {
+  it('is a whole round of heartbeats for a user who may not probe', async () => {
     const rules = (prefix: string): string =>
       `+@all ~${prefix}* resetchannels &__keyspace@0__:${prefix}* &credstream:0:${prefix}*`;
     await expectBound(rules, KEYS * 1_000 + 2_000);
@@ -39,7 +39,7 @@ describe('the bound of many credentials with keyspace notifications', () => {
 });
 
 describe('the bound without keyspace notifications', () => {
-  it('follows what the other stores on the client ask for, also those that watch nothing', async () => {
+  it('follows the options of the other stores on the client, also those that watch nothing', async () => {
     const rules = '+@all ~* resetchannels &credstream:0:*';
     const client = (await makeUser(world, rules)).connect();
     const { store } = await world.watch(client, SETTINGS);

@@ -8,10 +8,10 @@ import { bytesOf, useWorld } from './world.js';
 
 const world = useWorld();
 
-describe('by a user who may write but not read', () => {
+describe('with a user who may write but not read', () => {
   const rules = '+@all %W~* &*';
 
-  it('a clear that was asked for after a save removes what that saved', async () => {
+  it('a clear that was called after a save removes the saved bytes', async () => {
     const admin = world.connect();
     const user = await makeUser(world, rules);
     const store = world.store(user.connect());
@@ -26,7 +26,7 @@ describe('by a user who may write but not read', () => {
     expect(await user.refusals()).toContain(`key ${store.id}`);
   });
 
-  it('the save that was asked for last stays', async () => {
+  it('the save that was called last stays', async () => {
     const admin = world.connect();
     const user = await makeUser(world, rules);
     const store = world.store(user.connect());
@@ -36,8 +36,8 @@ describe('by a user who may write but not read', () => {
   });
 });
 
-describe('at a server that has forgotten the scripts', () => {
-  it('a save where nothing is comes after the conditional clear that makes room for it', async () => {
+describe('at a server without the scripts', () => {
+  it('a save with onlyIf absent follows the conditional clear that was called before it', async () => {
     const admin = world.connect();
     const store = world.store(world.connect());
     await store.save({ token: 'a' });
@@ -53,7 +53,7 @@ describe('at a server that has forgotten the scripts', () => {
     expect(await admin.get(store.id)).toBe(bytesOf('b'));
   });
 
-  it('a clear comes after the conditional save that was asked for before it', async () => {
+  it('a clear follows the conditional save that was called before it', async () => {
     const admin = world.connect();
     const store = world.store(world.connect());
     await store.save({ token: 'a' });
@@ -70,11 +70,11 @@ describe('at a server that has forgotten the scripts', () => {
   });
 });
 
-describe('by a user who may not announce', () => {
+describe('with a user who may not announce', () => {
   // Found out by the first write of a connection, which is executed only when it is sent again.
   const rules = '+@all ~* resetchannels &__keyspace@0__:*';
 
-  it('a clear that was asked for after a save removes what that saved', async () => {
+  it('a clear that was called after a save removes the saved bytes', async () => {
     const admin = world.connect();
     const user = await makeUser(world, rules);
     const store = world.store(user.connect());
@@ -86,7 +86,7 @@ describe('by a user who may not announce', () => {
     expect(await user.refusals()).toContain(`channel credstream:0:${store.id}`);
   });
 
-  it('the save that was asked for last stays', async () => {
+  it('the save that was called last stays', async () => {
     const admin = world.connect();
     const user = await makeUser(world, rules);
     const store = world.store(user.connect());
@@ -97,7 +97,7 @@ describe('by a user who may not announce', () => {
     expect(await user.refusals()).toContain(`channel credstream:0:${store.id}`);
   });
 
-  it('a conditional write finds what the save before it stored', async () => {
+  it('a conditional write finds the bytes of the save before it', async () => {
     const admin = world.connect();
     const user = await makeUser(world, rules);
     const store = world.store(user.connect());
@@ -111,7 +111,7 @@ describe('by a user who may not announce', () => {
     expect(await admin.get(store.id)).toBe(bytesOf('a'));
   });
 
-  it('a save that was asked for after a clear stays', async () => {
+  it('a save that was called after a clear stays', async () => {
     const admin = world.connect();
     const user = await makeUser(world, rules);
     const store = world.store(user.connect());

@@ -20,8 +20,8 @@ describe.each<[string, boolean, (url: string) => Redis]>([
   ['ioredis 6', false, (url) => new Redis(url)],
   ['ioredis 6 with protocol 2', true, (url) => new Redis(url, { protocol: 2 })],
   ['ioredis 5', true, (url) => new Redis5(url) as unknown as Redis],
-])('without the names of its channels, %s', (_name, restricted, make) => {
-  it('hears, leaves and subscribes again', async () => {
+])('a subscriber connection without the names of its channels, %s,', (_name, restricted, make) => {
+  it('receives hints, unsubscribes and subscribes again', async () => {
     const client = redis.track(make(redis.url), disconnect);
     const sender = redis.connect();
     await client.ping();
@@ -52,7 +52,7 @@ describe.each<[string, boolean, (url: string) => Redis]>([
   });
 });
 
-it('leaves a client alone that has no such thing', () => {
+it('an ioredis client without channel names stays as it is', () => {
   const client = { condition: null } as unknown as Redis;
   forgetChannelNames(client);
   forgetChannelNames({} as unknown as Redis);

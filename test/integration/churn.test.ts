@@ -27,7 +27,7 @@ const passers = [
 ] as const;
 
 it.each(kinds.flatMap((kind) => passers.map((passer) => ({ ...kind, ...passer }))))(
-  '$kind of a store is not held off by stores $who that come and go on its client',
+  '$kind of a store is not delayed by stores $who that open and close on its client',
   async ({ own, others }) => {
     const admin = world.connect();
     await admin.config('SET', 'notify-keyspace-events', '');

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { connect, disconnect } from '../support/redis-clients.js';
 import { type ClientOptions, startRedis, uniquePrefix } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
-import { type Setting, scenario } from './scenario.js';
+import { type Setting, expectScenario } from './scenario.js';
 import { makeUser } from './users.js';
 import { NOTIFICATIONS, useWorld } from './world.js';
 
@@ -56,13 +56,13 @@ const options: readonly (readonly [string, object])[] = [
 /** Ends the subscribed connections of this very setting; with many users on one server that is by user. */
 const byUser = (admin: Redis, name: string) => () => admin.call('CLIENT', 'KILL', 'USER', name);
 
-describe.each(majors)('everything works with %s', (_major, makeClient) => {
+describe.each(majors)('every feature with %s', (_major, makeClient) => {
   const client = (clientOptions: ClientOptions, url = world.server.url): Redis =>
     world.track(makeClient(url, clientOptions), disconnect);
 
-  it.each(options)('and %s', async (_name, given) => {
+  it.each(options)('works with %s', async (_name, given) => {
     const { db = 0, keyPrefix = '' } = given as ClientOptions;
-    await scenario(world, {
+    await expectScenario(world, {
       client: () => client(given),
       admin: world.connect({ db }),
       keyPrefix,
@@ -78,7 +78,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
     const user = await makeUser(world, rules(prefix));
     const admin = world.connect({ db: clientOptions.db ?? 0 });
     const account = { username: user.name, password: 'secret', lazyConnect: true };
-    await scenario(world, {
+    await expectScenario(world, {
       client: () => client({ ...account, ...clientOptions }),
       admin,
       prefix,
@@ -87,11 +87,11 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
     });
   };
 
-  it('where CONFIG, INFO, CLIENT and FUNCTION are refused', async () => {
+  it('works where CONFIG, INFO, CLIENT and FUNCTION are refused', async () => {
     await play(() => '+@all -config -info -client -function -fcall -fcall_ro ~* &*');
   });
 
-  it('where only what the documentation lists is allowed', async () => {
+  it('works where only the documented commands are allowed', async () => {
     await play(
       (prefix) =>
         `${LISTED} +wait ~${prefix}* ~credstream:stage:{${prefix}* ~credstream:cleared:{${prefix}*
@@ -101,7 +101,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
     );
   });
 
-  it('where only that is allowed, on another database, and WAIT is refused', async () => {
+  it('works where only these are allowed, on another database, and WAIT is refused', async () => {
     await play(
       (prefix) =>
         `${LISTED} +select ~${prefix}* ~credstream:* resetchannels &credstream:9:${prefix}*
@@ -111,7 +111,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
     );
   });
 
-  it('where no channel is allowed', async () => {
+  it('works where no channel is allowed', async () => {
     await play(() => '+@all ~* resetchannels', { announced: false, notified: false });
   });
 });
@@ -119,7 +119,7 @@ describe.each(majors)('everything works with %s', (_major, makeClient) => {
 const LISTED = `-@all +evalsha_ro +eval_ro +strlen +get +pexpiretime +time +multi +exec +set +del
   +publish +evalsha +eval +subscribe +unsubscribe`;
 
-describe.each(majors)('where commands have been taken away with %s', (_major, makeClient) => {
+describe.each(majors)('every feature without some commands, with %s,', (_major, makeClient) => {
   let server: RedisServer;
 
   beforeAll(async () => {
@@ -130,20 +130,20 @@ describe.each(majors)('where commands have been taken away with %s', (_major, ma
 
   afterAll(() => server.stop());
 
-  it('everything works', async () => {
+  it('works', async () => {
     // The caller's own client asks for INFO, unless it is told not to; the store's connections never do.
     const withoutInfo = { enableReadyCheck: false };
-    await scenario(world, {
+    await expectScenario(world, {
       client: () => world.track(makeClient(server.url, withoutInfo), disconnect),
       admin: world.connect(withoutInfo, server.url),
     });
   });
 
-  it('also without CLIENT', async () => {
+  it('works without CLIENT, too', async () => {
     const config = { ...NOTIFICATIONS, 'rename-command CLIENT': 'DENIED-CLIENT' };
     const other = world.track(await startRedis({ config }), (one) => one.stop());
     const admin = world.connect({}, other.url);
-    await scenario(world, {
+    await expectScenario(world, {
       client: () => world.track(makeClient(other.url, {}), disconnect),
       admin,
       disconnect: () => admin.call('DENIED-CLIENT', 'KILL', 'TYPE', 'pubsub'),

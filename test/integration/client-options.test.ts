@@ -12,7 +12,7 @@ import { brings, bytesOf, HINTS_ONLY, useWorld } from './world.js';
 const world = useWorld();
 
 /** One of everything that goes over our connections. */
-async function lives(template: Redis, redis: Redis, prefix = ''): Promise<void> {
+async function expectEveryUse(template: Redis, redis: Redis, prefix = ''): Promise<void> {
   const { store, key, changes } = await world.watch(template);
   const full = prefix + key;
   expect(store.id).toBe(key);
@@ -30,7 +30,7 @@ async function lives(template: Redis, redis: Redis, prefix = ''): Promise<void> 
   expect(changes.values.map(({ type }) => type)).toEqual(['saved', 'saved', 'saved', 'cleared']);
 }
 
-describe('a client of the caller with', () => {
+describe('a template', () => {
   const options: readonly (readonly [string, ClientOptions])[] = [
     ['lazyConnect', { lazyConnect: true }],
     ['enableAutoPipelining', { enableAutoPipelining: true }],
@@ -50,8 +50,8 @@ describe('a client of the caller with', () => {
     ['a script of its own', { scripts: { del: { lua: 'return 1', numberOfKeys: 1 } } }],
   ];
 
-  it.each(options)('%s is a template like any other', async (_name, clientOptions) => {
-    await lives(world.connect(clientOptions), world.connect());
+  it.each(options)('is accepted with %s', async (_name, clientOptions) => {
+    await expectEveryUse(world.connect(clientOptions), world.connect());
   });
 });
 
@@ -60,7 +60,7 @@ describe('a store that may configure notifications', () => {
     ['as usual', {}],
     ['as RESP3 has them', { replyMapping: 'resp3' } as ClientOptions],
     ['as RESP2 has them', { protocol: 2 }],
-  ])('adds what is missing when the client reads replies %s', async (_how, clientOptions) => {
+  ])('adds the missing flags when the client reads replies %s', async (_how, clientOptions) => {
     const redis = world.connect();
     await redis.config('SET', 'notify-keyspace-events', 'Eg');
     const { store, key, changes } = await world.watch(world.connect(clientOptions), {
@@ -75,12 +75,12 @@ describe('a store that may configure notifications', () => {
 });
 
 describe('a client of the caller on another database', () => {
-  it('has its credentials there', async () => {
+  it('reaches credentials on that database', async () => {
     const redis = world.connect({ db: 7 });
-    await lives(world.connect({ db: 7 }), redis);
+    await expectEveryUse(world.connect({ db: 7 }), redis);
   });
 
-  it('does not hear of the same key elsewhere', async () => {
+  it('receives no hint of the same key on another database', async () => {
     const [there, here] = [world.connect({ db: 7 }), world.connect({ db: 0 })];
     const { store, key, changes } = await world.watch(there);
     const other = world.store(here, { key });
@@ -95,7 +95,7 @@ describe('a client of the caller on another database', () => {
 });
 
 describe('a client of the caller on a database that Redis refuses', () => {
-  it('fails, and never touches another database instead', async () => {
+  it('fails, and never uses another database instead', async () => {
     const redis = world.connect();
     const store = world.store(world.connect({ db: 99, lazyConnect: true }), {
       readyTimeoutMs: 200,
@@ -111,17 +111,17 @@ describe('a client of the caller on a database that Redis refuses', () => {
 });
 
 describe('a client of the caller with a keyPrefix', () => {
-  it('has its credentials where its own GET finds them', async () => {
+  it('stores credentials where the GET of the client finds them', async () => {
     const keyPrefix = uniquePrefix('app');
     const template = world.connect({ keyPrefix });
-    await lives(template, world.connect(), keyPrefix);
+    await expectEveryUse(template, world.connect(), keyPrefix);
 
     const store = world.store(template);
     await store.save({ token: 'a' });
     expect(await template.get(store.id)).toBe(bytesOf('a'));
   });
 
-  it('shares them with stores that name the whole key', async () => {
+  it('shares credentials with stores that give the whole key', async () => {
     const keyPrefix = uniquePrefix('app');
     const prefixed = await world.watch(world.connect({ keyPrefix }));
     const plain = await world.watch(world.connect(), { key: keyPrefix + prefixed.key });
@@ -137,22 +137,22 @@ describe('a client of the caller with a keyPrefix', () => {
     });
   });
 
-  it('may not lead into the keys of the store itself', () => {
+  it('may not lead into the keys of the library', () => {
     const client = world.connect({ keyPrefix: 'credstream:', lazyConnect: true });
     expect(() => new RedisCredentialStore(client, { key: 'a' })).toThrow(InvalidOptionError);
   });
 });
 
 describe('the client of the caller', () => {
-  it('may itself be subscribed, and is left alone', async () => {
+  it('may itself be subscribed, and stays as it is', async () => {
     const template = world.connect({ protocol: 2 });
     await template.subscribe('a channel of the application');
     expect(template.mode).toBe('subscriber');
-    await lives(template, world.connect());
+    await expectEveryUse(template, world.connect());
     expect(await world.connect().publish('a channel of the application', 'x')).toBe(1);
   });
 
-  it('may be one that reaches nobody, and can be mended', async () => {
+  it('may point to an unreachable server, and can be corrected', async () => {
     const template = new Redis({ port: 1, lazyConnect: true });
     const store = world.store(template, { ...HINTS_ONLY, random: () => 0 });
     await expect(store.load()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -161,12 +161,12 @@ describe('the client of the caller', () => {
     expect(await store.load()).toBeUndefined();
   });
 
-  it('carries nothing of ours while it is connected', async () => {
+  it('carries no command of the library while it is connected', async () => {
     const redis = world.connect();
     const template = world.connect();
     const id = String(await template.client('ID'));
     const recording = await recordMonitor(world.server);
-    await lives(template, redis);
+    await expectEveryUse(template, redis);
     const ours = (await connections(redis)).find((one) => one['id'] === id);
     const lines = await recording.stop();
     expect(lines.length).toBeGreaterThan(10);
@@ -186,8 +186,8 @@ describe('the client of the caller', () => {
   });
 });
 
-describe('what is no usable client', () => {
-  const refused = (redis: unknown, message: string | RegExp = /./): void => {
+describe('an unusable client', () => {
+  const expectRefusal = (redis: unknown, message: string | RegExp = /./): void => {
     const build = (): unknown => new RedisCredentialStore(redis as Redis, { key: uniqueKey() });
     expect(build).toThrow(message);
     expect(build).not.toThrow(/secret/);
@@ -208,13 +208,13 @@ describe('what is no usable client', () => {
     ],
     ['a client of another package', { sendCommand: () => null }, /of another package/],
   ])('is refused at construction: %s', (_name, redis, message) => {
-    refused(redis, message);
+    expectRefusal(redis, message);
   });
 
   it('is refused at construction: a pipeline and a transaction', () => {
     const client = world.connect({ lazyConnect: true });
-    refused(client.pipeline(), /the client that it was made from$/);
-    refused(client.multi(), /the client that it was made from$/);
+    expectRefusal(client.pipeline(), /the client that it was made from$/);
+    expectRefusal(client.multi(), /the client that it was made from$/);
   });
 
   it.each<[string, object, RegExp]>([
@@ -224,20 +224,20 @@ describe('what is no usable client', () => {
     ['a keyPrefix that is a list', { keyPrefix: ['app:'] }, /keyPrefix .* give a string$/],
     ['a keyPrefix of bytes', { keyPrefix: Buffer.from('a:') }, /keyPrefix .* give a string$/],
   ])('is refused at construction: a client with %s', (_name, options, message) => {
-    refused(world.connect({ lazyConnect: true, ...options }), message);
+    expectRefusal(world.connect({ lazyConnect: true, ...options }), message);
   });
 
   it('is refused at construction: a client that was closed', async () => {
     const client = world.connect();
     await client.quit();
     await eventually(() => expect(client.status).toBe('end'));
-    refused(client, /is closed; give/);
+    expectRefusal(client, /is closed; give/);
   });
 
   it('is refused at construction: a monitor', async () => {
     const monitor = await world.connect().monitor();
     world.track(monitor, () => monitor.disconnect());
-    refused(monitor);
+    expectRefusal(monitor);
   });
 
   it.each([
@@ -245,7 +245,7 @@ describe('what is no usable client', () => {
     ['finds its nodes by SRV records', [{ host: 'redis.example' }], { useSRVRecords: true }],
   ])('is refused at construction: a cluster that %s', (_name, nodes, options) => {
     const cluster = new Cluster(nodes, { lazyConnect: true, ...options });
-    refused(cluster);
+    expectRefusal(cluster);
     cluster.disconnect();
   });
 });

@@ -33,7 +33,7 @@ const kinds: readonly Kind[] = [
   },
 ];
 
-describe.each(kinds)('with $name', ({ make, resp }) => {
+describe.each(kinds)('a store over $name', ({ make, resp }) => {
   const client = (options: ClientOptions = {}): Redis => {
     const made = make(world.server.url, options);
     made.on('error', () => {});
@@ -64,7 +64,7 @@ describe.each(kinds)('with $name', ({ make, resp }) => {
     expect(await redis.exists(key)).toBe(0);
   });
 
-  it('keeps every byte as it is', async () => {
+  it('keeps every byte', async () => {
     const redis = world.connect();
     const bytes = Buffer.from(Array.from({ length: 512 }, (_, index) => index % 256));
     const store = world.store<Buffer>(client(), {
@@ -76,7 +76,7 @@ describe.each(kinds)('with $name', ({ make, resp }) => {
     expect(await store.load()).toEqual(bytes);
   });
 
-  it('saves only over what it has seen', async () => {
+  it('saves with onlyIf only over the expected bytes', async () => {
     const redis = world.connect();
     const store = world.store(client());
     await store.save({ token: 'a' }, { onlyIf: 'absent' });
@@ -108,7 +108,7 @@ describe.each(kinds)('with $name', ({ make, resp }) => {
     expect(await store.load()).toEqual({ token: 'c' });
   });
 
-  it('tells what others do, and who', async () => {
+  it('emits the changes of other instances with their origin', async () => {
     const { store, key, changes } = await world.watch(client());
     const elsewhere = world.store(client(), { key });
     const redis = world.connect();
@@ -139,7 +139,7 @@ describe.each(kinds)('with $name', ({ make, resp }) => {
     expect(changes.values).toHaveLength(7);
   });
 
-  it('tells of an expiry at its end, without notifications too', async () => {
+  it('emits an expiry at its end, without notifications too', async () => {
     const redis = world.connect();
     const { store, key, changes } = await world.watch(client());
     const ending = collect(store.expiring$(60));
@@ -155,7 +155,7 @@ describe.each(kinds)('with $name', ({ make, resp }) => {
     expect(snapshot.signal.aborted).toBe(true);
   });
 
-  it('finds the mode and serves from memory', async () => {
+  it('detects the mode and serves from memory', async () => {
     const { store, changes } = await world.watch(client());
     expect(store.status).toMatchObject({ link: 'live', freshness: 'fresh', announcing: true });
     await eventually(() => expect(store.status.notifications).toBe('keyspace'));

@@ -48,7 +48,7 @@ function expectFewLooks(lines: readonly MonitoredCommand[], writes: number): voi
 }
 
 describe('a save', () => {
-  it('is one transaction, and a look by who watches', async () => {
+  it('is one transaction, and one read by a watching store', async () => {
     const store = world.store(world.connect(), HINTS_ONLY);
     await steady(store);
     const recording = await record();
@@ -63,7 +63,7 @@ describe('a save', () => {
     expectFewLooks(recording.lines, saves);
   });
 
-  it('is one transaction and nothing else where nobody watches', async () => {
+  it('is one transaction and nothing else without a watcher', async () => {
     const store = world.store(world.connect());
     await store.save({ token: 'first' });
     const recording = await record();
@@ -73,7 +73,7 @@ describe('a save', () => {
     expect(sent(recording.lines)).toEqual([...one, ...one, ...one]);
   });
 
-  it('waits for no answer in between: one round trip', async () => {
+  it('waits for no reply in between: one round trip', async () => {
     const link = await createTcpProxy({ target: world.server });
     world.track(link, () => link.close());
     const redis = world.connect();
@@ -87,7 +87,7 @@ describe('a save', () => {
     await save;
   });
 
-  it('over what was seen is a staged copy and a script, and a look by who watches', async () => {
+  it('with onlyIf is a staged copy and a script, and one read by a watching store', async () => {
     const store = world.store(world.connect(), HINTS_ONLY);
     await steady(store);
     const recording = await record();
@@ -103,7 +103,7 @@ describe('a save', () => {
     expectFewLooks(recording.lines, saves);
   });
 
-  it('over what was seen waits for no answer in between: one round trip', async () => {
+  it('with onlyIf waits for no reply in between: one round trip', async () => {
     const link = await createTcpProxy({ target: world.server });
     world.track(link, () => link.close());
     const redis = world.connect();
@@ -119,7 +119,7 @@ describe('a save', () => {
 });
 
 describe('a clear', () => {
-  it('looks at what it is about to remove, leaves its mark, and is one transaction', async () => {
+  it('reads the bytes to remove, leaves its tombstone, and is one transaction', async () => {
     const store = world.store(world.connect());
     await store.save({ token: 'a' });
     const recording = await record();
@@ -132,7 +132,7 @@ describe('a clear', () => {
     expect(mark?.args.slice(1)).toEqual([name, expect.stringMatching(UNIQUE), 'PX', '3600000']);
   });
 
-  it('waits for no answer between the mark and the removal: one round trip after the look', async () => {
+  it('waits for no reply between the tombstone and the removal: one round trip after the read', async () => {
     const link = await createTcpProxy({ target: world.server });
     world.track(link, () => link.close());
     const redis = world.connect();
@@ -149,7 +149,7 @@ describe('a clear', () => {
   });
 });
 
-describe('reading', () => {
+describe('a read', () => {
   it('costs one command', async () => {
     const store = world.store(world.connect());
     await store.load();
@@ -160,7 +160,7 @@ describe('reading', () => {
     expect(sent(recording.lines)).toEqual([LOOK, LOOK]);
   });
 
-  it('costs nothing from memory', async () => {
+  it('costs no command from memory', async () => {
     const store = world.store(world.connect(), HINTS_ONLY);
     await steady(store);
     const recording = await record();
@@ -172,8 +172,8 @@ describe('reading', () => {
   });
 });
 
-describe('a change by somebody else', () => {
-  it('costs each process one look', async () => {
+describe('a change by another client', () => {
+  it('costs each process one read', async () => {
     const redis = world.connect();
     const key = uniqueKey();
     const watchers = await Promise.all(
@@ -211,7 +211,7 @@ describe('a change by somebody else', () => {
     expect(counted.get('set')).toBe(changes);
   });
 
-  it('in a burst costs fewer looks than changes', async () => {
+  it('in a burst costs fewer reads than changes', async () => {
     const redis = world.connect();
     const { store, key, changes } = await world.watch(world.connect());
     await steady(store);
@@ -244,7 +244,7 @@ describe('an idle store', () => {
     expect(Math.abs(roles - looks(lines).length)).toBeLessThanOrEqual(1);
   }
 
-  it('sends one look and one question for the role per heartbeat and no other', async () => {
+  it('sends one read and one question for the role per heartbeat and no other', async () => {
     const { store } = await world.watch(world.connect(), { heartbeatMs });
     await steady(store);
     const recording = await record();
@@ -253,7 +253,7 @@ describe('an idle store', () => {
     expectOnePerHeartbeat(looks(recording.lines));
   });
 
-  it('sends no more when many watch on the same client', async () => {
+  it('sends no more when many stores watch on the same client', async () => {
     const client = world.connect();
     const options = { ...HINTS_ONLY, heartbeatMs };
     const stores = Array.from({ length: 20 }, () => world.store(client, options));

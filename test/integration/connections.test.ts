@@ -42,7 +42,7 @@ describe('the connections of the stores on one client', () => {
     expect(await open(redis)).toEqual([COMMANDS]);
   });
 
-  it('are one for those that only read and write, however many start at once', async () => {
+  it('are one for stores that only read and write, however many start at once', async () => {
     const redis = world.connect();
     const before = await received(redis);
     const stores = many(world.connect({ lazyConnect: true }), 30);
@@ -52,14 +52,14 @@ describe('the connections of the stores on one client', () => {
     expect(await open(redis)).toEqual([COMMANDS]);
   });
 
-  it('are two for one that watches, as it tries whether notifications arrive', async () => {
+  it('are two for a store that watches, because it probes for notifications', async () => {
     const redis = world.connect();
     const { store } = await world.watch(world.connect({ lazyConnect: true }));
     await eventually(() => expect(store.status.notifications).toBe('keyspace'));
     expect(await open(redis)).toEqual([COMMANDS, FEED]);
   });
 
-  it('are two however many watch, read and write', async () => {
+  it('are two however many stores watch, read and write', async () => {
     const redis = world.connect();
     const before = await received(redis);
     const stores = many(world.connect({ lazyConnect: true }), 30);
@@ -72,7 +72,7 @@ describe('the connections of the stores on one client', () => {
     expect(await open(redis)).toEqual([COMMANDS, FEED]);
   });
 
-  it('belong to the client: another one has its own', async () => {
+  it('belong to the client: another client has its own', async () => {
     const redis = world.connect();
     await world.watch(world.connect());
     const { store } = await world.watch(world.connect());
@@ -111,7 +111,7 @@ describe('the connections of the stores on one client', () => {
     }
   });
 
-  it('are given up for hints when nobody watches any longer', async () => {
+  it('are closed for hints when no store watches any longer', async () => {
     const redis = world.connect();
     const store = world.store(world.connect(), HINTS_ONLY);
     const watching = store.changes$.subscribe();
@@ -138,7 +138,7 @@ describe('the connections of the stores on one client', () => {
     }
   });
 
-  it('may die under many calls without a warning', async () => {
+  it('may be lost under many calls without a warning', async () => {
     const warnings: Error[] = [];
     const listen = (warning: Error): void => void warnings.push(warning);
     process.on('warning', listen);

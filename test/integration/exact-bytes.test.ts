@@ -22,7 +22,7 @@ describe('the bytes at the key', () => {
     ['what looks like the digest of a staged copy', Buffer.from('0'.repeat(40) + 'more')],
     ['a part of a larger buffer', Buffer.from('before|inside|after').subarray(7, 13)],
     ['a MiB, the most that is allowed', Buffer.alloc(2 ** 20, everyByte)],
-  ])('are exactly what serialize returned: %s', async (_name, bytes) => {
+  ])('are exactly the result of serialize: %s', async (_name, bytes) => {
     const redis = world.connect();
     const expected = Buffer.from(bytes);
     const { store, key, changes } = await world.watch(world.connect(), raw);
@@ -45,7 +45,7 @@ describe('the bytes at the key', () => {
     expect(changes.values.every(({ type }) => type !== 'unreadable')).toBe(true);
   });
 
-  it('are what another client wrote, to the byte', async () => {
+  it('are the bytes that another client wrote', async () => {
     const redis = world.connect();
     const { store, key, changes } = await world.watch(world.connect(), raw);
     await redis.set(key, Buffer.from(everyByte));
@@ -77,7 +77,7 @@ describe('the bytes at the key', () => {
     expect(await redis.get(store.id)).toBe('{"token":"a \\"quoted\\" 🔑"}');
   });
 
-  it('are those of the moment in which serialize returned them', async () => {
+  it('are the bytes at the moment when serialize returned them', async () => {
     const redis = world.connect();
     const store = world.store<Uint8Array>(world.connect(), raw);
     await store.load();
@@ -161,7 +161,7 @@ describe('saves of one store', () => {
     expect(await redis.get(store.id)).toBe(bytesOf('d'));
   });
 
-  it('of a hundred at once leave the last, also in memory, and no warning', async () => {
+  it('of a hundred at once leave the last in Redis and in memory, and no warning', async () => {
     const warnings: Error[] = [];
     const listen = (warning: Error): void => void warnings.push(warning);
     process.on('warning', listen);

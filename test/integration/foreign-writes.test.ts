@@ -323,7 +323,7 @@ describe.each(cases)('$does over $over', ({ over, run, tells }) => {
 });
 
 describe('a credential that expires', () => {
-  it('is told as expired, once, and what is written over it as saved', async () => {
+  it('is emitted as expired once, and a later write as saved', async () => {
     const redis = world.connect();
     const { key, changes } = await world.watch(world.connect());
     await redis.set(key, OLD, 'PX', 50);
@@ -338,7 +338,7 @@ describe('a credential that expires', () => {
     expect(second.previous?.credentials).toEqual({ token: 'old' });
   });
 
-  it('and is overwritten before anybody looked ends as the new one, never as cleared', async () => {
+  it('is emitted under its new value when it was overwritten before the next read, and never as cleared', async () => {
     const redis = world.connect();
     const key = uniqueKey();
     await redis.set(key, OLD);

@@ -24,7 +24,7 @@ function clusterSlot(key: string): number {
   return crc % 16_384;
 }
 
-it('the slots of this test are those that Redis documents', () => {
+it('the slots of this test are the documented ones', () => {
   expect(clusterSlot('123456789')).toBe(0x31c3);
   expect(clusterSlot('foo')).toBe(12_182);
   expect(clusterSlot('{user1000}.following')).toBe(clusterSlot('user1000'));
@@ -57,7 +57,7 @@ describe('a staged copy', () => {
     '}',
     '{}',
     '{}}',
-  ])('of %j lies in its slot, under our prefix, and not for long', async (key) => {
+  ])('lies in the slot of %j, under our prefix, and ends soon', async (key) => {
     const redis = world.connect();
     const recording = await recordMonitor(world.server);
     await conditionalWrites(key);
@@ -74,7 +74,7 @@ describe('a staged copy', () => {
     expect(await redis.keys('credstream:stage:*')).toEqual([]);
   });
 
-  it('vanishes by itself when nobody is left to remove it', async () => {
+  it('vanishes by itself when no process is left to remove it', async () => {
     const redis = world.connect();
     const user = await makeUser(world, '+@all -evalsha -eval -del ~* &*');
     const store = world.store(user.connect());
@@ -92,7 +92,7 @@ describe('a staged copy', () => {
   });
 });
 
-describe('the mark of a clear', () => {
+describe('the tombstone of a clear', () => {
   const prefix = uniquePrefix('mark');
 
   it.each([
@@ -102,7 +102,7 @@ describe('the mark of a clear', () => {
     [`${prefix}foo{}bar`, undefined],
     ['{', '{'],
     ['}', undefined],
-  ])('of %j lies in its slot, under our prefix, for an hour', async (key, tag) => {
+  ])('lies in the slot of %j, under our prefix, for an hour', async (key, tag) => {
     const redis = world.connect();
     const store = world.store(world.connect(), { key });
     await store.save({ token: 'a' });
@@ -127,7 +127,7 @@ describe('the mark of a clear', () => {
 });
 
 describe('the database', () => {
-  it('holds nothing of the store but what is under credstream:', async () => {
+  it('contains no key of the store except those under credstream:', async () => {
     const redis = world.connect();
     await redis.flushdb();
     const prefix = uniquePrefix();

@@ -14,7 +14,7 @@ socket.write('*3\\r\\n' + ['SET', key, value].map(part).join(''));
 socket.on('data', () => socket.end());
 `;
 
-it('a write by somebody else is not taken for the own one before it, although both and the answer are received at once', async () => {
+it('a foreign write does not get the label of an own write that arrives in the same input', async () => {
   const { host, port } = world.server;
   const { store, key, changes } = await world.watch(world.connect());
   await store.save({ token: 'first' });

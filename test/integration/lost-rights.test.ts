@@ -45,7 +45,7 @@ const until = (statuses: Collected<StoreStatus>, link: StoreStatus['link']): Pro
 const now = ({ statuses }: Stage): StoreStatus['link'] | undefined => statuses.values.at(-1)?.link;
 
 /** Who is not let in knocks after half a second, a whole one, two … */
-async function knocksSeldom(on: Stage): Promise<void> {
+async function expectRareConnections(on: Stage): Promise<void> {
   const { link } = on;
   const before = link.accepted;
   expect(now(on)).toBe('unauthorized');
@@ -63,7 +63,7 @@ async function refusedSoFar(): Promise<number> {
 }
 
 /** Who is let in, and then refused, asks again with each heartbeat, over the connections that it has. */
-async function asksSeldom(on: Stage): Promise<void> {
+async function expectRareCommands(on: Stage): Promise<void> {
   const [accepted, refused] = [on.link.accepted, await refusedSoFar()];
   expect(now(on)).toBe('unauthorized');
   const from = performance.now();
@@ -75,7 +75,7 @@ async function asksSeldom(on: Stage): Promise<void> {
   expect(on.link.accepted - accepted).toBeLessThanOrEqual(1);
 }
 
-describe('what makes a watching store unauthorized, and heals it', () => {
+describe('a watching store is unauthorized, and recovers, after the loss of', () => {
   const cases: readonly (readonly [
     name: string,
     take: readonly string[],
@@ -105,7 +105,7 @@ describe('what makes a watching store unauthorized, and heals it', () => {
     expect((await until(statuses, 'unauthorized')).error).toMatchObject({ code: 'REFUSED', reply });
     expect(store.status.freshness).toBe('stale');
     await expect(store.load()).rejects.toMatchObject({ code: 'REFUSED', reply });
-    await (reply === 'WRONGPASS' ? knocksSeldom : asksSeldom)(on);
+    await (reply === 'WRONGPASS' ? expectRareConnections : expectRareCommands)(on);
     await world.connect().set(key, bytesOf('meanwhile'));
     await user.setRights(...give);
     await changes.next(brings('meanwhile'), 30_000);
@@ -114,11 +114,11 @@ describe('what makes a watching store unauthorized, and heals it', () => {
     expect(store.current?.credentials).toEqual({ token: 'after' });
   });
 
-  it('the user, deleted', async () => {
+  it('the deleted user', async () => {
     const on = await stage();
     await world.connect().call('ACL', 'DELUSER', on.user.name);
     expect((await until(on.statuses, 'unauthorized')).error).toMatchObject({ reply: 'WRONGPASS' });
-    await knocksSeldom(on);
+    await expectRareConnections(on);
     await on.user.setRights('on', '>secret', '+@all', '~*', '&*');
     await until(on.statuses, 'live');
     await on.store.save({ token: 'after' });
@@ -126,7 +126,7 @@ describe('what makes a watching store unauthorized, and heals it', () => {
   });
 });
 
-describe('a right that a watching store can do without, for a time', () => {
+describe('a watching store without an optional right', () => {
   const cases: readonly (readonly [
     name: string,
     take: readonly string[],
@@ -144,7 +144,7 @@ describe('a right that a watching store can do without, for a time', () => {
   ];
 
   it.each(cases)(
-    '%s: says so, sees every change all the same, and uses it again',
+    'reports the loss, sees every change all the same, and uses the right again: %s',
     async (_n, take, give, lacking) => {
       const { store, key, changes, user, statuses, link } = await stage(PROBING);
       const admin = world.connect();
@@ -174,7 +174,7 @@ describe('a right that a watching store can do without, for a time', () => {
   it.each([
     ['PUBLISH', ['-publish'], ['+publish']],
     ['the channel of announcements', ['resetchannels', '&__keyspace@0__:*'], ['allchannels']],
-  ] as const)('%s: writes go on without announcements', async (_name, take, give) => {
+  ] as const)('writes without announcements: %s', async (_name, take, give) => {
     const { store, user, statuses } = await stage(PROBING);
     await user.setRights(...take);
     await eventually(async () =>
@@ -195,7 +195,7 @@ describe('a right that a watching store can do without, for a time', () => {
     ['EVALSHA_RO', ['-evalsha_ro'], ['+evalsha_ro']],
     ['scripts that only read', ['-evalsha_ro', '-eval_ro'], ['+evalsha_ro', '+eval_ro']],
     ['all scripts', ['-@scripting'], ['+@scripting']],
-  ] as const)('%s: looks in another way', async (_name, take, give) => {
+  ] as const)('reads in another way: %s', async (_name, take, give) => {
     const { store, key, changes, user, statuses, link } = await stage();
     const admin = world.connect();
     const accepted = link.accepted;
@@ -214,7 +214,7 @@ describe('a right that a watching store can do without, for a time', () => {
 });
 
 describe('many credentials of a user without channels', () => {
-  it('are not all asked for again and again, and all heard once that is allowed', async () => {
+  it('are not all subscribed again and again, and are all subscribed once that is allowed', async () => {
     const prefix = uniquePrefix();
     const user = await makeUser(world, '+@all ~* resetchannels');
     const client = user.connect();
@@ -245,7 +245,7 @@ describe('many credentials of a user without channels', () => {
   });
 });
 
-describe('a right that only writing needs', () => {
+describe('a watching store without a right of writers', () => {
   it.each([
     ['SET', ['-set'], ['+set'], (s: Stage['store']) => s.save({ token: 'x' })],
     ['DEL', ['-del'], ['+del'], (s: Stage['store']) => s.clear()],
@@ -268,7 +268,7 @@ describe('a right that only writing needs', () => {
       (s: Stage['store']) => s.save({ token: 'x' }),
     ],
   ] as const)(
-    '%s: the write is refused and nothing happens, watching goes on, and it heals at once',
+    'refuses the write, watches on, and writes again at once: %s',
     async (_name, take, give, write) => {
       const { store, key, changes, user, statuses } = await stage();
       const admin = world.connect();
@@ -286,7 +286,7 @@ describe('a right that only writing needs', () => {
 });
 
 describe('a process that re-authenticates and loses its rights', () => {
-  it('calls nobody meanwhile, and goes on when they are granted again', async () => {
+  it('does not call the provider meanwhile, and goes on when the rights are granted again', async () => {
     const { store, user, statuses } = await stage();
     let logins = 0;
     const auth = world.track(

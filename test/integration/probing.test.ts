@@ -23,7 +23,7 @@ async function moreProbes(admin: Redis, count: number): Promise<void> {
 describe.each([
   { flags: 'K$', missing: 'removals' },
   { flags: 'Kg', missing: 'writes' },
-])('where Redis notifies with $flags, that is not of $missing', ({ flags }) => {
+])('with the notification flags $flags, and not of $missing,', ({ flags }) => {
   it('notifications are not relied on, and all changes are seen by polling', async () => {
     const admin = world.connect();
     await admin.config('SET', FLAGS, flags);
@@ -43,7 +43,7 @@ describe.each([
     expect(store.status).toMatchObject({ link: 'live', notifications: 'announcements' });
   });
 
-  it('notifications that were relied on are not any more', async () => {
+  it('notifications are no longer relied on', async () => {
     const admin = world.connect();
     await admin.config('SET', FLAGS, 'Kg$xe');
     const { store, key, changes } = await world.watch(world.connect(), FAILING_PROBES);
@@ -58,7 +58,7 @@ describe.each([
   });
 });
 
-describe.each(['KA', 'Kg$', 'Kg$xe'])('where Redis notifies with %s', (flags) => {
+describe.each(['KA', 'Kg$', 'Kg$xe'])('with the notification flags %s', (flags) => {
   it('notifications are relied on', async () => {
     const admin = world.connect();
     await admin.config('SET', FLAGS, flags);
@@ -75,7 +75,7 @@ describe.each(['KA', 'Kg$', 'Kg$xe'])('where Redis notifies with %s', (flags) =>
 });
 
 describe('a user who may write but not remove the key of the probe', () => {
-  it('cannot find out, and relies on what it hears', async () => {
+  it('cannot probe, and relies on the announcements', async () => {
     const admin = world.connect();
     await admin.config('SET', FLAGS, 'KA');
     const user = await makeUser(world, '+@all -del ~* &*');

@@ -30,7 +30,7 @@ const claimed = (answer: Answer): answer is Extract<Answer, { type: 'claimed' }>
   answer.type === 'claimed';
 
 describe('several processes', () => {
-  it('update one credential without losing any of it, and tell who wrote what', async () => {
+  it('update one credential without losing any change, and report the writers', async () => {
     const redis = world.connect();
     const { store, changes } = await world.watch<{ count: number }>(world.connect(), {
       ...HINTS_ONLY,
@@ -67,7 +67,7 @@ describe('several processes', () => {
     expect([...pids].sort()).toEqual(children.map(({ pid }) => pid).sort());
   });
 
-  it('claim an absent credential at once, and one of them gets it', async () => {
+  it('save an absent credential at once, and one of them succeeds', async () => {
     const redis = world.connect();
     const { changes } = await world.watch<{ owner: string }>(world.connect(), { key });
     for (let round = 1; round <= 10; round += 1) {

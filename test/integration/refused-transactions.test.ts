@@ -12,7 +12,7 @@ describe.each([
   ['MULTI and EXEC', '+@all -multi -exec ~* &*'],
   ['transactions', '+@all -@transaction ~* &*'],
 ])('a user who may write, but not use %s', (_what, rules) => {
-  it('is told what became of each write, which is sent once', async () => {
+  it('learns the outcome of each write, which is sent once', async () => {
     const admin = world.connect();
     const user = await makeUser(world, rules);
     const key = uniqueKey();

@@ -75,7 +75,7 @@ const timed = async <R>(run: Promise<R>): Promise<[result: R, ms: number]> => {
 describe('a save that waits for replicas', () => {
   beforeEach(inStep);
 
-  it('tells how many have it, and one of them can be asked', async () => {
+  it('returns the number of replicas that have it, and one of them serves it', async () => {
     const store = world.store(world.connect());
     const reader = world.connect({}, replica.url);
     expect(await store.save({ token: 'a' })).toEqual({ announced: true });
@@ -96,7 +96,7 @@ describe('a save that waits for replicas', () => {
         return store.save({ token: 'b' }, { onlyIf: await store.read(), replicas: 1 });
       },
     ],
-  ])('does so %s', async (_name, save) => {
+  ])('returns that number %s', async (_name, save) => {
     const store = world.store(world.connect());
     expect(await save(store)).toMatchObject({ replicas: 1, replicasError: undefined });
     expect(await world.connect({}, replica.url).get(store.id)).toBe(bytesOf('b'));
@@ -129,13 +129,13 @@ describe('a save that waits for replicas', () => {
     expect(ms).toBeLessThan(LONG_MS / 2);
   });
 
-  it('resolves with those there are when more are asked for', async () => {
+  it('resolves with the existing replicas when more are requested', async () => {
     const store = world.store(world.connect());
     const options = { replicas: 2, replicaTimeoutMs: SHORT_MS };
     expect(await store.save({ token: 'a' }, options)).toEqual({ announced: true, replicas: 1 });
   });
 
-  it('has its own connection, from the first on, and others go on meanwhile', async () => {
+  it('has its own connection, from the first on, and other calls go on meanwhile', async () => {
     const redis = world.connect();
     const client = world.connect();
     const [slow, quick] = [world.store(client), world.store(client)];
@@ -157,7 +157,7 @@ describe('a save that waits for replicas', () => {
     expect(await saving).toMatchObject({ replicas: 1 });
   });
 
-  it('does not wait for longer because others wait', async () => {
+  it('does not wait longer because other saves wait', async () => {
     const client = world.connect();
     const [patient, modest, brief] = [1, 2, 3].map(() => world.store(client));
     // One is not there, so this waits for all of its time.
@@ -174,7 +174,7 @@ describe('a save that waits for replicas', () => {
     expect(await long).toEqual({ announced: true, replicas: 1 });
   });
 
-  it('of many at once asks for all of them together', async () => {
+  it('shares one WAIT with many other saves', async () => {
     const client = world.connect();
     const stores = Array.from({ length: 50 }, () => world.store(client));
     await Promise.all(stores.map((store) => store.load()));
@@ -216,7 +216,7 @@ describe('a save that waits for replicas', () => {
     expect(await store.load()).toEqual({ token: 'token-19' });
   });
 
-  it('shows the secret to nobody but with the write itself', async () => {
+  it('shows the secret only in the write itself', async () => {
     const store = world.store(world.connect());
     const recording = await recordMonitor(world.server);
     await store.save({ token: 'canary-5f2c' }, { replicas: 1 });
@@ -235,10 +235,10 @@ describe('a save that waits for replicas', () => {
   });
 });
 
-describe('a save that cannot find out about replicas', () => {
+describe('a save without an answer about replicas', () => {
   beforeEach(inStep);
 
-  it('says that it was refused WAIT, and has written', async () => {
+  it('reports that WAIT was refused, and has written', async () => {
     const user = await makeUser(world, '+@all -wait ~* &*');
     const store = world.store(user.connect());
     const receipt = await store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
@@ -253,7 +253,7 @@ describe('a save that cannot find out about replicas', () => {
     });
   });
 
-  it('says that it was refused the mark, and has written', async () => {
+  it('reports that the marker was refused, and has written', async () => {
     const key = uniqueKey();
     const user = await makeUser(world, `+@all ~${key} &*`);
     const store = world.store(user.connect(), { key });
@@ -263,7 +263,7 @@ describe('a save that cannot find out about replicas', () => {
     expect(await store.load()).toEqual({ token: 'a' });
   });
 
-  it('resolves when the link dies meanwhile, and the next one asks over a new link', async () => {
+  it('resolves when the link dies meanwhile, and the next save uses a new link', async () => {
     const redis = world.connect();
     const store = world.store(world.connect());
     await suspendReplica();
@@ -322,7 +322,7 @@ describe('a save that cannot find out about replicas', () => {
     });
   });
 
-  it('is let go by close() within its deadline', async () => {
+  it('ends with close() within its deadline', async () => {
     const store = world.store(world.connect(), { closeTimeoutMs: 300 });
     await suspendReplica();
     const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
@@ -335,7 +335,7 @@ describe('a save that cannot find out about replicas', () => {
     await eventually(async () => expect(await waiting(world.connect())).toBeUndefined());
   });
 
-  it('is let go by the close() of its store alone while others on the client go on', async () => {
+  it('ends with the close() of its store alone while other stores on the client go on', async () => {
     const client = world.connect();
     const store = world.store(client, { closeTimeoutMs: 100 });
     const other = world.store(client);
@@ -352,14 +352,14 @@ describe('a save that cannot find out about replicas', () => {
     expect(await other.save({ token: 'b' }, { replicas: 1 })).toMatchObject({ replicas: 1 });
   });
 
-  it('lets a close() wait for replicas that are in time', async () => {
+  it('makes close() wait for replicas that are in time', async () => {
     const store = world.store(world.connect());
     const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     await store.close();
     expect(await saving).toEqual({ announced: true, replicas: 1 });
   });
 
-  it('stops waiting on a signal', async () => {
+  it('ends its wait when its signal aborts', async () => {
     const store = world.store(world.connect());
     await suspendReplica();
     const reason = new Error('enough');

@@ -5,7 +5,7 @@ import { brings, bytesOf, HINTS_ONLY, useWorld } from './world.js';
 
 const world = useWorld();
 
-it('goes on hearing of a key whose watcher left and came back while the subscription was under way', async () => {
+it('a key whose watcher left and came back during the subscription still gets hints', async () => {
   const client = world.connect();
   await world.watch(client, HINTS_ONLY);
   const { store, key } = await world.watch(client, HINTS_ONLY);
@@ -30,7 +30,7 @@ it('goes on hearing of a key whose watcher left and came back while the subscrip
   }
 });
 
-it('leaves no subscription behind for a key whose watcher left before it was subscribed to', async () => {
+it('a key whose watcher left before the subscription leaves no subscription behind', async () => {
   const client = world.connect();
   const { changes, key } = await world.watch(client, HINTS_ONLY);
   const raw = world.connect();

@@ -31,7 +31,7 @@ export interface Setting {
  * Everything a store does, one after the other: save, observe, renew, expire, clear, conditional writes, update, replicas, derive,
  * re-authentication, reconnecting. It must come out the same in every setting.
  */
-export async function scenario(world: World, setting: Setting): Promise<void> {
+export async function expectScenario(world: World, setting: Setting): Promise<void> {
   const { admin, announced = true, notified = true } = setting;
   const key = `${setting.prefix ?? ''}${uniqueKey()}`;
   const full = (setting.keyPrefix ?? '') + key;

@@ -17,8 +17,8 @@ function isWriting({ args }: Pick<MonitoredCommand, 'args'>, key: string): boole
   return name?.toUpperCase() === 'SET' && (target === key || staged);
 }
 
-describe('what leaves the process', () => {
-  it('holds the credential only where it is written', async () => {
+describe('the output of a process', () => {
+  it('contains the credential only in the write itself', async () => {
     const canary = makeCanary();
     const redis = world.connect();
     const published: string[] = [];
@@ -65,7 +65,7 @@ describe('what leaves the process', () => {
     expect(canary.find(await redis.client('LIST'))).toEqual([]);
   });
 
-  it('is nothing of it on stdout or stderr, whatever goes wrong', async () => {
+  it('shows no part of the credential on stdout or stderr, whatever goes wrong', async () => {
     const canary = makeCanary();
     const password = makeCanary();
     const server = await startRedis({ config: { ...NOTIFICATIONS, requirepass: password.text } });

@@ -43,7 +43,7 @@ const tattling = z.object({
     .refine(() => false, { error: ({ input }) => `${String(input)} is not allowed` }),
 });
 
-it('the search finds a canary wherever it is', () => {
+it('the search finds a canary anywhere', () => {
   const canary = makeCanary();
   const cause = new Error(canary.text);
   const hidden = Object.defineProperty({}, 'a', { value: { b: [canary.text] } });
@@ -57,7 +57,7 @@ it('the search finds a canary wherever it is', () => {
   expect(canary.find({ message: 'nothing' })).toEqual([]);
 });
 
-describe('errors of save tell nothing of the credential', () => {
+describe('errors of save show no part of the credential', () => {
   const token = (canary: Canary): Token => ({ token: canary.text });
   type Options = Partial<RedisCredentialStoreOptions<Token>>;
 
@@ -122,7 +122,7 @@ describe('errors of save tell nothing of the credential', () => {
     for (const call of calls) expectSecretive(canary, await errorOf(call));
   });
 
-  it('when arguments are mistaken for each other', async () => {
+  it('when arguments are swapped', async () => {
     const canary = makeCanary();
     const redis = world.connect();
     const store = world.store(redis);
@@ -168,7 +168,7 @@ describe('errors of save tell nothing of the credential', () => {
     }
   });
 
-  it('when the link is lost, before and behind it', async () => {
+  it('when the link is lost, before and after the write', async () => {
     const canary = makeCanary();
     canary.alsoDigestsOf(bytesOf(canary.text));
     const link = await createTcpProxy({ target: world.server });
@@ -196,7 +196,7 @@ describe('errors of save tell nothing of the credential', () => {
   });
 });
 
-describe('what is stored and does not decode is told without it', () => {
+describe('the report of undecodable bytes shows no part of them', () => {
   it.each<[string, (text: string) => string, Partial<RedisCredentialStoreOptions<Token>>]>([
     ['malformed JSON', (text) => `{"token": ${text}`, {}],
     ['JSON with something behind it', (text) => `{}${text}`, {}],
@@ -248,7 +248,7 @@ describe('what is stored and does not decode is told without it', () => {
   });
 });
 
-describe('whatever can be looked at hides the credential', () => {
+describe('inspection hides the credential in', () => {
   it('changes, states, snapshots, statuses and the store itself', async () => {
     const canary = makeCanary();
     canary.alsoDigestsOf(bytesOf(canary.text));
@@ -300,7 +300,7 @@ describe('whatever can be looked at hides the credential', () => {
     expect(events).toHaveLength(5);
   });
 
-  it('the password of Redis, wherever a link fails', async () => {
+  it('inspection hides the password of Redis in the errors of a lost link', async () => {
     const canary = makeCanary();
     const user = await makeUser(world, '+@all ~* &*');
     const clients = [

@@ -10,7 +10,7 @@ import { connect, disconnect } from '../support/redis-clients.js';
 import { type ClientOptions, startRedis } from '../support/redis.js';
 import { startTlsRedis, type TlsRedis } from '../support/tls-redis.js';
 import { collect } from '../support/wait.js';
-import { scenario } from './scenario.js';
+import { expectScenario } from './scenario.js';
 import { HINTS_ONLY, NOTIFICATIONS, useWorld } from './world.js';
 
 const world = useWorld();
@@ -53,15 +53,15 @@ const majors: readonly (readonly [string, Make])[] = [
 describe.each(majors)('over TLS with %s', (_name, makeClient) => {
   const make: Make = (options, url) => track(makeClient(options, url), disconnect);
 
-  it('everything works, with a user name and a password', async () => {
+  it('every feature works with a user name and a password', async () => {
     const admin = track(connect(redis.server), disconnect);
     const options = { tls: { ca: redis.ca }, ...account };
-    await scenario(world, { client: () => make(options), admin });
+    await expectScenario(world, { client: () => make(options), admin });
     const list = (await admin.client('LIST')) as string;
     expect(list).toContain('user=cloud');
   });
 
-  it('a server whose certificate is not to be trusted gets nothing, and the status says why', async () => {
+  it('a server with an untrusted certificate receives nothing, and the status shows the reason', async () => {
     const client = make({ tls: { ca: strange }, ...account });
     const store = world.store(client, { ...HINTS_ONLY, random, readyTimeoutMs: 300 });
     const statuses = collect(store.status$);
@@ -78,7 +78,7 @@ describe.each(majors)('over TLS with %s', (_name, makeClient) => {
     expect(statuses.values.map(({ link }) => link)).not.toContain('unauthorized');
   });
 
-  it('only who speaks TLS gets in', async () => {
+  it('a client without TLS is not admitted', async () => {
     const client = make(account, redis.url.replace('rediss:', 'redis:'));
     const store = world.store(client, { random, replyTimeoutMs: 200 });
     await expect(store.save({ token: 'a' })).rejects.toMatchObject({ code: 'UNAVAILABLE' });
@@ -96,7 +96,7 @@ describe.each(majors)('over TLS with %s', (_name, makeClient) => {
     await store.save({ token: 'a' });
   });
 
-  it('a server that does not speak TLS cannot be reached, and the status says so', async () => {
+  it('a server that does not speak TLS is unreachable, and the status shows the reason', async () => {
     const plain = track(await startRedis(), (one) => one.stop());
     const client = make({}, `rediss://127.0.0.1:${plain.port}`);
     const store = world.store(client, { random, readyTimeoutMs: 300, replyTimeoutMs: 200 });

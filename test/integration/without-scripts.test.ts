@@ -75,7 +75,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perLook }) => {
     expect(store.current).toBeUndefined();
   });
 
-  it('is told of no renewal that did not happen, over 200 looks', async () => {
+  it('receives no renewal that did not happen, over 200 reads', async () => {
     const redis = world.connect();
     const user = await makeUser(world, rules);
     const { key, store, changes } = await world.watch(user.connect());
@@ -113,7 +113,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perLook }) => {
     expect(expiresAt).toBeDefined();
   });
 
-  it('reads what it may, too large or not', async () => {
+  it('reads every allowed content, too large or not', async () => {
     const redis = world.connect();
     const user = await makeUser(world, rules);
     const store = world.store(user.connect(), { maxBytes: 100 });
@@ -134,7 +134,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perLook }) => {
 });
 
 describe('bytes and end that were read apart', () => {
-  it('are told only if they belong together', async () => {
+  it('are emitted only if they belong together', async () => {
     const link = await createTcpProxy({ target: world.server });
     world.track(link, () => link.close());
     const redis = world.connect();
@@ -179,7 +179,7 @@ describe('bytes and end that were read apart', () => {
     );
   });
 
-  it('make no renewal when the link was slow at one look and is fast at the next', async () => {
+  it('make no renewal when the link was slow at one read and is fast at the next', async () => {
     const link = await createTcpProxy({ target: world.server });
     world.track(link, () => link.close());
     const redis = world.connect();

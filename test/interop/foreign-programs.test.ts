@@ -31,7 +31,7 @@ describe.each([
     return answer.reply;
   };
 
-  it('reads what a store has saved, to the byte', async () => {
+  it('reads the saved bytes of a store', async () => {
     const store = world.store(world.connect());
     await store.save({ token: 'a "token"' }, { ttlSeconds: 60 });
     expect(await call('GET', store.id)).toBe('{"token":"a \\"token\\""}');
@@ -43,7 +43,7 @@ describe.each([
     expect(await call('EXISTS', store.id)).toBe(0);
   });
 
-  it('reads and writes every byte there is', async () => {
+  it('reads and writes every possible byte', async () => {
     const all = Buffer.from(Array.from({ length: 256 }, (_, value) => value));
     const { store, key, changes } = await world.watch<Buffer>(world.connect(), {
       serialize: (bytes) => bytes,
@@ -57,7 +57,7 @@ describe.each([
     expect(await store.load()).toEqual(reversed);
   });
 
-  it('writes what a store loads, and everybody who watches is told', async () => {
+  it('writes bytes that a store loads, and every watcher receives the change', async () => {
     const { store, key, changes } = await world.watch(world.connect());
     expect(await call('SETEX', key, '60', bytesOf('a'))).toBe('OK');
     const saved = await changes.next(ofType('saved'));
@@ -78,7 +78,7 @@ describe.each([
     expect(store.current).toBeUndefined();
   });
 
-  it('writes what a store does not understand, and is told nothing of it', async () => {
+  it('writes bytes that a store cannot read, and the report shows no part of them', async () => {
     const { store, key, changes } = await world.watch(world.connect());
     expect(await call('SET', key, 'token=a')).toBe('OK');
     expect((await changes.next(ofType('unreadable'))).error.reason).toBe('decode');
@@ -86,7 +86,7 @@ describe.each([
     expect(await call('GET', key)).toBe('token=a');
   });
 
-  it('is in the way of a save over what was seen before it wrote', async () => {
+  it('causes a conflict for a save with onlyIf over older bytes', async () => {
     const store = world.store(world.connect());
     await store.save({ token: 'a' });
     const seen = await store.read();
@@ -99,7 +99,7 @@ describe.each([
     expect(await call('GET', store.id)).toBe(bytesOf('c'));
   });
 
-  it('finds its WATCH broken by every kind of write', async () => {
+  it('sees its WATCH broken by every kind of write', async () => {
     const store = world.store(world.connect());
     await store.save({ token: 'start' });
     const writes = [
@@ -119,7 +119,7 @@ describe.each([
     expect(await store.load()).toEqual({ token: 'absent' });
   });
 
-  it('counts together with a store, and no step is lost', async () => {
+  it('shares a counter with a store, and no step is lost', async () => {
     const key = uniqueKey('counter');
     const store = world.store<{ count: number }>(world.connect(), { key });
     const times = 60;

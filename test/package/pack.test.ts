@@ -63,7 +63,7 @@ const printEverything = ENTRIES.map(
 ).join('');
 
 describe('the tarball', () => {
-  test('holds the build, its sources and the papers, and nothing else', () => {
+  test('contains the build, its sources and the documents, and nothing else', () => {
     const unwanted = library.files.filter(
       (path) =>
         !/^(package\.json|README\.md|LICENSE|CHANGELOG\.md)$/.test(path) &&
@@ -101,7 +101,7 @@ describe('the tarball', () => {
     }
   });
 
-  test('tells nothing about the machine it was built on', async () => {
+  test('shows nothing about the machine that built it', async () => {
     const places = [dirname(library.consumer), REPOSITORY.replace(/\/$/, '')];
     for (const path of library.files) {
       const text = await readFile(join(library.installed, path), 'utf8');
@@ -143,7 +143,7 @@ describe('a project that installed it', () => {
     expect(await runProgram(join(directory, 'main.js'))).toBe('saved cleared first\n');
   });
 
-  test('may import both entries without anything being started', async () => {
+  test('starts nothing by importing both entries', async () => {
     const directory = await writeProgram('import', '', { module: 'nodenext' });
     await writeFile(join(directory, 'main.js'), importEverything + printEverything);
     expect(await runProgram(join(directory, 'main.js'))).toBe('true\ntrue\n');

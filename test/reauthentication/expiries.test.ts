@@ -14,7 +14,7 @@ const MIN_VALIDITY_MS = 200;
 /** An answer is judged a moment before whoever asked can look at a clock. */
 const MOMENT_MS = 5;
 
-it('fifty expiries in a row cost fifty refreshes, while every process asks all the time', async () => {
+it('fifty expiries in a row cost fifty refreshes while every process asks all the time', async () => {
   const { provider } = cluster;
   await provider.behave('normal', { tokenSeconds: TOKEN_SECONDS, shortLived: EXPIRIES });
   const scene = await cluster.play(800, { marginMs: MARGIN_MS });

@@ -2,12 +2,12 @@ import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/wait.js';
 import { type Scene, useCluster } from './support/cluster.js';
-import { type RemoteNode, whoIsAt } from './support/remote-node.js';
+import { type RemoteInstance, whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 
 /** Nobody calls again, everybody says so, and what is stored is left as it is, until somebody logs in. */
-async function expectFailedForAll(scene: Scene, nodes: readonly RemoteNode[]): Promise<void> {
+async function expectFailedForAll(scene: Scene, nodes: readonly RemoteInstance[]): Promise<void> {
   const { provider } = cluster;
   await Promise.all(nodes.map((node) => node.isIn('failed')));
   for (const node of nodes) {
@@ -28,8 +28,8 @@ async function expectFailedForAll(scene: Scene, nodes: readonly RemoteNode[]): P
   expect((await provider.report()).calls).toHaveLength(2);
 }
 
-describe('the holder is killed', () => {
-  it('before it calls the provider: another one takes over and refreshes once', async () => {
+describe('a holder that is killed', () => {
+  it('before it calls the provider is replaced by another one, which refreshes once', async () => {
     const { provider } = cluster;
     const scene = await cluster.play(0, { gates: ['before'] });
     const holder = await whoIsAt('before', scene.nodes);
@@ -51,7 +51,7 @@ describe('the holder is killed', () => {
     expect(revoked).toBe(0);
   });
 
-  it('during the call, the refresh token spent: one more call, and then nobody clears anything or tries again', async () => {
+  it('during the call leaves a spent refresh token: one more call, and then no instance clears anything or tries again', async () => {
     const { provider } = cluster;
     await provider.behave('lost');
     const scene = await cluster.play(0, { gates: ['before'] });
@@ -66,7 +66,7 @@ describe('the holder is killed', () => {
     await expectFailedForAll(scene, rest);
   });
 
-  it('after the call, with the result in its hands: the same', async () => {
+  it('after the call, with the result in memory, leaves the same', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
     const holder = await whoIsAt('after', scene.nodes);
     const rest = scene.nodes.filter((node) => node !== holder);

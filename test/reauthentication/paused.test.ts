@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/wait.js';
 import { REAUTHENTICATOR, type Scene, useCluster } from './support/cluster.js';
-import { type RemoteNode, whoIsAt } from './support/remote-node.js';
+import { type RemoteInstance, whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 const LONG_MS = 3_600_000;
@@ -16,7 +16,7 @@ async function leaseIsOver(scene: Scene): Promise<void> {
   });
 }
 
-async function expectOneRefresh(scene: Scene, nodes: readonly RemoteNode[]): Promise<void> {
+async function expectOneRefresh(scene: Scene, nodes: readonly RemoteInstance[]): Promise<void> {
   await eventually(async () => expect(await scene.stored()).not.toEqual(scene.first));
   await scene.agree((await scene.stored())!.accessToken, nodes);
   const { calls, revoked } = await cluster.provider.report();
@@ -24,8 +24,8 @@ async function expectOneRefresh(scene: Scene, nodes: readonly RemoteNode[]): Pro
   expect(revoked).toBe(0);
 }
 
-describe('a holder that is stopped for longer than its lease, and goes on', () => {
-  it('before its call: is told that another one has started, and spends no token', async () => {
+describe('a holder that is stopped for longer than its lease, and goes on,', () => {
+  it('before its call learns that another attempt has started, and spends no token', async () => {
     const scene = await cluster.play(0, { gates: ['before'] });
     const holder = await whoIsAt('before', scene.nodes);
     await holder.suspend();
@@ -37,7 +37,7 @@ describe('a holder that is stopped for longer than its lease, and goes on', () =
     );
     holder.resume();
     expect(await holder.says('aborted')).toMatchObject({
-      why: 'Error: another node has started to re-authenticate',
+      why: 'Error: another instance has started to re-authenticate',
     });
     await holder.call({ does: 'pass' });
     await holder.isIn('idle');
@@ -45,7 +45,7 @@ describe('a holder that is stopped for longer than its lease, and goes on', () =
     expect((await scene.record())?.outcome).toBe('committed');
   });
 
-  it('with a result, while a successor has started: is refused, and hands its result over', async () => {
+  it('with a result while a successor runs is refused, and hands its result over', async () => {
     const scene = await cluster.play(0, { gates: ['before', 'after'] });
     const holder = await whoIsAt('before', scene.nodes);
     await holder.call({ does: 'pass', at: 'before' });
@@ -65,7 +65,7 @@ describe('a holder that is stopped for longer than its lease, and goes on', () =
     expect(await scene.stored()).toEqual(scene.first);
   });
 
-  it('with a result, before or behind that of a successor: only what started last is stored', async () => {
+  it('with a result before or after that of a successor leaves the result of the last attempt stored', async () => {
     const { provider } = cluster;
     // With a provider where both can get one.
     await provider.behave('normal', { rotation: false });
@@ -86,7 +86,7 @@ describe('a holder that is stopped for longer than its lease, and goes on', () =
     expect((await provider.report()).calls).toHaveLength(2);
   });
 
-  it('when all others have closed: stores its result', async () => {
+  it('after all others have closed stores its result', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
     const holder = await whoIsAt('after', scene.nodes);
     const rest = scene.nodes.filter((node) => node !== holder);
@@ -99,7 +99,7 @@ describe('a holder that is stopped for longer than its lease, and goes on', () =
     expect(holder.said('discarded')).toEqual([]);
   });
 
-  it('when no other needs anything: stores its result, and they receive it', async () => {
+  it('while no other needs credentials stores its result, and the others receive it', async () => {
     const scene = await cluster.play(LONG_MS, { gates: ['after'] });
     const [holder] = scene.nodes;
     await holder!.call({ does: 'reject', times: 1 });
@@ -113,7 +113,7 @@ describe('a holder that is stopped for longer than its lease, and goes on', () =
 });
 
 describe('SIGTERM in the middle of a call', () => {
-  it('lets it finish, and stores what it brings', async () => {
+  it('lets the call finish, and stores its result', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
     const holder = await whoIsAt('after', scene.nodes);
     holder.terminate();
@@ -128,7 +128,7 @@ describe('SIGTERM in the middle of a call', () => {
     );
   });
 
-  it('aborts it after drainMs, and leaves its record for a successor, who is in doubt', async () => {
+  it('aborts the call after drainMs, and leaves its record for a successor, which is in doubt', async () => {
     const drainMs = 200;
     const scene = await cluster.play(0, { gates: ['before'], reauthenticator: { drainMs } });
     const holder = await whoIsAt('before', scene.nodes);

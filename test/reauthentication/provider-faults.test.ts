@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { eventually } from '../support/wait.js';
 import { REAUTHENTICATOR, type Scene, useCluster } from './support/cluster.js';
 import type { RefreshCall } from './support/provider-protocol.js';
-import { whoIsAt } from './support/remote-node.js';
+import { whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 
@@ -37,7 +37,7 @@ function expectBackedOff(calls: readonly RefreshCall[]): void {
 }
 
 describe('a provider that answers 500', () => {
-  it('is asked again after pauses that all share; the old token is given out while it is valid', async () => {
+  it('is called again after pauses that all instances share, and the old token is served while it is valid', async () => {
     const { provider } = cluster;
     await provider.behave('down');
     const scene = await cluster.play(VALID_MS);
@@ -61,7 +61,7 @@ describe('a provider that answers 500', () => {
     expectBackedOff(calls);
   });
 
-  it('is asked no more often when every node needs the token', async () => {
+  it('is called no more often when every instance needs the token', async () => {
     const { provider } = cluster;
     await provider.behave('down');
     const scene = await cluster.play(0);
@@ -80,7 +80,7 @@ describe('a provider that answers 500', () => {
   });
 });
 
-it('a provider that cannot be reached is the same: a pause, and again, and nothing is cleared', async () => {
+it('an unreachable provider leads to the same pauses, and nothing is cleared', async () => {
   const { provider } = cluster;
   const scene = await cluster.play(0, { gates: ['before'] });
   const holder = await whoIsAt('before', scene.nodes);
@@ -97,7 +97,7 @@ it('a provider that cannot be reached is the same: a pause, and again, and nothi
 describe('a provider that is slower than attemptTimeoutMs', () => {
   const attemptTimeoutMs = 300;
 
-  it('is given up and asked again, by one who knows that there is a doubt', async () => {
+  it('is abandoned and called again, by an attempt that knows the doubt', async () => {
     const { provider } = cluster;
     await provider.behave({ type: 'slow', ms: 600 });
     const scene = await cluster.play(0, { reauthenticator: { attemptTimeoutMs } });
@@ -114,7 +114,7 @@ describe('a provider that is slower than attemptTimeoutMs', () => {
     expect(outcomesOf((await provider.report()).calls).at(-1)).toBe('granted');
   });
 
-  it('and answers all the same, before anybody has started again: its answer is stored', async () => {
+  it('and answers before the next attempt starts has its result stored', async () => {
     const { provider } = cluster;
     await provider.behave({ type: 'slow', ms: 600 });
     const scene = await cluster.play(0, {
@@ -129,7 +129,7 @@ describe('a provider that is slower than attemptTimeoutMs', () => {
   });
 });
 
-it('a provider that answers invalid_grant is asked once; everybody stops until somebody logs in', async () => {
+it('a provider that answers invalid_grant is called once, and every instance stops until a login', async () => {
   const { provider } = cluster;
   const scene = await cluster.play(0, { gates: ['before'] });
   await provider.tell('revoke');
@@ -156,7 +156,7 @@ it('a provider that answers invalid_grant is asked once; everybody stops until s
   expect(outcomesOf((await provider.report()).calls)).toEqual(['invalid_grant', 'granted']);
 });
 
-it('a valid token that cannot be renewed is given out until its end, and not after it', async () => {
+it('a valid token that cannot be renewed is served until its end, and not after it', async () => {
   const { provider } = cluster;
   const scene = await cluster.play(3_000, { gates: ['before'] });
   await provider.tell('revoke');
@@ -172,7 +172,7 @@ it('a valid token that cannot be renewed is given out until its end, and not aft
   expect(await scene.stored()).toEqual(scene.first);
 });
 
-it('a provider that returns the same token again keeps nobody waiting for a change that never comes', async () => {
+it('a provider that returns the same token again keeps no caller waiting for a change', async () => {
   const { provider } = cluster;
   const scene = await cluster.play(0);
   const token = await recovered(scene);

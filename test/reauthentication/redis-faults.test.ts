@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { deferred, eventually } from '../support/wait.js';
 import { type Scene, useCluster } from './support/cluster.js';
-import { whoIsAt } from './support/remote-node.js';
+import { whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 
@@ -29,7 +29,7 @@ describe('Redis loses all data while the holder is at the provider', () => {
   it.each<[string, () => Promise<unknown>]>([
     ['by FLUSHALL', () => cluster.admin.flushall()],
     ['by a restart', () => cluster.redis.restart()],
-  ])('%s: the new credentials are stored, and everybody gets them', async (_how, lose) => {
+  ])('by %s: the new credentials are stored, and every instance gets them', async (_how, lose) => {
     const scene = await cluster.play(0, { gates: ['after'] });
     const holder = await whoIsAt('after', scene.nodes);
     await lose();
@@ -38,7 +38,7 @@ describe('Redis loses all data while the holder is at the provider', () => {
     expect(holder.said('discarded')).toEqual([]);
   });
 
-  it('and somebody takes the lease, who finds nothing to refresh with', async () => {
+  it('and another instance takes the lease, which finds nothing to refresh with', async () => {
     // So that no renewal brings the lease back before.
     const scene = await cluster.play(3_600_000, {
       gates: ['after'],
@@ -60,7 +60,7 @@ describe('Redis loses all data while the holder is at the provider', () => {
     expect(await Promise.all(asking)).toEqual(rest.map(() => ({ token })));
   });
 
-  it('and has been back for a while, so that everybody knows, before the answer comes', async () => {
+  it('and is back for a while before the answer comes', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
     const holder = await whoIsAt('after', scene.nodes);
     await cluster.redis.restart();
@@ -96,12 +96,12 @@ function loseAnswer(network: TcpProxy, text: string, how: Loss): Promise<unknown
   return lost.promise;
 }
 
-describe.each<Loss>(['with the link', 'in silence'])('an answer gets lost %s', (how) => {
+describe.each<Loss>(['with the link', 'in silence'])('a reply gets lost %s', (how) => {
   it.each([
     ['first look', 'credstream:attempt:'],
     ['lease', '"outcome":"running"'],
     ['commit', '"outcome":"committed"'],
-  ])('that of the %s: one refresh all the same, and its result is seen', async (_of, text) => {
+  ])('of the %s: one refresh all the same, and its result is seen', async (_of, text) => {
     const network = await cluster.proxy();
     const lost = loseAnswer(network, text, how);
     const scene = await cluster.play(0, { redisUrl: network.url });
@@ -109,7 +109,7 @@ describe.each<Loss>(['with the link', 'in silence'])('an answer gets lost %s', (
     await expectOneRefresh(scene);
   });
 
-  it('that of a renewal: the lease is kept, and nobody takes over', async () => {
+  it('of a renewal: the lease is kept, and no other instance takes over', async () => {
     const network = await cluster.proxy();
     const scene = await cluster.play(0, { redisUrl: network.url, gates: ['after'] });
     const holder = await whoIsAt('after', scene.nodes);
@@ -122,7 +122,7 @@ describe.each<Loss>(['with the link', 'in silence'])('an answer gets lost %s', (
     await expectOneRefresh(scene);
   });
 
-  it('that of an end: the failure counts once, and the next attempt comes when it is due', async () => {
+  it('of an end: the failure counts once, and the next attempt comes when it is due', async () => {
     const { provider } = cluster;
     await provider.behave('down');
     const network = await cluster.proxy();

@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest';
 
 import { eventually } from '../support/wait.js';
 import { useCluster } from './support/cluster.js';
-import { type RemoteNode, whoIsAt } from './support/remote-node.js';
+import { type RemoteInstance, whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 const LONG_MS = 3_600_000;
 
 describe('a hundred reports that one token was refused', () => {
-  it('by use() and the answers of the provider, cause one refresh, and all go on with the new token', async () => {
+  it('by use() and the answers of the provider cause one refresh, and all go on with the new token', async () => {
     const { provider } = cluster;
     const scene = await cluster.play(LONG_MS);
     await provider.tell('revoke-access');
@@ -42,7 +42,7 @@ describe('a hundred reports that one token was refused', () => {
 
 describe('a logout is not undone', () => {
   /** Everybody asks, and nobody gets anything or calls the provider. */
-  async function expectLoggedOut(nodes: readonly RemoteNode[], calls: number): Promise<void> {
+  async function expectLoggedOut(nodes: readonly RemoteInstance[], calls: number): Promise<void> {
     const answers = await Promise.all(
       nodes.map((node) => node.call({ does: 'get', timeoutMs: 5_000 })),
     );
@@ -53,14 +53,14 @@ describe('a logout is not undone', () => {
     expect((await cluster.provider.report()).calls).toHaveLength(calls);
   }
 
-  async function startLate(key: string): Promise<RemoteNode> {
+  async function startLate(key: string): Promise<RemoteInstance> {
     const late = await cluster.start();
     cluster.track(late, (node) => node.stop());
     await late.call({ does: 'open', settings: cluster.settings(key) });
     return late;
   }
 
-  it('by those that were there, nor by a process that starts afterwards and asks', async () => {
+  it('by the running instances, nor by a process that starts afterwards and asks', async () => {
     const scene = await cluster.play(LONG_MS);
     expect(await scene.store.clear({ reason: 'logout' })).toBe(true);
     await eventually(async () => {
@@ -70,7 +70,7 @@ describe('a logout is not undone', () => {
     expect(await scene.stored()).toBeUndefined();
   });
 
-  it('by the one that is calling the provider: its result is refused and handed over', async () => {
+  it('by an instance that is calling the provider: its result is refused and handed over', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
     const holder = await whoIsAt('after', scene.nodes);
     await scene.store.clear({ reason: 'logout' });
@@ -88,7 +88,7 @@ describe('a logout is not undone', () => {
     await scene.agree(accessToken);
   });
 
-  it('when there was nothing but an expired credential whose turn it was', async () => {
+  it('when only an expired credential was due', async () => {
     const { provider } = cluster;
     await provider.behave('down');
     const scene = await cluster.play(0);

@@ -66,7 +66,7 @@ describe('the rights of a process that re-authenticates', () => {
   });
 
   it.each(['attempt', 'cleared'])(
-    'where the keys of %ss are missing: says that it was refused, calls nobody, and receives what others get',
+    'without the keys of %ss lead to a refusal without a call, and the process receives the results of others',
     async (kind) => {
       const prefix = uniquePrefix();
       const without = keysOf(prefix).replace(`~credstream:${kind}:{${prefix}*`, '');
@@ -111,7 +111,7 @@ function isWriting({ args }: Pick<MonitoredCommand, 'args'>, key: string): boole
   return name.toUpperCase() === 'SET' && (target === key || staged);
 }
 
-it('tokens are seen where SET writes them, and nowhere else', async () => {
+it('tokens appear where SET writes them, and nowhere else', async () => {
   const { admin, provider, redis } = cluster;
   const published: string[] = [];
   const listener = cluster.track(connect(redis), disconnect);

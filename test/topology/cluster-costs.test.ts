@@ -43,24 +43,24 @@ function open(): RedisCredentialDirectory<string> {
 }
 
 describe('connections of a process', () => {
-  it('that only writes: one to each master that it met', async () => {
+  it('that only writes number one for each master that it met', async () => {
     const client = world.client();
     for (const { key } of await world.keys()) await world.open(key, {}, client).save('x');
     expect(await connections()).toEqual([1, 1, 1]);
   });
 
-  it('that watches keys of one master: two there, and one to each other', async () => {
+  it('that watches keys of one master number two there, and one for each other', async () => {
     await world.watch((await world.keys())[0]!.key);
     await eventually(async () => expect(await connections()).toEqual([1, 1, 2]));
   });
 
-  it('that watches keys of each, or has a directory that watches: two to each', async () => {
+  it('that watches keys of each master, or has a directory, number two for each', async () => {
     const directory = open();
     await directory.ready();
     await eventually(async () => expect(await connections()).toEqual([2, 2, 2]));
   });
 
-  it('that waits for replicas: one more to the master of the write', async () => {
+  it('that waits for replicas number one more for the master of the write', async () => {
     const client = world.client();
     const { key } = (await world.keys())[0]!;
     const { store } = await world.watch(key, {}, client);
@@ -70,7 +70,7 @@ describe('connections of a process', () => {
 });
 
 describe('a change', () => {
-  it('costs one look of who watches the key, though the bus repeats its announcement', async () => {
+  it('costs one read of a watching store, though the bus repeats its announcement', async () => {
     const one = await world.watch((await world.keys())[0]!.key, QUIET);
     const writer = world.open(one.store.id, QUIET);
     await writer.save('first');
@@ -85,7 +85,7 @@ describe('a change', () => {
     expect(looks).toBeLessThanOrEqual(26);
   });
 
-  it('costs one look of a directory, which hears of it on every master', async () => {
+  it('costs one read of a directory, which receives the hint on every master', async () => {
     const directory = open();
     const changes = collect(directory.changes$);
     await directory.ready();

@@ -55,12 +55,12 @@ const told = ({ changes }: Filled): string[] =>
 const all = (ids: readonly string[], type: string): string[] =>
   ids.map((id) => `${id} ${type}`).sort();
 
-it('lists what all masters hold, each id once', async () => {
+it('a directory lists the keys of all masters, each id once', async () => {
   const { directory, ids } = await filled();
   expect(await listed(directory)).toEqual([...ids].sort());
 });
 
-it('lists every id once while slots move, and tells of nothing', async () => {
+it('a directory lists every id once while slots move, and emits nothing', async () => {
   const one = await filled();
   const [from, to] = [...one.idsOf.keys()];
   const slots = one.idsOf.get(from!)!.map((id) => world.cluster.slotOf(`${one.prefix}${id}`));
@@ -80,7 +80,7 @@ it('lists every id once while slots move, and tells of nothing', async () => {
   expect(told(one)).toEqual([]);
 });
 
-it('takes nothing for cleared that is on its way when everything is looked at again', async () => {
+it('a directory emits no clear for keys that move during a resync', async () => {
   const one = await filled();
   const [from, to] = [...one.idsOf.keys()];
   const keys = one.idsOf.get(from!)!.map((id) => `${one.prefix}${id}`);
@@ -102,7 +102,7 @@ it('takes nothing for cleared that is on its way when everything is looked at ag
   await eventually(() => expect(told(one)).toEqual(all(one.ids, 'saved')));
 });
 
-it('tells of every id on every master exactly once, whoever did it', async () => {
+it('a directory emits changes of every id on every master exactly once, whoever wrote them', async () => {
   const one = await filled();
   const other = open(one.prefix);
   await Promise.all(one.ids.map((id) => other.save(id, 'second')));
@@ -117,7 +117,7 @@ it('tells of every id on every master exactly once, whoever did it', async () =>
   expect(told(one)).toEqual(both);
 });
 
-it('tells what is gone when one master was flushed, and that alone', async () => {
+it('a directory emits the lost keys when one master was flushed, and no others', async () => {
   const one = await filled();
   const [lost] = one.idsOf.keys();
   await eventually(async () => expect(await lost!.admin.keys('credstream:epoch*')).toHaveLength(1));
@@ -128,7 +128,7 @@ it('tells what is gone when one master was flushed, and that alone', async () =>
   expect(told(one)).toEqual(gone);
 });
 
-it('clears all, on every master', async () => {
+it('a directory clears all ids, on every master', async () => {
   const one = await filled();
   expect(await one.directory.clearAll({ reason: 'leaked' })).toMatchObject({
     cleared: one.ids.length,
@@ -138,7 +138,7 @@ it('clears all, on every master', async () => {
   expect(await listed(one.directory)).toEqual([]);
 });
 
-it('follows a failover of one master, and tells of nothing but what was done', async () => {
+it('a directory follows a failover of one master, and emits only real changes', async () => {
   const one = await filled();
   const [lost] = one.idsOf.keys();
   const [id = '', other = ''] = one.idsOf.get(lost!)!;

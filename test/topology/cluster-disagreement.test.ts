@@ -11,7 +11,7 @@ async function commandsOf({ admin }: ClusterNode): Promise<number> {
   return Number(/^total_commands_processed:(\d+)/m.exec(info)?.[1]);
 }
 
-it('does not run to and fro between two masters that each name the other', async () => {
+it('a command does not bounce between two masters that each name the other', async () => {
   const [{ node: one, key }, { node: other }] = (await world.keys()) as [
     { node: ClusterNode; key: string },
     { node: ClusterNode },

@@ -58,7 +58,7 @@ it('the rights in the documents are enough in a cluster, also while a slot moves
   }
 });
 
-it('without CLUSTER SLOTS a store is unauthorized, until it is granted', async () => {
+it('a store without CLUSTER SLOTS is unauthorized until the right is granted', async () => {
   await allow('app-watcher', ...ruleOf('app-watcher'), '-cluster|slots');
   const store = world.open('app:token', {}, clientOf('app-watcher'));
   const seen = store.ready({ timeoutMs: 20_000 });

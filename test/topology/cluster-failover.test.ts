@@ -27,8 +27,8 @@ afterEach(whole, 60_000);
 
 const world = useCluster();
 
-describe('when a master is lost', () => {
-  it('killed, while nobody does anything: the store follows, and hears what happens at the new one', async () => {
+describe('the loss of a master', () => {
+  it('by a kill while nobody does anything: the store follows, and receives changes at the new one', async () => {
     const [first, second] = await world.keys();
     const lost = first!.node;
     const one = await world.watch(first!.key);
@@ -50,7 +50,7 @@ describe('when a master is lost', () => {
     await eventually(() => isLive(other.store.status), FAILOVER);
   }, 60_000);
 
-  it('hung, and back after a failover: what it says then counts no more', async () => {
+  it('by a hang, with a return after a failover: its later messages do not count', async () => {
     const { node: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('old');
@@ -87,7 +87,7 @@ describe('when a master is lost', () => {
     expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
   }, 60_000);
 
-  it('with writes that nobody else had: what the new master has wins, as a change', async () => {
+  it('with writes that no replica had: the data of the new master wins, as a change', async () => {
     const { node: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('kept');
@@ -106,7 +106,7 @@ describe('when a master is lost', () => {
     expect(shown(one)).toEqual(['kept', 'lost', 'kept']);
   }, 60_000);
 
-  it('an end that passes meanwhile comes on time, once', async () => {
+  it('an end that passes meanwhile is emitted on time, once', async () => {
     const { node: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('short', { ttlSeconds: 2 });
@@ -119,7 +119,7 @@ describe('when a master is lost', () => {
     expect(shown(one)).toEqual(['short', 'expired']);
   }, 60_000);
 
-  it('closes in time, whatever hangs', async () => {
+  it('a store closes in time, whatever hangs', async () => {
     const { node, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await node.server.suspend();
@@ -133,7 +133,7 @@ describe('when a master is lost', () => {
 });
 
 describe('re-authentication', () => {
-  it('goes through a failover: one call, one commit, everybody has it', async () => {
+  it('survives a failover: one call, one commit, every instance has it', async () => {
     const { node: lost, key } = (await world.keys())[0]!;
     let calls = 0;
     const nodes = Array.from({ length: 4 }, () => {

@@ -9,7 +9,7 @@ vi.mock('ioredis', () => import('ioredis5'));
 
 const world = useCluster();
 
-it('is the older major that these tests run with', async () => {
+it('the version of ioredis is the older supported major', async () => {
   const five = await import('ioredis5');
   expect([Redis, Cluster]).toEqual([five.Redis, five.Cluster]);
   expect(new Redis({ lazyConnect: true }).options).not.toHaveProperty('replyMapping');
@@ -30,7 +30,7 @@ it('a store works on every master, by its own connections of that major', async 
   }
 });
 
-it('and follows a failover', async () => {
+it('a store follows a failover with that major', async () => {
   const { node: lost, key } = (await world.keys())[0]!;
   const one = await world.watch(key);
   await one.store.save('before');

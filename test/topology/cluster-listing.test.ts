@@ -6,7 +6,7 @@ import { FAST, useCluster } from './support/cluster-world.js';
 
 const world = useCluster({ replicasPerMaster: 0 });
 
-it('remembers a clear where its slot is going, so that no re-authentication undoes it', async () => {
+it('a tombstone is kept where its slot is going, so that no re-authentication undoes the clear', async () => {
   const [first, second] = await world.keys();
   const { key, node: from } = first!;
   const store = world.open(key);
@@ -20,7 +20,7 @@ it('remembers a clear where its slot is going, so that no re-authentication undo
   expect(await second!.node.admin.exists(clearedKey(key))).toBe(1);
 });
 
-it('lists and clears keys on their way to a node that is no master yet', async () => {
+it('a directory lists and clears keys on their way to a server that is no master yet', async () => {
   const { node: from, key } = (await world.keys())[0]!;
   const directory = new RedisCredentialDirectory<string>(world.client(), {
     prefix: `{${key}}:`,

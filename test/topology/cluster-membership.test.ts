@@ -9,8 +9,8 @@ const world = useCluster({ replicasPerMaster: 0 });
 const BOUND_MS = FAST.heartbeatMs + FAST.replyTimeoutMs + 1_000;
 const slot = (key: string): number => world.cluster.slotOf(key);
 
-describe('when masters come and go', () => {
-  it('follows slots to a master that is added, and away from one that is removed', async () => {
+describe('a store in a cluster whose masters change', () => {
+  it('follows slots to an added master, and away from a removed one', async () => {
     const watched = await Promise.all((await world.keys()).map(({ key }) => world.watch(key)));
     for (const { store } of watched) await store.save('before');
     const added = await world.cluster.addMaster();
@@ -36,7 +36,7 @@ describe('when masters come and go', () => {
     for (const one of watched) expect(shown(one)).toEqual(['before', 'on the new one', 'moved on']);
   }, 60_000);
 
-  it('keeps no connection to a master whose slots are gone, though it still runs', async () => {
+  it('keeps no connection to a master without slots, though it still runs', async () => {
     const { key, node } = (await world.keys())[0]!;
     const added = await world.cluster.addMaster();
     const one = await world.watch(key);

@@ -12,7 +12,7 @@ const BOUND_MS = FAST.heartbeatMs + FAST.replyTimeoutMs + 1_000;
 describe.each(['silently', 'refused'] as const)(
   'a client that is cut off from one master, %s',
   (how) => {
-    it('knows no more of its credentials, and all of the others', async () => {
+    it('knows nothing of the credentials there, and all of the others', async () => {
       const proxies = world.track(await world.cluster.natMapThroughProxies(), (one) => one.close());
       const client = world.track(
         world.cluster.clientThrough(proxies, { lazyConnect: true }),
@@ -54,7 +54,7 @@ describe.each(['silently', 'refused'] as const)(
       for (const one of there) expect(shown(one)).toEqual(['before', 'meanwhile']);
     });
 
-    it('and has a directory, still hears there of what the others hold', async () => {
+    it('with a directory still receives the changes of the others', async () => {
       const proxies = world.track(await world.cluster.natMapThroughProxies(), (one) => one.close());
       const client = world.track(
         world.cluster.clientThrough(proxies, { lazyConnect: true }),
@@ -104,13 +104,13 @@ describe.each(['silently', 'refused'] as const)(
   },
 );
 
-describe('a slot that nobody has', () => {
+describe('a slot without an owner', () => {
   let assign: (() => Promise<void>) | undefined;
   afterEach(async () => {
     await assign?.();
   });
 
-  it('is said of its keys alone, until somebody has it', async () => {
+  it('is reported for its keys alone, until it has an owner', async () => {
     const [first, second] = await world.keys();
     const { key, node } = first!;
     const bare = await world.watch(key);
@@ -146,7 +146,7 @@ describe('a slot that nobody has', () => {
     expect(shown(served)).toEqual(['before', 'unaffected']);
   });
 
-  it('is told to who starts to watch it', async () => {
+  it('is reported to a store that starts to watch it', async () => {
     const { key, node } = (await world.keys())[0]!;
     const slot = world.cluster.slotOf(key);
     assign = async () => {
@@ -170,7 +170,7 @@ describe('a slot that nobody has', () => {
 });
 
 describe('save with replicas', () => {
-  it('reaches the one that each master has', async () => {
+  it('reaches the replica of each master', async () => {
     for (const { key, node } of await world.keys()) {
       const store = world.open(key);
       const receipt = await store.save('copied', { replicas: 1, replicaTimeoutMs: 5_000 });

@@ -64,8 +64,8 @@ async function appKeys(name: string): Promise<string[]> {
   return Promise.all(masters.map((node) => world.cluster.keyOn(node, `app:${name}`)));
 }
 
-describe('a user with as few rights as can be', () => {
-  it('does everything, also while a slot moves, and is refused nothing', async () => {
+describe('a user with the fewest rights', () => {
+  it('can use every feature, also while a slot moves, and is refused nothing', async () => {
     const user = await makeUser(ONE_SERVER, CLUSTER);
     const client = user.client();
     for (const key of await appKeys('all')) {
@@ -95,7 +95,7 @@ describe('a user with as few rights as can be', () => {
     expect(await user.refusals()).toEqual([]);
   });
 
-  it('has a directory too, with the rights for one', async () => {
+  it('can use a directory, with the rights for one', async () => {
     const user = await makeUser(ONE_SERVER, CLUSTER, DIRECTORY);
     const directory = world.track(
       new RedisCredentialDirectory<string>(user.client(), { prefix: 'app:', ...FAST }),
@@ -120,8 +120,8 @@ describe('a user with as few rights as can be', () => {
   });
 });
 
-describe('rights that are missing', () => {
-  it('CLUSTER SLOTS: unauthorized, with an error that says so, until it is granted', async () => {
+describe('missing rights', () => {
+  it('to CLUSTER SLOTS: unauthorized, with an error that says so, until it is granted', async () => {
     const user = await makeUser(ONE_SERVER, CLUSTER, '-cluster|slots');
     const [key] = await appKeys('slots');
     const store = world.open(key!, {}, user.client());
@@ -139,7 +139,7 @@ describe('rights that are missing', () => {
     await changes.next(brings('y'));
   });
 
-  it('CLUSTER SLOTS, taken away while everything runs: goes on where nothing moves', async () => {
+  it('to CLUSTER SLOTS, revoked at run time: the store goes on where nothing moves', async () => {
     const user = await makeUser(ONE_SERVER, CLUSTER);
     const [key] = await appKeys('taken');
     const one = await world.watch(key!, {}, user.client());
@@ -152,7 +152,7 @@ describe('rights that are missing', () => {
     await one.changes.next(brings('y'));
   });
 
-  it('ASKING: keys on their way are refused, in so many words and commands, until they are there', async () => {
+  it('to ASKING: moving keys are refused, with the missing command in the error, until they have moved', async () => {
     const user = await makeUser(ONE_SERVER, CLUSTER, '-asking');
     const [key] = await appKeys('asking');
     const store = world.open(key!, {}, user.client());
@@ -174,7 +174,7 @@ describe('rights that are missing', () => {
     await eventually(async () => expect(await store.load()).toBe('x'));
   });
 
-  it('the key: unauthorized for that key alone, until it is granted', async () => {
+  it('to the key: unauthorized for that key alone, until it is granted', async () => {
     const user = await makeUser(ONE_SERVER, CLUSTER);
     const [key, other] = await appKeys('key');
     const client = user.client();
@@ -192,7 +192,7 @@ describe('rights that are missing', () => {
     expect(shown(one)).toEqual(['x']);
   });
 
-  it('the password: unauthorized with the next connection, until the client has the new one', async () => {
+  it('by the password: unauthorized with the next connection, until the client has the new one', async () => {
     const user = await makeUser(ONE_SERVER, CLUSTER);
     const [key] = await appKeys('password');
     const client = user.client();
@@ -212,8 +212,8 @@ describe('rights that are missing', () => {
   });
 });
 
-describe('under TLS', () => {
-  it('works, and trusts nobody whose certificate is not to be trusted', async () => {
+describe('a store in a cluster under TLS', () => {
+  it('works, and refuses an untrusted certificate', async () => {
     const authority = await makeAuthority('credstream tests');
     const certificate = await makeServerCertificate(authority);
     const dir = await mkdtemp(join(tmpdir(), 'credstream-tls-'));

@@ -45,8 +45,8 @@ async function moveLate(key: string, { from, to }: SlotMove): Promise<void> {
 const types = (watched: { changes: { values: readonly { type: string }[] } }): string[] =>
   watched.changes.values.map(({ type }) => type);
 
-describe('while a slot moves', () => {
-  it('emits nothing for a key that is only moved, and hears what is done to it at the new master', async () => {
+describe('a store while a slot moves', () => {
+  it('emits nothing for a key that only moves, and sees its changes at the new master', async () => {
     const { moved, staying, to, move } = await twoKeys();
     const one = await world.watch(moved);
     const rest = await world.watch(staying);
@@ -105,7 +105,7 @@ describe('while a slot moves', () => {
   });
 
   it.each(['moved', 'staying'] as const)(
-    'does a conditional write of a key that is %s, or says that it can be tried again; after that it does',
+    'does a conditional write of a key that is %s, or reports that it can be tried again; after that it does',
     async (which) => {
       const { moved, staying, move } = await twoKeys();
       const key = which === 'moved' ? moved : staying;
@@ -134,7 +134,7 @@ describe('while a slot moves', () => {
     },
   );
 
-  it('does not run to and fro between masters that each name the other', async () => {
+  it('does not bounce between masters that each name the other', async () => {
     const { moved, staying, to, move } = await twoKeys();
     const store = world.open(moved);
     await store.save('x');
@@ -152,7 +152,7 @@ describe('while a slot moves', () => {
     expect(await patient.load()).toBeUndefined();
   });
 
-  it('re-authentication waits, and commits once', async () => {
+  it('waits with a re-authentication, and commits once', async () => {
     const { moved, move } = await twoKeys();
     let calls = 0;
     const nodes = await Promise.all(
@@ -186,7 +186,7 @@ describe('while a slot moves', () => {
     for (const one of nodes) expect(shown(one)).toEqual(['token 1', 'token 2']);
   });
 
-  it('back and forth under a writer that never rests: in order, none twice, none lost that was last', async () => {
+  it('emits in order, none twice and no last one lost, while the slot moves back and forth under a steady writer', async () => {
     const { moved, staying, from, to } = await twoKeys();
     const one = await world.watch(moved);
     const rest = await world.watch(staying);
@@ -230,7 +230,7 @@ describe('while a slot moves', () => {
 });
 
 describe('a slot that has moved while the client was idle', () => {
-  it('without a notification: followed within a heartbeat and a deadline', async () => {
+  it('is followed without a notification within a heartbeat and a deadline', async () => {
     const { moved, from, to, move } = await twoKeys();
     const one = await world.watch(moved);
     await one.store.save('before');
@@ -247,7 +247,7 @@ describe('a slot that has moved while the client was idle', () => {
     expect(types(one)).toEqual(['saved', 'saved']);
   });
 
-  it('and has no keys any more: told as a change, once', async () => {
+  it('is emitted as one change when its keys are gone', async () => {
     const { moved, staying, from, to } = await twoKeys();
     const one = await world.watch(moved);
     const kept = await world.watch(staying);

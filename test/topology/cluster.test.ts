@@ -7,7 +7,7 @@ import { brings, isLive, listen, useCluster } from './support/cluster-world.js';
 const world = useCluster();
 
 describe('a store in a cluster', () => {
-  it('is live on every master, and hears what is done to its key by whomever', async () => {
+  it('is live on every master, and receives the changes of its key by any client', async () => {
     for (const { node, key } of await world.keys()) {
       const one = await world.watch(key);
       const other = world.open(key);
@@ -38,7 +38,7 @@ describe('a store in a cluster', () => {
   });
 
   it.each(['t:{42}:x', 'a}b', 'foo{}bar', '{a}{b}', '}{', '{', 'plain', 'ünï{cödé}'])(
-    'works with any key, in whose slot its helpers are: %s',
+    'works with any key, in the slot of which its helper keys are: %s',
     async (key) => {
       const { store, changes } = await world.watch(key);
       expect(await store.save('one', { onlyIf: 'absent' })).toMatchObject({ announced: true });
@@ -64,7 +64,7 @@ describe('a store in a cluster', () => {
     expect(one.changes.values).toHaveLength(20);
   });
 
-  it('shares two connections with each master that is needed, and leaves none behind', async () => {
+  it('shares two connections with each master in use, and leaves none behind', async () => {
     const masters = await world.cluster.masters();
     const client = world.client();
     const count = async (): Promise<number[]> =>
@@ -84,7 +84,7 @@ describe('a store in a cluster', () => {
     await eventually(async () => expect(await count()).toEqual([0, 0, 0]));
   });
 
-  it('needs no connection to masters that have none of its keys', async () => {
+  it('needs no connection to masters without its keys', async () => {
     const [first, second, third] = await world.keys();
     await world.watch(first!.key);
     const names = async (node: typeof first): Promise<number> =>
@@ -106,7 +106,7 @@ describe('a store in a cluster', () => {
     }
   });
 
-  it('learns that one master lost its data, and only what was there', async () => {
+  it('notices that one master lost its data, and emits only its keys', async () => {
     const client = world.client();
     const keys = await world.keys();
     const watched = [];
@@ -136,7 +136,7 @@ describe('a store in a cluster', () => {
     await lost.admin.call('CONFIG', 'SET', 'notify-keyspace-events', 'KEA');
   });
 
-  it('takes no forged, misplaced or stray message for anything', async () => {
+  it('ignores every forged, misplaced or stray message', async () => {
     const keys = await world.keys();
     const one = await world.watch(keys[0]!.key);
     await one.store.save('real');
@@ -155,7 +155,7 @@ describe('a store in a cluster', () => {
     expect(one.changes.values.map(({ type }) => type)).toEqual(['saved', 'saved']);
   });
 
-  it('says what is wrong while no node can be reached, and does not wait for ever to close', async () => {
+  it('reports the reason while no server can be reached, and closes in time', async () => {
     const nobody = world.client({ natMap: () => ({ host: '127.0.0.1', port: 1 }) });
     const store = world.open('anything', {}, nobody);
     const { statuses } = listen(store);
@@ -166,7 +166,7 @@ describe('a store in a cluster', () => {
     expect(store.status.link).toBe('closed');
   });
 
-  it('has a keyPrefix of the client applied', async () => {
+  it('applies a keyPrefix of the client', async () => {
     const client = world.client({ keyPrefix: 'app:' });
     const { store } = await world.watch('prefixed', {}, client);
     await store.save('x');
@@ -174,7 +174,7 @@ describe('a store in a cluster', () => {
     expect(await owner.admin.get('app:prefixed')).toBe('x');
   });
 
-  it('polls where a master sends no notifications and may not be announced to', async () => {
+  it('polls where a master sends no notifications and announcements are refused', async () => {
     const { node, key } = (await world.keys())[0]!;
     await node.admin.call('CONFIG', 'SET', 'notify-keyspace-events', '');
     const one = await world.watch(key);

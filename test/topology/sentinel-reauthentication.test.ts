@@ -7,7 +7,7 @@ import { KEY, useSentinels } from './support/sentinel-world.js';
 
 const { start, watch, track } = useSentinels();
 
-it('commits one result of a re-authentication during which the master fails over', async () => {
+it('a re-authentication commits one result while the master fails over', async () => {
   const set = await start();
   const stores = await Promise.all([watch(set), watch(set), watch(set)]);
   const gate = deferred();

@@ -9,7 +9,7 @@ const { start, open, watch, client } = useSentinels();
 
 const isNotLive = (status: Parameters<typeof isLive>[0]): boolean => !isLive(status);
 
-it('follows the master when it is killed, also where nobody does anything', async () => {
+it('a store follows the master when it is killed, also where nobody does anything', async () => {
   const set = await start();
   const watched = await watch(set);
   await watched.store.save('v1', { ttlSeconds: 600 });
@@ -40,7 +40,7 @@ it('follows the master when it is killed, also where nobody does anything', asyn
   expect(shown(watched).slice(-2)).toEqual(all.slice(-2));
 }, 60_000);
 
-it('is not led astray by a master that hangs, is replaced, and comes back', async () => {
+it('a store is not misled by a master that hangs, is replaced, and comes back', async () => {
   const set = await start();
   const watched = await watch(set);
   await watched.store.save('v1');
@@ -62,7 +62,7 @@ it('is not led astray by a master that hangs, is replaced, and comes back', asyn
   expect(shown(watched)).toEqual(['v1', 'v2', 'v3']);
 }, 60_000);
 
-it('follows a failover that was asked for, and leaves no connection behind', async () => {
+it('a store follows a failover on request, and leaves no connection behind', async () => {
   const set = await start();
   const watched = await watch(set);
   await watched.store.save('v1');
@@ -81,7 +81,7 @@ it('follows a failover that was asked for, and leaves no connection behind', asy
   expect(shown(watched)).toEqual(['v1', 'v2']);
 }, 60_000);
 
-it('takes what a failover has lost for a change like any other', async () => {
+it('a store emits the writes that a failover lost as changes', async () => {
   const set = await start({ replicas: 1 });
   const watched = await watch(set);
   await watched.store.save('v1');
@@ -102,7 +102,7 @@ it('takes what a failover has lost for a change like any other', async () => {
   });
 }, 60_000);
 
-it('tells an expiry on time over a failover', async () => {
+it('a store emits an expiry on time over a failover', async () => {
   const set = await start();
   const watched = await watch(set);
   await watched.store.save('v1', { ttlSeconds: 4 });
@@ -116,7 +116,7 @@ it('tells an expiry on time over a failover', async () => {
   expect(shown(watched)).toEqual(['v1', 'expired']);
 }, 60_000);
 
-it('says so while the sentinels name a master that nobody can reach, and heals', async () => {
+it('a store reports an error while the sentinels name an unreachable master, and recovers', async () => {
   const set = await start({ replicas: 0 });
   const [master] = set.nodes;
   await master!.server.kill();

@@ -26,8 +26,8 @@ declare const auth: Reauthenticator<Token>;
 declare const state: ReauthenticationState;
 declare const snapshot: CredentialSnapshot<Token>;
 
-describe('what authenticate is called with', () => {
-  it('holds the previous credentials where there are some', () => {
+describe('the argument of authenticate', () => {
+  it('contains the previous credentials if there are any', () => {
     expectTypeOf(request.previous).toEqualTypeOf<Token | undefined>();
     expectTypeOf(request.cause).toEqualTypeOf<ReauthenticationCause>();
     switch (request.cause) {
@@ -50,7 +50,7 @@ describe('what authenticate is called with', () => {
       expectTypeOf(request.cause).toEqualTypeOf<'absent' | 'cleared'>();
   });
 
-  it('holds what concerns the attempt in any case', () => {
+  it('contains the data of the attempt in any case', () => {
     expectTypeOf(request.attempt).toBeNumber();
     expectTypeOf(request.inDoubt).toBeBoolean();
     expectTypeOf(request.signal).toEqualTypeOf<AbortSignal>();
@@ -75,7 +75,7 @@ describe('a reauthenticator', () => {
     expectTypeOf(made).toEqualTypeOf<Reauthenticator<Token>>();
   });
 
-  it('takes it from the schema of a codec', () => {
+  it('takes that type from the schema of a codec', () => {
     const codec = jsonCodec(z.object({ accessToken: z.string() }));
     const store = new RedisCredentialStore(redis, { key: 'k', ...codec });
     const made = new Reauthenticator(store, {
@@ -84,7 +84,7 @@ describe('a reauthenticator', () => {
     expectTypeOf(made.credentials()).resolves.toEqualTypeOf<{ accessToken: string }>();
   });
 
-  it('takes no authenticate that brings something else, or nothing', () => {
+  it('refuses an authenticate with another result, or none', () => {
     const store = new MemoryCredentialStore<Token>({ key: 'k' });
     // @ts-expect-error -- a string is no token
     new Reauthenticator(store, { authenticate: () => 'token' });
@@ -94,7 +94,7 @@ describe('a reauthenticator', () => {
     new Reauthenticator(store, { authenticate: () => state, isFatal: async () => false });
   });
 
-  it('gives out what the store holds', () => {
+  it('returns the credentials of the store', () => {
     expectTypeOf(auth.credentials({ minValidityMs: 5 })).resolves.toEqualTypeOf<Token>();
     expectTypeOf(auth.snapshot()).resolves.toEqualTypeOf<CredentialSnapshot<Token>>();
     expectTypeOf(auth.reject(snapshot, 'status 401')).toBeBoolean();
@@ -104,7 +104,7 @@ describe('a reauthenticator', () => {
     auth.reject({} as CredentialSnapshot<string>);
   });
 
-  it('gives back what the function given to use returns', () => {
+  it('returns the result of the function of use', () => {
     expectTypeOf(auth.use(({ accessToken }) => accessToken)).resolves.toBeString();
     expectTypeOf(
       auth.use(async (_credentials, { signal, snapshot: used }) => {
@@ -115,7 +115,7 @@ describe('a reauthenticator', () => {
     ).resolves.toBeNumber();
   });
 
-  it('tells what it is doing by type', () => {
+  it('has a state that its type narrows', () => {
     if (state.type === 'waiting') expectTypeOf(state.instance).toBeString();
     if (state.type === 'authenticating')
       expectTypeOf(state.cause).toEqualTypeOf<ReauthenticationCause>();

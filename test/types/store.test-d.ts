@@ -31,7 +31,7 @@ describe('a store', () => {
     expectTypeOf<MemoryCredentialStore<Token>>().toExtend<ObservableCredentialStore<Token>>();
   });
 
-  it('gives back what it was made for', () => {
+  it('returns the type that it was made for', () => {
     expectTypeOf(store.load()).resolves.toEqualTypeOf<Token | undefined>();
     expectTypeOf(store.read()).resolves.toEqualTypeOf<CredentialSnapshot<Token> | undefined>();
     expectTypeOf(store.current).toEqualTypeOf<CredentialSnapshot<Token> | undefined>();
@@ -57,7 +57,7 @@ describe('a store', () => {
   });
 });
 
-describe('what is told', () => {
+describe('an event', () => {
   it('is narrowed by its type', () => {
     if (change.type === 'saved') expectTypeOf(change.credentials).toEqualTypeOf<Token>();
     if (state.type === 'present')

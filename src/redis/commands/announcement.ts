@@ -3,7 +3,10 @@ import type { ChangeOrigin } from '../../credential/change.js';
 import { isInstanceName } from '../../util/instance-name.js';
 import { isReason } from '../../util/option-checks.js';
 
-/** The message about a write beside the keyspace notification: kind, instance, time, reason. Never the value, nor anything derived from it. */
+/**
+ * The message that a write publishes beside the keyspace notification: kind, instance, time, reason. Never the value, nor anything derived
+ * from it.
+ */
 export interface Announcement {
   /** `attempt`: a re-authentication has ended without a write. */
   readonly kind: 'saved' | 'cleared' | 'attempt';
@@ -23,7 +26,7 @@ export function encodeAnnouncement({ kind, instance, name, at, reason }: Announc
   return JSON.stringify({ kind, instance, name, at: Math.floor(at), reason });
 }
 
-/** Reads a message that anybody may have sent: as a hint, with the labels that have the right form. */
+/** Parses a message that any client may have sent: always a hint, with the labels that have the right form. */
 export function hintFrom(message: string, self: string): Hint | AttemptHint {
   const { kind, instance, name, reason } = parse(message);
   if (kind === 'attempt') return { type: 'attempt' };

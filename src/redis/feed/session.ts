@@ -158,7 +158,7 @@ export class FeedSession {
   read(key: string, maxBytes: number): Promise<Observation> {
     const epochKey = this.#epoch.takeDue();
     const request = { key, maxBytes, epochKey };
-    const look = (): Promise<Observation> =>
+    const read = (): Promise<Observation> =>
       this.#readOne(request).then(
         (one) => {
           this.#permits.release();
@@ -169,7 +169,7 @@ export class FeedSession {
           throw this.failure(error);
         },
       );
-    return this.#permits.acquire()?.then(look) ?? look();
+    return this.#permits.acquire()?.then(read) ?? read();
   }
 
   /** As {@link FeedSession.read}; `undefined` for each key that is to be read alone. */
@@ -210,13 +210,13 @@ export class FeedSession {
     return this.#context.commands.get().then((session) => session.reader.read(request));
   }
 
-  #observed(look: RawReading, epochKey: string | undefined): Observation {
+  #observed(reading: RawReading, epochKey: string | undefined): Observation {
     // The sample would hide the step from later checks.
     if (this.#context.time.hasStepped()) this.#report('clock');
     // Reported in a later turn, because the observation at hand already shows the new data.
-    if (epochKey !== undefined && look.epoch !== undefined)
-      this.#epoch.compare(epochKey, look.epoch);
-    return toObservation(look, this.#context.time);
+    if (epochKey !== undefined && reading.epoch !== undefined)
+      this.#epoch.compare(epochKey, reading.epoch);
+    return toObservation(reading, this.#context.time);
   }
 
   async #readEpoch(key: string): Promise<Content | undefined> {

@@ -62,11 +62,11 @@ export class ServerRegistry {
 
   /** Closes the servers that are masters no longer, or were only in use for a while. */
   retire(): void {
-    for (const [name, node] of this.#servers) {
+    for (const [name, server] of this.#servers) {
       if (this.#isMaster(name) || this.#keptAlive.has(name)) continue;
       this.#servers.delete(name);
       // Commands under way may still get their replies.
-      const retiring = node.close(RETIRED_MS).finally(() => this.#retiring.delete(retiring));
+      const retiring = server.close(RETIRED_MS).finally(() => this.#retiring.delete(retiring));
       this.#retiring.add(retiring);
     }
   }

@@ -73,12 +73,12 @@ export class Server {
   /** Reads a key over a given session. @throws UnavailableError, RefusedError */
   async readOver({ reader }: CommandSession, key: string, maxBytes: number): Promise<Observation> {
     try {
-      const [look] = await Promise.all([
+      const [reading] = await Promise.all([
         reader.read({ key, maxBytes, epochKey: undefined }),
         // Without a feed no other check runs.
         this.commands.verifyAfter(this.#heartbeatMs()),
       ]);
-      return toObservation(look, this.#time);
+      return toObservation(reading, this.#time);
     } catch (error) {
       throw readFailure(error);
     }

@@ -33,10 +33,10 @@ import { ReadBatcher } from '../../watching/read-batcher.js';
 import { TimeSlicedClock } from '../../time/time-slicing.js';
 import { Tracking } from '../../watching/tracking.js';
 
-/** What is built on a directory needs more of it than its public face. */
+/** The parts of a directory that other rooms of this package use. */
 export interface DirectoryInternals {
   readonly clock: Clock;
-  /** Has `close` called, and waited for, before the directory closes; returns what takes that back. */
+  /** Registers a `close` that the directory calls and awaits before it closes; returns the function that unregisters it. */
   closeFirst(close: () => Promise<void>): () => void;
 }
 
@@ -61,10 +61,10 @@ export function directoryInternalsOf(directory: unknown): DirectoryInternals {
  * Many credentials, of users, tenants or services, each with an id, under one prefix.
  *
  * @remarks
- * However many are watched, the directory has one subscription, one heartbeat and one timer. A credential that nobody watches costs nothing
- * until somebody subscribes to `changes$`; then which bytes are stored and when they end is kept of each, but not the value.
+ * The directory has one subscription, one heartbeat and one timer for any number of watched credentials. An unwatched credential costs
+ * nothing until the first subscription to `changes$`; from then on its digest and its end are kept, but not its value.
  *
- * Only this package makes one: a `RedisCredentialDirectory` or a `MemoryCredentialDirectory`. `deriveEach` and `ReauthenticatorPool` refuse every
+ * Only this package makes a directory: a `RedisCredentialDirectory` or a `MemoryCredentialDirectory`. `deriveEach` and `ReauthenticatorPool` refuse every
  * other object.
  *
  * @example
@@ -84,7 +84,7 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     internalsIn = (directory) => (#registry in directory ? directory.#internals() : undefined);
   }
 
-  /** What the keys of its credentials begin with. */
+  /** The common beginning of the keys of its credentials. */
   readonly prefix: string;
   readonly #keyPrefix: string;
   readonly #backend: Backend;
@@ -97,7 +97,7 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
 
   /**
    * @internal
-   * @param keyPrefix - what keys begin with in the backend; the prefix that the outside knows is its end
+   * @param keyPrefix - the beginning of the keys in the backend: the caller's prefix after the `keyPrefix` of the client
    */
   protected constructor(
     { key: prefix, shared, expiresAt }: ResolvedStoreOptions<T>,
@@ -132,19 +132,19 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   }
 
   /**
-   * Changes of all credentials under the prefix from now on, also of those that nobody watches; `id` tells which. Hot: a late subscriber gets
-   * no past ones. Never errors, completes on `close()`.
+   * Changes of all credentials under the prefix from now on, watched by a store or not; `id` names the credential. Hot: a late subscriber
+   * gets no past ones. Never errors, completes on `close()`.
    *
    * @remarks
-   * As with a store, changes come against a known earlier state only: `ready()` resolves when all are known. `previous` is there where a
-   * store watches that credential, and undefined for all others, whose value nobody keeps; likewise, the `signal` of a snapshot aborts only where a
-   * store watches. No order is promised across ids.
+   * As with a store, changes come only against a known earlier state: `ready()` resolves when all are known. `previous` is set while a
+   * store watches the credential, and undefined for all others, whose values are not kept; likewise the `signal` of a snapshot aborts only
+   * while a store watches. No order is promised across ids.
    */
   get changes$(): Observable<CredentialChange<T>> {
     return changeStream(this.#tracking);
   }
 
-  /** The status of `changes$` at once, then every new one. `live`: all credentials are known. Starts nothing. Never errors, completes with `closed` on `close()`. */
+  /** The status of `changes$` at once, then every new one. `live`: all credentials are known. Starts no watch. Never errors, completes with `closed` on `close()`. */
   get status$(): Observable<StoreStatus> {
     return statusStream(this.#tracking);
   }
@@ -155,11 +155,11 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   }
 
   /**
-   * A store of one credential: another object each time, light, not to be pooled. All stores of one id share one watch, which ends with the last
-   * who watches. Closing it ends only what it was used for; closing the directory closes it.
+   * A store of one credential: a light object, a new one at each call, without need of a pool. All stores of one id share one watch, which
+   * ends with its last user. Closing the store ends only its own streams and waits; closing the directory closes all its stores.
    *
-   * @throws InvalidOptionError for an id that is no string, is empty, has control characters or lone surrogates, is too long, or would lead to a
-   * key of the library's own; ClosedError
+   * @throws InvalidOptionError for an id that is no string, is empty, has control characters or lone surrogates, is too long, or would lead
+   *   to a key of the library's own; ClosedError
    */
   store(id: string): ObservableCredentialStore<T> {
     this.#checkOpen();
@@ -167,7 +167,7 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     return new DirectoryStore(id, this.#registry);
   }
 
-  /** The credential from memory, if anybody in this process watches it; see `current` of a store. No promise, no input or output. */
+  /** The credential from memory, if a store of this process watches it; see `current` of a store. No promise, no I/O. */
   current(id: string): CredentialSnapshot<T> | undefined {
     return this.#registry.get(id)?.current;
   }
@@ -193,9 +193,9 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   }
 
   /**
-   * Starts to track all credentials for `changes$`, resolves when all are known, and goes on until `close()`.
+   * Starts watching all credentials for `changes$`, resolves when all are known, and keeps watching until `close()`.
    *
-   * @throws TimeoutError when that takes longer than `timeoutMs`, ClosedError, the signal's reason
+   * @throws TimeoutError when the directory is not live within `timeoutMs`, ClosedError, the signal's reason
    */
   async ready(options: ReadyOptions = {}): Promise<void> {
     this.#checkOpen();
@@ -203,7 +203,10 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     await becomeReady(this.#tracking, options, this.#backend.clock, readyTimeoutMs);
   }
 
-  /** Calls `listener` on every event of a type, and tracks all credentials until `off`. What it throws or rejects goes to `onCallbackError`. */
+  /**
+   * Calls `listener` on every event of a type, and watches all credentials until `off`. An error that the listener throws or rejects with
+   * goes to `onCallbackError`.
+   */
   on<Type extends keyof DirectoryEvents<T>>(type: Type, listener: DirectoryEvents<T>[Type]): this {
     this.#events.add(type, listener, false);
     return this;
@@ -218,15 +221,16 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     return this;
   }
 
-  /** Takes a listener back; does nothing for one that is not there. */
+  /** Removes a listener; does nothing for an unknown one. */
   off<Type extends keyof DirectoryEvents<T>>(type: Type, listener: DirectoryEvents<T>[Type]): this {
     this.#events.remove(type, listener);
     return this;
   }
 
   /**
-   * The ids of all credentials that are stored, each once, in no order; page by page, at the reader's pace. Whatever is there all the while
-   * is given; of what comes or goes meanwhile, some. Keys of another Redis type than a string, and keys that no id leads to, are left out.
+   * The ids of all stored credentials, each once, in no order; the next page is fetched when the caller asks for it. A credential that is
+   * stored all the while is listed; one that comes or goes meanwhile may be. Keys of another Redis type than a string, and keys that belong
+   * to no valid id, are left out.
    *
    * @throws UnavailableError, RefusedError, ClosedError
    */
@@ -241,11 +245,11 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   }
 
   /**
-   * Removes all credentials under the prefix that are there all the while, for example after a leak. One that cannot be removed does not stop the
+   * Clears all credentials under the prefix that are stored all the while, for example after a leak. A failure of one does not stop the
    * others.
    *
-   * @throws InvalidOptionError, UnavailableError and RefusedError when they could not be listed, ClosedError, the signal's reason. What was
-   * removed by then stays removed.
+   * @throws InvalidOptionError, UnavailableError and RefusedError when they could not be listed, ClosedError, the signal's reason.
+   *   Credentials that were removed before stay removed.
    */
   async clearAll(options: ClearAllOptions = {}): Promise<ClearAllReceipt> {
     this.#checkOpen();
@@ -260,8 +264,8 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   }
 
   /**
-   * Closes what was built on its stores, ends every stream of it and of them, lets writes under way finish within `closeTimeoutMs`, and lets go of
-   * every connection and timer. Idempotent, never rejects.
+   * Closes the objects that were built on its stores, ends every stream of the directory and of the stores, lets writes under way finish
+   * within `closeTimeoutMs`, and releases every connection and timer. Idempotent, never rejects.
    */
   close(): Promise<void> {
     return (

@@ -5,9 +5,9 @@ import type { CallbackErrorHandler } from '../../util/callbacks.js';
 import type { ClearAllFailure, ClearAllOptions, ClearAllReceipt } from './contract.js';
 import { CLEAR_ALL_OPTIONS } from './options.js';
 
-const MOST_FAILURES = 1_000;
+const MAX_FAILURES = 1_000;
 
-/** Removes many credentials, a bounded number at a time; whatever becomes of one, the others are tried. */
+/** Clears many credentials, a bounded number at a time. A failure of one does not stop the others. */
 export async function clearEach(
   ids: AsyncIterable<string>,
   clear: (id: string, reason: string | undefined) => Promise<boolean>,
@@ -15,7 +15,7 @@ export async function clearEach(
   onCallbackError: CallbackErrorHandler,
 ): Promise<ClearAllReceipt> {
   const { reason, concurrency, onProgress, signal } = resolveOptions(CLEAR_ALL_OPTIONS, options);
-  const slots = new Semaphore(concurrency);
+  const semaphore = new Semaphore(concurrency);
   const failures: ClearAllFailure[] = [];
   const underWay = new Set<Promise<void>>();
   let cleared = 0;
@@ -25,9 +25,9 @@ export async function clearEach(
       if (await clear(id, reason)) cleared += 1;
     } catch (error) {
       failed += 1;
-      if (failures.length < MOST_FAILURES) failures.push({ id, error });
+      if (failures.length < MAX_FAILURES) failures.push({ id, error });
     }
-    slots.release();
+    semaphore.release();
     if (onProgress !== undefined)
       callSafely(onProgress, [{ id, cleared, failed }], (error) => {
         onCallbackError(error, 'onProgress');
@@ -36,8 +36,8 @@ export async function clearEach(
   try {
     signal?.throwIfAborted();
     for await (const id of ids) {
-      await slots.acquire();
-      if (signal?.aborted) slots.release();
+      await semaphore.acquire();
+      if (signal?.aborted) semaphore.release();
       signal?.throwIfAborted();
       const one = clearOne(id);
       underWay.add(one);
@@ -49,18 +49,18 @@ export async function clearEach(
   return { cleared, failed, failures };
 }
 
-/** The ids behind keys that come in pages, each id once. */
+/** The ids of keys that come in pages, each id once. */
 export async function* listIds(
   keys: () => AsyncIterable<readonly string[]>,
   idAt: (key: string) => string | undefined,
 ): AsyncIterableIterator<string> {
-  // A scan may give a key again, for example when the server's table grows meanwhile.
-  const given = new Set<string>();
+  // SCAN repeats keys, for example when the server's table grows meanwhile.
+  const listed = new Set<string>();
   for await (const page of keys()) {
     for (const key of page) {
       const id = idAt(key);
-      if (id === undefined || given.has(id)) continue;
-      given.add(id);
+      if (id === undefined || listed.has(id)) continue;
+      listed.add(id);
       yield id;
     }
   }

@@ -13,41 +13,41 @@ export type DirectoryEvents<T> = Omit<CredentialEvents<T>, 'state'>;
  * @public
  */
 export interface ClearAllOptions {
-  /** Told to other processes in each `cleared` change; at most 256 characters, not secret. */
+  /** Carried to other processes in each `cleared` change; at most 256 characters, not secret. */
   readonly reason?: string | undefined;
-  /** How many are removed at the same time, from 1 to 1,000; default 64. */
+  /** The number of removals at the same time, from 1 to 1,000; default 64. */
   readonly concurrency?: number | undefined;
-  /** Told after each credential, removed or not. What it throws or rejects goes to `onCallbackError`. */
+  /** Called after each credential, removed or not. An error that the function throws or rejects with goes to `onCallbackError`. */
   readonly onProgress?: ((progress: ClearAllProgress) => unknown) | undefined;
-  /** Stops; `clearAll()` then rejects with the signal's reason. Those under way may still be removed. */
+  /** Stops `clearAll()`, which then rejects with the signal's reason. Removals under way may still happen. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * How far `clearAll()` has come.
+ * The progress of a `clearAll()`.
  *
  * @public
  */
 export interface ClearAllProgress {
-  /** The credential that was dealt with last. */
+  /** The id of the credential that was tried last. */
   readonly id: string;
-  /** How many were removed so far. */
+  /** The number of removed credentials so far. */
   readonly cleared: number;
-  /** How many could not be removed so far. */
+  /** The number of failed removals so far. */
   readonly failed: number;
 }
 
 /**
- * What became of a `clearAll()`.
+ * The result of a `clearAll()`.
  *
  * @public
  */
 export interface ClearAllReceipt {
-  /** How many were removed. */
+  /** The number of removed credentials. */
   readonly cleared: number;
-  /** Those that could not be removed, and why: up to 1,000 of them. */
+  /** The failed removals with their errors, at most 1,000 of them. */
   readonly failures: readonly ClearAllFailure[];
-  /** How many could not be removed. */
+  /** The number of failed removals. */
   readonly failed: number;
 }
 
@@ -57,8 +57,8 @@ export interface ClearAllReceipt {
  * @public
  */
 export interface ClearAllFailure {
-  /** What names it. */
+  /** The id of the credential. */
   readonly id: string;
-  /** Why. */
+  /** The error of the removal. */
   readonly error: unknown;
 }

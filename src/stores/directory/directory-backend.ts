@@ -65,7 +65,7 @@ export class DirectoryBackend implements Backend {
     return this.#backend.remove(request);
   }
 
-  /** The directory closes it. */
+  /** The directory closes the backend. */
   close(): Promise<void> {
     return Promise.resolve();
   }

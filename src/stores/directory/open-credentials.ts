@@ -1,11 +1,11 @@
 import type { PrefixWatch } from '../../watching/prefix-watch.js';
 import { SharedCredential } from './shared-entry.js';
 
-/** The credentials of a directory that are in use. One that nobody uses is forgotten. */
+/** The credentials of a directory that are in use. An unused credential is forgotten. */
 export class CredentialRegistry<T> {
   readonly watch: PrefixWatch<T>;
   readonly #shared = new Map<string, SharedCredential<T>>();
-  /** What is built on stores of the directory, and closes before it. */
+  /** The `close` of each object that is built on stores of the directory and closes before it. */
   readonly #dependents = new Set<() => Promise<void>>();
   #closed = false;
 
@@ -17,7 +17,7 @@ export class CredentialRegistry<T> {
     return this.#closed;
   }
 
-  /** How many credentials are in use. */
+  /** The number of credentials in use. */
   get size(): number {
     return this.#shared.size;
   }
@@ -45,7 +45,7 @@ export class CredentialRegistry<T> {
       this.#shared.delete(shared.id);
   }
 
-  /** Uses it for as long as `use` takes. */
+  /** Holds the credential for as long as `use` takes. */
   async using<R>(id: string, use: (shared: SharedCredential<T>) => Promise<R>): Promise<R> {
     const shared = this.take(id);
     try {
@@ -75,7 +75,7 @@ export class CredentialRegistry<T> {
     for (const { usedWriter } of [...this.#shared.values()]) await usedWriter?.idle();
   }
 
-  /** Nothing is sent any more. */
+  /** No write is sent from now on. */
   closeWriters(): void {
     for (const { usedWriter } of this.#shared.values()) usedWriter?.close();
   }

@@ -20,14 +20,15 @@ import {
 } from '../../util/options.js';
 
 /**
- * Options of every credential directory: those of a store, with a `prefix` in place of the key. They hold for each of its credentials.
+ * Options of every credential directory: those of a store, with a `prefix` in place of the key. They apply to each credential.
  *
  * @public
  */
 export interface CredentialDirectoryOptions<T> extends Omit<CredentialStoreOptions<T>, 'key'> {
   /**
-   * What the keys of all its credentials begin with; the id follows. Together with any id at most 1,024 bytes, no control characters. Every
-   * character stands for itself. End it with a separator: `user:` also sees what a directory of `user:admin:` holds, but not `users`.
+   * The common beginning of the keys of all its credentials; the id follows. Prefix and id have at most 1,024 bytes together, and no control
+   * characters. Every character stands for itself. End the prefix with a separator: a directory of `user:` also has the credentials of
+   * `user:admin:`, but not those of `users`.
    */
   readonly prefix: string;
 }
@@ -50,7 +51,7 @@ export const DIRECTORY_OPTIONS: OptionsTable<
 /**
  * Checks everything at once and fills in defaults.
  *
- * @param table - what a kind of directory takes: these options, and mostly some of its own
+ * @param table - the options of the kind of directory: those of every directory and its own
  * @throws InvalidOptionError
  */
 export function resolveDirectoryOptions<T>(
@@ -68,15 +69,15 @@ export function resolveDirectoryOptions<T>(
 /** The options of `clearAll()`. */
 export const CLEAR_ALL_OPTIONS: OptionsTable<ClearAllOptions, 'reason' | 'onProgress' | 'signal'> =
   {
-    reason: reason('Tells other processes, in each `cleared` change. It is not secret.'),
+    reason: reason('Carried to other processes in each `cleared` change. Not secret.'),
     concurrency: count({
       default: 64,
       max: 1_000,
-      cost: 'More at the same time finish sooner, and burden the server more.',
+      cost: 'More removals at the same time finish sooner, and burden the server more.',
     }),
     onProgress: callback({
       default: undefined,
-      cost: 'Gets the count after each credential, removed or not.',
+      cost: 'Gets the counts after each credential, removed or not.',
     }),
-    signal: signal('Stops; removals under way may still happen.'),
+    signal: signal('Stops `clearAll()`; removals under way may still happen.'),
   };

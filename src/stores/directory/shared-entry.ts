@@ -7,14 +7,14 @@ import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import { OpenEntry } from '../../watching/open-entry.js';
 import type { PrefixWatch } from '../../watching/prefix-watch.js';
 
-/** One credential of a directory, for all stores that use it at the moment. */
+/** The entry of one credential, for all stores of a directory that use the credential at the moment. */
 export class SharedCredential<T> extends OpenEntry<T> {
-  /** How many use it, be it without watching. */
+  /** The number of users, watching or not. */
   users = 0;
   readonly #watch: PrefixWatch<T>;
   #writer: CredentialWriter<T> | undefined;
-  /** A list and not a set: mostly there is one, of very many credentials. */
-  #waiting: readonly LiveWaiter[] | undefined;
+  /** A list and not a set: most of very many credentials have one waiter. */
+  #waiters: readonly LiveWaiter[] | undefined;
 
   constructor(id: string, watch: PrefixWatch<T>) {
     super(id);
@@ -41,24 +41,24 @@ export class SharedCredential<T> extends OpenEntry<T> {
     return (this.#writer ??= new CredentialWriter(this));
   }
 
-  /** The writer, if there has been a use for it. */
+  /** The writer, if a store has used it. */
   get usedWriter(): CredentialWriter<T> | undefined {
     return this.#writer;
   }
 
   awaitLive(waiter: LiveWaiter): void {
-    this.#waiting = this.#waiting === undefined ? [waiter] : [...this.#waiting, waiter];
+    this.#waiters = this.#waiters === undefined ? [waiter] : [...this.#waiters, waiter];
   }
 
   leaveLive(waiter: LiveWaiter): void {
-    this.keepWaiting((one) => one !== waiter);
+    this.keepWaiters((one) => one !== waiter);
   }
 
-  /** Tells those who wait for what `view` sees that it is closed. */
+  /** Rejects the waiters of `view`, which is closed. */
   dismiss(view: object): void {
-    const dismissed = this.#waiting?.filter((one) => one.of === view);
+    const dismissed = this.#waiters?.filter((one) => one.of === view);
     if (dismissed === undefined) return;
-    this.keepWaiting((one) => one.of !== view);
+    this.keepWaiters((one) => one.of !== view);
     for (const one of dismissed) one.settle(false);
   }
 
@@ -72,16 +72,16 @@ export class SharedCredential<T> extends OpenEntry<T> {
 
   protected override emit(event: WatchEvent<T>): void {
     super.emit(event);
-    if (event.type !== 'status' || this.#waiting === undefined) return;
+    if (event.type !== 'status' || this.#waiters === undefined) return;
     const { link } = event.status;
     if (link !== 'live' && link !== 'closed') return;
-    const waiting = this.#waiting;
-    this.#waiting = undefined;
-    for (const one of waiting) one.settle(link === 'live');
+    const waiters = this.#waiters;
+    this.#waiters = undefined;
+    for (const one of waiters) one.settle(link === 'live');
   }
 
-  protected keepWaiting(stays: (waiter: LiveWaiter) => boolean): void {
-    const left = this.#waiting?.filter(stays) ?? [];
-    this.#waiting = left.length > 0 ? left : undefined;
+  protected keepWaiters(stays: (waiter: LiveWaiter) => boolean): void {
+    const left = this.#waiters?.filter(stays) ?? [];
+    this.#waiters = left.length > 0 ? left : undefined;
   }
 }

@@ -17,13 +17,13 @@ import type { SharedCredential } from './shared-entry.js';
 
 const closedStatus: StoreStatus = { ...idleStatus, link: 'closed' };
 
-/** What one store sees of a credential that it shares with others: all of it, but it only ends its own use. */
+/** The entry of a credential as one of its stores sees it: all of the entry, but `close()` ends only the use by this store. */
 export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, SharedUse<T> {
   readonly id: string;
   readonly #registry: CredentialRegistry<T>;
-  /** While this one watches. */
+  /** Set while this store watches. */
   #shared: SharedCredential<T> | undefined;
-  /** Ends what this store told, when somebody listens. */
+  /** Ends the streams of this store; created by the first subscriber. */
   #ending$: Subject<WatchEvent<T>> | undefined;
 
   constructor(id: string, registry: CredentialRegistry<T>) {
@@ -83,7 +83,7 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
       subscriber.add(
         shared.events$.subscribe({
           next: (event) => {
-            // What the others' watch does is no longer this store's business.
+            // This store is closed, and the status is that of a watch of other stores.
             if (event.type !== 'status' || !super.closed) subscriber.next(event);
           },
           complete: () => {
@@ -177,7 +177,7 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
       ending$.next({ type: 'status', status: closedStatus });
       ending$.complete();
     };
-    // Who closes from inside a subscriber lets the others hear what is being told.
+    // A subscriber may close the store in the middle of an event, which the other subscribers still receive.
     const shared = this.#any;
     if (shared === undefined) end();
     else shared.whenIdle(end);

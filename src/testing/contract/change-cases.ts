@@ -3,7 +3,7 @@ import { assertAbout, bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
 /** Emitted changes and their fields. */
 export const changeCases: readonly Scene[] = [
-  scene('a save is told to its own store and to others', async (stage) => {
+  scene('a save is emitted by its own store and by others', async (stage) => {
     const { store, changes } = await stage.watch();
     const elsewhere = await stage.watch({ instance: 'second' });
     await store.save({ token: 'one' }, { reason: 'first login', ttlSeconds: 3600 });
@@ -26,7 +26,7 @@ export const changeCases: readonly Scene[] = [
     assert.ok(typeof other.origin === 'object', 'the writer is another instance');
   }),
 
-  scene('what any other client writes is told as saved out of band', async (stage) => {
+  scene('a write by another client is emitted as saved out of band', async (stage) => {
     const { store, changes } = await stage.watch();
     await stage.outside.set(stage.key, bytesOf('outside'), HOUR_MS);
     const saved = await changes.expect('saved');
@@ -50,7 +50,7 @@ export const changeCases: readonly Scene[] = [
     assert.equal((await changes.expect('saved')).previous, undefined);
   }),
 
-  scene('another end of the same bytes is told as renewed', async (stage) => {
+  scene('another end of the same bytes is emitted as renewed', async (stage) => {
     const { store, changes } = await stage.watch();
     await store.save({ token: 'one' });
     const saved = await changes.expect('saved');
@@ -80,7 +80,7 @@ export const changeCases: readonly Scene[] = [
     }
   }),
 
-  scene('a removal by clear is told with its reason', async (stage) => {
+  scene('a removal by clear is emitted with its reason', async (stage) => {
     const { store, changes } = await stage.watch();
     const elsewhere = await stage.watch({ instance: 'second' });
     await store.save({ token: 'one' });
@@ -96,7 +96,7 @@ export const changeCases: readonly Scene[] = [
     assert.equal(other.reason, 'logout');
   }),
 
-  scene('a removal by any other client is told as cleared out of band', async (stage) => {
+  scene('a removal by another client is emitted as cleared out of band', async (stage) => {
     const { store, changes } = await stage.watch();
     await store.save({ token: 'one' });
     await changes.expect('saved');
@@ -107,7 +107,7 @@ export const changeCases: readonly Scene[] = [
     assert.equal(store.current, undefined);
   }),
 
-  scene('removing nothing is no change', async (stage) => {
+  scene('the removal of an absent key is no change', async (stage) => {
     const { store, changes } = await stage.watch();
     await store.clear();
     await stage.outside.delete(stage.key);
@@ -115,7 +115,7 @@ export const changeCases: readonly Scene[] = [
     await changes.expect('saved');
   }),
 
-  scene('bytes that do not decode are told as unreadable, once', async (stage) => {
+  scene('bytes that do not decode are emitted as unreadable, once', async (stage) => {
     const { store, changes } = await stage.watch({ onCallbackError: () => undefined });
     await store.save({ token: 'one' });
     const saved = await changes.expect('saved');
@@ -131,7 +131,7 @@ export const changeCases: readonly Scene[] = [
     assert.equal((await changes.expect('saved')).previous, undefined);
   }),
 
-  scene('what a store finds when it begins to watch is no change', async (stage) => {
+  scene('the first reading of a store is no change', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'), HOUR_MS);
     const { store, changes } = await stage.watch();
     assert.deepEqual(store.current?.credentials, { token: 'one' });
@@ -140,24 +140,32 @@ export const changeCases: readonly Scene[] = [
     assert.deepEqual((await changes.expect('saved')).previous?.credentials, { token: 'one' });
   }),
 
-  scene('every store tells a subsequence of what happened, ending with the last', async (stage) => {
-    const instances = ['first', 'second', 'second'] as const;
-    const watched = await Promise.all(instances.map((instance) => stage.watch({ instance })));
-    const [writer] = watched;
-    const written: string[] = [];
-    for (let n = 0; n < 30; n += 1) {
-      const token = String(n);
-      written.push(token);
-      if (n % 3 === 0) await stage.outside.set(stage.key, bytesOf(token));
-      else await writer?.store.save({ token });
-    }
-    for (const { changes } of watched) {
-      await changes.take((one) => one.type === 'saved' && one.credentials.token === '29');
-      const told = changes.values.map((one) => (one.type === 'saved' ? one.credentials.token : ''));
-      assert.ok(isSubsequence(told, written), `${told.join()} is not in the order of the writes`);
-      assert.equal(new Set(told).size, told.length, 'a change was told twice');
-    }
-  }),
+  scene(
+    'every store emits a subsequence of the real changes, ending with the last',
+    async (stage) => {
+      const instances = ['first', 'second', 'second'] as const;
+      const watched = await Promise.all(instances.map((instance) => stage.watch({ instance })));
+      const [writer] = watched;
+      const written: string[] = [];
+      for (let n = 0; n < 30; n += 1) {
+        const token = String(n);
+        written.push(token);
+        if (n % 3 === 0) await stage.outside.set(stage.key, bytesOf(token));
+        else await writer?.store.save({ token });
+      }
+      for (const { changes } of watched) {
+        await changes.take((one) => one.type === 'saved' && one.credentials.token === '29');
+        const emitted = changes.values.map((one) =>
+          one.type === 'saved' ? one.credentials.token : '',
+        );
+        assert.ok(
+          isSubsequence(emitted, written),
+          `${emitted.join()} is not in the order of the writes`,
+        );
+        assert.equal(new Set(emitted).size, emitted.length, 'a change was emitted twice');
+      }
+    },
+  ),
 ];
 
 function isSubsequence(part: readonly string[], whole: readonly string[]): boolean {

@@ -55,20 +55,30 @@ export const closingCases: readonly Scene[] = [
     assert.deepEqual(late[1]?.values, []);
   }),
 
-  scene('after close listeners and iterators hear nothing, and may come and go', async (stage) => {
-    const { store } = await stage.watch();
-    const heard: unknown[] = [];
-    const hear = (value: unknown): void => {
-      heard.push(value);
-    };
-    store.on('change', hear);
-    await store.close();
-    store.on('change', hear).once('state', hear).off('change', hear).on('status', hear);
-    assert.deepEqual(await store[Symbol.asyncIterator]().next(), { done: true, value: undefined });
-    await stage.store().save({ token: 'one' });
-    await stage.advance(5);
-    assert.deepEqual(heard, []);
-  }),
+  scene(
+    'after close listeners and iterators receive nothing, and may come and go',
+    async (stage) => {
+      const { store } = await stage.watch();
+      const received: unknown[] = [];
+      const receive = (value: unknown): void => {
+        received.push(value);
+      };
+      store.on('change', receive);
+      await store.close();
+      store
+        .on('change', receive)
+        .once('state', receive)
+        .off('change', receive)
+        .on('status', receive);
+      assert.deepEqual(await store[Symbol.asyncIterator]().next(), {
+        done: true,
+        value: undefined,
+      });
+      await stage.store().save({ token: 'one' });
+      await stage.advance(5);
+      assert.deepEqual(received, []);
+    },
+  ),
 
   scene('close may be called again, by await using, and from a listener', async (stage) => {
     const { store } = await stage.watch();
@@ -83,7 +93,7 @@ export const closingCases: readonly Scene[] = [
     assert.equal(store.status.link, 'closed');
   }),
 
-  scene('close lets go of who waits for ready', async (stage) => {
+  scene('close rejects pending calls of ready', async (stage) => {
     const store = stage.store();
     const waiting = store.ready().then(
       () => undefined,
@@ -93,7 +103,7 @@ export const closingCases: readonly Scene[] = [
     asFailure('CLOSED', await stage.inTime('ready', waiting));
   }),
 
-  scene('close lets writes finish that were under way', async (stage) => {
+  scene('close lets pending writes finish', async (stage) => {
     const { store } = await stage.watch();
     const write = store.save({ token: 'one' });
     await store.close();
@@ -101,7 +111,7 @@ export const closingCases: readonly Scene[] = [
     assert.deepEqual(await stage.store().load(), { token: 'one' });
   }),
 
-  scene('closing one store leaves the others as they are', async (stage) => {
+  scene('the closing of one store leaves the others as they are', async (stage) => {
     const { store } = await stage.watch();
     const other = await stage.watch();
     const elsewhere = await stage.watch({ instance: 'second' });

@@ -17,7 +17,7 @@ export const conditionalCases: readonly Scene[] = [
     assertAbout(await stage.outside.ttlMs(stage.key), HOUR_MS);
   }),
 
-  scene('onlyIf a snapshot is a conflict once somebody wrote other bytes', async (stage) => {
+  scene('onlyIf a snapshot is a conflict once another client wrote other bytes', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'one' });
     const snapshot = await store.read();
@@ -35,7 +35,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.equal(await stage.outside.get(stage.key), undefined);
   }),
 
-  scene('onlyIf a snapshot looks at the bytes, not at who wrote them', async (stage) => {
+  scene('onlyIf a snapshot compares the bytes, not their writer', async (stage) => {
     const store = stage.store();
     await stage.store({ instance: 'second' }).save({ token: 'one' });
     const snapshot = await store.read();
@@ -62,7 +62,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'one' });
   }),
 
-  scene('of many that save onlyIf absent at the same time, one does', async (stage) => {
+  scene('one of many concurrent saves with onlyIf absent succeeds', async (stage) => {
     const stores = [stage.store(), stage.store({ instance: 'second' }), stage.store()];
     const outcomes = await Promise.allSettled(
       stores.map((store, index) => store.save({ token: String(index) }, { onlyIf: 'absent' })),
@@ -83,7 +83,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.equal(await stage.outside.get(stage.key), undefined);
   }),
 
-  scene('onlyIf refuses what is no snapshot of this very credential', async (stage) => {
+  scene('onlyIf refuses a value that is no snapshot of this very credential', async (stage) => {
     const store = stage.store();
     const other = stage.store({ key: `${stage.key}:other` });
     await other.save({ token: 'one' });
@@ -99,7 +99,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'one' });
   }),
 
-  scene('update writes what the function makes of what is stored', async (stage) => {
+  scene('update writes the result of the function for the stored value', async (stage) => {
     const store = stage.store<Counter>();
     const first = await store.update((found) => ({ count: (found?.count ?? 0) + 1 }));
     assert.deepEqual([first.written, first.credentials, first.attempts], [true, { count: 1 }, 1]);
@@ -122,7 +122,7 @@ export const conditionalCases: readonly Scene[] = [
     assertAbout(await stage.outside.ttlMs(stage.key), HOUR_MS);
   }),
 
-  scene('update starts over when somebody wrote in between', async (stage) => {
+  scene('update starts over after a write in between', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'one' });
     const seen: (string | undefined)[] = [];
@@ -143,7 +143,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'outside+' });
   }),
 
-  scene('update gives up with a conflict after maxAttempts', async (stage) => {
+  scene('update ends with a conflict after maxAttempts', async (stage) => {
     const store = stage.store();
     let calls = 0;
     const update = store.update(
@@ -173,7 +173,7 @@ export const conditionalCases: readonly Scene[] = [
     assert.equal(new Set(counts).size, 15, 'two updates made the same of the same');
   }),
 
-  scene('update rejects with what the function throws, and writes nothing', async (stage) => {
+  scene('update rejects with the error of the function, and writes nothing', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'one' });
     const thrown = new RangeError('no');

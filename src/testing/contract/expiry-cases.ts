@@ -14,7 +14,7 @@ const byToken = { expiresAt: ({ expiresAt }: Token) => expiresAt };
 
 /** Ends of credentials: their instants and their changes. */
 export const expiryCases: readonly Scene[] = [
-  scene('the end of the TTL is told as expired, not before it', async (stage) => {
+  scene('the end of the TTL is emitted as expired, not before it', async (stage) => {
     const { store, changes } = await stage.watch();
     await stage.outside.set(stage.key, bytesOf('one'), 300);
     const saved = await changes.expect('saved');
@@ -22,7 +22,7 @@ export const expiryCases: readonly Scene[] = [
     const expired = await changes.expect('expired');
     assert.equal(expired.previous, saved.snapshot);
     assert.equal(expired.expiresAt, saved.expiresAt);
-    assert.ok(expired.at >= (saved.expiresAt ?? Infinity), 'told before the end');
+    assert.ok(expired.at >= (saved.expiresAt ?? Infinity), 'emitted before the end');
     assert.equal(expired.origin, 'unknown');
     assert.equal(expired.source, 'live');
     assert.equal(store.current, undefined);
@@ -49,7 +49,7 @@ export const expiryCases: readonly Scene[] = [
     await changes.expect('expired');
   }),
 
-  scene('the logical end is told while the bytes stay', async (stage) => {
+  scene('the logical end is emitted while the bytes stay', async (stage) => {
     const { store, changes } = await stage.watch(byToken);
     const expiresAt = Math.floor(await stage.now()) + 300;
     await store.save({ token: 'one', expiresAt }, { ttlSeconds: 3600 });
@@ -79,7 +79,7 @@ export const expiryCases: readonly Scene[] = [
     assert.deepEqual(saved.previous?.credentials, { token: 'one', expiresAt });
   }),
 
-  scene('a removal after the logical end is told', async (stage) => {
+  scene('a removal after the logical end is emitted', async (stage) => {
     const { store, changes } = await stage.watch(byToken);
     const expiresAt = Math.floor(await stage.now()) + 200;
     await store.save({ token: 'one', expiresAt });
@@ -125,14 +125,14 @@ export const expiryCases: readonly Scene[] = [
     await changes.expect('saved');
   }),
 
-  scene('credentials$ tells undefined when they expire', async (stage) => {
+  scene('credentials$ emits undefined after an expiry', async (stage) => {
     const { store, changes } = await stage.watch();
-    const told = stage.record(store.credentials$);
+    const emitted = stage.record(store.credentials$);
     await stage.outside.set(stage.key, bytesOf('one'), 200);
     const { expiresAt = 0 } = await changes.expect('saved');
     await stage.reach(expiresAt);
     await changes.expect('expired');
-    assert.deepEqual(told.values, [undefined, { token: 'one' }, undefined]);
+    assert.deepEqual(emitted.values, [undefined, { token: 'one' }, undefined]);
   }),
 
   scene('an end that looks like seconds is refused, and unreadable', async (stage) => {
@@ -188,7 +188,7 @@ export const expiryCases: readonly Scene[] = [
     assert.equal(expiring.values.length, 2);
   }),
 
-  scene('expiring$ does not emit what has expired or has no end', async (stage) => {
+  scene('expiring$ does not emit credentials that have expired or have no end', async (stage) => {
     const expiresAt = Math.floor(await stage.now()) - HOUR_MS;
     await stage.store(byToken).save({ token: 'old', expiresAt });
     const { store, changes } = await stage.watch(byToken);

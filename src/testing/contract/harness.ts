@@ -2,8 +2,8 @@ import type { ObservableCredentialStore } from '../../stores/store-base.js';
 import type { CredentialStoreOptions } from '../../stores/options.js';
 
 /**
- * The instance that a store of the contract belongs to. Two stores of one instance may share connections and call their writes their own; stores
- * of different instances must not.
+ * The instance that a store of the contract belongs to. Two stores of one instance may share connections and the origin `self`; stores of
+ * different instances must not.
  *
  * @public
  */

@@ -4,17 +4,17 @@ import { bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
 /** Plain listeners and async iteration. */
 export const listeningCases: readonly Scene[] = [
-  scene('on tells the events of its type, in the order of changes$', async (stage) => {
+  scene('on passes the events of its type, in the order of changes$', async (stage) => {
     const { store, changes } = await stage.watch({ onCallbackError: () => undefined });
-    const heard: unknown[] = [];
-    const hear = (value: unknown): void => {
-      heard.push(value);
+    const received: unknown[] = [];
+    const receive = (value: unknown): void => {
+      received.push(value);
     };
     const returned = store
-      .on('saved', hear)
-      .on('renewed', hear)
-      .on('cleared', hear)
-      .on('unreadable', hear);
+      .on('saved', receive)
+      .on('renewed', receive)
+      .on('cleared', receive)
+      .on('unreadable', receive);
     assert.equal(returned, store);
     const all: CredentialChange<unknown>[] = [];
     store.on('change', (change) => all.push(change));
@@ -25,11 +25,11 @@ export const listeningCases: readonly Scene[] = [
     await changes.take(({ type }) => type === 'unreadable');
     await store.clear();
     assert.deepEqual(changes.types, ['saved', 'renewed', 'unreadable', 'cleared']);
-    assert.deepEqual(heard, changes.values);
+    assert.deepEqual(received, changes.values);
     assert.deepEqual(all, changes.values);
   }),
 
-  scene('on tells states and statuses; listening to status starts no watch', async (stage) => {
+  scene('on passes states and statuses; a listener to status starts no watch', async (stage) => {
     const store = stage.store();
     const links: string[] = [];
     const states: string[] = [];
@@ -42,26 +42,26 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual(states, ['absent', 'present']);
   }),
 
-  scene('once tells one event', async (stage) => {
+  scene('once passes one event', async (stage) => {
     const { store } = await stage.watch();
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     assert.equal(
-      store.once('saved', ({ credentials }) => heard.push(credentials)),
+      store.once('saved', ({ credentials }) => received.push(credentials)),
       store,
     );
     await store.save({ token: 'one' });
     await store.save({ token: 'two' });
-    assert.deepEqual(heard, [{ token: 'one' }]);
+    assert.deepEqual(received, [{ token: 'one' }]);
   }),
 
-  scene('off takes a listener back, and the last one gone the watch ends', async (stage) => {
+  scene('off removes a listener, and the last removal ends the watch', async (stage) => {
     const store = stage.store();
-    const heard: string[] = [];
+    const received: string[] = [];
     const saved = (): void => {
-      heard.push('saved');
+      received.push('saved');
     };
     const cleared = (): void => {
-      heard.push('cleared');
+      received.push('cleared');
     };
     store.on('saved', saved).once('cleared', cleared);
     await stage.record(store.status$).take(({ link }) => link === 'live');
@@ -69,15 +69,15 @@ export const listeningCases: readonly Scene[] = [
     assert.equal(store.off('saved', saved), store);
     store.off('saved', saved).off('renewed', saved);
     await store.save({ token: 'two' });
-    assert.deepEqual(heard, ['saved']);
+    assert.deepEqual(received, ['saved']);
     assert.equal(store.status.link, 'live');
     store.off('cleared', cleared);
     assert.equal(store.status.link, 'idle');
     await store.clear();
-    assert.deepEqual(heard, ['saved']);
+    assert.deepEqual(received, ['saved']);
   }),
 
-  scene('what a listener throws or rejects goes to onCallbackError', async (stage) => {
+  scene('the error of a listener goes to onCallbackError', async (stage) => {
     const reported: { error: unknown; where: string }[] = [];
     const { store } = await stage.watch({
       onCallbackError: (error, where) => {
@@ -86,14 +86,14 @@ export const listeningCases: readonly Scene[] = [
     });
     const thrown = new Error('thrown');
     const rejected = new Error('rejected');
-    const heard: string[] = [];
+    const received: string[] = [];
     store.on('saved', () => {
       throw thrown;
     });
     store.on('saved', () => Promise.reject(rejected));
-    store.on('saved', ({ credentials }) => heard.push(credentials.token));
+    store.on('saved', ({ credentials }) => received.push(credentials.token));
     await store.save({ token: 'one' });
-    assert.deepEqual(heard, ['one']);
+    assert.deepEqual(received, ['one']);
     assert.deepEqual(
       reported.map(({ error }) => error),
       [thrown, rejected],
@@ -112,7 +112,7 @@ export const listeningCases: readonly Scene[] = [
     assert.deepEqual((await changes.expect('saved')).credentials, { token: 'two' });
   }),
 
-  scene('iteration gives every change from its start, in order', async (stage) => {
+  scene('iteration returns every change from its start, in order', async (stage) => {
     const { store } = await stage.watch();
     await store.save({ token: 'zero' });
     const iterator = store[Symbol.asyncIterator]();
@@ -132,23 +132,23 @@ export const listeningCases: readonly Scene[] = [
 
   scene('iteration watches until it is left, and ends when the store closes', async (stage) => {
     const store = stage.store();
-    const told = stage.record(store.status$);
+    const emitted = stage.record(store.status$);
     await stage.outside.set(stage.key, bytesOf('one'));
     const left = (async () => {
       for await (const change of store) return change.type;
       return undefined;
     })();
-    await told.take(({ link }) => link === 'live');
+    await emitted.take(({ link }) => link === 'live');
     await store.save({ token: 'two' });
     assert.equal(await stage.inTime('the loop', left), 'saved');
-    await told.take(({ link }) => link === 'idle');
+    await emitted.take(({ link }) => link === 'idle');
 
     const ended = (async () => {
       const types: string[] = [];
       for await (const change of store) types.push(change.type);
       return types;
     })();
-    await told.take(({ link }) => link === 'live');
+    await emitted.take(({ link }) => link === 'live');
     await store.clear();
     await store.close();
     assert.deepEqual(await stage.inTime('the loop', ended), ['cleared']);

@@ -7,11 +7,11 @@ const realSetTimer = setTimeout;
 const realClearTimer = clearTimeout;
 
 /** Settles as `work` does, or rejects when that takes longer in real time. */
-export async function inTime<R>(timeoutMs: number, what: string, work: Promise<R>): Promise<R> {
+export async function inTime<R>(timeoutMs: number, missed: string, work: Promise<R>): Promise<R> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = realSetTimer(() => {
-      reject(new assert.AssertionError({ message: `${what} within ${String(timeoutMs)} ms` }));
+      reject(new assert.AssertionError({ message: `${missed} within ${String(timeoutMs)} ms` }));
     }, timeoutMs);
   });
   try {
@@ -43,7 +43,7 @@ export class Recorder<V> {
     });
   }
 
-  /** Values that have arrived and were not taken yet. */
+  /** The values that have arrived and are not taken yet. */
   get rest(): readonly V[] {
     return this.values.slice(this.#taken);
   }
@@ -60,7 +60,7 @@ export class Recorder<V> {
       const more = new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
-      await inTime(this.#timeoutMs, 'nothing of what was awaited came', more);
+      await inTime(this.#timeoutMs, 'no awaited value came', more);
     }
   }
 

@@ -123,7 +123,7 @@ export const refusingCases: readonly Scene[] = [
     assert.deepEqual(await stage.store().load(), { token: 'one' });
   }),
 
-  scene('stored bytes above maxBytes are unreadable, and left alone', async (stage) => {
+  scene('stored bytes above maxBytes are unreadable, and stay as they are', async (stage) => {
     const { store, changes } = await stage.watch({ maxBytes: 40 });
     await store.save({ token: 'one' });
     await changes.expect('saved');

@@ -39,7 +39,7 @@ export const snapshotCases: readonly Scene[] = [
   }),
 
   scene(
-    'a rotation aborts nothing, and what withdraws the new withdraws the old',
+    'a rotation aborts nothing, and a withdrawal of the new credential withdraws the old one',
     async (stage) => {
       const { store, changes } = await stage.watch();
       await store.save({ token: 'one' });
@@ -56,7 +56,7 @@ export const snapshotCases: readonly Scene[] = [
     },
   ),
 
-  scene('with abortOnSaved a rotation aborts what it replaces', async (stage) => {
+  scene('a rotation with abortOnSaved aborts the old signal', async (stage) => {
     const { store, changes } = await stage.watch({ abortOnSaved: true });
     await store.save({ token: 'one' });
     const one = await changes.expect('saved');
@@ -78,7 +78,7 @@ export const snapshotCases: readonly Scene[] = [
     assert.equal(snapshot.signal.aborted, true);
   }),
 
-  scene('credentials are read by name and show nowhere else', async (stage) => {
+  scene('credentials are readable by name and show nowhere else', async (stage) => {
     const { store, changes } = await stage.watch<{ token: string }>({
       onCallbackError: () => undefined,
     });
@@ -104,7 +104,7 @@ export const snapshotCases: readonly Scene[] = [
     for (const value of [...shown, ...inMemory]) assertHides(value);
   }),
 
-  scene('errors of serialize do not show what they were given', async (stage) => {
+  scene('errors of serialize do not show the credentials', async (stage) => {
     const reported: unknown[] = [];
     const store = stage.store<string>({
       serialize: (value) => {

@@ -68,8 +68,8 @@ export class Stage {
     return this.#keep(new Recorder(source$, this.#timeoutMs));
   }
 
-  inTime<R>(what: string, work: Promise<R>): Promise<R> {
-    return inTime(this.#timeoutMs, `${what} did not settle`, work);
+  inTime<R>(name: string, work: Promise<R>): Promise<R> {
+    return inTime(this.#timeoutMs, `${name} did not settle`, work);
   }
 
   /** Lets time pass until `work` has settled. */
@@ -134,7 +134,7 @@ export function bytesOf(token: string): string {
   return JSON.stringify({ token });
 }
 
-/** Without the narrowing of `assert.equal`, because a getter may return another value the next time. */
+/** `assert.equal` would narrow the type of a getter, which may return another value the next time. */
 export function assertNothing(value: unknown): void {
   assert.equal(value, undefined);
 }

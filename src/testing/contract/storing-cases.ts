@@ -5,13 +5,13 @@ const EVERY_BYTE = Uint8Array.from({ length: 256 }, (_, index) => index);
 
 /** `load`, `read`, `save` and `clear`, without a watch. */
 export const storingCases: readonly Scene[] = [
-  scene('load and read give undefined while nothing is stored', async (stage) => {
+  scene('load and read return undefined while nothing is stored', async (stage) => {
     const store = stage.store();
     assert.equal(await store.load(), undefined);
     assert.equal(await store.read(), undefined);
   }),
 
-  scene('load gives what was saved last, as a private copy', async (stage) => {
+  scene('load returns the last saved value, as a private copy', async (stage) => {
     const store = stage.store<{ token: string }>();
     const saved = { token: 'one' };
     await store.save(saved);
@@ -23,12 +23,12 @@ export const storingCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'two' });
   }),
 
-  scene('a store elsewhere loads what was saved', async (stage) => {
+  scene('another store loads the saved value', async (stage) => {
     await stage.store().save({ token: 'one' });
     assert.deepEqual(await stage.store({ instance: 'second' }).load(), { token: 'one' });
   }),
 
-  scene('the bytes at the key are exactly what serialize returned', async (stage) => {
+  scene('the bytes at the key are exactly the result of serialize', async (stage) => {
     const bytes = Buffer.from(EVERY_BYTE);
     const store = stage.store<Buffer>({
       serialize: (value) => value,
@@ -39,7 +39,7 @@ export const storingCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), bytes);
   }),
 
-  scene('a string that serialize returned is stored as UTF-8', async (stage) => {
+  scene('a string from serialize is stored as UTF-8', async (stage) => {
     const text = 'grüße \u{1F511} \u2028';
     const store = stage.store<string>({
       serialize: (value) => value,
@@ -50,18 +50,21 @@ export const storingCases: readonly Scene[] = [
     assert.equal(await store.load(), text);
   }),
 
-  scene('a write that waits for replicas tells how many were reached', async (stage) => {
-    const store = stage.store();
-    const waiting = { replicas: 1, replicaTimeoutMs: 1 };
-    const saved = await store.save({ token: 'one' }, waiting);
-    assert.equal(typeof saved.replicas, 'number');
-    const updated = await store.update(() => ({ token: 'two' }), waiting);
-    assert.equal(typeof updated.replicas, 'number');
-    assert.equal((await store.save({ token: 'three' })).replicas, undefined);
-    assert.deepEqual(await store.load(), { token: 'three' });
-  }),
+  scene(
+    'a write that waits for replicas returns the number of replicas that have it',
+    async (stage) => {
+      const store = stage.store();
+      const waiting = { replicas: 1, replicaTimeoutMs: 1 };
+      const saved = await store.save({ token: 'one' }, waiting);
+      assert.equal(typeof saved.replicas, 'number');
+      const updated = await store.update(() => ({ token: 'two' }), waiting);
+      assert.equal(typeof updated.replicas, 'number');
+      assert.equal((await store.save({ token: 'three' })).replicas, undefined);
+      assert.deepEqual(await store.load(), { token: 'three' });
+    },
+  ),
 
-  scene('a save that was asked for after a clear is not taken away by it', async (stage) => {
+  scene('a save that was called after a clear stays', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'old' });
     const outcomes = await Promise.all([
@@ -75,7 +78,7 @@ export const storingCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'two' });
   }),
 
-  scene('no bytes at all are a value, too', async (stage) => {
+  scene('empty bytes are a value, too', async (stage) => {
     const store = stage.store<string>({
       serialize: (value) => value,
       deserialize: (value) => value.toString('utf8'),
@@ -110,12 +113,12 @@ export const storingCases: readonly Scene[] = [
     assert.equal(await store.load(), 'last');
   }),
 
-  scene('load reads what any other client wrote', async (stage) => {
+  scene('load reads the bytes that another client wrote', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('outside'));
     assert.deepEqual(await stage.store().load(), { token: 'outside' });
   }),
 
-  scene('load gives undefined for bytes that do not decode, and leaves them', async (stage) => {
+  scene('load returns undefined for bytes that do not decode, and leaves them', async (stage) => {
     await stage.outside.set(stage.key, '{"token":');
     const store = stage.store({ onCallbackError: () => undefined });
     assert.equal(await store.load(), undefined);
@@ -126,7 +129,7 @@ export const storingCases: readonly Scene[] = [
     );
   }),
 
-  scene('clear removes, says whether it did, and may be repeated', async (stage) => {
+  scene('clear removes, reports whether it did, and may be repeated', async (stage) => {
     const store = stage.store();
     assert.equal(await store.clear(), false);
     await store.save({ token: 'one' });
@@ -144,14 +147,14 @@ export const storingCases: readonly Scene[] = [
     assert.equal((await store.read())?.expiresAt, undefined);
   }),
 
-  scene('the option ttlSeconds says how long the bytes stay', async (stage) => {
+  scene('the option ttlSeconds limits the life of the bytes', async (stage) => {
     const store = stage.store({ ttlSeconds: 3600 });
     await store.save({ token: 'one' });
     assertAbout(await stage.outside.ttlMs(stage.key), HOUR_MS);
     assertAbout((await store.read())?.expiresAt, (await stage.now()) + HOUR_MS);
   }),
 
-  scene('ttlSeconds of one save stands above that of the store', async (stage) => {
+  scene('ttlSeconds of one save overrides that of the store', async (stage) => {
     const store = stage.store({ ttlSeconds: 3600 });
     await store.save({ token: 'one' }, { ttlSeconds: 7200 });
     assertAbout(await stage.outside.ttlMs(stage.key), 2 * HOUR_MS);
@@ -193,7 +196,7 @@ export const storingCases: readonly Scene[] = [
     assertAbout(await stage.outside.ttlMs(stage.key), 3_630_000);
   }),
 
-  scene('load and read do not judge whether credentials are still valid', async (stage) => {
+  scene('load and read do not check whether credentials are still valid', async (stage) => {
     const store = stage.store({ expiresAt: ({ expiresAt }: Token) => expiresAt });
     const past = { token: 'old', expiresAt: Math.floor(await stage.now()) - HOUR_MS };
     await store.save(past);
@@ -203,7 +206,7 @@ export const storingCases: readonly Scene[] = [
     assert.equal(snapshot.expiresAt, past.expiresAt);
   }),
 
-  scene('loading, reading and writing start no watch', async (stage) => {
+  scene('load, read and write start no watch', async (stage) => {
     const store = stage.store();
     await store.save({ token: 'one' });
     await store.load();

@@ -3,7 +3,7 @@ import { assertNothing, bytesOf, HOUR_MS, scene, type Scene } from './stage.js';
 
 /** Memory and streams of a watched store, and the start and the end of a watch. */
 export const watchingCases: readonly Scene[] = [
-  scene('memory has what was written as soon as the write resolves', async (stage) => {
+  scene('memory has a write as soon as the write resolves', async (stage) => {
     const { store } = await stage.watch();
     for (let n = 0; n < 10; n += 1) {
       await store.save({ token: String(n) });
@@ -17,7 +17,7 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(store.current?.credentials, { token: 'updated' });
   }),
 
-  scene('what is in memory is frozen, because everybody shares it', async (stage) => {
+  scene('a credential in memory is frozen, because all readers share it', async (stage) => {
     const { store } = await stage.watch<{ scopes: string[] }>();
     await store.save({ scopes: ['read'] });
     const held = store.current?.credentials;
@@ -25,54 +25,54 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(store.current?.credentials, { scopes: ['read'] });
   }),
 
-  scene('credentials$ is silent until it knows, then tells the value', async (stage) => {
+  scene('credentials$ is silent until the first reading, then emits the value', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));
     const store = stage.store();
-    const told = stage.record(store.credentials$);
-    assert.deepEqual(told.values, []);
-    assert.deepEqual(await told.take(), { token: 'one' });
-    assert.deepEqual(told.values.length, 1);
+    const emitted = stage.record(store.credentials$);
+    assert.deepEqual(emitted.values, []);
+    assert.deepEqual(await emitted.take(), { token: 'one' });
+    assert.deepEqual(emitted.values.length, 1);
     assert.deepEqual(stage.record(store.credentials$).values, [{ token: 'one' }]);
   }),
 
-  scene('credentials$ tells undefined when it knows that there are none', async (stage) => {
+  scene('credentials$ emits undefined for an absent credential', async (stage) => {
     const store = stage.store({ onCallbackError: () => undefined });
-    const told = stage.record(store.credentials$);
-    assert.equal(await told.take(), undefined);
+    const emitted = stage.record(store.credentials$);
+    assert.equal(await emitted.take(), undefined);
     await store.save({ token: 'one' });
-    assert.deepEqual(await told.take(), { token: 'one' });
+    assert.deepEqual(await emitted.take(), { token: 'one' });
     await store.clear();
-    assert.equal(await told.take(), undefined);
+    assert.equal(await emitted.take(), undefined);
     await store.save({ token: 'two' });
-    assert.deepEqual(await told.take(), { token: 'two' });
+    assert.deepEqual(await emitted.take(), { token: 'two' });
     await stage.outside.set(stage.key, '{');
-    assert.equal(await told.take(), undefined);
-    assert.equal(told.values.length, 5);
+    assert.equal(await emitted.take(), undefined);
+    assert.equal(emitted.values.length, 5);
   }),
 
-  scene('credentials$ does not repeat what was only renewed', async (stage) => {
+  scene('credentials$ does not repeat a renewed credential', async (stage) => {
     const { store, changes } = await stage.watch();
-    const told = stage.record(store.credentials$);
+    const emitted = stage.record(store.credentials$);
     await store.save({ token: 'one' });
     await stage.outside.expire(stage.key, HOUR_MS);
     await changes.take(({ type }) => type === 'renewed');
     await store.save({ token: 'two' });
-    await told.take((value) => value?.token === 'two');
-    assert.deepEqual(told.values, [undefined, { token: 'one' }, { token: 'two' }]);
+    await emitted.take((value) => value?.token === 'two');
+    assert.deepEqual(emitted.values, [undefined, { token: 'one' }, { token: 'two' }]);
   }),
 
-  scene('state$ begins with unknown and tells each state with its data', async (stage) => {
+  scene('state$ starts with unknown and emits each state with its data', async (stage) => {
     const store = stage.store({ onCallbackError: () => undefined });
-    const told = stage.record(store.state$);
-    assert.deepEqual(told.values, [{ type: 'unknown' }]);
-    await told.take(({ type }) => type === 'absent');
+    const emitted = stage.record(store.state$);
+    assert.deepEqual(emitted.values, [{ type: 'unknown' }]);
+    await emitted.take(({ type }) => type === 'absent');
     await store.save({ token: 'one' });
-    const present = await told.take();
+    const present = await emitted.take();
     assert.ok(present.type === 'present');
     assert.deepEqual(present.snapshot.credentials, { token: 'one' });
     assert.equal(present.snapshot, store.current);
     await stage.outside.set(stage.key, '{');
-    const unreadable = await told.take();
+    const unreadable = await emitted.take();
     assert.ok(unreadable.type === 'unreadable');
     assert.equal(unreadable.error.reason, 'decode');
     assert.equal(store.state, unreadable);
@@ -81,21 +81,21 @@ export const watchingCases: readonly Scene[] = [
   scene('status$ and current start nothing, a subscriber to changes$ does', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));
     const store = stage.store();
-    const told = stage.record(store.status$);
+    const emitted = stage.record(store.status$);
     assertNothing(store.current);
     assert.deepEqual(
-      told.values.map(({ link }) => link),
+      emitted.values.map(({ link }) => link),
       ['idle'],
     );
     stage.record(store.changes$);
-    const live = await told.take(({ link }) => link === 'live');
+    const live = await emitted.take(({ link }) => link === 'live');
     assert.equal(live.freshness, 'fresh');
     assert.equal(live.staleSince, undefined);
     assert.equal(live, store.status);
     assert.deepEqual(store.current?.credentials, { token: 'one' });
   }),
 
-  scene('the last watcher gone, the store forgets; the next one starts anew', async (stage) => {
+  scene('the store forgets after the last watcher, and the next one starts anew', async (stage) => {
     await stage.outside.set(stage.key, bytesOf('one'));
     const store = stage.store();
     const first = stage.record(store.credentials$);
@@ -115,10 +115,10 @@ export const watchingCases: readonly Scene[] = [
     assert.deepEqual(changes.values, []);
   }),
 
-  scene('ready keeps watching when nobody else does', async (stage) => {
+  scene('ready keeps watching without any other watcher', async (stage) => {
     const store = stage.store();
     await stage.inTime('ready', Promise.all([store.ready(), store.ready()]));
-    const told = stage.record(store.status$);
+    const emitted = stage.record(store.status$);
     stage.record(store.changes$).stop();
     await stage.outside.set(stage.key, bytesOf('one'));
     const states = stage.record(store.state$);
@@ -126,7 +126,7 @@ export const watchingCases: readonly Scene[] = [
     states.stop();
     assert.deepEqual(store.current?.credentials, { token: 'one' });
     assert.deepEqual(
-      told.values.filter(({ link }) => link !== 'live'),
+      emitted.values.filter(({ link }) => link !== 'live'),
       [],
     );
   }),
@@ -142,11 +142,11 @@ export const watchingCases: readonly Scene[] = [
     const waiting = store.ready({ signal: controller.signal });
     controller.abort(reason);
     await assert.rejects(waiting, (error) => error === reason);
-    const told = stage.record(store.status$);
-    await told.take(({ link }) => link === 'live');
+    const emitted = stage.record(store.status$);
+    await emitted.take(({ link }) => link === 'live');
   }),
 
-  scene('a late subscriber to changes$ gets no past ones', async (stage) => {
+  scene('a late subscriber to changes$ receives no past ones', async (stage) => {
     const { store, changes } = await stage.watch();
     await store.save({ token: 'one' });
     await changes.expect('saved');

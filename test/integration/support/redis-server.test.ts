@@ -30,7 +30,7 @@ const { connect, startRedis } = useRedis();
 const IMPATIENT = { commandTimeout: 200, retryStrategy: () => null };
 
 describe('start', () => {
-  it('gives a server of one’s own with the configuration asked for', async () => {
+  it('gives a server with its own configuration', async () => {
     const server = await startRedis({
       config: {
         'notify-keyspace-events': 'KEA',
@@ -50,7 +50,7 @@ describe('start', () => {
     expect(server.url).toBe(`redis://127.0.0.1:${server.port}`);
   });
 
-  it('starts many at once, each on a port of its own', async () => {
+  it('starts many servers at once, each on a port of its own', async () => {
     const servers = await Promise.all(Array.from({ length: 4 }, () => startRedis()));
     expect(new Set(servers.map(({ port }) => port)).size).toBe(servers.length);
     const clients = servers.map((server) => connect(server));
@@ -68,7 +68,7 @@ describe('start', () => {
     expect(await client.get('a')).toBe('1');
   });
 
-  it('fails when the port asked for is taken, rather than take another', async () => {
+  it('fails when the given port is taken, rather than take another', async () => {
     const { port } = await startRedis();
     await expect(startRedis({ port })).rejects.toThrow(/in use|allocated/);
   });
@@ -93,7 +93,7 @@ describe('restart', () => {
     expect(await client.config('GET', 'maxclients')).not.toContain('99');
   });
 
-  it('keeps what it holds when asked to, with a changed configuration', async () => {
+  it('keeps its data on request, with a changed configuration', async () => {
     const server = await startRedis({ config: { 'notify-keyspace-events': 'KEA' } });
     const client = connect(server);
     await client.set('a', '1');
@@ -179,17 +179,17 @@ describe('a server in trouble', () => {
 });
 
 describe('finding a server', () => {
-  it('says in one line what to install, and what was tried', async () => {
+  it('says in one line the program to install, and the tried ones', async () => {
     const reason = await reasonFor({ REDIS_SERVER: '/nowhere/redis-server' });
     expect(reason).toMatch(/^no Redis.*install redis-server.*\/nowhere\/redis-server.*$/);
     expect(reason).not.toContain('\n');
   });
 
-  it('takes no program that is not Redis', async () => {
+  it('accepts no program but Redis', async () => {
     expect(await reasonFor({ REDIS_SERVER: process.execPath })).toContain('no version of Redis');
   });
 
-  it('refuses a TEST_REDIS it does not know', async () => {
+  it('refuses an unknown TEST_REDIS', async () => {
     expect(await reasonFor({ TEST_REDIS: 'docker' })).toContain('not docker');
   });
 

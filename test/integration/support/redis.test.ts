@@ -26,7 +26,7 @@ describe('useRedis', () => {
     earlier = { client, broken, port: link.port };
   });
 
-  it('has ended what the test before it made, also behind a dead link', async () => {
+  it('ends the clients of the test before, also behind a dead link', async () => {
     expect([earlier!.client.status, earlier!.broken.status]).toEqual(['end', 'end']);
     const late = connect(`redis://127.0.0.1:${earlier!.port}`, { lazyConnect: true });
     await expect(late.connect()).rejects.toThrow();
@@ -34,7 +34,7 @@ describe('useRedis', () => {
 });
 
 describe('disconnect', () => {
-  it('does not wait for a peer that is silent', async () => {
+  it('does not wait for a silent peer', async () => {
     const link = await proxy(await startRedis());
     const client = connect(link);
     await client.ping();
@@ -53,7 +53,7 @@ describe('disconnect', () => {
 });
 
 describe('countCommands', () => {
-  it('counts what ran at the server, in scripts and pipelines too', async () => {
+  it('counts every command at the server, in scripts and pipelines too', async () => {
     const client = connect(await startRedis());
     await client.set('before', '1');
     const counted = await countCommands(client, async () => {
@@ -79,7 +79,7 @@ describe('countCommands', () => {
 });
 
 describe('recordMonitor', () => {
-  it('has everything that ran before stop, and nothing of its own', async () => {
+  it('has every command before stop, and none of its own', async () => {
     const server = await startRedis();
     const client = connect(server);
     await client.ping();
@@ -103,7 +103,7 @@ describe('recordMonitor', () => {
 });
 
 describe('a recording over a slow link', () => {
-  it('has everything all the same', async () => {
+  it('has every command all the same', async () => {
     const server = await startRedis();
     const link = await proxy(server);
     link.delay(50, 'toClient', { select: ({ sentText }) => /\r\nmonitor\r\n/i.test(sentText) });

@@ -24,7 +24,7 @@ async function startSentinels(): Promise<SentinelSet> {
   return track(await startSentinelSet(), (set) => set.stop());
 }
 
-it('gives a cluster that survives its masters, and lets slots move under a client', async () => {
+it('a cluster survives the loss of masters, and moves slots under a client', async () => {
   const cluster = await startCluster({ config: { 'notify-keyspace-events': 'KEA' } });
   expect(await cluster.masters()).toHaveLength(3);
   const client = track(cluster.client(), (one) => one.disconnect());
@@ -59,7 +59,7 @@ it('gives a cluster that survives its masters, and lets slots move under a clien
   expect(isAlive(killed.server.pid!)).toBe(true);
 });
 
-it('can cut one client off from one master of a cluster', async () => {
+it('a cluster can cut one client off from one master', async () => {
   const cluster = await startCluster({ replicasPerMaster: 0 });
   const proxies = track(await cluster.natMapThroughProxies(), (one) => one.close());
   const options = { redisOptions: { commandTimeout: 200 }, retryDelayOnFailover: 0 };
@@ -77,7 +77,7 @@ it('can cut one client off from one master of a cluster', async () => {
   expect(await eventually(() => client.get(lost))).toBe('1');
 });
 
-it('gives clients of a cluster that leave no rejection behind where ioredis drops a promise', async () => {
+it('clients of a cluster leave no rejection behind where ioredis drops a promise', async () => {
   const rejections: unknown[] = [];
   const record = (reason: unknown): number => rejections.push(reason);
   process.on('unhandledRejection', record);
@@ -100,7 +100,7 @@ it('gives clients of a cluster that leave no rejection behind where ioredis drop
   expect(rejections).toEqual([]);
 });
 
-it('gives a Sentinel set that replaces a master, also one that hangs and comes back', async () => {
+it('a Sentinel set replaces a master, also one that hangs and comes back', async () => {
   const set = await startSentinels();
   const client = track(set.client(), disconnect);
   await client.set('a', '1');
@@ -119,7 +119,7 @@ it('gives a Sentinel set that replaces a master, also one that hangs and comes b
   expect(await second.role()).toBe('slave');
 });
 
-it('says in one line what to install where there is no program to start', async () => {
+it('a missing program is named in one line with the way to install it', async () => {
   const failure = await findRedisProgram({ REDIS_SERVER: '/nowhere/redis-server' }).catch(String);
   expect(failure).toMatch(/^Error: no redis-server to form a cluster.*\/nowhere\/redis-server.*$/);
 });

@@ -11,10 +11,10 @@ import type { RedisServer } from '../../support/redis-server/index.js';
 import { startRedis, uniqueKey } from '../../support/redis.js';
 import { createTcpProxy, type TcpProxy } from '../../support/tcp-proxy.js';
 import { eventually } from '../../support/wait.js';
-import type { NodeSettings } from './node-protocol.js';
+import type { InstanceSettings } from './instance-protocol.js';
 import { OAuthClient, type Tokens } from './oauth-client.js';
 import { startProvider, type TestProvider } from './provider.js';
-import { RemoteNode } from './remote-node.js';
+import { RemoteInstance } from './remote-instance.js';
 
 /** Small, so that what waits for a deadline does not take long; yet a busy machine is no dead node. */
 const STORE = {
@@ -35,12 +35,12 @@ export const REAUTHENTICATOR = {
   drainMs: 5_000,
 } as const;
 
-type Settings = Partial<NodeSettings>;
+type Settings = Partial<InstanceSettings>;
 
 /** A credential, and the nodes of all processes that keep it valid. */
 export interface Scene {
   readonly key: string;
-  readonly nodes: readonly RemoteNode[];
+  readonly nodes: readonly RemoteInstance[];
   /** What was stored at first. */
   readonly first: Tokens;
   /** Of this process: one more that uses the credential. */
@@ -52,7 +52,7 @@ export interface Scene {
   /** Somebody logs in again. */
   logIn(lastsMs?: number): Promise<Tokens>;
   /** Resolves when all these nodes have this token. */
-  agree(token: string, nodes?: readonly RemoteNode[]): Promise<void>;
+  agree(token: string, nodes?: readonly RemoteInstance[]): Promise<void>;
 }
 
 /** Four processes, a provider and a Redis. */
@@ -60,10 +60,10 @@ export interface Cluster {
   readonly redis: RedisServer;
   readonly admin: Redis;
   readonly provider: TestProvider;
-  readonly processes: readonly RemoteNode[];
+  readonly processes: readonly RemoteInstance[];
   readonly track: <T>(resource: T, end: (resource: T) => unknown) => T;
   /** One more process, or one for a process that is gone. */
-  readonly start: () => Promise<RemoteNode>;
+  readonly start: () => Promise<RemoteInstance>;
   readonly proxy: () => Promise<TcpProxy>;
   /**
    * Logs in, and opens a node in each process.
@@ -71,7 +71,7 @@ export interface Cluster {
    * @param lastsMs - what the application takes for the rest of the first token's life, whatever the provider says; 0: it has ended
    */
   readonly play: (lastsMs: number, settings?: Settings) => Promise<Scene>;
-  readonly settings: (key: string, settings?: Settings) => NodeSettings;
+  readonly settings: (key: string, settings?: Settings) => InstanceSettings;
 }
 
 const PROCESSES = 4;
@@ -85,9 +85,9 @@ export function useCluster(
   let admin!: Redis;
   let provider!: TestProvider;
   let login!: OAuthClient;
-  const processes: RemoteNode[] = [];
-  const start = async (): Promise<RemoteNode> =>
-    trackForSuite(await RemoteNode.start(), (node) => node.stop());
+  const processes: RemoteInstance[] = [];
+  const start = async (): Promise<RemoteInstance> =>
+    trackForSuite(await RemoteInstance.start(), (node) => node.stop());
   beforeAll(async () => {
     const starting = Array.from({ length: PROCESSES }, start);
     [redis, provider] = await Promise.all([startRedis({ config }), startProvider()]);
@@ -106,7 +106,7 @@ export function useCluster(
   afterAll(() => expect(processes.flatMap((node) => node.complaints)).toEqual([]));
   const { track } = useCleanup();
 
-  const settings = (key: string, more: Settings = {}): NodeSettings => ({
+  const settings = (key: string, more: Settings = {}): InstanceSettings => ({
     redisUrl: redis.url,
     key,
     provider: provider.address,

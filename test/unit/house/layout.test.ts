@@ -18,6 +18,7 @@ import {
 
 const MOST_AT_THE_ROOT = 18;
 const MOST_IN_A_FOLDER = 14;
+const MOST_LINES_OF_A_TEST_FILE = 400;
 
 describe('the layout of src', () => {
   it('has few entries in every folder', () => {
@@ -64,6 +65,17 @@ describe('the layout of src', () => {
     const { offenders, outdated } = compare(soleImplementors(), ALLOWED.soleImplementors);
     expect(offenders, 'interfaces without a comment why').toEqual([]);
     expect(outdated, 'allowed interfaces that need no comment').toEqual([]);
+  });
+});
+
+describe('the layout of test', () => {
+  it('has no file with too many lines', () => {
+    const root = new URL('../../', import.meta.url);
+    const long = readdirSync(root, { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => `test/${path.replaceAll('\\', '/')}`)
+      .filter((file) => read(file).trimEnd().split('\n').length > MOST_LINES_OF_A_TEST_FILE);
+    expect(long).toEqual([]);
   });
 });
 

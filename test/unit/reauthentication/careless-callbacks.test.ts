@@ -37,7 +37,7 @@ async function rejected(reason: unknown): Promise<never> {
   throw reason;
 }
 
-describe('an authenticate', () => {
+describe('an `authenticate`', () => {
   it.each<[string, () => unknown]>([
     ['throws', fail(new Error('sync'))],
     ['throws nothing', fail(undefined)],
@@ -46,7 +46,7 @@ describe('an authenticate', () => {
     ['returns a thenable that throws', () => ({ then: fail(new Error('then')) })],
     ['returns undefined', () => undefined],
     ['resolves to undefined', () => Promise.resolve()],
-  ])('that %s has failed, and is called again later', async (_name, authenticate) => {
+  ])('that %s fails, and is called again later', async (_name, authenticate) => {
     let calls = 0;
     const node = await needy({
       authenticate: () => {
@@ -83,7 +83,7 @@ describe('an authenticate', () => {
       undefined,
     ],
   ])(
-    'whose result %s is handed it back, and a good credential is kept',
+    'whose result %s gets it back, and a good credential is kept',
     async (_name, store, brought, where) => {
       const discarded: unknown[] = [];
       const node = await needy({
@@ -98,7 +98,7 @@ describe('an authenticate', () => {
     },
   );
 
-  it('that brings an expired credential is called again only after a pause that grows', async () => {
+  it('that returns an expired credential is called again only after a pause that grows', async () => {
     let calls = 0;
     const node = await needy({
       authenticate: () => {
@@ -118,7 +118,7 @@ describe('an authenticate', () => {
     expect(asked.error).toMatchObject({ code: 'TIMEOUT' });
   });
 
-  it('that never settles does not keep anybody for ever', async () => {
+  it('that never settles blocks no caller for ever', async () => {
     const node = await needy({ authenticate: () => new Promise(() => undefined) });
     const asked = watch(node.auth.credentials({ timeoutMs: 40_000 }));
     await world.clock.advance(40_000);
@@ -126,7 +126,7 @@ describe('an authenticate', () => {
     expect(node.auth.counts).toMatchObject({ calls: 2, unanswered: 1 });
   });
 
-  it('that saves by itself what it returns has done no harm', async () => {
+  it('that saves its own result does no harm', async () => {
     const saved = { token: 'new' };
     const node = await needy({
       authenticate: async () => {
@@ -139,7 +139,7 @@ describe('an authenticate', () => {
     expect(node.auth.state.type).toBe('idle');
   });
 
-  it('that saves something else is handed its result back', async () => {
+  it('that saves other credentials gets its result back', async () => {
     const discarded: unknown[] = [];
     await needy({
       authenticate: async () => {
@@ -154,7 +154,7 @@ describe('an authenticate', () => {
     expect(world.stored).toBe('saved');
   });
 
-  it('that waits for itself waits until its deadline, and is told so by its signal', async () => {
+  it('that waits for itself waits until its deadline, and its signal aborts', async () => {
     let reason: unknown;
     const node = await needy({
       attemptTimeoutMs: 5_000,
@@ -193,7 +193,7 @@ describe('a listener that throws', () => {
     ['onFailure', { onFailure: fail('careless') }],
     ['onFailure', { onFailure: () => rejected('careless') }],
     ['isFatal', { isFatal: fail('careless') }],
-  ])('as %s is told to onCallbackError, and nothing else happens', async (where, options) => {
+  ])('as %s is reported to onCallbackError, and nothing else happens', async (where, options) => {
     const node = await needy({ ...options, authenticate: fail(new Error('down')) });
     expect(node.callbackErrors).toEqual([['careless', where]]);
     expect(node.auth.state.type).toBe('backing-off');
@@ -202,7 +202,7 @@ describe('a listener that throws', () => {
   it.each<[string, () => unknown]>([
     ['throws', fail('careless')],
     ['rejects', () => rejected('careless')],
-  ])('as onDiscarded %s the same', async (_how, onDiscarded) => {
+  ])('as onDiscarded %s is reported in the same way', async (_how, onDiscarded) => {
     const node = await needy({
       onDiscarded,
       authenticate: async () => {
@@ -216,7 +216,7 @@ describe('a listener that throws', () => {
 });
 
 describe('a secret', () => {
-  it('is shown by nothing but the credentials themselves', async () => {
+  it('is shown by the credentials themselves only', async () => {
     const [old, brought, error] = [makeCanary(), makeCanary(), makeCanary()];
     world = new World({ isFatal: () => true });
     await world.put(old.text, HOUR);

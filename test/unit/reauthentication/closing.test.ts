@@ -44,7 +44,7 @@ async function busy(options: NodeOptions = {}): Promise<void> {
   world.call(1);
 }
 
-describe('closing', () => {
+describe('the closing of a reauthenticator', () => {
   it('at rest leaves nothing behind, and the store open', async () => {
     world = new World();
     await world.put('old', HOUR);
@@ -58,7 +58,7 @@ describe('closing', () => {
     expect(world.calls).toEqual([]);
   });
 
-  it('lets what is under way finish, and stores it', async () => {
+  it('lets a running attempt finish, and stores its result', async () => {
     await busy();
     const closed = watch(node.auth.close());
     await world.clock.advance(9_999);
@@ -71,7 +71,7 @@ describe('closing', () => {
     expect(discarded).toEqual([]);
   });
 
-  it('after drainMs aborts it and leaves the record, so that a successor knows of the doubt', async () => {
+  it('after drainMs aborts the attempt and leaves the record, so that a successor knows of the doubt', async () => {
     await busy({ drainMs: 1_000 });
     const { request } = world.call(1);
     const closed = watch(node.auth.close());
@@ -90,7 +90,7 @@ describe('closing', () => {
     await world.answer(2, 'new', HOUR);
   });
 
-  it('of the store closes what was built on it first, which may still store', async () => {
+  it('follows that of the store, which waits for the last commit', async () => {
     await busy();
     const other = new Reauthenticator(node.store, { authenticate: () => ({ token: 'other' }) });
     const closed = watch(node.store.close());
@@ -106,7 +106,7 @@ describe('closing', () => {
     );
   });
 
-  it('of the store does not wait for one that was closed before', async () => {
+  it('does not delay that of the store once it is complete', async () => {
     await busy({ drainMs: 1_000 });
     const closing = node.auth.close();
     await world.clock.advance(1_000);
@@ -116,7 +116,7 @@ describe('closing', () => {
     expect(closed.settled).toBe(true);
   });
 
-  it('rejects who waits, and who comes after', async () => {
+  it('rejects present and later callers', async () => {
     await busy();
     const snapshot = (await world.person.read())!;
     const asked = watch(node.auth.credentials());
@@ -134,7 +134,7 @@ describe('closing', () => {
     await closing;
   });
 
-  it('gives back a lease that comes too late', async () => {
+  it('releases a lease that comes too late', async () => {
     world = new World();
     node = await world.node();
     const asked = watch(node.auth.credentials());
@@ -161,7 +161,7 @@ describe('closing', () => {
     expect(world.clock.pendingTimers).toBe(0);
   });
 
-  it('calls nobody for an attempt that could not begin by then', async () => {
+  it('does not call the provider for an attempt that could not begin in time', async () => {
     world = new World({ drainMs: 0 });
     await world.put('old', HOUR);
     node = await world.node();
@@ -181,7 +181,7 @@ describe('closing', () => {
     expect(world.record).toMatchObject({ outcome: 'running' });
   });
 
-  it('does not say that it was not stored when only the answer was lost', async () => {
+  it('does not discard a result when only the reply was lost', async () => {
     await busy({ drainMs: 1_000 });
     const { backend } = internalsOf(node.store);
     const swap = backend.swap.bind(backend);
@@ -200,7 +200,7 @@ describe('closing', () => {
     expect(discarded).toEqual([['new', 'unknown']]);
   });
 
-  it('leaves no timer when Redis cannot be asked, nor be told the result', async () => {
+  it('leaves no timer when Redis cannot be read, nor the result written', async () => {
     await busy({ drainMs: 0 });
     const other = await world.node();
     world.memory.disconnect();
@@ -216,7 +216,7 @@ describe('closing', () => {
     world.memory.reconnect();
   });
 
-  it('completes the states, also for who comes late', async () => {
+  it('completes the states, also for late subscribers', async () => {
     await busy();
     const closing = node.auth.close();
     await world.answer(1, 'new', HOUR);

@@ -19,8 +19,8 @@ async function due(nodes: number, options: NodeOptions = {}, random?: () => numb
   return made;
 }
 
-describe('a failure that may pass', () => {
-  it('makes the whole cluster wait, twice as long each time', async () => {
+describe('a temporary failure', () => {
+  it('delays the whole cluster, twice as long each time', async () => {
     const nodes = await due(3, { backOffMs: 1_000, maxBackOffMs: 4_000, leadMs: 60_000 });
     for (const [n, pauseMs] of [1_000, 2_000, 4_000, 4_000].entries()) {
       await world.fail(n + 1, down);
@@ -42,14 +42,14 @@ describe('a failure that may pass', () => {
     for (const { auth } of nodes) expect(auth.state).toEqual({ type: 'idle' });
   });
 
-  it('makes it wait up to half as long at random', async () => {
+  it('delays it up to half as long at random', async () => {
     const [node] = await due(1, { backOffMs: 10_000 }, () => 0.5);
     await world.fail(1, down);
     expect(node!.auth.state).toMatchObject({ nextAt: world.clock.now() + 7_500 });
     await world.put('new', HOUR);
   });
 
-  it('clears nothing, and what is valid is still served', async () => {
+  it('clears nothing, and valid credentials are still served', async () => {
     const [node] = await due(2);
     await world.fail(1, down);
     expect(world.stored).toBe('old');
@@ -64,7 +64,7 @@ describe('a failure that may pass', () => {
     expect(asked.value).toMatchObject({ token: 'new' });
   });
 
-  it('is told to onFailure, and to nobody else', async () => {
+  it('is reported to onFailure only', async () => {
     const told: unknown[] = [];
     const nodes = await due(2, { onFailure: (error, fatal) => told.push([error, fatal]) });
     await world.fail(1, down);
@@ -78,7 +78,7 @@ describe('a failure that may pass', () => {
     await world.put('new', HOUR);
   });
 
-  it('may be that the provider has nothing new', async () => {
+  it('may be the answer that the provider has nothing new', async () => {
     const [node] = await due(2);
     world.call(1).answer(node!.store.current!.credentials);
     await world.clock.settle();
@@ -93,7 +93,7 @@ describe('a failure that may pass', () => {
     expect(counts.reduce((sum, { unchanged }) => sum + unchanged, 0)).toBe(1);
   });
 
-  it('is not tried again sooner than minIntervalMs after the last try', async () => {
+  it('is not retried sooner than minIntervalMs after the last attempt', async () => {
     await due(2, { minIntervalMs: 20_000, backOffMs: 10 });
     await world.clock.advance(5_000);
     await world.fail(1, down);
@@ -109,8 +109,8 @@ describe('a failure that may pass', () => {
   });
 });
 
-describe('an attempt that cannot read what it starts from', () => {
-  it('is a failure that the cluster shares, and asks Redis no more often than that', async () => {
+describe('an attempt that cannot read its credentials', () => {
+  it('is a failure that the cluster shares, without further reads before its pause ends', async () => {
     world = new World({ backOffMs: 1_000, maxBackOffMs: 60_000 });
     await world.put('old', HOUR);
     let key = true;
@@ -136,8 +136,8 @@ describe('an attempt that cannot read what it starts from', () => {
   });
 });
 
-describe('a failure for good', () => {
-  it('stops all nodes, also those that start later, until somebody saves new credentials', async () => {
+describe('a fatal failure', () => {
+  it('stops all instances, also later ones, until another client saves new credentials', async () => {
     const nodes = await due(2);
     await world.fail(1, invalidGrant);
     nodes.push(await world.node());
@@ -174,7 +174,7 @@ describe('a failure for good', () => {
     expect(world.stored).toBe('newer');
   });
 
-  it('serves what is still valid', async () => {
+  it('leaves valid credentials served', async () => {
     const [node] = await due(1);
     await world.fail(1, invalidGrant);
     expect(await node!.auth.credentials()).toMatchObject({ token: 'old' });
@@ -203,7 +203,7 @@ describe('a failure for good', () => {
     await world.answer(2, 'newer');
   });
 
-  it('stays one when the bytes go, until new ones are saved', async () => {
+  it('stays when the bytes disappear, until new ones are saved', async () => {
     world = new World();
     world.memory.set('k', JSON.stringify(world.token('old', 10_000)), { ttlMs: 30_000 });
     const node = await world.node();
@@ -221,7 +221,7 @@ describe('a failure for good', () => {
   });
 
   it.each(Array.from({ length: 9 }, (_, turns) => turns))(
-    'that was told about the credentials before does not stick to new ones saved %d turns earlier',
+    'of the old credentials does not affect new ones saved %d turns earlier',
     async (turns) => {
       world = new World();
       await world.put('old');
@@ -269,7 +269,7 @@ describe('a failure for good', () => {
     await world.put('new', HOUR);
   });
 
-  it('is what isFatal says', async () => {
+  it('is decided by isFatal', async () => {
     const [node] = await due(1, { isFatal: (error) => error === down });
     await world.fail(1, invalidGrant);
     expect(node!.auth.state.type).toBe('backing-off');

@@ -4,7 +4,7 @@ import { fatalCode } from '../../../src/reauthentication/fatal-errors.js';
 
 const error = (fields: object): Error => Object.assign(new Error('refused'), fields);
 
-describe('an OAuth code that trying again cannot mend', () => {
+describe('a fatal OAuth code', () => {
   it.each<[string, unknown]>([
     ['openid-client 5 (OPError)', error({ error: 'invalid_grant', error_description: 'expired' })],
     [
@@ -39,7 +39,7 @@ describe('an OAuth code that trying again cannot mend', () => {
     ],
     ['passport-oauth2 (TokenError)', error({ code: 'invalid_grant', status: 400 })],
     ['a body that was thrown as it came', { error: 'invalid_grant' }],
-  ])('is found in what %s throws', (_library, thrown) => {
+  ])('is found in the error of %s', (_library, thrown) => {
     expect(fatalCode(thrown)).toBe('invalid_grant');
   });
 
@@ -56,7 +56,7 @@ describe('an OAuth code that trying again cannot mend', () => {
     expect(fatalCode(error({ error: code }))).toBe(code);
   });
 
-  it('is found in the cause of fetch only as far as causes go', () => {
+  it('is found in the cause of fetch only to the depth limit', () => {
     const loop: { cause?: unknown } = error({});
     loop.cause = loop;
     expect(fatalCode(loop)).toBeUndefined();
@@ -81,7 +81,7 @@ describe('an OAuth code that trying again cannot mend', () => {
       }),
     ],
     ['a proxy that is gone', revoked()],
-  ])('is not seen in %s', (_name, thrown) => {
+  ])('is not found in %s', (_name, thrown) => {
     expect(fatalCode(thrown)).toBeUndefined();
   });
 });

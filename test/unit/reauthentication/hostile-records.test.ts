@@ -30,7 +30,7 @@ it.each<[string, object]>([
   ['as many attempts as a number can say', { outcome: 'failed', number: 1e9 }],
   ['more attempts than a record can say', { outcome: 'failed', number: 1e300 }],
 ])(
-  'a record with %s shows nothing foreign and delays by half an hour at most',
+  'a record with %s shows no foreign text and delays by half an hour at most',
   async (_, record) => {
     world = new World();
     await world.put('old');

@@ -33,7 +33,7 @@ describe('a credential that was cleared', () => {
     expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
   });
 
-  it('stays cleared for a node that starts afterwards', async () => {
+  it('stays cleared for an instance that starts afterwards', async () => {
     await open();
     await world.person.clear();
     const later = await world.node();
@@ -45,7 +45,7 @@ describe('a credential that was cleared', () => {
     expect(later.auth.state.type).toBe('idle');
   });
 
-  it('stays cleared also when no hint told so', async () => {
+  it('stays cleared also without a hint of the clear', async () => {
     await open();
     const { tell } = world.memory;
     world.memory.tell = () => undefined;
@@ -78,7 +78,7 @@ describe('a credential that was cleared', () => {
   });
 
   it.each(clears)(
-    'by %s while somebody waits for another try stays cleared',
+    'by %s while a waiter waits for another attempt stays cleared',
     async (_who, clear) => {
       await open({}, 120_000);
       await world.clock.advance(60_000);
@@ -92,7 +92,7 @@ describe('a credential that was cleared', () => {
     },
   );
 
-  it('by some other client in the turn in which it is due stays cleared', async () => {
+  it('by another client in the turn in which it is due stays cleared', async () => {
     await open({}, 120_000);
     const asked = watch(node.auth.credentials({ minValidityMs: HOUR }));
     world.memory.delete('k');
@@ -104,7 +104,7 @@ describe('a credential that was cleared', () => {
     expect(asked.settled).toBe(true);
   });
 
-  it("is authenticated anew with whenCleared 'authenticate', on demand only", async () => {
+  it("is authenticated again with whenCleared 'authenticate', on demand only", async () => {
     await open({ whenCleared: 'authenticate' });
     await world.person.clear();
     await world.clock.advance(HOUR);
@@ -123,7 +123,7 @@ describe('a credential that was cleared', () => {
     expect(askedLater.value).toMatchObject({ token: 'newer' });
   });
 
-  it('and saved again with the very same bytes is there again', async () => {
+  it('and saved again with the very same bytes is present again', async () => {
     await open();
     node.auth.reject(await node.auth.snapshot());
     await world.clock.settle();
@@ -136,7 +136,7 @@ describe('a credential that was cleared', () => {
   });
 });
 
-describe('a credential that is not there', () => {
+describe('an absent credential', () => {
   it('is fetched on demand only', async () => {
     world = new World();
     node = await world.node();
@@ -151,7 +151,7 @@ describe('a credential that is not there', () => {
   it.each([
     ['flushed', () => world.memory.flush()],
     ['evicted', () => world.memory.evict('k')],
-  ])('because it was %s was not logged out', async (_how, lose) => {
+  ])('that was %s was not logged out', async (_how, lose) => {
     await open();
     lose();
     await world.clock.advance(HOUR / 2);
@@ -168,7 +168,7 @@ describe('a credential that is not there', () => {
     ['flushed', () => world.memory.flush(), 0],
     ['flushed and the lease was renewed', () => world.memory.flush(), 12_000],
     ['evicted', () => world.memory.evict('k'), 12_000],
-  ])('because it was %s meanwhile is stored', async (_how, lose, laterMs) => {
+  ])('that was %s meanwhile is stored', async (_how, lose, laterMs) => {
     await open();
     node.auth.reject(await node.auth.snapshot());
     await world.clock.settle();
@@ -179,7 +179,7 @@ describe('a credential that is not there', () => {
     expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
   });
 
-  it('because its time was over meanwhile is stored', async () => {
+  it('that expired meanwhile is stored', async () => {
     world = new World({ leadMs: 1_000, store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
     node = await world.node();
@@ -190,7 +190,7 @@ describe('a credential that is not there', () => {
     expect(world.stored).toBe('new');
   });
 
-  it('because its time was over is not fetched before somebody wants it', async () => {
+  it('that expired is not fetched before a caller wants it', async () => {
     world = new World({ store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
     await world.clock.advance(20_000);
@@ -200,11 +200,11 @@ describe('a credential that is not there', () => {
   });
 });
 
-describe('a clear of what is gone already', () => {
+describe('a clear of an absent credential', () => {
   it.each([
     ['evicted', () => Promise.resolve(world.memory.evict('k'))],
     ['expired', () => world.clock.advance(11_000)],
-  ])('because it was %s is a logout, too', async (_how, lose) => {
+  ])('that was %s is a logout, too', async (_how, lose) => {
     world = new World({ leadMs: 0, store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
     node = await world.node();
@@ -216,7 +216,7 @@ describe('a clear of what is gone already', () => {
     expect(world.calls).toEqual([]);
   });
 
-  it('does not count once the credential has been there again', async () => {
+  it('does not count once the credential has been present again', async () => {
     world = new World({ leadMs: 0, store: { expiresAt: () => undefined } });
     await world.person.clear();
     await world.clock.advance(1_000);
@@ -229,7 +229,7 @@ describe('a clear of what is gone already', () => {
     expect(asked.value).toMatchObject({ token: 'new' });
   });
 
-  it('is not forgotten by a node that still takes it for expired', async () => {
+  it('is remembered by an instance that still treats the credential as expired', async () => {
     await open({}, 10_000);
     await world.clock.advance(10_001);
     for (const call of world.calls) call.fail(new Error('provider down'));
@@ -251,8 +251,8 @@ describe('a clear of what is gone already', () => {
   });
 });
 
-describe('a credential that is past its end', () => {
-  it('is replaced with what is stored in hand, by a node that comes late as well', async () => {
+describe('a credential past its end', () => {
+  it('is replaced on the basis of the stored bytes, also by a late instance', async () => {
     world = new World();
     await world.put('old', 10_000);
     await world.clock.advance(HOUR);
@@ -263,8 +263,8 @@ describe('a credential that is past its end', () => {
   });
 });
 
-describe('what cannot be read', () => {
-  it('is never replaced, and whoever wants it hears why', async () => {
+describe('an unreadable credential', () => {
+  it('is never replaced, and waiters are rejected with the reason', async () => {
     await open({ leadMs: 10_000 });
     world.memory.set('k', 'garbage');
     await world.clock.settle();
@@ -276,7 +276,7 @@ describe('what cannot be read', () => {
     expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
   });
 
-  it('and came while new ones were fetched is left alone', async () => {
+  it('that came while new ones were fetched stays as it is', async () => {
     const discarded: unknown[] = [];
     await open({ onDiscarded: (_credentials, reason) => discarded.push(reason) });
     node.auth.reject(await node.auth.snapshot());

@@ -45,7 +45,7 @@ const durations: readonly [keyof ReauthenticatorOptions<Token>, min: number, max
 ];
 
 describe('a reauthenticator', () => {
-  it.each(durations)('takes %s from %d to %d and nothing else', async (name, min, max) => {
+  it.each(durations)('accepts %s from %d to %d and nothing else', async (name, min, max) => {
     const bad = [min - 1, NaN, -1, '5', null, new Date(), {}, 10n];
     if (max !== Infinity) bad.push(max + 1, Infinity);
     for (const value of bad)
@@ -75,7 +75,7 @@ describe('a reauthenticator', () => {
     expect(optionAt(() => make({ authenticate, [name]: value }))).toBe(name);
   });
 
-  it('refuses two leads, no options, and leaves nothing behind', () => {
+  it('refuses two lead options, and no options, and leaves nothing behind', () => {
     expect(optionAt(() => make({ authenticate, leadMs: 5, leadFraction: 0.1 }))).toBe(
       'leadFraction',
     );
@@ -92,14 +92,14 @@ describe('a reauthenticator', () => {
     },
   );
 
-  it('takes no lease that is too short to be renewed over Redis', async () => {
+  it('refuses a lease that is too short to be renewed over Redis', async () => {
     const options = { key: 'token', replyTimeoutMs: 2_000 };
     const store = track(new RedisCredentialStore<Token>(connect(), options), (one) => one.close());
     expect(optionAt(() => make({ authenticate, leaseMs: 2_999 }, store))).toBe('leaseMs');
     await make({ authenticate, leaseMs: 3_000 }, store).close();
   });
 
-  it('backs off for longer than a minute when it begins so', async () => {
+  it('keeps a first pause of more than a minute', async () => {
     await make({ authenticate, backOffMs: 120_000 }).close();
   });
 });

@@ -67,7 +67,7 @@ describe('credentials that are about to end', () => {
     expect(world.record).toMatchObject({ number: 5, outcome: 'committed', failures: 0 });
   });
 
-  it('are left alone when somebody moved their end, and when they have none', async () => {
+  it('are left as they are when their end has moved, and when they have none', async () => {
     world = new World({ leadMs: 1_000, store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
     await world.node();
@@ -93,8 +93,8 @@ describe('credentials that are about to end', () => {
   });
 });
 
-describe('of several nodes', () => {
-  it.each([0, 0.1])('one authenticates, and all have the result (jitter %d)', async (jitter) => {
+describe('several instances', () => {
+  it.each([0, 0.1])('authenticate once, and all have the result (jitter %d)', async (jitter) => {
     let seed = 0;
     world = new World({ jitter }, () => {
       seed = (seed + 0.37) % 1;
@@ -115,7 +115,7 @@ describe('of several nodes', () => {
     expect(all.reduce((sum, { needless }) => sum + needless, 0)).toBe(0);
   });
 
-  it('the others show who holds the lease, and until when', async () => {
+  it('show the holder of the lease, and its end', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
@@ -136,7 +136,7 @@ describe('of several nodes', () => {
     await world.answer(1, 'new', HOUR);
   });
 
-  it('one that asks after it is done gets nothing to do', async () => {
+  it('start nothing for a caller that comes after the attempt', async () => {
     world = new World({ jitter: 0, minIntervalMs: 10 });
     await world.put('old', HOUR);
     const [first] = await world.several(1);
@@ -158,7 +158,7 @@ describe('of several nodes', () => {
     expect(late.auth.state.type).toBe('idle');
   });
 
-  it('one that rejects what it does not know to be replaced gets nothing to do', async () => {
+  it('start nothing for the rejection of credentials that are replaced already', async () => {
     world = new World({ minIntervalMs: 10 });
     await world.put('old', HOUR);
     const node = await world.node();
@@ -170,7 +170,7 @@ describe('of several nodes', () => {
     expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
   });
 
-  it('one that does not know that the end was moved gets nothing to do', async () => {
+  it('start nothing for an end that has moved', async () => {
     world = new World({ leadMs: 1_000, store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
     const node = await world.node();
@@ -181,7 +181,7 @@ describe('of several nodes', () => {
     expect(node.store.current?.expiresAt).toBe(world.clock.now() + HOUR - 9_000);
   });
 
-  it('work on one store too', async () => {
+  it('share one store, too', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const { store } = await world.node();

@@ -67,27 +67,24 @@ const ways: [ReauthenticationState['type'], (node: Node) => Promise<void> | void
   ],
 ];
 
-describe('whoever is told of a state', () => {
-  it.each(ways)(
-    '%s may ask for credentials, and nobody asks Redis more often',
-    async (type, bring) => {
-      world = new World();
-      const node = await world.node({ timeoutMs: 5_000 });
-      const starts = countStarts();
-      const asked: ReturnType<typeof watch>[] = [];
-      await bring(node);
-      node.auth.state$.subscribe((state) => {
-        if (state.type === type && asked.length < 50) asked.push(watch(node.auth.credentials()));
-      });
-      asked.push(watch(node.auth.credentials()));
-      await world.clock.settle();
-      expect(node.auth.state.type).toBe(type);
-      expect([starts.count, asked.length]).toEqual([1, 2]);
-      world.memory.reconnect();
-    },
-  );
+describe('a listener to the states', () => {
+  it.each(ways)('may ask for credentials at %s, without a further read', async (type, bring) => {
+    world = new World();
+    const node = await world.node({ timeoutMs: 5_000 });
+    const starts = countStarts();
+    const asked: ReturnType<typeof watch>[] = [];
+    await bring(node);
+    node.auth.state$.subscribe((state) => {
+      if (state.type === type && asked.length < 50) asked.push(watch(node.auth.credentials()));
+    });
+    asked.push(watch(node.auth.credentials()));
+    await world.clock.settle();
+    expect(node.auth.state.type).toBe(type);
+    expect([starts.count, asked.length]).toEqual([1, 2]);
+    world.memory.reconnect();
+  });
 
-  it.each(ways)('%s may close, and nothing comes after that', async (type, bring) => {
+  it.each(ways)('may close at %s, and nothing comes after that', async (type, bring) => {
     world = new World();
     const node = await world.node({ drainMs: 1_000 });
     await bring(node);
@@ -106,7 +103,19 @@ describe('whoever is told of a state', () => {
     world.memory.reconnect();
   });
 
-  it('closed may close again, and is refused credentials', async () => {
+  it('receives closed and the completion after close', async () => {
+    world = new World();
+    const node = await world.node();
+    await node.auth.close();
+    const late: string[] = [];
+    node.auth.state$.subscribe({
+      next: ({ type }) => late.push(type),
+      complete: () => late.push('end'),
+    });
+    expect(late).toEqual(['closed', 'end']);
+  });
+
+  it('may close again at closed, and is refused credentials', async () => {
     world = new World();
     const node = await world.node();
     let told = 0;

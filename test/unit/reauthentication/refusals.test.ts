@@ -13,8 +13,8 @@ async function open(inMs?: number) {
   return (await world.node()).auth;
 }
 
-describe('credentials that were refused', () => {
-  it('are replaced once, however many nodes say so, and their signal aborts', async () => {
+describe('rejected credentials', () => {
+  it('are replaced once, however many instances report them, and their signal aborts', async () => {
     const auth = await open(HOUR);
     const others = await world.several(3);
     const nodes = [auth, ...others.map((one) => one.auth)];
@@ -37,7 +37,7 @@ describe('credentials that were refused', () => {
     expect(world.calls).toHaveLength(1);
   });
 
-  it('tell authenticate why', async () => {
+  it('are passed to authenticate with the reason', async () => {
     const auth = await open();
     auth.reject(await auth.snapshot(), 'status 401');
     await world.clock.settle();
@@ -45,7 +45,7 @@ describe('credentials that were refused', () => {
     await world.answer(1, 'new');
   });
 
-  it('may be told in a snapshot that another store of this credential read', async () => {
+  it('may be given as a snapshot that another store of this credential read', async () => {
     const auth = await open(HOUR);
     const read = await world.person.read();
     expect(auth.reject(read!)).toBe(true);
@@ -53,7 +53,7 @@ describe('credentials that were refused', () => {
     await world.answer(1, 'new', HOUR);
   });
 
-  it('do nothing when they are not the current ones any more', async () => {
+  it('cause nothing when they are not the current ones any more', async () => {
     const auth = await open(HOUR);
     const old = await auth.snapshot();
     await world.put('newer', HOUR);
@@ -84,7 +84,7 @@ describe('credentials that were refused', () => {
   });
 });
 
-describe('using credentials', () => {
+describe('use()', () => {
   const refused = { status: 401 };
   const thrown = (error: object) => (): never => {
     throw Object.assign(new Error(), error);
@@ -105,7 +105,7 @@ describe('using credentials', () => {
     ['throws status', thrown(refused)],
     ['throws response.status', thrown({ response: refused })],
     ['throws response.statusCode', thrown({ response: { statusCode: 401 } })],
-  ])('tries once more with new ones when it %s 401', async (_name, first) => {
+  ])('tries once more with new credentials when fn %s 401', async (_name, first) => {
     const auth = await open(HOUR);
     const tokens: string[] = [];
     const used = watch(
@@ -140,13 +140,13 @@ describe('using credentials', () => {
         },
       },
     ],
-  ])('takes a result that %s for one of its own kind', async (_name, result) => {
+  ])('treats a result that %s as its own kind', async (_name, result) => {
     const auth = await open(HOUR);
     expect(await auth.use(() => result)).toBe(result);
     expect(world.calls).toEqual([]);
   });
 
-  it('gives what the second time brought, whatever it is', async () => {
+  it('returns the second result, whatever it is', async () => {
     const auth = await open(HOUR);
     const used = watch(auth.use(() => refused));
     await world.clock.settle();
@@ -157,14 +157,14 @@ describe('using credentials', () => {
     expect(world.calls).toHaveLength(1);
   });
 
-  it('rethrows what has nothing to do with the credentials', async () => {
+  it('rethrows errors that do not concern the credentials', async () => {
     const auth = await open(HOUR);
     const error = Object.assign(new Error('busy'), { status: 503 });
     await expect(auth.use(thrown(error))).rejects.toThrow(expect.objectContaining({ status: 503 }));
     expect(world.calls).toEqual([]);
   });
 
-  it('asks the given function instead, and takes nothing but true for a yes', async () => {
+  it('calls the option `rejected` instead, and accepts only true as a yes', async () => {
     const auth = await open(HOUR);
     const never = await auth.use(() => refused, { rejected: () => 'yes' as never });
     expect(never).toBe(refused);
@@ -177,7 +177,7 @@ describe('using credentials', () => {
     expect(used.value).toBe('new');
   });
 
-  it('aborts with the credentials, and with the signal of the caller', async () => {
+  it('passes a signal that aborts with the credentials, and with the signal of the caller', async () => {
     const auth = await open(HOUR);
     const own = new AbortController();
     const signals: AbortSignal[] = [];
@@ -194,7 +194,7 @@ describe('using credentials', () => {
     expect(signals[0]!.aborted).toBe(true);
   });
 
-  it('gives the answer, refused or not, once it is closed', async () => {
+  it('returns the result, refused or not, once the reauthenticator is closed', async () => {
     const auth = await open(HOUR);
     const used = auth.use(async () => {
       await auth.close();
@@ -206,7 +206,7 @@ describe('using credentials', () => {
   it.each([
     ['fn', undefined, {}],
     ['rejected', () => 5, { rejected: 'yes' }],
-  ])('says that %s must be a function', async (option, fn, options) => {
+  ])('requires a function as %s', async (option, fn, options) => {
     const auth = await open(HOUR);
     await expect(auth.use(fn as never, options as never)).rejects.toMatchObject({ option });
   });

@@ -50,7 +50,7 @@ function swapFailing(backend: Backend, failures: number): Backend['swap'] {
 }
 
 describe('a holder that dies', () => {
-  it('is succeeded within its lease and a little more, by one that knows of the doubt', async () => {
+  it('is replaced within its lease and a little more, by one that knows of the doubt', async () => {
     const nodes = await due(4);
     kill(nodes[world.call(1).node]!);
     await world.clock.advance(LEASE - 1);
@@ -86,7 +86,7 @@ describe('a holder that dies', () => {
     expect(asked.value).toMatchObject({ token: 'new' });
   });
 
-  it('that comes back hears that another one started, and stores nothing', async () => {
+  it('that comes back learns that another attempt started, and stores nothing', async () => {
     const nodes = await due(2);
     const first = world.call(1);
     const { backend } = internalsOf(nodes[first.node]!.store);
@@ -109,7 +109,7 @@ describe('a holder that dies', () => {
     expect(nodes[first.node]!.auth.state.type).toBe('idle');
   });
 
-  it('that was paused before it called anybody does not call when another one has started', async () => {
+  it('that was paused before its call does not call when another attempt has started', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);
@@ -132,7 +132,7 @@ describe('a holder that dies', () => {
     expect(nodes[0]!.auth.counts).toMatchObject({ calls: 0, needless: 1 });
   });
 
-  it('that was paused before it called anybody calls when nobody has started', async () => {
+  it('that was paused before its call calls when no other attempt has started', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const node = await world.node();
@@ -150,7 +150,7 @@ describe('a holder that dies', () => {
     expect(world.stored).toBe('new');
   });
 
-  it('that comes back before another one started may store', async () => {
+  it('that comes back before another attempt started may store', async () => {
     const nodes = await due(1);
     const { backend } = internalsOf(nodes[0]!.store);
     const swap = backend.swap.bind(backend);
@@ -165,7 +165,7 @@ describe('a holder that dies', () => {
 describe('an attempt without an answer', () => {
   const timing: NodeOptions = { attemptTimeoutMs: 5_000, backOffMs: 10_000 };
 
-  it('is given up at its deadline, and the next one is in doubt', async () => {
+  it('is abandoned at its deadline, and the next one is in doubt', async () => {
     const nodes = await due(2, timing);
     const { request, node } = world.call(1);
     await world.clock.advance(4_999);
@@ -180,7 +180,7 @@ describe('an attempt without an answer', () => {
     await world.answer(2, 'new', HOUR);
   });
 
-  it('stays in doubt when the next one fails without saying more', async () => {
+  it('leaves the doubt when the next one fails without further information', async () => {
     await due(2, timing);
     await world.clock.advance(15_000);
     await world.fail(2, new Error('provider down'));
@@ -192,7 +192,7 @@ describe('an attempt without an answer', () => {
     await world.answer(4, 'newer', HOUR);
   });
 
-  it('that answers late is stored if nobody started meanwhile', async () => {
+  it('that ends late is stored if no other attempt has started', async () => {
     const nodes = await due(2, timing);
     await world.clock.advance(7_000);
     await world.answer(1, 'late', HOUR);
@@ -206,7 +206,7 @@ describe('an attempt without an answer', () => {
     expect(world.calls).toHaveLength(1);
   });
 
-  it('that answers later than another one started is discarded', async () => {
+  it('that ends after another attempt started is discarded', async () => {
     await due(2, timing);
     const [first] = world.calls;
     await world.clock.advance(15_000);
@@ -217,7 +217,7 @@ describe('an attempt without an answer', () => {
     expect(world.stored).toBe('new');
   });
 
-  it('that fails late is of no interest', async () => {
+  it('that fails late is ignored', async () => {
     const [node] = await due(1, timing);
     await world.clock.advance(7_000);
     await world.fail(1, new Error('late'));
@@ -226,8 +226,8 @@ describe('an attempt without an answer', () => {
   });
 });
 
-describe('a memory that cannot be reached', () => {
-  it('in the middle of an attempt gets the result afterwards', async () => {
+describe('an unreachable memory', () => {
+  it('in the middle of an attempt receives the result afterwards', async () => {
     const nodes = await due(2);
     world.memory.disconnect();
     await world.answer(1, 'new', HOUR);
@@ -248,7 +248,7 @@ describe('a memory that cannot be reached', () => {
     expect(discarded).toEqual([]);
   });
 
-  it('is asked again as soon as it is back, and says why not until then', async () => {
+  it('is read again as soon as it is back, and waiters get the reason meanwhile', async () => {
     world = new World({ backOffMs: 100, maxBackOffMs: HOUR / 3 });
     const node = await world.node();
     world.memory.disconnect();
@@ -265,7 +265,7 @@ describe('a memory that cannot be reached', () => {
     expect(asked.value).toMatchObject({ token: 'new' });
   });
 
-  it('when an attempt wants to look costs no doubt, and not the rest of the lease', async () => {
+  it('at the first read of an attempt costs no doubt, and not the rest of the lease', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
     const nodes = await world.several(2);

@@ -28,7 +28,7 @@ async function start(options?: NodeProcessOptions): Promise<NodeProcess<Answer, 
   return track(await startNodeProcess<Answer, string>(file, options), (child) => child.stop());
 }
 
-it('exchanges messages with a TypeScript file', async () => {
+it('a child process exchanges messages with a TypeScript file', async () => {
   const child = await start({ args: ['first'], env: { COLOR: 'red' } });
   await child.send('a');
   await child.send('b');
@@ -41,7 +41,7 @@ it('exchanges messages with a TypeScript file', async () => {
   expect(child.stdout).toBe('started\n');
 });
 
-it('fails a waiting next() at once when the child crashes, with its stderr', async () => {
+it('next() fails at once when the child crashes, with its stderr', async () => {
   const child = await start();
   const next = child.next();
   await child.send('crash');
@@ -50,7 +50,7 @@ it('fails a waiting next() at once when the child crashes, with its stderr', asy
   expect(await child.exited).toEqual({ code: 1, signal: null });
 });
 
-it('suspends and resumes', async () => {
+it('a child process can be suspended and resumed', async () => {
   const child = await start();
   await child.send('a');
   await child.next();
@@ -61,7 +61,7 @@ it('suspends and resumes', async () => {
   expect(await child.next()).toMatchObject({ answer: 'b' });
 });
 
-it('kills, and stops also what is suspended', async () => {
+it('a killed child ends, also a suspended one', async () => {
   const [killed, stopped] = await Promise.all([start(), start()]);
   expect(await killed.kill()).toEqual({ code: null, signal: 'SIGKILL' });
   await stopped.suspend();
@@ -69,7 +69,7 @@ it('kills, and stops also what is suspended', async () => {
   expect([killed, stopped].map(({ pid }) => isAlive(pid))).toEqual([false, false]);
 });
 
-it('leaves no grandchild and no directory behind when the process between dies', async () => {
+it('a child leaves no grandchild and no directory behind when the process between dies', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'credstream-orphan-'));
   const child = await start({ args: [directory] });
   await child.send('guard');

@@ -23,7 +23,7 @@ function client(): Peer {
   return track(open(proxy.port), ({ socket }) => socket.destroy());
 }
 
-async function says(peer: Peer, text: string, expected = text): Promise<void> {
+async function expectEcho(peer: Peer, text: string, expected = text): Promise<void> {
   const before = peer.received;
   peer.socket.write(text);
   await eventually(() => expect(peer.received).toBe(before + expected));
@@ -31,13 +31,13 @@ async function says(peer: Peer, text: string, expected = text): Promise<void> {
 
 /** A round trip on another connection: what was to happen to the first has had its time. */
 async function meanwhile(): Promise<void> {
-  await says(client(), 'meanwhile');
+  await expectEcho(client(), 'meanwhile');
 }
 
 describe('a healthy proxy', () => {
   it('passes bytes both ways and counts them', async () => {
-    await says(client(), 'hello');
-    await says(client(), 'you');
+    await expectEcho(client(), 'hello');
+    await expectEcho(client(), 'you');
     expect(proxy.bytes).toEqual({ toServer: 8, toClient: 8 });
     expect(proxy.links.map(({ bytes }) => bytes.toClient)).toEqual([5, 3]);
     expect(proxy.connections).toBe(2);
@@ -54,7 +54,7 @@ describe('a healthy proxy', () => {
 
   it('passes on a reset', async () => {
     const peer = client();
-    await says(peer, 'x');
+    await expectEcho(peer, 'x');
     peer.socket.resetAndDestroy();
     await eventually(() => expect(server.peers[0]?.error?.code).toBe('ECONNRESET'));
     await eventually(() => expect(proxy.connections).toBe(0));
@@ -68,10 +68,10 @@ describe('a healthy proxy', () => {
   });
 
   it('sends new connections to a new target', async () => {
-    await says(client(), 'x');
+    await expectEcho(client(), 'x');
     const other = track(await startEchoServer(), (it) => it.close());
     proxy.target = other;
-    await says(client(), 'y');
+    await expectEcho(client(), 'y');
     expect([server, other].map(({ peers }) => peers[0]?.received)).toEqual(['x', 'y']);
   });
 });
@@ -79,19 +79,19 @@ describe('a healthy proxy', () => {
 describe('breaking links', () => {
   it('cut() resets both sides, of selected links alone', async () => {
     const [subscriber, other] = [client(), client()];
-    await says(subscriber, '*2\r\n$9\r\nsubscribe\r\n$1\r\na\r\n');
-    await says(other, '*1\r\n$4\r\nPING\r\n');
+    await expectEcho(subscriber, '*2\r\n$9\r\nsubscribe\r\n$1\r\na\r\n');
+    await expectEcho(other, '*1\r\n$4\r\nPING\r\n');
     proxy.cut({ select: subscribers });
     await eventually(() => expect(subscriber.error?.code).toBe('ECONNRESET'));
     await eventually(() => expect(server.peers[0]?.error?.code).toBe('ECONNRESET'));
-    await says(other, 'still here');
+    await expectEcho(other, 'still here');
     proxy.cut({ select: nonSubscribers });
     await eventually(() => expect(other.error?.code).toBe('ECONNRESET'));
   });
 
   it('end() ends both sides without an error', async () => {
     const peer = client();
-    await says(peer, 'x');
+    await expectEcho(peer, 'x');
     proxy.end();
     await eventually(() => expect(peer.isClosed).toBe(true));
     expect([peer.hasEnded, peer.error]).toEqual([true, undefined]);
@@ -100,7 +100,7 @@ describe('breaking links', () => {
   });
 
   it('cut() gets rid of links that are just being ended', async () => {
-    await says(client(), 'x');
+    await expectEcho(client(), 'x');
     proxy.end();
     proxy.cut();
     await eventually(() => expect(proxy.connections).toBe(0));
@@ -108,13 +108,13 @@ describe('breaking links', () => {
 
   it('refuse() closes the port for new connections until accept()', async () => {
     const existing = client();
-    await says(existing, 'x');
+    await expectEcho(existing, 'x');
     proxy.refuse();
     const refused = client();
     await eventually(() => expect(refused.error?.code).toBe('ECONNREFUSED'));
-    await says(existing, 'y');
+    await expectEcho(existing, 'y');
     await proxy.accept();
-    await says(client(), 'z');
+    await expectEcho(client(), 'z');
     proxy.refuse({ reset: true });
     await eventually(() => expect(existing.error?.code).toBe('ECONNRESET'));
   });
@@ -132,9 +132,9 @@ describe('breaking links', () => {
     await eventually(() => expect(held.isClosed).toBe(true));
   });
 
-  it('close() resets what is connected and gives the port back', async () => {
+  it('close() resets every open link and frees the port', async () => {
     const peer = client();
-    await says(peer, 'x');
+    await expectEcho(peer, 'x');
     await proxy.close();
     await proxy.closed;
     expect(proxy.connections).toBe(0);
@@ -146,7 +146,7 @@ describe('breaking links', () => {
 describe('a black hole', () => {
   it('holds bytes in one direction and lets them flow on in order', async () => {
     const peer = client();
-    await says(peer, 'a');
+    await expectEcho(peer, 'a');
     proxy.pause('toServer', { select: ({ id }) => id === 1 });
     for (const text of ['b', 'c', 'd']) peer.socket.write(text);
     await eventually(() => expect(proxy.links[0]?.sentText).toBe('abcd'));
@@ -161,7 +161,7 @@ describe('a black hole', () => {
 
   it('holds the reply alone when it swallows toClient', async () => {
     const peer = client();
-    await says(peer, 'a');
+    await expectEcho(peer, 'a');
     proxy.pause('toClient');
     peer.socket.write('b');
     await eventually(() => expect(server.peers[0]?.received).toBe('ab'));
@@ -170,10 +170,10 @@ describe('a black hole', () => {
     await eventually(() => expect(peer.received).toBe('ab'));
   });
 
-  it('tells the server neither of an end nor of a reset', async () => {
+  it('passes neither an end nor a reset on to the server', async () => {
     const [ending, resetting] = [client(), client()];
-    await says(ending, 'a');
-    await says(resetting, 'a');
+    await expectEcho(ending, 'a');
+    await expectEcho(resetting, 'a');
     const select = ({ id }: { id: number }): boolean => id <= 2;
     proxy.pause('both', { select });
     ending.socket.end();
@@ -185,21 +185,21 @@ describe('a black hole', () => {
     await eventually(() => expect(told()).toEqual([true, true]));
   });
 
-  it('loses what it held when asked to', async () => {
+  it('drops its held bytes on request', async () => {
     const peer = client();
-    await says(peer, 'a');
+    await expectEcho(peer, 'a');
     proxy.pause('toServer');
     peer.socket.write('lost');
     await eventually(() => expect(proxy.links[0]?.sentText).toBe('alost'));
     proxy.resume('toServer', { drop: true });
-    await says(peer, 'b');
+    await expectEcho(peer, 'b');
     expect(server.peers[0]?.received).toBe('ab');
   });
 
-  it('also takes in links that match only later', async () => {
+  it('also applies to links that match only later', async () => {
     const peer = client();
     proxy.pause('toServer', { select: ({ sentText }) => sentText.includes('secret word') });
-    await says(peer, 'harmless ');
+    await expectEcho(peer, 'harmless ');
     peer.socket.write('secret word');
     await eventually(() => expect(proxy.links[0]?.sentText).toContain('secret word'));
     await meanwhile();
@@ -208,7 +208,7 @@ describe('a black hole', () => {
 
   it('fills the buffers of the sender rather than its own', async () => {
     const peer = client();
-    await says(peer, 'a');
+    await expectEcho(peer, 'a');
     proxy.pause('toServer', { select: ({ id }) => id === 1 });
     const size = 32 * 1024 * 1024;
     let flushed = false;
@@ -223,27 +223,27 @@ describe('a black hole', () => {
 describe('a slow link', () => {
   it('delays each direction, and never lets later bytes overtake', async () => {
     const peer = client();
-    await says(peer, 'x');
+    await expectEcho(peer, 'x');
     proxy.delay(60, 'toServer');
     proxy.delay(40, 'toClient');
     const start = performance.now();
-    await says(peer, 'a');
+    await expectEcho(peer, 'a');
     expect(performance.now() - start).toBeGreaterThanOrEqual(99);
     peer.socket.write('slow ');
     await eventually(() => expect(proxy.links[0]?.sentText).toBe('xaslow '));
     proxy.delay(0);
-    await says(peer, 'fast', 'slow fast');
+    await expectEcho(peer, 'fast', 'slow fast');
   });
 
   it('slices bytes with gaps, and keeps them', async () => {
     const peer = client();
     proxy.slice(1, 5, 'toServer');
     const start = performance.now();
-    await says(peer, 'abcdefgh');
+    await expectEcho(peer, 'abcdefgh');
     expect(performance.now() - start).toBeGreaterThanOrEqual(34);
     expect(server.peers[0]?.chunks).toBeGreaterThan(1);
     proxy.slice(0, 0);
-    await says(peer, 'ijkl');
+    await expectEcho(peer, 'ijkl');
   });
 });
 
@@ -256,19 +256,19 @@ describe('interceptors', () => {
       if (chunk.includes('drop')) return null;
       return chunk.includes('change') ? 'changed' : undefined;
     });
-    await says(peer, 'plain');
+    await expectEcho(peer, 'plain');
     peer.socket.write('drop');
     await eventually(() => expect(seen).toEqual(['plain', 'drop']));
-    await says(peer, 'change', 'changed');
+    await expectEcho(peer, 'change', 'changed');
     remove();
-    await says(peer, 'drop');
+    await expectEcho(peer, 'drop');
     expect(server.peers[0]?.received).toBe('plainchangeddrop');
   });
 
   it('cutAfter() delivers the command and loses the reply, once', async () => {
     const cut = proxy.cutAfter('toServer', 'SAVE me');
     const peer = client();
-    await says(peer, 'before ');
+    await expectEcho(peer, 'before ');
     peer.socket.write('save');
     await eventually(() => expect(server.peers[0]?.received).toBe('before save'));
     await eventually(() => expect(peer.received).toBe('before save'));
@@ -279,7 +279,7 @@ describe('interceptors', () => {
     await eventually(() => expect(server.peers[0]?.hasEnded).toBe(true));
     expect(server.peers[0]?.received).toBe('before save me now');
     expect(peer.received).toBe('before save');
-    await says(client(), 'save me');
+    await expectEcho(client(), 'save me');
 
     proxy.delay(20);
     const later = proxy.cutAfter('toServer', 'slow');
@@ -298,15 +298,15 @@ describe('interceptors', () => {
     await eventually(() => expect(server.peers[0]?.error?.code).toBe('ECONNRESET'));
   });
 
-  it('heal() takes everything back', async () => {
+  it('heal() removes every fault', async () => {
     const peer = client();
-    await says(peer, 'a');
+    await expectEcho(peer, 'a');
     proxy.pause();
     proxy.delay(60_000);
     proxy.onData('both', () => null);
     proxy.refuse();
     await proxy.heal();
-    await says(peer, 'b');
-    await says(client(), 'c');
+    await expectEcho(peer, 'b');
+    await expectEcho(client(), 'c');
   });
 });

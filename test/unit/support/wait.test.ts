@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { collect, deferred, eventually, nextEvent } from '../../support/wait.js';
 
 describe('eventually', () => {
-  it('tries until the check passes, and gives what it returned', async () => {
+  it('tries until the check passes, and returns its result', async () => {
     let tries = 0;
     const check = async (): Promise<string> => {
       tries += 1;
@@ -27,7 +27,7 @@ describe('eventually', () => {
     expect(tries).toBeGreaterThan(1);
   });
 
-  it('takes false as not yet', async () => {
+  it('treats false as not yet', async () => {
     await expect(eventually(() => false, { timeoutMs: 20 })).rejects.toThrow('still false');
     let open = false;
     setImmediate(() => (open = true));
@@ -39,7 +39,7 @@ describe('eventually', () => {
     await expect(hanging).rejects.toThrow('had not settled');
   });
 
-  it('tells what failed before the check that was cut off', async () => {
+  it('reports the failure before the check that was cut off', async () => {
     let tries = 0;
     const check = (): Promise<never> => {
       tries += 1;
@@ -50,7 +50,7 @@ describe('eventually', () => {
 });
 
 describe('nextEvent', () => {
-  it('gives the arguments of the next event, and stops listening', async () => {
+  it('returns the arguments of the next event, and stops listening', async () => {
     const emitter = new EventEmitter();
     const event = nextEvent(emitter, 'saved');
     emitter.emit('saved', 1, 2);
@@ -67,7 +67,7 @@ describe('nextEvent', () => {
 });
 
 describe('collect', () => {
-  it('awaits values that came and values to come, each once and in order', async () => {
+  it('returns past and future values, each once and in order', async () => {
     const source$ = new Subject<number>();
     const collected = collect(source$);
     for (const value of [1, 2, 1]) source$.next(value);
@@ -90,7 +90,7 @@ describe('collect', () => {
     await expect(collected.next(undefined, 10)).rejects.toThrow('2 arrived');
   });
 
-  it('says at the deadline what came instead', async () => {
+  it('reports at the deadline the values that came instead', async () => {
     const source$ = new Subject<{ type: string }>();
     const collected = collect(source$);
     source$.next({ type: 'cleared' });

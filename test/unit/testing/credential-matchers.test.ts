@@ -75,7 +75,7 @@ function messageOf(failing: () => void): string {
 }
 
 describe('toBeChange', () => {
-  it('tells one type from all others', () => {
+  it('distinguishes one type from all others', () => {
     for (const [type, change] of Object.entries(changes)) {
       expect(change).toBeChange(type as CredentialChange<Token>['type']);
       for (const other of Object.keys(changes) as CredentialChange<Token>['type'][])
@@ -84,7 +84,7 @@ describe('toBeChange', () => {
     expect(Object.keys(changes)).toHaveLength(6);
   });
 
-  it('compares what inspection hides', () => {
+  it('compares fields that inspection hides', () => {
     expect(first).toBeChange('saved', { credentials: { token: OLD }, previous: undefined });
     expect(first).not.toBeChange('saved', { credentials: { token: NEW } });
     expect(first).not.toBeChange('saved', { credentials: undefined });
@@ -96,7 +96,7 @@ describe('toBeChange', () => {
     expect(changes.cleared).toBeChange('cleared', { credentials: undefined, previous: undefined });
   });
 
-  it('compares the other fields, and only those that are asked for', () => {
+  it('compares the other fields, and only the expected ones', () => {
     expect(first).toBeChange('saved', { origin: 'self', source: 'live', reason: undefined });
     expect(first).toBeChange('saved', { expiresAt: undefined });
     expect(first).not.toBeChange('saved', { origin: 'unknown' });
@@ -111,7 +111,7 @@ describe('toBeChange', () => {
     expect(changes.unreadable).toBeChange('unreadable', { reason: 'decode' });
   });
 
-  it('takes asymmetric matchers', () => {
+  it('accepts asymmetric matchers', () => {
     expect(changes.renewed).toBeChange('renewed', {
       credentials: expect.objectContaining({ token: NEW }) as unknown,
       expiresAt: expect.any(Number) as unknown,
@@ -123,7 +123,7 @@ describe('toBeChange', () => {
   });
 
   it.each([undefined, null, 5, 'saved', {}, { type: 'saved' }, []])(
-    'fails for what is no change: %j',
+    'fails for a value that is no change: %j',
     (value) => {
       expect(value).not.toBeChange('saved');
       const message = messageOf(() => expect(value).toBeChange('saved'));
@@ -131,7 +131,7 @@ describe('toBeChange', () => {
     },
   );
 
-  it('says what differs without showing any credentials', () => {
+  it('shows the difference without any credentials', () => {
     const messages = [
       messageOf(() => expect(first).toBeChange('renewed', { credentials: { token: NEW } })),
       messageOf(() => expect(first).toBeChange('saved', { credentials: { token: NEW } })),
@@ -151,7 +151,7 @@ describe('toBeChange', () => {
 });
 
 describe('toHoldCredentials', () => {
-  it('compares what a snapshot hides', () => {
+  it('compares the credentials that a snapshot hides', () => {
     expect(snapshot).toHoldCredentials({ token: NEW, scopes: ['read'] });
     expect(snapshot).not.toHoldCredentials({ token: NEW });
     expect(snapshot).toHoldCredentials(expect.objectContaining({ token: NEW }));
@@ -159,7 +159,7 @@ describe('toHoldCredentials', () => {
     expect(first).not.toHoldCredentials({ token: NEW });
   });
 
-  it('fails for what holds none', () => {
+  it('fails for a value without credentials', () => {
     expect(undefined).not.toHoldCredentials({ token: OLD });
     expect({}).not.toHoldCredentials(undefined);
     expect(messageOf(() => expect(undefined).toHoldCredentials({ token: OLD }))).not.toContain(OLD);
@@ -175,7 +175,7 @@ describe('toHoldCredentials', () => {
 });
 
 describe('outside of vitest', () => {
-  it('the matchers need nothing but an `equals`', () => {
+  it('the matchers need only an `equals`', () => {
     const context = { equals: (a: unknown, b: unknown) => JSON.stringify(a) === JSON.stringify(b) };
     const { toBeChange, toHoldCredentials } = credentialMatchers;
     expect(toBeChange.call(context, first, 'saved', { credentials: { token: OLD } }).pass).toBe(

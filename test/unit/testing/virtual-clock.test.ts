@@ -8,7 +8,7 @@ import { deferred } from '../../support/wait.js';
 const DAY_MS = 86_400_000;
 
 describe('a virtual clock', () => {
-  it('begins at the given instant, and stands still', async () => {
+  it('starts at the given instant, and stands still', async () => {
     const startAt = new Date('2031-05-06T07:08:09Z');
     const clock = new VirtualClock({ startAt });
     await clock.settle();
@@ -17,7 +17,7 @@ describe('a virtual clock', () => {
     expect(clock.monotonic()).toBe(0);
   });
 
-  it('moves both clocks by what it is told to', async () => {
+  it('moves both clocks by the given time', async () => {
     const clock = new VirtualClock({ startAt: 1_000 });
     await clock.advance(250.5);
     await clock.advance(0);
@@ -43,7 +43,7 @@ describe('a virtual clock', () => {
     expect(clock.pendingTimers).toBe(1);
   });
 
-  it('fires what timers set, as far as it is due', async () => {
+  it('fires timers that timers set, as far as they are due', async () => {
     const clock = new VirtualClock();
     let beats = 0;
     const beat = (): void => {
@@ -71,7 +71,7 @@ describe('a virtual clock', () => {
     expect(fired).toBe(true);
   });
 
-  it('does not fire what was canceled, however late or often', async () => {
+  it('does not fire a canceled timer, however late or often', async () => {
     const clock = new VirtualClock();
     const fired: string[] = [];
     const cancels = ['a', 'b', 'c'].map((name) => clock.setTimer(() => fired.push(name), 10));
@@ -103,7 +103,7 @@ describe('a virtual clock', () => {
     expect(seen).toEqual(['timer 1', 'turn', 'turn of a promise', 'timer 2']);
   });
 
-  it('goes through turns without being moved', async () => {
+  it('runs turns without an advance', async () => {
     const clock = new VirtualClock();
     const { promise, resolve } = deferred();
     clock.nextTurn(resolve);
@@ -111,7 +111,7 @@ describe('a virtual clock', () => {
     expect(clock.monotonic()).toBe(0);
   });
 
-  it('moves on in turn when several ask at the same time', async () => {
+  it('advances in order when several callers ask at the same time', async () => {
     const clock = new VirtualClock();
     const fired: number[] = [];
     clock.setTimer(() => fired.push(clock.monotonic()), 15);
@@ -120,7 +120,7 @@ describe('a virtual clock', () => {
     expect(clock.monotonic()).toBe(20);
   });
 
-  it('rejects with what a timer throws, and can go on', async () => {
+  it('rejects with the error of a timer, and can go on', async () => {
     const clock = new VirtualClock();
     clock.setTimer(() => {
       throw new RangeError('broken');
@@ -130,7 +130,7 @@ describe('a virtual clock', () => {
     expect(clock.monotonic()).toBe(15);
   });
 
-  it('says so when timers set each other at one instant for ever', async () => {
+  it('reports timers that set each other at one instant for ever', async () => {
     const clock = new VirtualClock();
     const again = (): void => {
       clock.setTimer(again, 0);
@@ -139,7 +139,7 @@ describe('a virtual clock', () => {
     await expect(clock.advance(1)).rejects.toThrow('timers go on setting each other');
   });
 
-  it('says so when turns cause each other for ever', async () => {
+  it('reports turns that cause each other for ever', async () => {
     const clock = new VirtualClock();
     let over = false;
     const again = (): void => {
@@ -206,7 +206,7 @@ describe('stores in virtual time', () => {
     readonly token: string;
   }
 
-  it('need nobody to move the clock for what takes no time', async () => {
+  it('need no advance for work that takes no time', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     await using store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory });
@@ -216,7 +216,7 @@ describe('stores in virtual time', () => {
     expect(clock.monotonic()).toBe(0);
   });
 
-  it('have decoded what they were told of once the clock has settled', async () => {
+  it('have decoded their hints once the clock has settled', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     const inMicrotasks = async (bytes: Buffer): Promise<Token> => {
@@ -239,7 +239,7 @@ describe('stores in virtual time', () => {
     ['30 days', 30 * DAY_MS],
     ['more than 2^31 milliseconds', 2 ** 31 + 60_000],
     ['ten years', 3_650 * DAY_MS],
-  ])('live through %s quickly, and expire then and not before', async (_name, ttlMs) => {
+  ])('pass through %s quickly, and expire then and not before', async (_name, ttlMs) => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
     await using store = new MemoryCredentialStore<Token>({ key: 'k', memory: memory });

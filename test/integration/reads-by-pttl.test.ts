@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest';
+
+import { READ_MANY_BY_PTTL, READ_BY_PTTL } from '../../src/redis/commands/scripts.js';
+import { uniquePrefix, useRedis } from '../support/redis.js';
+
+const { connect } = useRedis();
+
+it('a read by PTTL gives the same ends as PEXPIRETIME, however long a script takes', async () => {
+  const redis = connect();
+  const prefix = uniquePrefix();
+  const keys = Array.from({ length: 5_000 }, (_, index) => `${prefix}${String(index)}`);
+  const writing = redis.pipeline();
+  for (const key of keys) writing.set(key, 'x'.repeat(2_000), 'PX', 600_000);
+  await writing.exec();
+  const reading = redis.pipeline();
+  for (const key of keys) reading.call('PEXPIRETIME', key);
+  const ends = ((await reading.exec()) ?? []).map(([, end]) => Number(end));
+  const limits = ['5000', String(2 ** 30)];
+  const many = (await redis.eval(
+    READ_MANY_BY_PTTL.text,
+    keys.length,
+    ...keys,
+    ...limits,
+  )) as unknown[];
+  const told = keys.map((_, index) => Number(many[index * 3 + 3]));
+  const wobble = ends.map((end, index) => Math.abs(end - (told[index] ?? 0)));
+  expect(Math.max(...wobble)).toBeLessThanOrEqual(1);
+  const one = (await redis.eval(READ_BY_PTTL.text, 1, keys[0]!, '5000')) as unknown[];
+  expect(Math.abs(Number(one[2]) - ends[0]!)).toBeLessThanOrEqual(1);
+  await redis.del(...keys);
+});

@@ -1,0 +1,203 @@
+import { describe, expect, it } from 'vitest';
+
+import { clearFailure, commit, end, renew } from '../../../src/backend/attempt-rules.js';
+import {
+  CLEARED_MS,
+  type AttemptRecord,
+  type AttemptView,
+  type CommitAttempt,
+  type EndAttempt,
+  type RenewAttempt,
+} from '../../../src/backend/attempts.js';
+import { NOW, ME, END, view, record, over, common } from './attempt-rules-world.js';
+
+describe('the rules of renew', () => {
+  const request = (more: Partial<RenewAttempt> = {}): RenewAttempt => ({
+    ...common,
+    leaseMs: 15_000,
+    startedFromNothing: false,
+    ...more,
+  });
+
+  it.each<[string, AttemptRecord | undefined, boolean, string]>([
+    ['runs', record({ id: 'a' }), false, 'held'],
+    ['ran out and nobody came', record({ id: 'a', leaseEndsAt: 1 }), false, 'held'],
+    ['is lost', undefined, false, 'held'],
+    ['has ended', over({ id: 'a' }), false, 'ended'],
+    ['was followed by another', over(), false, 'superseded'],
+    ['was followed by one from nothing', record({ startedFromNothing: true }), false, 'held'],
+    ['both are from nothing', record({ startedFromNothing: true }), true, 'superseded'],
+  ])('answer for an attempt that %s', (_what, seen, startedFromNothing, answer) => {
+    const decision = renew(view({ record: seen }), request({ startedFromNothing }), ME);
+    expect(decision.answer).toBe(answer);
+    expect(decision.change?.record?.leaseEndsAt).toBe(answer === 'held' ? NOW + 15_000 : undefined);
+  });
+
+  it('write a lost record again, and say whether the credential was lost with it', () => {
+    const { change } = renew(view({ stored: false }), request(), ME);
+    expect(change?.record).toEqual({
+      id: 'a',
+      instance: ME,
+      number: 7,
+      startedAt: NOW,
+      leaseEndsAt: NOW + 15_000,
+      outcome: 'running',
+      failures: 1,
+      notBefore: 0,
+      recordLost: true,
+    });
+    expect(renew(view(), request(), ME).change?.record?.recordLost).toBeUndefined();
+  });
+});
+
+describe('the rules of commit', () => {
+  const bytes = Buffer.from('new');
+  const request = (more: Partial<CommitAttempt> = {}): CommitAttempt => ({
+    ...common,
+    bytes,
+    ttl: 'keep',
+    expected: { digest: 'd' },
+    expectedTtlEnd: undefined,
+    evicted: false,
+    startedFromNothing: false,
+    startedAt: NOW - 1_000,
+    pauseMs: 10.5,
+    ...more,
+  });
+  const own = record({ id: 'a' });
+  const gone = { stored: false, record: own };
+
+  it.each<[string, Partial<AttemptView>, Partial<CommitAttempt>, string]>([
+    ['it is the last', { record: own }, {}, 'committed'],
+    ['it was given up and is the last', { record: over({ id: 'a' }) }, {}, 'committed'],
+    ['the record is lost', {}, {}, 'committed'],
+    ['it was followed by another', { record: over() }, {}, 'superseded'],
+    [
+      'it was followed by one from nothing',
+      { record: over({ startedFromNothing: true }) },
+      {},
+      'committed',
+    ],
+    [
+      'both are from nothing',
+      { record: over({ startedFromNothing: true }) },
+      { startedFromNothing: true },
+      'superseded',
+    ],
+    ['the answer was lost', { record: over({ id: 'a', outcome: 'committed' }) }, {}, 'committed'],
+    ['the answer was lost and another came', { record: over({ committed: 'a' }) }, {}, 'committed'],
+    ['it was cleared', { record: own, clearedAt: NOW - 5, stored: false }, {}, 'cleared'],
+    ['it was cleared and stored again', { record: own, clearedAt: NOW - 5 }, {}, 'cleared'],
+    ['other bytes are stored', { record: own, conflict: true }, {}, 'conflict'],
+    ['it vanished', gone, {}, 'cleared'],
+    ['nothing was stored before', gone, { expected: 'absent' }, 'committed'],
+    ['it was evicted', gone, { evicted: true }, 'committed'],
+    ['its TTL has ended', gone, { expectedTtlEnd: NOW }, 'committed'],
+    ['its TTL has not ended', gone, { expectedTtlEnd: NOW + 1 }, 'cleared'],
+    ['all was lost', { stored: false }, {}, 'committed'],
+    [
+      'all was lost, as the record says',
+      { ...gone, record: record({ id: 'a', recordLost: true }) },
+      {},
+      'committed',
+    ],
+    [
+      'a clear may be forgotten by now',
+      gone,
+      { expected: 'absent', startedAt: NOW - CLEARED_MS },
+      'cleared',
+    ],
+  ])('answer when %s', (_when, seen, more, answer) => {
+    expect(commit(view(seen), request(more), ME).answer).toBe(answer);
+  });
+
+  it('write the credential and the record in one step, and announce it', () => {
+    expect(commit(view({ record: own }), request(), ME).change).toEqual({
+      write: { bytes, ttl: 'keep', replaces: { digest: 'd' } },
+      announce: 'saved',
+      record: {
+        id: 'a',
+        instance: ME,
+        number: 7,
+        startedAt: own.startedAt,
+        leaseEndsAt: 0,
+        outcome: 'committed',
+        failures: 1,
+        notBefore: NOW + 11,
+      },
+    });
+  });
+
+  it('write nothing twice, and nothing when the commit is refused', () => {
+    for (const seen of [
+      { record: over({ id: 'a', outcome: 'committed' }) } as const,
+      { record: over({ committed: 'a' }) },
+      { record: over() },
+      { record: own, conflict: true },
+      gone,
+    ])
+      expect(commit(view(seen), request(), ME).change).toBeUndefined();
+  });
+});
+
+describe('the rules of end', () => {
+  const request: EndAttempt = {
+    ...common,
+    outcome: 'fatal',
+    pauseMs: 500,
+    endsAt: END,
+    oauthError: 'invalid_grant',
+  };
+
+  it('release the lease, and announce it', () => {
+    const own = record({ id: 'a', inDoubt: true });
+    expect(end(view({ record: own }), request, ME)).toEqual({
+      answer: undefined,
+      change: {
+        announce: 'attempt',
+        record: {
+          ...own,
+          leaseEndsAt: 0,
+          outcome: 'fatal',
+          failures: 1,
+          notBefore: NOW + 500,
+          endsAt: END,
+          oauthError: 'invalid_grant',
+        },
+      },
+    });
+  });
+
+  it('write a lost record again', () => {
+    expect(end(view(), request, ME).change?.record).toMatchObject({ id: 'a', outcome: 'fatal' });
+  });
+
+  it('do nothing to another attempt, nor to a committed one', () => {
+    for (const seen of [record(), record({ id: 'a', outcome: 'committed' })])
+      expect(end(view({ record: seen }), request, ME)).toEqual({ answer: undefined });
+  });
+});
+
+describe('the rules of clearFailure', () => {
+  const fatal = over({ id: 'a', outcome: 'fatal', notBefore: NOW + 9 });
+
+  it('clear a fatal failure', () => {
+    expect(clearFailure(view({ record: fatal }), common).change?.record).toEqual({
+      ...fatal,
+      outcome: 'needless',
+      failures: 0,
+      notBefore: 0,
+    });
+  });
+
+  it('do nothing to another attempt, nor to another outcome', () => {
+    for (const seen of [over({ outcome: 'fatal' }), over({ id: 'a' }), undefined])
+      expect(clearFailure(view({ record: seen }), common).change).toBeUndefined();
+  });
+
+  it('remove a tombstone only while a credential is stored', () => {
+    const clearedAt = NOW - 5;
+    expect(clearFailure(view({ clearedAt }), common).change).toEqual({ dropTombstone: true });
+    expect(clearFailure(view({ clearedAt, stored: false }), common).change).toBeUndefined();
+  });
+});

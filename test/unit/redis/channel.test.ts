@@ -1,0 +1,50 @@
+import { EventEmitter } from 'node:events';
+
+import type { Redis } from 'ioredis';
+import { expect, it } from 'vitest';
+
+import { CommandChannel } from '../../../src/redis/commands/channel.js';
+import { systemClock } from '../../../src/time/clock.js';
+
+/** A client whose connection is there at once. */
+class QuickClient extends EventEmitter {
+  readonly options = {};
+  status = 'wait';
+
+  connect(): Promise<void> {
+    this.status = 'ready';
+    return Promise.resolve();
+  }
+
+  disconnect(): void {
+    if (this.status === 'end') return;
+    this.status = 'end';
+    this.emit('end');
+  }
+
+  quit(): Promise<void> {
+    this.disconnect();
+    return Promise.resolve();
+  }
+}
+
+it('a command channel leaves no connection behind when it is closed while it opens one', async () => {
+  for (let microtasks = 0; microtasks < 30; microtasks += 1) {
+    const opened: QuickClient[] = [];
+    const create = (): Redis => {
+      const client = new QuickClient();
+      opened.push(client);
+      return client as unknown as Redis;
+    };
+    const options = { clock: systemClock, name: 'test', replyTimeoutMs: () => 1_000 };
+    const link = new CommandChannel({ db: 0, create }, options, () => 'name');
+    const got = link.get().then(
+      () => 'open',
+      () => 'closed',
+    );
+    for (let n = 0; n < microtasks; n += 1) await Promise.resolve();
+    await link.close(1_000);
+    await got;
+    expect([microtasks, opened.map(({ status }) => status)]).toEqual([microtasks, ['end']]);
+  }
+});

@@ -1,0 +1,105 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+
+import {
+  announcementChannel,
+  helperKey,
+  keyspaceChannel,
+  slotOf,
+  slotTag,
+} from '../../../src/redis/keys.js';
+
+describe('the slot of a key', () => {
+  it.each([
+    // CRC-16/XMODEM of the check string of all CRC catalogs.
+    ['123456789', 0x31c3 % 16_384],
+    // From a Redis Cluster: CLUSTER KEYSLOT.
+    ['foo', 12_182],
+    ['bar', 5_061],
+    ['hello', 866],
+    ['', 0],
+    ['user:1000', 1_649],
+    ['{user1000}.following', 3_443],
+    ['{user1000}.followers', 3_443],
+    ['foo{}{bar}', 8_363],
+    ['foo{{bar}}zap', 4_015],
+    ['foo{bar}{zap}', 5_061],
+  ])('of %j is %d', (key, slot) => {
+    expect(slotOf(key)).toBe(slot);
+  });
+
+  it.each([
+    ['foo{bar}zap', 'bar'],
+    ['foo{{bar}}zap', '{bar'],
+    ['foo{bar}{zap}', 'bar'],
+    ['a}b{c}', 'c'],
+  ])('of %j is that of its hash tag %j', (key, tag) => {
+    expect(slotOf(key)).toBe(slotOf(tag));
+  });
+
+  it('counts bytes, not characters', () => {
+    expect(slotOf('é')).not.toBe(slotOf('\u0065\u0301'));
+    expect(slotOf('\u{1f511}')).toBeGreaterThanOrEqual(0);
+  });
+});
+
+describe('a helper key', () => {
+  it.each([
+    'plain',
+    't:{42}:x',
+    'a}b',
+    'foo{}bar',
+    '{}',
+    '{',
+    '}',
+    '}{',
+    'a{b',
+    '{a}',
+    'x{{a}}',
+    '{{}}',
+    'a}b{c}',
+    '}}{{x}}',
+    'ключ:{\u{1f511}}',
+    'é}',
+  ])('shares the slot of %j', (key) => {
+    expect(slotOf(helperKey('staged', key, 'node:1'))).toBe(slotOf(key));
+  });
+
+  it('shares the slot of any key, whatever its braces', () => {
+    const character = fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom('{', '}') },
+      { weight: 2, arbitrary: fc.string({ unit: 'grapheme', minLength: 1, maxLength: 1 }) },
+    );
+    const key = fc.array(character, { minLength: 1, maxLength: 12 }).map((parts) => parts.join(''));
+    fc.assert(
+      fc.property(key, (one) => {
+        expect(slotOf(helperKey('staged', one, 'node:1'))).toBe(slotOf(one));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('differs for every name, kind and key', () => {
+    const keys = ['a', 'b', '{a}b'];
+    const all = keys.flatMap((key) =>
+      ['staged', 'lease'].flatMap((kind) => ['1', '2'].map((name) => helperKey(kind, key, name))),
+    );
+    // Keys with one tag share their helpers' names, which is why those are unique by themselves.
+    expect(new Set(all).size).toBe(8);
+    expect(helperKey('staged', 'a', '1')).toBe(helperKey('staged', '{a}b', '1'));
+  });
+
+  it('is under the reserved prefix, with the tag of the key, the key, or a number in braces', () => {
+    expect(helperKey('staged', 'plain', 'n')).toBe('credstream:staged:{plain}:n');
+    expect(helperKey('staged', 't:{42}:x', 'n')).toBe('credstream:staged:{42}:n');
+    expect(slotTag('a}b')).toMatch(/^\d+$/);
+    expect(slotTag('foo{}bar')).toMatch(/^\d+$/);
+  });
+});
+
+describe('channels', () => {
+  it('belong to one database and one key', () => {
+    expect(keyspaceChannel(7, 'a:b')).toBe('__keyspace@7__:a:b');
+    expect(announcementChannel(7, 'a:b')).toBe('credstream:7:a:b');
+  });
+});

@@ -1,0 +1,194 @@
+import { VirtualClock } from 'credstream/testing';
+
+import {
+  createFeedCondition,
+  type Backend,
+  type Hint,
+  type HintFeed,
+  type FeedCondition,
+  type KeyWatcher,
+  type Observation,
+} from '../../../src/backend/backend.js';
+import type { Content } from '../../../src/credential/content.js';
+import { OptionSharing } from '../../../src/util/option-sharing.js';
+import { ServerTime } from '../../../src/time/server-time.js';
+
+export const HOUR = 3_600_000;
+
+/** A look that was asked for and has not been answered. */
+export interface Request {
+  /** The server executes it now; what it sees is what the answer will say. */
+  look(): void;
+  /** The answer arrives, of a look now if there was none. */
+  answer(): Promise<void>;
+  reject(error: Error): Promise<void>;
+}
+
+const unused = (): never => {
+  throw new Error('not part of the script');
+};
+
+/**
+ * A server and the way to it, where everything happens when the test says so: looks are answered at once, after a latency, or by hand, and
+ * hints and conditions of the feed are sent by the test.
+ */
+export class ScriptedBackend implements Backend {
+  readonly instance = 'this-instance';
+  readonly name = 'this-pod';
+  readonly clock = new VirtualClock();
+  readonly random = (): number => 0.5;
+  readonly sharing = new OptionSharing();
+  readonly replyTimeoutMs = 0;
+  readonly swap = unused;
+  readonly requests: Request[] = [];
+  /** How many looks were asked for. */
+  looks = 0;
+  watching = 0;
+  clockSteps = 0;
+  /** Answers take half of it each way; `undefined`: the test answers. */
+  latencyMs: number | undefined = 0;
+  vouched: number | undefined;
+  /** How exactly ends can be told. */
+  toleranceMs = 0;
+  /** Shows keys whose TTL has ended, as a server does that may not delete them. */
+  keepsEnded = false;
+  readonly #time = new ServerTime(this.clock);
+  #serverOffset: number;
+  #stored: { readonly content: Content; readonly expiresAt: number | undefined };
+  #watcher: KeyWatcher | undefined;
+  #feed: FeedCondition = createFeedCondition({
+    link: 'live',
+    generation: 1,
+    gap: 'link',
+    notifications: 'keyspace',
+    announcing: true,
+    maxLagMs: 1_000,
+    error: undefined,
+  });
+
+  /** @param serverAheadMs - how much the server's clock is ahead of ours */
+  constructor(serverAheadMs = 0) {
+    this.#serverOffset = this.clock.now() + serverAheadMs;
+    this.#stored = { content: { type: 'absent' }, expiresAt: undefined };
+  }
+
+  readonly write = unused;
+  readonly remove = unused;
+  readonly read = unused;
+  readonly keys = unused;
+
+  readonly hints: HintFeed = {
+    watch: (_key, watcher) => {
+      this.watching += 1;
+      this.#watcher = watcher;
+      this.clock.nextTurn(() => {
+        if (this.#watcher === watcher) watcher.conditionChanged(this.#feed);
+      });
+    },
+    unwatch: (_key, watcher) => {
+      if (this.#watcher !== watcher) return;
+      this.watching -= 1;
+      this.#watcher = undefined;
+    },
+    watchPrefix: unused,
+    unwatchPrefix: unused,
+    read: () => this.#look(),
+    confirmedAt: () => this.vouched ?? this.clock.monotonic(),
+    reportClockStep: () => {
+      this.clockSteps += 1;
+    },
+  };
+
+  serverNow(): number {
+    return this.#serverOffset + this.clock.monotonic();
+  }
+
+  /** The machine sleeps, the server does not. */
+  sleep(ms: number): void {
+    this.clock.sleep(ms);
+    this.#serverOffset += ms;
+  }
+
+  /** Sets the server's clock. */
+  stepServer(ms: number): void {
+    this.#serverOffset += ms;
+  }
+
+  /** Stores bytes without a word. */
+  put(text: string, inMs?: number): number | undefined {
+    const expiresAt = inMs === undefined ? undefined : Math.floor(this.serverNow() + inMs);
+    this.#stored = { content: { type: 'bytes', bytes: Buffer.from(text) }, expiresAt };
+    return expiresAt;
+  }
+
+  /** Stores what is no credential's bytes, or with `absent` nothing, without a word. */
+  hold(content: Content): void {
+    this.#stored = { content, expiresAt: undefined };
+  }
+
+  hint(hint: Partial<Hint> = {}): void {
+    const labels = { origin: 'out-of-band', reason: undefined } as const;
+    this.#watcher?.hint({ type: 'written', ...labels, ...hint } as Hint);
+  }
+
+  poll(): boolean | undefined {
+    return this.#watcher?.poll();
+  }
+
+  /** Tells a new condition of the feed, of a new generation unless it is given. */
+  feed(condition: Partial<FeedCondition>): void {
+    const generation = this.#feed.generation + 1;
+    this.#feed = createFeedCondition({ ...this.#feed, generation, ...condition });
+    this.#watcher?.conditionChanged(this.#feed);
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #look(): Promise<Observation> {
+    this.looks += 1;
+    const sentAt = this.clock.monotonic();
+    let seen: Omit<Observation, 'time'> | undefined;
+    const look = (): void => {
+      const { content, expiresAt } = this.#current();
+      seen = {
+        content,
+        expiresAt,
+        toleranceMs: this.toleranceMs,
+        serverNow: this.serverNow(),
+      };
+    };
+    return new Promise((resolve, reject) => {
+      const answer = (): void => {
+        if (seen === undefined) look();
+        this.#time.sample(seen!.serverNow, sentAt, this.clock.monotonic());
+        resolve({ ...seen!, time: this.#time });
+      };
+      if (this.latencyMs === undefined) {
+        this.requests.push({
+          look,
+          answer: () => {
+            answer();
+            return this.clock.settle();
+          },
+          reject: (error) => {
+            reject(error);
+            return this.clock.settle();
+          },
+        });
+      } else if (this.latencyMs === 0) answer();
+      else {
+        this.clock.setTimer(look, this.latencyMs / 2);
+        this.clock.setTimer(answer, this.latencyMs);
+      }
+    });
+  }
+
+  /** As Redis: a key is still there in the millisecond in which its TTL ends. */
+  #current(): { readonly content: Content; readonly expiresAt: number | undefined } {
+    const { expiresAt } = this.#stored;
+    if (expiresAt !== undefined && this.serverNow() >= expiresAt + 1) this.hold({ type: 'absent' });
+    return this.#stored;
+  }
+}
