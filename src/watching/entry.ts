@@ -4,6 +4,7 @@ import type { AttemptHint, FeedCondition, Hint, Observation } from '../backend/b
 import { Outline, outlineOf } from '../credential/outline.js';
 import {
   absent,
+  hasEnded,
   nextDeadline,
   noLabels,
   type Circumstances,
@@ -63,6 +64,8 @@ export interface EntryHandles<T> {
   /** Something may have changed; `change` is a difference from what the handles knew. */
   observed(before: KnownState<T>, change: CredentialChange<T> | undefined): void;
   refused(error: unknown): void;
+  /** The state may not be fresh any longer. */
+  stalenessChanged(): void;
 }
 
 /**
@@ -73,6 +76,8 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   readonly key: string;
   /** The generation of hints of the last reading; 0 for none, and after Redis refused the key. */
   generation: number;
+  /** The round of the follower that waits for a reading of the entry; 0 for none. */
+  awaitedIn = 0;
   readonly #owner: EntryOwner<T>;
   #known: Known<T> | Outline;
   #handles: EntryHandles<T> | undefined;
@@ -228,6 +233,12 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     return this.#owner.conditionAt(this.key);
   }
 
+  get #validUntil(): number | undefined {
+    const known = this.#known;
+    if (known instanceof Outline) return known.end;
+    return known.state.type === 'present' ? known.state.snapshot.expiresAt : undefined;
+  }
+
   get #ownWrites(): number {
     return this.#handles?.ownWrites ?? 0;
   }
@@ -290,16 +301,24 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     this.generation = 0;
     this.#handles?.refused(error);
     this.#concludeExpiry();
+    this.#handles?.stalenessChanged();
     this.#owner.follower?.refused(this);
   }
 
   /** Without a link, only an expiry can be concluded. */
   #concludeExpiry(): void {
-    const now = this.#alarm?.now ?? -Infinity;
+    const alarm = this.#alarm;
+    if (alarm === undefined) return;
+    const { now, time } = alarm;
+    // Most credentials have not ended when a link is lost, and there may be very many.
+    if (!hasEnded(this.#validUntil, now)) {
+      alarm.rearm();
+      return;
+    }
     const held = this.#handles?.isFilled === true;
     const before = this.#recall();
     const step = concludeExpiry(before, this.#when(now, 'local', held));
-    this.#keep(step.known, held, now, this.#alarm?.time);
+    this.#keep(step.known, held, now, time);
     this.#tell(before.state, step.change, held);
   }
 
