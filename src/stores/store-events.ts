@@ -33,6 +33,7 @@ export class StoreEvents<T> {
   readonly #failed: CallbackErrorHandler;
   readonly #emitter = new EventEmitter();
   readonly #registrations = new Map<Type, Registration[]>();
+  #count = 0;
   #subscription: Subscription | undefined;
 
   constructor(live: EventSource<T>, failed: CallbackErrorHandler) {
@@ -62,6 +63,7 @@ export class StoreEvents<T> {
       },
       release: type === 'status' ? () => undefined : this.#live.retain(),
     };
+    this.#count += 1;
     this.#emitter.on(type, registration.wrapped);
     this.#registrations.set(type, [...(this.#registrations.get(type) ?? []), registration]);
   }
@@ -75,13 +77,23 @@ export class StoreEvents<T> {
   #clear(): void {
     this.#emitter.removeAllListeners();
     this.#registrations.clear();
+    this.#count = 0;
   }
 
   #drop(type: Type, registration: Registration): void {
-    const left = (this.#registrations.get(type) ?? []).filter((one) => one !== registration);
-    this.#registrations.set(type, left);
+    const registered = this.#registrations.get(type) ?? [];
+    // An emission under way still calls a listener that was removed during it.
+    if (!registered.includes(registration)) return;
+    this.#registrations.set(
+      type,
+      registered.filter((one) => one !== registration),
+    );
     this.#emitter.off(type, registration.wrapped);
     registration.release();
+    this.#count -= 1;
+    if (this.#count > 0) return;
+    this.#subscription?.unsubscribe();
+    this.#subscription = undefined;
   }
 
   #emit(event: WatchEvent<T>): void {

@@ -61,8 +61,10 @@ export interface EntryHandles<T> {
   attempted(hint: AttemptHint): void;
   /** A reading is about to be applied. */
   observing(time: ServerTime): void;
-  /** Something may have changed; `change` is a difference from what the handles knew. */
-  observed(before: KnownState<T>, change: CredentialChange<T> | undefined): void;
+  /** The state may be another one; `change` is a difference from the state that the handles knew. */
+  observed(change: CredentialChange<T> | undefined): void;
+  /** Withdraws the credential of the previous state, if the change ends it. */
+  withdraw(before: KnownState<T>, change: CredentialChange<T>): void;
   refused(error: unknown): void;
   /** The state may not be fresh any longer. */
   stalenessChanged(): void;
@@ -124,7 +126,13 @@ export class Entry<T> implements Observer, EndAlarmHolder {
 
   /** The first handle comes: the entry holds the value from now on. */
   open(handles: EntryHandles<T>): void {
+    const underWay = this.#loop;
     this.#handles = handles;
+    if (underWay === undefined) return;
+    // A reading under way is older than the handle, which may know of a later write. Another one finds the change that it was to find.
+    underWay.stop();
+    this.#loop = undefined;
+    this.read();
   }
 
   /** The last handle has gone: only the outline stays. */
@@ -335,9 +343,13 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   /** @param held - whether the previous value was held, so that a change has a `previous` */
   #tell(before: KnownState<T>, change: CredentialChange<T> | undefined, held: boolean): void {
     const { follower } = this.#owner;
+    const handles = this.#handles;
     if (change !== undefined)
       follower?.changed(held ? change : createChange<T>({ ...change, previous: undefined }));
-    this.#handles?.observed(before, held ? change : undefined);
+    const known = held ? change : undefined;
+    // The follower may have closed the handles, or opened them anew: then they do not know the state before.
+    if (handles === this.#handles) handles?.observed(handles.isFilled ? known : undefined);
+    if (known !== undefined) handles?.withdraw(before, known);
   }
 
   #recall(reading?: DecodedReading<T>): Known<T> {

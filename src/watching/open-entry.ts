@@ -124,9 +124,12 @@ export abstract class OpenEntry<T>
     this.takeObservation();
   }
 
-  observed(before: KnownState<T>, change: CredentialChange<T> | undefined): void {
+  observed(change: CredentialChange<T> | undefined): void {
     this.stalenessChanged(change);
-    if (change === undefined || before.type !== 'present') return;
+  }
+
+  withdraw(before: KnownState<T>, change: CredentialChange<T>): void {
+    if (before.type !== 'present') return;
     if (withdraws(change, this.options.abortOnSaved))
       withdrawalOf(before.snapshot)?.withdraw(change);
   }
@@ -146,7 +149,8 @@ export abstract class OpenEntry<T>
 
   protected override start(): void {
     super.start();
-    if (!this.closed) this.entry = this.enter();
+    // A subscriber of the first status may have closed the handles, or have closed and opened them.
+    if (!this.closed && this.retained && this.entry === undefined) this.entry = this.enter();
   }
 
   protected override stop(as: 'idle' | 'closed'): void {
