@@ -59,7 +59,7 @@ describe('a subscriber of a directory that closes the last store of an id', () =
     directory.changes$.subscribe(({ type }) => {
       if (type !== 'saved' || received.length > 0) return;
       void store.close();
-      directory.store('a').changes$.subscribe((change) => received.push(change));
+      directory.store('a').on('change', (change) => received.push(change));
     });
     memory.set('t:a', '{"token":"two"}');
     await clock.advance(1_000);
