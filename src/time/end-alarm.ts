@@ -35,6 +35,13 @@ export class EndAlarm implements DeadlineEntry {
     time.deadlines.insert(this);
   }
 
+  /** Waits again for an end that has not passed after all, because its clock was set back. */
+  rearm(): void {
+    const time = this.#time;
+    if (time !== undefined && this.index < 0 && time.earliest() < this.at)
+      time.deadlines.insert(this);
+  }
+
   /** The clock that the end belongs to; `undefined` while it is not set. */
   get time(): ServerTime | undefined {
     return this.#time;

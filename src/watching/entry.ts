@@ -4,6 +4,7 @@ import type { AttemptHint, FeedCondition, Hint, Observation } from '../backend/b
 import { Outline, outlineOf } from '../credential/outline.js';
 import {
   absent,
+  hasEnded,
   nextDeadline,
   noLabels,
   type Circumstances,
@@ -65,6 +66,8 @@ export interface EntryHandles<T> {
   /** Withdraws the credential of the previous state, if the change ends it. */
   withdraw(before: KnownState<T>, change: CredentialChange<T>): void;
   refused(error: unknown): void;
+  /** The state may not be fresh any longer. */
+  stalenessChanged(): void;
 }
 
 /**
@@ -75,6 +78,8 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   readonly key: string;
   /** The generation of hints of the last reading; 0 for none, and after Redis refused the key. */
   generation: number;
+  /** The round of the follower that waits for a reading of the entry; 0 for none. */
+  awaitedIn = 0;
   readonly #owner: EntryOwner<T>;
   #known: Known<T> | Outline;
   #handles: EntryHandles<T> | undefined;
@@ -121,10 +126,13 @@ export class Entry<T> implements Observer, EndAlarmHolder {
 
   /** The first handle comes: the entry holds the value from now on. */
   open(handles: EntryHandles<T>): void {
-    // A reading under way is older than the handle, which may know of a later write.
-    this.#loop?.stop();
-    this.#loop = undefined;
+    const underWay = this.#loop;
     this.#handles = handles;
+    if (underWay === undefined) return;
+    // A reading under way is older than the handle, which may know of a later write. Another one finds the change that it was to find.
+    underWay.stop();
+    this.#loop = undefined;
+    this.read();
   }
 
   /** The last handle has gone: only the outline stays. */
@@ -233,6 +241,12 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     return this.#owner.conditionAt(this.key);
   }
 
+  get #validUntil(): number | undefined {
+    const known = this.#known;
+    if (known instanceof Outline) return known.end;
+    return known.state.type === 'present' ? known.state.snapshot.expiresAt : undefined;
+  }
+
   get #ownWrites(): number {
     return this.#handles?.ownWrites ?? 0;
   }
@@ -295,16 +309,24 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     this.generation = 0;
     this.#handles?.refused(error);
     this.#concludeExpiry();
+    this.#handles?.stalenessChanged();
     this.#owner.follower?.refused(this);
   }
 
   /** Without a link, only an expiry can be concluded. */
   #concludeExpiry(): void {
-    const now = this.#alarm?.now ?? -Infinity;
+    const alarm = this.#alarm;
+    if (alarm === undefined) return;
+    const { now, time } = alarm;
+    // Most credentials have not ended when a link is lost, and there may be very many.
+    if (!hasEnded(this.#validUntil, now)) {
+      alarm.rearm();
+      return;
+    }
     const held = this.#handles?.isFilled === true;
     const before = this.#recall();
     const step = concludeExpiry(before, this.#when(now, 'local', held));
-    this.#keep(step.known, held, now, this.#alarm?.time);
+    this.#keep(step.known, held, now, time);
     this.#tell(before.state, step.change, held);
   }
 

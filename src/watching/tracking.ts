@@ -31,9 +31,11 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   readonly #context: TrackingContext<T>;
   readonly #scan: KeyScan;
   #condition: FeedCondition | undefined;
-  /** The entries that must be read before all credentials are known. */
-  readonly #awaited = new Set<Entry<T>>();
-  /** The entries that a hint alone has made: nothing is stored there, as far as is known. */
+  /** Counts the times when everything must be read. */
+  #round = 1;
+  /** The number of entries that must be read before all credentials are known. */
+  #awaited = 0;
+  /** The entries that only a hint has made: as far as is known, nothing is stored there. */
   readonly #unconfirmed = new Set<Entry<T>>();
   #scanned = false;
   /** All credentials were known once. */
@@ -78,7 +80,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   get isCaughtUp(): boolean {
-    return this.#condition?.link === 'live' && this.#scanned && this.#awaited.size === 0;
+    return this.#condition?.link === 'live' && this.#scanned && this.#awaited === 0;
   }
 
   conditionChanged(condition: FeedCondition): void {
@@ -107,7 +109,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   added(entry: Entry<T>): void {
-    if (!entry.isCaughtUp) this.#awaited.add(entry);
+    if (!entry.isCaughtUp) this.#await(entry);
   }
 
   removed(entry: Entry<T>): void {
@@ -145,7 +147,8 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   protected override stop(as: 'idle' | 'closed'): void {
     this.#context.watch.follow(undefined);
     this.#scan.stop();
-    this.#awaited.clear();
+    this.#round += 1;
+    this.#awaited = 0;
     this.#unconfirmed.clear();
     this.#condition = undefined;
     this.#scanned = false;
@@ -164,7 +167,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       // The watch polls open entries anyway.
       if (!entry.isOpen) entry.read();
     } else if (task === 'resync' && !entry.isCaughtUp) {
-      this.#awaited.add(entry);
+      this.#await(entry);
       entry.read();
     }
   }
@@ -177,11 +180,21 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       // The instant up to which no hint was missed, by the wall clock.
       this.#staleSince = Math.round(clock.now() - behindMs);
     }
-    this.#awaited.clear();
+    this.#round += 1;
+    this.#awaited = 0;
+  }
+
+  #await(entry: Entry<T>): void {
+    if (entry.awaitedIn === this.#round) return;
+    entry.awaitedIn = this.#round;
+    this.#awaited += 1;
   }
 
   #settled(entry: Entry<T>): void {
-    if (this.#awaited.delete(entry) && this.#awaited.size === 0) this.#review();
+    if (entry.awaitedIn !== this.#round) return;
+    entry.awaitedIn = 0;
+    this.#awaited -= 1;
+    if (this.#awaited === 0) this.#review();
   }
 
   #review(): void {

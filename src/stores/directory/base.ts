@@ -126,7 +126,7 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
       backend,
       watch,
       reads,
-      isKeyOfId: (key) => this.#idAt(key) !== undefined,
+      isKeyOfId: (key) => this.#isKeyOfId(key),
     });
     this.#events = new StoreEvents(this.#tracking, options.onCallbackError);
   }
@@ -310,8 +310,11 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   }
 
   #idAt(key: string): string | undefined {
-    if (key.length <= this.#keyPrefix.length || !isKey(key)) return undefined;
-    return key.slice(this.#keyPrefix.length);
+    return this.#isKeyOfId(key) ? key.slice(this.#keyPrefix.length) : undefined;
+  }
+
+  #isKeyOfId(key: string): boolean {
+    return key.length > this.#keyPrefix.length && isKey(key);
   }
 
   #checkOpen(): void {

@@ -115,3 +115,25 @@ it('a store that is closed by a subscriber of its first status leaves no watch',
   await clock.advance(60_000);
   expect(decoded).toBe(0);
 });
+
+it('a store that is opened and closed while its id is read leaves no change untold', async () => {
+  for (let turns = 0; turns < 12; turns += 1) {
+    const { clock, memory, directory, ready } = world();
+    memory.set('t:a', '{"token":"one"}');
+    await ready(directory);
+    const received: string[] = [];
+    directory.changes$.subscribe((change) => received.push(change.type));
+    const visit = (left: number): void => {
+      if (left > 0) clock.nextTurn(() => visit(left - 1));
+      else {
+        const store = directory.store('a');
+        store.on('change', () => undefined);
+        void store.close();
+      }
+    };
+    memory.set('t:a', '{"token":"two"}');
+    visit(turns);
+    await clock.advance(1_000);
+    expect(received).toEqual(['saved']);
+  }
+});
