@@ -45,7 +45,7 @@ export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
     // Most of what tests do is wait: for servers, for links to be given up, for ends of credentials.
-    maxWorkers: 4,
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     projects: [
       // Their concurrent tests start several processes each.

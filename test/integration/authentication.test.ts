@@ -37,7 +37,7 @@ describe('with a wrong password', () => {
     const user = await makeUser(world, EVERYTHING);
     const link = await through();
     const client = user.connect({ password: 'wrong' }, link.url);
-    const store = world.store(client, { random, readyTimeoutMs: 300 });
+    const store = world.store(client, { random, readyTimeoutMs: 1_000 });
     const startedAt = performance.now();
 
     const failure = await store.ready().catch((error: unknown) => error);
