@@ -259,7 +259,8 @@ describe('a slot that has moved while the client was idle', () => {
     await to.admin.set(staying, 'there');
     await kept.changes.next(brings('there'), BOUND_MS);
     const change = await one.changes.next(({ type }) => type === 'cleared', BOUND_MS);
-    expect(change).toMatchObject({ source: 'resync' });
+    // The old owner's notification of the removal may arrive before the move is noticed.
+    expect(['live', 'resync']).toContain(change.source);
     await one.store.save('again');
     await one.changes.next(brings('again'));
     expect(shown(one)).toEqual(['lost', 'cleared', 'again']);
