@@ -75,7 +75,7 @@ export async function expectScenario(world: World, setting: Setting): Promise<vo
   await changes.next(brings('de'));
 
   // Replicas: how many there are, or why nobody can tell.
-  const replicated = await store.save({ token: 'f' }, { replicas: 1, replicaTimeoutMs: 50 });
+  const replicated = await store.save({ token: 'f' }, { replicas: 1, replicaTimeoutMs: 250 });
   expect(replicated).toMatchObject(setting.replicas ?? { replicas: 0, replicasError: undefined });
   await changes.next(brings('f'));
 
