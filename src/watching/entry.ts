@@ -78,8 +78,8 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   readonly key: string;
   /** The generation of hints of the last reading; 0 for none, and after Redis refused the key. */
   generation: number;
-  /** The round of the follower that waits for a reading of the entry; 0 for none. */
-  awaitedIn = 0;
+  /** The round of the follower that waits for a reading of the entry. */
+  awaitedIn: object | undefined;
   readonly #owner: EntryOwner<T>;
   #known: Known<T> | Outline;
   #handles: EntryHandles<T> | undefined;

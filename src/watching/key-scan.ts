@@ -2,7 +2,7 @@ import { pauseAfter, type BackOff } from '../time/back-off.js';
 import type { Clock } from '../time/clock.js';
 import type { Backend } from '../backend/backend.js';
 import { setLongTimeout } from '../time/timers.js';
-import type { TimeSlicer } from '../time/time-slicing.js';
+import type { TimeSlicer } from '../time/slicing.js';
 
 /** The reason of a scan. `resync`: hints may have been missed · `all`: no hints arrive · `unknown`: too many hints came for unknown ids. */
 export type ScanTask = 'resync' | 'all' | 'unknown';

@@ -17,7 +17,7 @@ import {
 } from './entry.js';
 import { RESERVED_PREFIX } from '../util/option-checks.js';
 import type { ReadBatcher } from './read-batcher.js';
-import { TimeSlicer } from '../time/time-slicing.js';
+import { TimeSlicer } from '../time/slicing.js';
 
 /** The receiver of the changes of all keys under a prefix. */
 export interface PrefixFollower<T> extends EntryFollower<T> {

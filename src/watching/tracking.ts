@@ -11,12 +11,18 @@ import {
 } from '../credential/status.js';
 import type { PrefixFollower, PrefixWatch } from './prefix-watch.js';
 import type { ReadBatcher } from './read-batcher.js';
-import { TimeSlicer } from '../time/time-slicing.js';
+import { TimeSlicer } from '../time/slicing.js';
 import { KeyScan, type ScanTask } from './key-scan.js';
 import { RefusedError } from '../errors.js';
 
 /** Hints for unknown ids may come without end; beyond this number, one scan finds the stored keys. */
 const MOST_NEWCOMERS = 10_000;
+
+/** One reading of everything. */
+interface Round {
+  /** The number of entries that must be read before all credentials are known. */
+  awaited: number;
+}
 
 export interface TrackingContext<T> {
   readonly backend: Backend;
@@ -31,10 +37,8 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   readonly #context: TrackingContext<T>;
   readonly #scan: KeyScan;
   #condition: FeedCondition | undefined;
-  /** Counts the times when everything must be read. */
-  #round = 1;
-  /** The number of entries that must be read before all credentials are known. */
-  #awaited = 0;
+  /** Begun anew whenever everything must be read. */
+  #round: Round = { awaited: 0 };
   /** The entries that only a hint has made: as far as is known, nothing is stored there. */
   readonly #unconfirmed = new Set<Entry<T>>();
   #scanned = false;
@@ -80,7 +84,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   get isCaughtUp(): boolean {
-    return this.#condition?.link === 'live' && this.#scanned && this.#awaited === 0;
+    return this.#condition?.link === 'live' && this.#scanned && this.#round.awaited === 0;
   }
 
   conditionChanged(condition: FeedCondition): void {
@@ -147,8 +151,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   protected override stop(as: 'idle' | 'closed'): void {
     this.#context.watch.follow(undefined);
     this.#scan.stop();
-    this.#round += 1;
-    this.#awaited = 0;
+    this.#round = { awaited: 0 };
     this.#unconfirmed.clear();
     this.#condition = undefined;
     this.#scanned = false;
@@ -180,21 +183,20 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       // The instant up to which no hint was missed, by the wall clock.
       this.#staleSince = Math.round(clock.now() - behindMs);
     }
-    this.#round += 1;
-    this.#awaited = 0;
+    this.#round = { awaited: 0 };
   }
 
   #await(entry: Entry<T>): void {
     if (entry.awaitedIn === this.#round) return;
     entry.awaitedIn = this.#round;
-    this.#awaited += 1;
+    this.#round.awaited += 1;
   }
 
   #settled(entry: Entry<T>): void {
     if (entry.awaitedIn !== this.#round) return;
-    entry.awaitedIn = 0;
-    this.#awaited -= 1;
-    if (this.#awaited === 0) this.#review();
+    entry.awaitedIn = undefined;
+    this.#round.awaited -= 1;
+    if (this.#round.awaited === 0) this.#review();
   }
 
   #review(): void {

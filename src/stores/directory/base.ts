@@ -24,13 +24,13 @@ import type { StoreStatus } from '../../credential/status.js';
 import { withDeadline } from '../../time/timers.js';
 import { clearEach } from './clear-all.js';
 import type { ClearAllOptions, ClearAllReceipt, DirectoryEvents } from './contract.js';
-import { CredentialRegistry } from './open-credentials.js';
-import { DirectoryBackend } from './directory-backend.js';
+import { CredentialRegistry } from './credential-registry.js';
+import { TimeSlicedBackend } from './time-sliced-backend.js';
 import { PrefixWatch } from '../../watching/prefix-watch.js';
 import { DirectoryStore } from './store-handle.js';
 import { listIds } from './clear-all.js';
 import { ReadBatcher } from '../../watching/read-batcher.js';
-import { TimeSlicedClock } from '../../time/time-slicing.js';
+import { TimeSlicedClock } from '../../time/slicing.js';
 import { Tracking } from '../../watching/tracking.js';
 
 /** The parts of a directory that other rooms of this package use. */
@@ -115,7 +115,7 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     this.#encoding = encoding;
     const reads = new ReadBatcher(backend.hints, clock, options.maxBytes);
     const scope = {
-      backend: new DirectoryBackend(backend, paced),
+      backend: new TimeSlicedBackend(backend, paced),
       clock: paced,
       options,
       encoding,

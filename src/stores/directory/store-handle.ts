@@ -12,8 +12,8 @@ import type { SharedUse } from '../store-internals.js';
 import { idleStatus, type StoreStatus } from '../../credential/status.js';
 import type { WatchedEntry } from '../../watching/watched.js';
 import { ObservableCredentialStore } from '../store-base.js';
-import type { CredentialRegistry } from './open-credentials.js';
-import type { SharedCredential } from './shared-entry.js';
+import type { CredentialRegistry } from './credential-registry.js';
+import type { SharedCredential } from './shared-credential.js';
 
 const closedStatus: StoreStatus = { ...idleStatus, link: 'closed' };
 

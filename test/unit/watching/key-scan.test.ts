@@ -4,7 +4,7 @@ import { CredentialMemory, MemoryCredentialDirectory, RefusedError } from 'creds
 import { VirtualClock } from 'credstream/testing';
 
 import type { Backend, FeedCondition } from '../../../src/backend/backend.js';
-import type { TimeSlicer } from '../../../src/time/time-slicing.js';
+import type { TimeSlicer } from '../../../src/time/slicing.js';
 import { KeyScan } from '../../../src/watching/key-scan.js';
 import { statusBehind } from '../../../src/watching/tracking.js';
 import { UnavailableError } from '../../../src/errors.js';

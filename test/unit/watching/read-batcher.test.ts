@@ -5,7 +5,7 @@ import { VirtualClock } from 'credstream/testing';
 import type { Clock } from '../../../src/time/clock.js';
 import type { HintFeed, Observation } from '../../../src/backend/backend.js';
 import { ReadBatcher } from '../../../src/watching/read-batcher.js';
-import { TimeSlicedClock } from '../../../src/time/time-slicing.js';
+import { TimeSlicedClock } from '../../../src/time/slicing.js';
 import { KeyedPool } from '../../../src/util/keyed-pool.js';
 import { UnavailableError } from '../../../src/errors.js';
 import { deferred, type Deferred } from '../../support/wait.js';

@@ -1,5 +1,5 @@
 import type { PrefixWatch } from '../../watching/prefix-watch.js';
-import { SharedCredential } from './shared-entry.js';
+import { SharedCredential } from './shared-credential.js';
 
 /** The credentials of a directory that are in use. An unused credential is forgotten. */
 export class CredentialRegistry<T> {

@@ -10,7 +10,7 @@ import type {
 import type { OptionSharing } from '../../util/option-sharing.js';
 
 /** The backend as the stores of a directory see it: with a clock that has one timer for all of them. */
-export class DirectoryBackend implements Backend {
+export class TimeSlicedBackend implements Backend {
   readonly clock: Clock;
   readonly #backend: Backend;
 
