@@ -27,7 +27,7 @@ import type { ClearAllOptions, ClearAllReceipt, DirectoryEvents } from './contra
 import { CredentialRegistry } from './credential-registry.js';
 import { TimeSlicedBackend } from './time-sliced-backend.js';
 import { PrefixWatch } from '../../watching/prefix-watch.js';
-import { DirectoryStore } from './store-handle.js';
+import { StoreHandle } from './store-handle.js';
 import { listIds } from './clear-all.js';
 import { ReadBatcher } from '../../watching/read-batcher.js';
 import { TimeSlicedClock } from '../../time/slicing.js';
@@ -164,7 +164,7 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   store(id: string): ObservableCredentialStore<T> {
     this.#checkOpen();
     checkId(id, this.#keyPrefix);
-    return new DirectoryStore(id, this.#registry);
+    return new StoreHandle(id, this.#registry);
   }
 
   /** The credential from memory, if a store of this process watches it; see `current` of a store. No promise, no I/O. */

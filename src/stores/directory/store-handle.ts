@@ -18,7 +18,7 @@ import type { SharedCredential } from './shared-credential.js';
 const closedStatus: StoreStatus = { ...idleStatus, link: 'closed' };
 
 /** The entry of a credential as one of its stores sees it: all of the entry, but `close()` ends only the use by this store. */
-export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, SharedUse<T> {
+class CredentialView<T> extends RefCounted implements WatchedEntry<T>, SharedUse<T> {
   readonly id: string;
   readonly #registry: CredentialRegistry<T>;
   /** Set while this store watches. */
@@ -189,7 +189,7 @@ export class CredentialView<T> extends RefCounted implements WatchedEntry<T>, Sh
 }
 
 /** A light store of one credential of a directory. */
-export class DirectoryStore<T> extends ObservableCredentialStore<T> {
+export class StoreHandle<T> extends ObservableCredentialStore<T> {
   constructor(id: string, registry: CredentialRegistry<T>) {
     const view = new CredentialView(id, registry);
     super(view, view);
