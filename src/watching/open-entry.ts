@@ -6,7 +6,7 @@ import { unknown, type CredentialState, type Known } from '../credential/state.j
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import type { Entry } from './entry/entry.js';
-import type { EntryHandles } from './entry/entry-owner.js';
+import type { EntryHandles } from './entry/owner.js';
 import { Freshness } from './freshness.js';
 import type { ServerTime } from '../time/server-time.js';
 import type { SharedStoreOptions } from './entry-options.js';

@@ -9,7 +9,7 @@ import type {
 import type { Encoding } from '../credential/encoding.js';
 import { unknown } from '../credential/state.js';
 import { Entry } from './entry/entry.js';
-import type { EntryOwner } from './entry/entry-owner.js';
+import type { EntryOwner } from './entry/owner.js';
 import { OpenEntry } from './open-entry.js';
 import type { SharedStoreOptions } from './entry-options.js';
 

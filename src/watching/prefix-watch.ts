@@ -15,7 +15,7 @@ import type {
   EntryOwner,
   EntryScope,
   FollowedEntry,
-} from './entry/entry-owner.js';
+} from './entry/owner.js';
 import { OpenEntries } from './open-entries.js';
 import { RESERVED_PREFIX } from '../util/option-checks.js';
 import type { ReadBatcher } from './read-batcher.js';

@@ -1,7 +1,7 @@
 import type { Backend, FeedCondition } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { Entry } from './entry/entry.js';
-import type { FollowedEntry } from './entry/entry-owner.js';
+import type { FollowedEntry } from './entry/owner.js';
 import { EventSourceBase } from './event-source.js';
 import {
   idleStatus,

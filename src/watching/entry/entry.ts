@@ -1,7 +1,7 @@
 import type { AttemptHint, Hint, Observation } from '../../backend/backend.js';
 import { thenSync } from '../../time/timers.js';
 import { decodeObservation } from './decode-observation.js';
-import type { EntryHandles } from './entry-owner.js';
+import type { EntryHandles } from './owner.js';
 import { HintLabels } from './hint-labels.js';
 import { KnownEntry } from './known-entry.js';
 import { ObservationLoop, type Observer } from './observation-loop.js';

@@ -20,7 +20,7 @@ import {
 import { concludeExpiry, transition } from '../../credential/transition.js';
 import { EndAlarm, type EndAlarmHolder } from '../../time/end-alarm.js';
 import type { ServerTime } from '../../time/server-time.js';
-import type { EntryHandles, EntryOwner, FollowedEntry } from './entry-owner.js';
+import type { EntryHandles, EntryOwner, FollowedEntry } from './owner.js';
 import type { HintLabels } from './hint-labels.js';
 
 /**
