@@ -14,7 +14,7 @@ export type {
 export { invalidate } from './derived/invalidate.js';
 export type { InvalidateOptions } from './derived/invalidate-options.js';
 export type { Invalidation } from './derived/cache-invalidation.js';
-export type { ObservableCredentialStore } from './stores/store-base.js';
+export type { ObservableCredentialStore } from './stores/observable-credential-store.js';
 export { systemClock, type Clock } from './time/clock.js';
 export { jsonCodec, type CredentialCodec, type StandardSchema } from './credential/codec.js';
 export type {
@@ -49,7 +49,7 @@ export type {
   UpdateOptions,
   UpdateReceipt,
 } from './credential/contract.js';
-export type { CredentialDirectory } from './stores/directory/base.js';
+export type { CredentialDirectory } from './stores/directory/credential-directory.js';
 export type {
   ClearAllFailure,
   ClearAllOptions,

@@ -1,5 +1,5 @@
 import { InvalidOptionError } from '../errors.js';
-import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
+import { internalsOf, type ObservableCredentialStore } from '../stores/observable-credential-store.js';
 import { clearerOf, removerOf, type ClearableCache, type KeyedCache } from './cache-target.js';
 import { CacheInvalidation, type Invalidation } from './cache-invalidation.js';
 import {

@@ -8,10 +8,10 @@ import type { Encoding } from '../../credential/encoding.js';
 import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
 import { RefCounted } from '../../util/ref-counted.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
-import type { SharedUse } from '../store-internals.js';
+import type { SharedUse } from '../internals.js';
 import { idleStatus, type StoreStatus } from '../../credential/status.js';
 import type { WatchedEntry } from '../../watching/watched.js';
-import { ObservableCredentialStore } from '../store-base.js';
+import { ObservableCredentialStore } from '../observable-credential-store.js';
 import type { CredentialRegistry } from './credential-registry.js';
 import type { SharedCredential } from './shared-credential.js';
 

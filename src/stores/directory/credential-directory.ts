@@ -1,5 +1,5 @@
 import type { Observable } from 'rxjs';
-import type { ObservableCredentialStore } from '../store-base.js';
+import type { ObservableCredentialStore } from '../observable-credential-store.js';
 import { ChangeIterator } from '../change-iterator.js';
 import { closeOnce } from '../../util/close-once.js';
 import { changeStream, statusStream } from '../streams.js';
@@ -17,7 +17,7 @@ import { Encoding } from '../../credential/encoding.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../../errors.js';
 import { checkId, isKey } from '../../util/option-checks.js';
 import { becomeReady } from '../readiness.js';
-import { StoreEvents } from '../store-events.js';
+import { StoreEvents } from '../events.js';
 import type { ResolvedStoreOptions } from '../options.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { StoreStatus } from '../../credential/status.js';

@@ -14,7 +14,7 @@ export interface StoreInternals<T> {
   readonly encoding: Encoding<T>;
   readonly live: WatchedEntry<T>;
   /** Registers a `close` that the store calls and awaits before it closes; returns the function that unregisters it. */
-  closeFirst(close: () => Promise<void>): () => void;
+  readonly closeFirst: (close: () => Promise<void>) => () => void;
 }
 
 /** The writer and the end that the stores of one credential share. */
