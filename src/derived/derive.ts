@@ -1,4 +1,7 @@
-import { internalsOf, type ObservableCredentialStore } from '../stores/observable-credential-store.js';
+import {
+  internalsOf,
+  type ObservableCredentialStore,
+} from '../stores/observable-credential-store.js';
 import { InvalidOptionError } from '../errors.js';
 import { describeType } from '../util/option-checks.js';
 import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './options.js';

@@ -113,9 +113,10 @@ export class Rotation<T, V> {
   #setTimer(end: number | undefined): void {
     this.#cancelTimer();
     if (end === undefined) return;
-    const { clock, progressed } = this.#owner;
     const endsInMs = Math.max(0, end - this.#live.serverNow());
-    this.#cancelTimer = setLongTimeout(clock, endsInMs, progressed);
+    this.#cancelTimer = setLongTimeout(this.#owner.clock, endsInMs, () => {
+      this.#owner.progressed();
+    });
   }
 
   #setPrevious(builder: ValueBuilder<T, V> | undefined): void {
