@@ -41,7 +41,13 @@ export interface AttemptHint {
   readonly type: 'attempt';
 }
 
-/** The condition of the feed of one key: an immutable value. */
+/** The proof that hints arrive over a link; it stands still after the end of its generation. */
+export interface LinkProof {
+  /** The monotonic instant up to which all hints are known to have arrived: the sending time of the last command with a reply. */
+  readonly confirmedAt: number;
+}
+
+/** The condition of the feed of one key: an immutable value, with the growing proof of its link. */
 export interface FeedCondition {
   readonly link: Exclude<LinkStatus, 'idle'>;
   /** Changes after every gap: all known states must be read again. */
@@ -55,32 +61,56 @@ export interface FeedCondition {
   readonly maxLagMs: number;
   /** The reason why the link is not live. */
   readonly error: Error | undefined;
-  /** The status of a store that is up to date with this feed; one object for all of them. */
-  readonly fresh: StoreStatus;
-  /** The status of a store without an observation; one object for all of them. */
-  readonly unseen: StoreStatus;
+  readonly proof: LinkProof;
+  /** The longest time between two proofs of a living link, in milliseconds. */
+  readonly provenWithinMs: number;
+  /** The status of a store that is up to date with this feed; one object for all stores with the same limit. */
+  fresh(servingLimitMs: number): StoreStatus;
+  /** The status of a store without an observation; one object for all stores with the same limit. */
+  unseen(servingLimitMs: number): StoreStatus;
+}
+
+/** The longest time after a proof for which a credential is served from memory, in milliseconds. */
+export function servingLimitMs({ provenWithinMs }: FeedCondition, maxStalenessMs: number): number {
+  return Math.max(maxStalenessMs, provenWithinMs);
 }
 
 export function createFeedCondition(
   condition: Omit<FeedCondition, 'fresh' | 'unseen'>,
 ): FeedCondition {
   const { link, notifications, announcing, maxLagMs, error } = condition;
-  const fresh: StoreStatus = {
-    link,
-    freshness: 'fresh',
-    staleSince: undefined,
-    notifications,
-    announcing,
-    maxLagMs: link === 'live' ? maxLagMs : undefined,
-    error,
-  };
-  const unseen: StoreStatus = {
-    ...fresh,
-    link: link === 'live' ? 'connecting' : link,
-    freshness: 'unknown',
-    maxLagMs: undefined,
-  };
+  const fresh = memoized((servingLimitMs): StoreStatus => {
+    const lagMs = link === 'live' ? maxLagMs : undefined;
+    return {
+      link,
+      freshness: 'fresh',
+      staleSince: undefined,
+      notifications,
+      announcing,
+      maxLagMs: lagMs,
+      servingLimitMs,
+      error,
+    };
+  });
+  const unseen = memoized(
+    (servingLimitMs): StoreStatus => ({
+      ...fresh(servingLimitMs),
+      link: link === 'live' ? 'connecting' : link,
+      freshness: 'unknown',
+      maxLagMs: undefined,
+    }),
+  );
   return { ...condition, fresh, unseen };
+}
+
+/** Stores have few different limits, and there may be very many stores. */
+function memoized(create: (servingLimitMs: number) => StoreStatus): typeof create {
+  const made = new Map<number, StoreStatus>();
+  return (servingLimitMs) => {
+    let status = made.get(servingLimitMs);
+    if (status === undefined) made.set(servingLimitMs, (status = create(servingLimitMs)));
+    return status;
+  };
 }
 
 /** The receiver of the hints and conditions of one key. Must not throw. */

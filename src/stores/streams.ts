@@ -135,6 +135,8 @@ export function expiringStream<T>(
     /** The snapshot that was emitted last. */
     let warned: CredentialSnapshot<T> | undefined;
     const consider = (state: CredentialState<T>): void => {
+      // At its very end a credential may still be due.
+      if (state.type === 'withheld' && state.reason === 'ended') return;
       deadline?.cancel();
       deadline = undefined;
       if (state.type !== 'present') {

@@ -7,7 +7,8 @@ import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import type { Entry } from './entry/entry.js';
 import type { EntryHandles } from './entry/owner.js';
-import { Freshness } from './freshness.js';
+import type { HintLabels } from './entry/hint-labels.js';
+import { Freshness, wallTime } from './freshness.js';
 import type { ServerTime } from '../time/server-time.js';
 import type { SharedStoreOptions } from './entry-options.js';
 import type { WatchedEntry } from './watched.js';
@@ -47,8 +48,12 @@ export abstract class OpenEntry<T>
     return this.backend.clock;
   }
 
-  get confirmedAt(): number {
-    return this.backend.hints.confirmedAt(this.key);
+  get replyTimeoutMs(): number {
+    return this.backend.replyTimeoutMs;
+  }
+
+  get unexplained(): HintLabels | undefined {
+    return this.entry?.labels;
   }
 
   get isFilled(): boolean {
@@ -65,21 +70,24 @@ export abstract class OpenEntry<T>
 
   get state(): CredentialState<T> {
     const { state } = this.known;
-    if (state.type === 'unknown') return state;
-    const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
-    const verdict = end === undefined ? 'before' : this.#time?.verdict(end);
-    if (this.withheld !== undefined || verdict === 'before') return this.withheld ?? state;
-    // Timers can be late, and no subscriber may receive a credential past its end.
-    const since = this.clock.now();
-    if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
+    if (state.type === 'unknown' || this.withheld !== undefined) return this.withheld ?? state;
+    // Timers can be late, and no subscriber may receive a credential past its end, or one that this process cannot vouch for.
+    const at = this.clock.monotonic();
+    if (this.isWithheld(at))
+      return { type: 'withheld', reason: 'stale', since: wallTime(this.clock, this.provenAt) };
+    const verdict = this.verdictOf(state, at);
+    if (verdict === 'before') return state;
+    if (verdict === 'passed') return this.endedState();
     this.backend.hints.reportClockStep();
-    return { type: 'withheld', reason: 'clock', since };
+    return { type: 'withheld', reason: 'clock', since: this.clock.now() };
   }
 
   get current(): CredentialSnapshot<T> | undefined {
     const { state } = this.known;
-    if (state.type !== 'present' || this.isWithheld()) return undefined;
-    const verdict = this.#time?.verdict(state.snapshot.expiresAt);
+    if (state.type !== 'present') return undefined;
+    const at = this.clock.monotonic();
+    if (this.isWithheld(at)) return undefined;
+    const verdict = this.#time?.verdict(state.snapshot.expiresAt, at);
     if (verdict === 'before') return state.snapshot;
     if (verdict === 'stepped') this.backend.hints.reportClockStep();
     return undefined;
@@ -102,7 +110,7 @@ export abstract class OpenEntry<T>
 
   holds(snapshot: CredentialSnapshot<T>): boolean {
     const { state } = this.known;
-    return state.type === 'present' && state.snapshot === snapshot && !this.isWithheld();
+    return state.type === 'present' && state.snapshot === snapshot && !this.isWithheld(this.clock.monotonic());
   }
 
   withdrawalOf(name: string): Withdrawal | undefined {
@@ -135,11 +143,29 @@ export abstract class OpenEntry<T>
 
   stalenessChanged(change?: CredentialChange<T>): void {
     this.judge(this.isFilled);
-    const { state: known } = this.known;
-    const view = known.type === 'unknown' ? known : (this.withheld ?? known);
+    const view = this.viewNow();
     const state = view === this.#emitted ? undefined : view;
     this.#emitted = view;
     if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
+  }
+
+  /** The state to emit. Only a new event withholds a credential before its end; a read is exact. */
+  protected viewNow(): CredentialState<T> {
+    const { state } = this.known;
+    if (state.type === 'unknown' || this.withheld !== undefined) return this.withheld ?? state;
+    return this.verdictOf(state, this.clock.monotonic()) === 'passed' ? this.endedState() : state;
+  }
+
+  protected verdictOf(state: CredentialState<T>, at: number): 'before' | 'passed' | 'stepped' | undefined {
+    const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
+    return end === undefined ? 'before' : this.#time?.verdict(end, at);
+  }
+
+  /** The same object for as long as it is emitted. */
+  protected endedState(): CredentialState<T> {
+    const emitted = this.#emitted;
+    if (emitted.type === 'withheld' && emitted.reason === 'ended') return emitted;
+    return { type: 'withheld', reason: 'ended', since: this.clock.now() };
   }
 
   protected override start(): void {

@@ -36,7 +36,7 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
   protected readonly owner: EntryOwner<T>;
   protected handles: EntryHandles<T> | undefined;
   /** The hints that no reading has explained. */
-  protected labels: HintLabels | undefined;
+  labels: HintLabels | undefined;
   #known: Known<T> | Outline;
   #alarm: EndAlarm | undefined;
 
