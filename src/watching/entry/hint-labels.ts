@@ -17,7 +17,15 @@ export class HintLabels {
   /** The number of own writes with an announcement but no reply yet. */
   #announced = 0;
   #write: { readonly hint: Write; readonly at: number } | undefined;
-  #removal: { readonly hint: Removal; readonly at: number; readonly heardAt: number } | undefined;
+  #removal:
+    | {
+        readonly hint: Removal;
+        readonly at: number;
+        /** The instant of the first such hint that no observation has explained, and of the last one. */
+        readonly firstHeardAt: number;
+        readonly heardAt: number;
+      }
+    | undefined;
 
   /** The monotonic instant up to which the entry is known to be unchanged; `undefined` while no hint waits for a reading. */
   get provenAt(): number | undefined {
@@ -26,7 +34,7 @@ export class HintLabels {
 
   /** The monotonic instant of the first hint at a removal that no reading has explained. */
   get removalHeardAt(): number | undefined {
-    return this.#removal?.heardAt;
+    return this.#removal?.firstHeardAt;
   }
 
   /** The observation under way covers all hints so far. */
@@ -54,7 +62,8 @@ export class HintLabels {
       this.#removal = {
         hint,
         at: this.#count,
-        heardAt: this.#removal?.heardAt ?? heardAt,
+        firstHeardAt: this.#removal?.firstHeardAt ?? heardAt,
+        heardAt,
       };
   }
 
@@ -79,7 +88,10 @@ export class HintLabels {
    */
   used(): void {
     if (this.#write && this.#write.at <= this.#covered) this.#write = undefined;
-    if (this.#removal && this.#removal.at <= this.#covered) this.#removal = undefined;
+    const removal = this.#removal;
+    if (removal !== undefined)
+      this.#removal =
+        removal.at <= this.#covered ? undefined : { ...removal, firstHeardAt: removal.heardAt };
     this.#provenAt = this.#uncoveredAt;
   }
 }

@@ -73,9 +73,10 @@ describe('a key scan that fails', () => {
 });
 
 it('a directory shows only a refusal as a refusal', () => {
-  const condition = { link: 'live', fresh: { ...idleStatus, link: 'live' } } as FeedCondition;
+  const condition = { link: 'live', error: undefined } as const;
+  const fresh = { ...idleStatus, link: 'live' } as const;
   const link = (complete: boolean, error: Error | undefined) =>
-    statusBehind(condition, complete, undefined, error).link;
+    statusBehind(condition, fresh, complete, undefined, error).link;
   expect(link(false, undefined)).toBe('connecting');
   expect(link(false, new UnavailableError('gone'))).toBe('connecting');
   expect(link(true, new UnavailableError('gone'))).toBe('reconnecting');
