@@ -13,8 +13,7 @@ import { FeedConditions } from './conditions.js';
 import type { NotificationModes } from './notification-modes.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
-import { FeedSubscription } from './subscription.js';
-import { WatchedKeys } from './watched-keys.js';
+import { FeedSubscription, WatchedKeys } from './watched-keys.js';
 
 /** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;

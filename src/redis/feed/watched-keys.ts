@@ -2,14 +2,65 @@ import type {
   AttemptHint,
   FeedCondition,
   Hint,
+  Observation,
   PollResult,
+  Subscriber,
+  Subscription,
   SubscriptionTarget,
 } from '../../backend/backend.js';
 import { escapeGlob } from '../keys.js';
-import type { FeedSubscription } from './subscription.js';
 
 /** The channels of a key, or of all keys with a prefix, that a link is subscribed to. */
 export type SubscribedTo = 'both' | 'keyspace' | 'announcements' | 'neither';
+
+/** The feed that a subscription belongs to. */
+interface SubscribedFeed {
+  read(key: string, maxBytes: number): Promise<Observation>;
+  readMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]>;
+  confirmedAt(): number;
+  reportClockStep(): void;
+  unsubscribe(subscription: FeedSubscription): void;
+}
+
+/** One subscription to the feed of one server. There may be very many. */
+export class FeedSubscription implements Subscription {
+  readonly subscriber: Subscriber;
+  /** The watched key or prefix. */
+  readonly watched: WatchedKey;
+  readonly #feed: SubscribedFeed;
+
+  constructor(watched: WatchedKey, subscriber: Subscriber, feed: SubscribedFeed) {
+    this.subscriber = subscriber;
+    this.watched = watched;
+    this.#feed = feed;
+  }
+
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#feed.read(key, maxBytes);
+  }
+
+  readMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]> {
+    return this.#feed.readMany(keys, maxBytes);
+  }
+
+  confirmedAt(): number {
+    return this.#feed.confirmedAt();
+  }
+
+  reportClockStep(): void {
+    this.#feed.reportClockStep();
+  }
+
+  close(): void {
+    this.#feed.unsubscribe(this);
+  }
+}
 
 /** A watched key, its subscriptions, and the channels that the present link is subscribed to for them. */
 export class WatchedKey {
