@@ -11,7 +11,8 @@ import type {
 import type { Encoding } from '../credential/encoding.js';
 import { unknown } from '../credential/state.js';
 import { ClosedError } from '../errors.js';
-import { Entry, type EntryOwner } from './entry.js';
+import { Entry } from './entry/entry.js';
+import type { EntryOwner } from './entry/owner.js';
 import { OpenEntry } from './open-entry.js';
 import type { SharedStoreOptions } from './entry-options.js';
 
@@ -69,6 +70,8 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
   }
 
   hint(_key: string, hint: Hint | AttemptHint): void {
+    // A handle that learns the condition may close, and with it the entry.
+    this.entry?.reportCondition();
     this.entry?.hint(hint);
   }
 
