@@ -1,6 +1,12 @@
 import type { Clock } from '../time/clock.js';
 import type { CredentialChange } from '../credential/change.js';
-import type { AttemptHint, Backend, FeedCondition, Hint } from '../backend/backend.js';
+import type {
+  AttemptHint,
+  Backend,
+  FeedCondition,
+  Hint,
+  Subscription,
+} from '../backend/backend.js';
 import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
 import { unknown, type CredentialState, type Known } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
@@ -28,6 +34,8 @@ export abstract class OpenEntry<T>
   #emitted: CredentialState<T> = unknown.state;
   ownWrites = 0;
 
+  /** The subscription that the hints of the key come by; `undefined` while there is none. */
+  protected abstract readonly subscription: Subscription | undefined;
   abstract readonly key: string;
   abstract readonly backend: Backend;
   abstract readonly encoding: Encoding<T>;
@@ -78,7 +86,7 @@ export abstract class OpenEntry<T>
     const verdict = this.verdictOf(state, at);
     if (verdict === 'before') return state;
     if (verdict === 'passed') return this.endedState();
-    this.backend.hints.reportClockStep();
+    this.subscription?.reportClockStep();
     return { type: 'withheld', reason: 'clock', since: this.clock.now() };
   }
 
@@ -89,7 +97,7 @@ export abstract class OpenEntry<T>
     if (this.isWithheld(at)) return undefined;
     const verdict = this.#time?.verdict(state.snapshot.expiresAt, at);
     if (verdict === 'before') return state.snapshot;
-    if (verdict === 'stepped') this.backend.hints.reportClockStep();
+    if (verdict === 'stepped') this.subscription?.reportClockStep();
     return undefined;
   }
 
