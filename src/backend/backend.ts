@@ -3,6 +3,7 @@ import type { Content } from '../credential/content.js';
 import type { ChangeOrigin } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
+import type { LinkProof } from './link-proof.js';
 import type { Ttl } from './ttl.js';
 import type { OptionSharing } from '../util/option-sharing.js';
 import type { LinkStatus, NotificationMode, StoreStatus } from '../credential/status.js';
@@ -20,6 +21,8 @@ export interface Observation {
   readonly expiresAt: number | undefined;
   /** The precision of `expiresAt`: two readings of an unchanged end differ by no more. */
   readonly toleranceMs: number;
+  /** An unchanged end may be read as later by this time: the key may have moved to another server. Default 0. */
+  readonly lateMs?: number;
   /** The server's clock at the reading, in epoch milliseconds with fractions. */
   readonly serverNow: number;
   /** The server time that `expiresAt` and `serverNow` belong to; this reading has narrowed its bounds. */
@@ -39,12 +42,6 @@ export type Hint =
 /** A re-authentication may have ended. The hint says nothing about the key. */
 export interface AttemptHint {
   readonly type: 'attempt';
-}
-
-/** The proof that hints arrive over a link; it stands still after the end of its generation. */
-export interface LinkProof {
-  /** The monotonic instant up to which all hints are known to have arrived: the sending time of the last command with a reply. */
-  readonly confirmedAt: number;
 }
 
 /** The condition of the feed of one key: an immutable value, with the growing proof of its link. */
@@ -92,14 +89,12 @@ export function createFeedCondition(
       error,
     };
   });
-  const unseen = memoized(
-    (servingLimitMs): StoreStatus => ({
-      ...fresh(servingLimitMs),
-      link: link === 'live' ? 'connecting' : link,
-      freshness: 'unknown',
-      maxLagMs: undefined,
-    }),
-  );
+  const unseen = memoized((servingLimitMs): StoreStatus => ({
+    ...fresh(servingLimitMs),
+    link: link === 'live' ? 'connecting' : link,
+    freshness: 'unknown',
+    maxLagMs: undefined,
+  }));
   return { ...condition, fresh, unseen };
 }
 
@@ -126,6 +121,8 @@ export type PollResult = 'requested' | 'elsewhere' | 'none';
 export interface Subscriber {
   /** The number of keys that the polls go through one by one; they share the heartbeat. */
   readonly size: number;
+  /** The shortest time for which one of the keys may be served without a proof of the link, in milliseconds. */
+  readonly maxStalenessMs: number;
   /** The key may be unknown to the subscriber. */
   hint(key: string, hint: Hint | AttemptHint): void;
   /**

@@ -138,6 +138,8 @@ export interface Circumstances {
   readonly now: number;
   /** Two ends that differ by no more count as equal. */
   readonly toleranceMs: number;
+  /** An end that is later by no more counts as equal too. */
+  readonly lateMs: number;
   readonly source: ChangeSource;
   readonly labels: Labels;
   /** Whether a newer credential withdraws the one it replaces. */

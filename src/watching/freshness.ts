@@ -124,7 +124,11 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   }
 
   get provenAt(): number {
-    return this.unexplained?.provenAt ?? this.#condition?.proof.confirmedAt ?? -Infinity;
+    const { unexplained } = this;
+    const trouble = this.#trouble;
+    const confirmedAt = this.#condition?.proof.confirmedAt ?? -Infinity;
+    if (unexplained === undefined && trouble === undefined) return confirmedAt;
+    return Math.min(confirmedAt, unexplained?.provenAt ?? Infinity, trouble?.provenAt ?? Infinity);
   }
 
   get doubtedFrom(): number {
@@ -155,10 +159,10 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   isUnproven(at: number): boolean {
     const condition = this.#condition;
     if (condition === undefined) return false;
-    const { unexplained } = this;
-    const provenAt = unexplained?.provenAt ?? condition.proof.confirmedAt;
-    if (at - provenAt > servingLimitMs(condition, this.options.maxStalenessMs)) return true;
-    return unexplained?.removalHeardAt !== undefined && at >= this.doubtedFrom;
+    const limitMs = servingLimitMs(condition, this.options.maxStalenessMs);
+    return (
+      at - this.provenAt > limitMs || (this.unexplained !== undefined && at >= this.doubtedFrom)
+    );
   }
 
   protected override start(): void {
@@ -181,8 +185,10 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     if (isNew) {
       // The proof of the new generation says nothing of a state that was read in the one before.
       if (before !== undefined && this.generation === before.generation)
-        (this.#trouble ??= new Trouble(this)).provenAt ??=
-          this.unexplained?.provenAt ?? before.proof.confirmedAt;
+        (this.#trouble ??= new Trouble(this)).provenAt ??= Math.min(
+          this.unexplained?.provenAt ?? Infinity,
+          before.proof.confirmedAt,
+        );
       if (this.#trouble !== undefined) this.#trouble.refusal = undefined;
       if (condition.gap === 'clock') (this.#trouble ??= new Trouble(this)).clockDoubt = true;
     }

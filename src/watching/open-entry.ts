@@ -118,7 +118,11 @@ export abstract class OpenEntry<T>
 
   holds(snapshot: CredentialSnapshot<T>): boolean {
     const { state } = this.known;
-    return state.type === 'present' && state.snapshot === snapshot && !this.isWithheld(this.clock.monotonic());
+    return (
+      state.type === 'present' &&
+      state.snapshot === snapshot &&
+      !this.isWithheld(this.clock.monotonic())
+    );
   }
 
   withdrawalOf(name: string): Withdrawal | undefined {
@@ -164,7 +168,10 @@ export abstract class OpenEntry<T>
     return this.verdictOf(state, this.clock.monotonic()) === 'passed' ? this.endedState() : state;
   }
 
-  protected verdictOf(state: CredentialState<T>, at: number): 'before' | 'passed' | 'stepped' | undefined {
+  protected verdictOf(
+    state: CredentialState<T>,
+    at: number,
+  ): 'before' | 'passed' | 'stepped' | undefined {
     const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
     return end === undefined ? 'before' : this.#time?.verdict(end, at);
   }

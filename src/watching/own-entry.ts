@@ -47,6 +47,10 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
     return 1;
   }
 
+  get maxStalenessMs(): number {
+    return this.options.maxStalenessMs;
+  }
+
   get scope(): this {
     return this;
   }

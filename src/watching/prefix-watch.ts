@@ -79,6 +79,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
     return this.#entries.size;
   }
 
+  get maxStalenessMs(): number {
+    return this.scope.options.maxStalenessMs;
+  }
+
   /** All entries, from the first; entries may be added meanwhile. */
   get keys(): Iterable<string> {
     return this.#entries.keys();

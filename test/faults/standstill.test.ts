@@ -1,15 +1,13 @@
 import { expect, it } from 'vitest';
 
-import { systemClock } from '../../src/index.js';
 import { useMachineNoise } from '../support/machine-noise.js';
 import { startNodeProcess } from '../support/node-process.js';
 import { eventually } from '../support/wait.js';
-import { createStoppedClock } from './support/clock.js';
 import type { FirstReads } from './fixtures/stands-still.js';
-import { FAST, isLive, KEY, saved, useFaults } from './support/faults.js';
+import { KEY, useFaults } from './support/faults.js';
 
 useMachineNoise();
-const { connect, proxy, startNotifying, track, watch } = useFaults();
+const { connect, startNotifying, track } = useFaults();
 
 const WITHHELD: FirstReads = {
   current: undefined,

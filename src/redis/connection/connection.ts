@@ -3,6 +3,7 @@ import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
 import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
+import { Confirmation } from './confirmation.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { isReplica } from './hello-reply.js';
 import { closeSentinels } from '../client/sentinel.js';
@@ -23,7 +24,8 @@ export class Connection {
   readonly mustBeMaster: boolean;
   readonly #options: ConnectionSettings;
   readonly #closed: Promise<void>;
-  #confirmedAt: number;
+  /** The proofs that this connection is alive. */
+  readonly confirmation: Confirmation;
   #verifiedAt = -Infinity;
   #lastError: Error | undefined;
   readonly #deadline: ReplyDeadline;
@@ -36,7 +38,7 @@ export class Connection {
     this.client = client;
     this.mustBeMaster = mustBeMaster;
     this.#options = options;
-    this.#confirmedAt = options.clock.monotonic();
+    this.confirmation = new Confirmation(options.clock.monotonic());
     this.#deadline = new ReplyDeadline(
       options.clock,
       () => options.replyTimeoutMs(),
@@ -116,7 +118,7 @@ export class Connection {
 
   /** The sending time of the last command that Redis has replied to: every message pushed before it has arrived. Monotonic. */
   get confirmedAt(): number {
-    return this.#confirmedAt;
+    return this.confirmation.at;
   }
 
   /** Whether a reply is outstanding: without a reply in time, the connection is found dead. */
@@ -217,7 +219,7 @@ export class Connection {
 
   #replied(call: PendingCall): void {
     this.#deadline.end(call);
-    this.#confirmedAt = Math.max(this.#confirmedAt, call.sentAt);
+    this.confirmation.replied(call.sentAt);
   }
 
   /** The error that the caller gets. */

@@ -7,9 +7,10 @@ import type {
 import { ClosedError, UnavailableError } from '../../errors.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { toObservation } from '../commands/reader.js';
+import type { RedisSettings } from '../connection-options.js';
 import { retryPauseMs } from '../connection/retry.js';
 import { isDenial, readFailure } from '../reply-errors.js';
-import { FeedConditions } from './conditions.js';
+import { FeedConditions, type FeedLink } from './conditions.js';
 import type { NotificationModes } from './notification-modes.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
@@ -52,7 +53,7 @@ const NO_ATTEMPTS: Attempts = { failures: 0, wasLive: false };
  * Keeps the hints of all watched keys arriving: while any key is watched there is a session, or one is being opened, or a timer will open
  * one. Every gap between sessions begins a new generation.
  */
-export class Feed {
+export class Feed implements FeedLink {
   readonly #context: FeedContext;
   readonly #keys = new WatchedKeys();
   readonly #conditions: FeedConditions;
@@ -62,9 +63,8 @@ export class Feed {
 
   constructor(context: FeedContext) {
     this.#context = context;
-    const modes = (): NotificationModes | undefined => this.#session?.modes;
-    this.#conditions = new FeedConditions(this.#keys, context.newGeneration, modes);
     this.#lastConfirmedAt = context.connectionSettings.clock.monotonic();
+    this.#conditions = new FeedConditions(this.#keys, this);
   }
 
   subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
@@ -139,6 +139,18 @@ export class Feed {
     this.#context.connectionSettings.clock.nextTurn(() => {
       if (this.#session === undefined) this.#conditions.begin({ gap: 'clock' });
     });
+  }
+
+  get modes(): NotificationModes | undefined {
+    return this.#session?.modes;
+  }
+
+  settings(): RedisSettings {
+    return this.#context.settings();
+  }
+
+  newGeneration(): number {
+    return this.#context.newGeneration();
   }
 
   setCanAnnounce(canAnnounce: boolean): void {

@@ -7,6 +7,7 @@ import {
   type Subscription,
   type SubscriptionTarget,
 } from '../../backend/backend.js';
+import type { LinkProof } from '../../backend/link-proof.js';
 import { UnavailableError } from '../../errors.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { isDenial, RedirectedError } from '../reply-errors.js';
@@ -17,6 +18,8 @@ import { retryPauseMs } from '../connection/retry.js';
 import { SessionTimers } from '../connection/session-timers.js';
 import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
+
+const NEVER_PROVEN: LinkProof = { confirmedAt: -Infinity };
 
 /** MIGRATE sends the remaining TTL, so a moved key ends later by the time of the transfer. */
 const MOVED_LATE_MS = 100;
@@ -118,7 +121,7 @@ export class ClusterFeed {
   read(key: string, maxBytes: number): Promise<Observation> {
     return this.#readOver(key, maxBytes).then((observation) => ({
       ...observation,
-      toleranceMs: observation.toleranceMs + MOVED_LATE_MS,
+      lateMs: MOVED_LATE_MS,
     }));
   }
 
@@ -228,6 +231,8 @@ export class ClusterFeed {
       notifications: 'polling',
       announcing: true,
       maxLagMs: 0,
+      proof: NEVER_PROVEN,
+      provenWithinMs: 0,
       error,
     });
     return this.#unassignedCondition;

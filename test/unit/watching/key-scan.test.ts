@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CredentialMemory, MemoryCredentialDirectory, RefusedError } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { Backend, FeedCondition } from '../../../src/backend/backend.js';
+import type { Backend } from '../../../src/backend/backend.js';
 import type { TimeSlicer } from '../../../src/time/slicing.js';
 import { KeyScan } from '../../../src/watching/key-scan.js';
 import { statusBehind } from '../../../src/watching/tracking.js';

@@ -58,7 +58,12 @@ function world() {
       time,
     });
   };
-  const hints = { watchPrefix: () => undefined, unwatchPrefix: () => undefined, read };
+  const subscription = {
+    read,
+    close: () => undefined,
+    confirmedAt: () => 0,
+    reportClockStep: () => undefined,
+  };
   const backend = { clock, subscribe: () => subscription } as unknown as Backend;
   const scope = {
     clock,
