@@ -56,7 +56,12 @@ function world() {
       time,
     });
   };
-  const hints = { watchPrefix: () => undefined, unwatchPrefix: () => undefined, read };
+  const subscription: Subscription = {
+    read,
+    confirmedAt: () => 0,
+    reportClockStep: () => undefined,
+    close: () => undefined,
+  };
   const backend = { clock, subscribe: () => subscription } as unknown as Backend;
   const scope = {
     clock,
