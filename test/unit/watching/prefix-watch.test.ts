@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import {
   createFeedCondition,
   type Backend,
+  Subscription,
   type FeedCondition,
   type Hint,
   type Observation,
