@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import {
   createFeedCondition,
   type Backend,
-  Subscription,
+  type Subscription,
   type FeedCondition,
   type Hint,
   type Observation,
