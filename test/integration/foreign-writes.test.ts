@@ -326,7 +326,7 @@ describe('a credential that expires', () => {
   it('is emitted as expired once, and a later write as saved', async () => {
     const redis = world.connect();
     const { key, changes } = await world.watch(world.connect());
-    await redis.set(key, OLD, 'PX', 50);
+    await redis.set(key, OLD, 'PX', 600);
     const first = await changes.next(ofType('saved'));
     const expired = await changes.next();
     await redis.set(key, NEW);
@@ -343,10 +343,10 @@ describe('a credential that expires', () => {
     const key = uniqueKey();
     await redis.set(key, OLD);
     const { changes } = await world.watch(world.connect(), { key });
-    await redis.pexpire(key, 100);
+    await redis.pexpire(key, 600);
     await changes.next(ofType('renewed'));
 
-    blockThisProcess(150);
+    blockThisProcess(650);
     // Sent before the timer of the store, which is in this process too, can ask.
     await redis.set(key, NEW);
     const last = await changes.next(ofType('saved'));

@@ -174,7 +174,7 @@ describe('errors of save show no part of the credential', () => {
     const link = await createTcpProxy({ target: world.server });
     world.track(link, () => link.close());
     const client = world.connect({ lazyConnect: true }, link.url);
-    const store = world.store(client, { replyTimeoutMs: 100 });
+    const store = world.store(client, { replyTimeoutMs: 300 });
     await store.save({ token: 'a' });
     const seen = await store.read();
     for (const onlyIf of [undefined, 'absent', seen] as const) {
@@ -309,7 +309,7 @@ describe('inspection hides the credential in', () => {
       world.connect({ lazyConnect: true }, `redis://someone:${canary.text}@127.0.0.1:1`),
     ];
     for (const client of clients) {
-      const store = world.store(client, { readyTimeoutMs: 100 });
+      const store = world.store(client, { readyTimeoutMs: 400 });
       const statuses = collect(store.status$);
       const errors = [
         await errorOf(() => store.ready()),
