@@ -164,12 +164,12 @@ describe('a save that waits for replicas', () => {
     // One is not there, so this waits for all of its time.
     let waits = true;
     const long = patient!
-      .save({ token: 'a' }, { replicas: 2, replicaTimeoutMs: 2_000 })
+      .save({ token: 'a' }, { replicas: 2, replicaTimeoutMs: 3_000 })
       .finally(() => (waits = false));
     await eventually(() => isBlocked(world.connect()));
     const one = await modest!.save({ token: 'b' }, { replicas: 1 });
     expect(one).toEqual({ announced: true, replicas: 1 });
-    const two = await brief!.save({ token: 'c' }, { replicas: 2, replicaTimeoutMs: SHORT_MS });
+    const two = await brief!.save({ token: 'c' }, { replicas: 2, replicaTimeoutMs: 1_500 });
     expect(two).toEqual({ announced: true, replicas: 1 });
     expect(waits).toBe(true);
     expect(await long).toEqual({ announced: true, replicas: 1 });
