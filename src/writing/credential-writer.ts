@@ -16,7 +16,7 @@ import { checkOptions } from '../util/options.js';
 import { resolveRemoval, resolveWrite } from './lost-replies.js';
 import { CLEAR_OPTIONS, replicationOf, SAVE_OPTIONS, UPDATE_OPTIONS } from './options.js';
 import { replicasOf, Replications } from './replication.js';
-import { minDefined } from '../watching/decode-observation.js';
+import { minDefined } from '../watching/entry/decode-observation.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
 import { effectiveTtl } from './effective-ttl.js';
 import type { ServerTime } from '../time/server-time.js';
