@@ -27,14 +27,14 @@ const COMPILER_OPTIONS = {
 };
 
 // Compilers on a busy machine.
-vi.setConfig({ testTimeout: 300_000 });
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 let library: PackedLibrary;
 
 beforeAll(async () => {
   library = await packLibrary();
   return () => library[Symbol.asyncDispose]();
-}, 300_000);
+});
 
 /** Programs in the consuming project, by their file names: their directory, with a tsconfig of its own. */
 async function writePrograms(
