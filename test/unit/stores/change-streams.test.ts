@@ -26,7 +26,7 @@ import {
   stateStream,
   statusStream,
 } from '../../../src/stores/streams.js';
-import { StoreEvents } from '../../../src/stores/store-events.js';
+import { StoreEvents } from '../../../src/stores/events.js';
 import { liveWorld, type LiveWorld, watched } from '../watching/entry-world.js';
 import { HOUR } from '../watching/scripted-backend.js';
 
