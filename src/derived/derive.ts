@@ -1,3 +1,4 @@
+import { bindToContext } from '../time/async-context.js';
 import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
 import { InvalidOptionError } from '../errors.js';
 import { describeType } from '../util/option-checks.js';
@@ -42,6 +43,6 @@ export function derive<T, V>(
     options: resolveDeriveOptions<V>(options),
     clock,
     random,
-    create,
+    create: bindToContext(create),
   });
 }

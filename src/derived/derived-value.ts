@@ -1,4 +1,5 @@
 import { closeOnce } from '../util/close-once.js';
+import { inRootContext } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import { map, Observable, Subscription } from 'rxjs';
 import { withdraws } from '../credential/change.js';
@@ -10,6 +11,7 @@ import { describeType } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
 import { WAIT_OPTIONS } from './options.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
+import { inSubscriberContext } from '../util/subscriber-context.js';
 import { setLongTimeout, abortable, withDeadline } from '../time/timers.js';
 import type { WatchedEntry } from '../watching/watched.js';
 import type { BuiltValue } from './built-value.js';
@@ -64,22 +66,26 @@ export class DerivedValue<T, V> implements Derived<V> {
         this.#review();
       },
     });
-    this.value$ = new Observable((subscriber) => {
+    const value$ = new Observable<V | undefined>((subscriber) => {
       this.#begin();
       return this.#values
         .asObservable()
         .pipe(map((built) => built?.handOut()))
         .subscribe(subscriber);
     });
-    this.state$ = new Observable((subscriber) => {
+    const state$ = new Observable<DerivedState>((subscriber) => {
       this.#watch();
       this.#states.subscribe(subscriber);
     });
+    this.value$ = inSubscriberContext(value$);
+    this.state$ = inSubscriberContext(state$);
     if (context.options.eager) {
       this.#used = true;
       // `create` may want to call the object that this constructor returns.
-      queueMicrotask(() => {
-        this.#begin();
+      inRootContext(() => {
+        queueMicrotask(() => {
+          this.#begin();
+        });
       });
     }
   }
@@ -165,7 +171,14 @@ export class DerivedValue<T, V> implements Derived<V> {
   }
 
   #watch(): void {
-    if (this.#subscription !== undefined || this.#closing !== undefined) return;
+    // The watch outlives the call that was the first to need it.
+    if (this.#subscription === undefined && this.#closing === undefined)
+      inRootContext(() => {
+        this.#subscribe();
+      });
+  }
+
+  #subscribe(): void {
     const subscription = (this.#subscription = new Subscription());
     const changes = this.#store.changes$.subscribe((change) => {
       // The state of a credential that ends while it is withheld does not change.

@@ -7,6 +7,7 @@ import {
   type PrefixWatcher,
 } from '../../backend/backend.js';
 import { ClosedError, UnavailableError, type RefusedError } from '../../errors.js';
+import { inRootContext } from '../../time/async-context.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { FeedSession } from './session.js';
 import type { FeedSessionContext } from './session-context.js';
@@ -73,7 +74,10 @@ export class Feed implements HintFeed {
 
   #added(watched: AnyWatched, report: () => void): void {
     this.#context.connectionSettings.clock.nextTurn(report);
-    if (this.#session === undefined) this.#open();
+    if (this.#session === undefined)
+      inRootContext(() => {
+        this.#open();
+      });
     else if (watched.subscribedTo === undefined && watched.watchers.length === 1)
       this.#session.subscribe(watched);
     this.#recount();
@@ -81,7 +85,7 @@ export class Feed implements HintFeed {
 
   #removed(abandoned: AnyWatched | undefined): void {
     if (abandoned === undefined) return;
-    this.#session?.unsubscribe(abandoned);
+    inRootContext(() => this.#session?.unsubscribe(abandoned));
     if (this.#keys.isEmpty) this.#goIdle();
     else this.#recount();
   }

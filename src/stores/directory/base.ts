@@ -22,6 +22,7 @@ import type { ResolvedStoreOptions } from '../options.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { StoreStatus } from '../../credential/status.js';
 import { withDeadline } from '../../time/timers.js';
+import { inSubscriberContext } from '../../util/subscriber-context.js';
 import { clearEach } from './clear-all.js';
 import type { ClearAllOptions, ClearAllReceipt, DirectoryEvents } from './contract.js';
 import { CredentialRegistry } from './credential-registry.js';
@@ -141,12 +142,12 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
    * while a store watches. No order is promised across ids.
    */
   get changes$(): Observable<CredentialChange<T>> {
-    return changeStream(this.#tracking);
+    return inSubscriberContext(changeStream(this.#tracking));
   }
 
   /** The status of `changes$` at once, then every new one. `live`: all credentials are known. Starts no watch. Never errors, completes with `closed` on `close()`. */
   get status$(): Observable<StoreStatus> {
-    return statusStream(this.#tracking);
+    return inSubscriberContext(statusStream(this.#tracking));
   }
 
   /** The status as `status$` would emit it now. */
