@@ -44,12 +44,12 @@ async function commandsDuring(request: () => Promise<unknown>) {
       exporter
         .getFinishedSpans()
         .filter((one) => one.spanContext().traceId === traceId && one.name !== 'request')
-        .map(({ name }) => name),
+        .map(({ name }) => name.toLowerCase()),
     outside: () =>
       exporter
         .getFinishedSpans()
         .filter((one) => one.spanContext().traceId !== traceId)
-        .map(({ name }) => name),
+        .map(({ name }) => name.toLowerCase()),
   };
 }
 
@@ -65,15 +65,21 @@ it('the trace of a request has its own save, and none of the work that it happen
   exporter.reset();
   await eventually(() => outside().length > 20);
   expect(inTrace()).toEqual([]);
-
-  expect(outside()).toContain('hello');
+  expect(outside()).toContain('evalsha_ro');
 });
 
 it('the first save of a store has its own commands in the trace, and not the opening', async () => {
   exporter.reset();
   const store = world.store(world.connect());
   const { inTrace, outside } = await commandsDuring(() => store.save({ token: 'one' }));
-  expect(inTrace()).toEqual(['evalsha', 'eval', 'multi', 'set', 'publish', 'exec']);
+  // The check of the type reads the key; on a fresh server the script is sent in full.
+  expect(inTrace().filter((name) => name !== 'eval_ro')).toEqual([
+    'evalsha_ro',
+    'multi',
+    'set',
+    'publish',
+    'exec',
+  ]);
   expect(outside()).toContain('connect');
 });
 
