@@ -1,5 +1,8 @@
-import { directoryInternalsOf, type CredentialDirectory } from '../stores/directory/base.js';
 import { bindFunctions, bindToContext } from '../time/async-context.js';
+import {
+  directoryInternalsOf,
+  type CredentialDirectory,
+} from '../stores/directory/credential-directory.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
 import { describeType } from '../util/option-checks.js';

@@ -1,11 +1,12 @@
 import type { Clock } from '../time/clock.js';
-import { withdraws, type CredentialChange } from '../credential/change.js';
+import type { CredentialChange } from '../credential/change.js';
 import type { AttemptHint, Backend, FeedCondition, Hint } from '../backend/backend.js';
 import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
-import { unknown, type CredentialState, type Known, type KnownState } from '../credential/state.js';
+import { unknown, type CredentialState, type Known } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
-import type { Entry, EntryHandles } from './entry.js';
+import type { Entry } from './entry/entry.js';
+import type { EntryHandles } from './entry/owner.js';
 import { Freshness } from './freshness.js';
 import type { ServerTime } from '../time/server-time.js';
 import type { SharedStoreOptions } from './entry-options.js';
@@ -126,12 +127,6 @@ export abstract class OpenEntry<T>
 
   observed(change: CredentialChange<T> | undefined): void {
     this.stalenessChanged(change);
-  }
-
-  withdraw(before: KnownState<T>, change: CredentialChange<T>): void {
-    if (before.type !== 'present') return;
-    if (withdraws(change, this.options.abortOnSaved))
-      withdrawalOf(before.snapshot)?.withdraw(change);
   }
 
   refused(error: unknown): void {

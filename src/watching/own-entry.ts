@@ -8,7 +8,8 @@ import type {
 } from '../backend/backend.js';
 import type { Encoding } from '../credential/encoding.js';
 import { unknown } from '../credential/state.js';
-import { Entry, type EntryOwner } from './entry.js';
+import { Entry } from './entry/entry.js';
+import type { EntryOwner } from './entry/owner.js';
 import { OpenEntry } from './open-entry.js';
 import type { SharedStoreOptions } from './entry-options.js';
 
@@ -55,6 +56,8 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, KeyWatch
   }
 
   hint(hint: Hint | AttemptHint): void {
+    // A handle that learns the condition may close, and with it the entry.
+    this.entry?.reportCondition();
     this.entry?.hint(hint);
   }
 

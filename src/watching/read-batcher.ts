@@ -108,8 +108,8 @@ export class ReadBatcher {
   #goOn(): void {
     if (this.#first < this.#waiting.length) this.#schedule();
     if (this.#waiters.length === 0 || this.#load >= ROOM) return;
-    const hoping = this.#waiters;
+    const waiters = this.#waiters;
     this.#waiters = [];
-    for (const resolve of hoping) resolve();
+    for (const resolve of waiters) resolve();
   }
 }

@@ -9,7 +9,7 @@ import { VirtualClock } from 'credstream/testing';
 
 import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import type { CommitAttempt, EndAttempt, StartAttempt } from '../../src/backend/attempts.js';
-import { internalsOf } from '../../src/stores/store-base.js';
+import { internalsOf } from '../../src/stores/observable-credential-store.js';
 import type { Backend } from '../../src/backend/backend.js';
 import { connect, disconnect, type RedisTarget, startRedis, uniqueKey } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';

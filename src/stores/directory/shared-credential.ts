@@ -2,7 +2,7 @@ import { CredentialWriter } from '../../writing/credential-writer.js';
 import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
 import type { Backend } from '../../backend/backend.js';
 import type { Encoding } from '../../credential/encoding.js';
-import type { Entry } from '../../watching/entry.js';
+import type { Entry } from '../../watching/entry/entry.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import { OpenEntry } from '../../watching/open-entry.js';
 import type { PrefixWatch } from '../../watching/prefix-watch.js';

@@ -9,7 +9,7 @@ const ONLY_IN: readonly (readonly [what: string, pattern: RegExp, files: readonl
   ['setTimeout', /\bsetTimeout\(/, ['time/clock.ts']],
   ['setInterval', /\bsetInterval\(/, []],
   ['setImmediate', /\bsetImmediate\(/, ['time/clock.ts']],
-  ['queueMicrotask', /\bqueueMicrotask\(/, ['derived/derived-value.ts']],
+  ['queueMicrotask', /\bqueueMicrotask\(/, ['derived/value.ts']],
   ['process.nextTick', /\bnextTick\(/, []],
   ['node:async_hooks', /node:async_hooks/, ['time/async-context.ts']],
   [
@@ -48,7 +48,7 @@ describe('work that may outlive a call begins in the root context', () => {
       .map(({ file }) => file);
     // These are the events between rooms.
     expect([...new Set(bare)].sort()).toEqual([
-      'stores/directory/store-handle.ts',
+      'stores/directory/credential-use.ts',
       'watching/event-source.ts',
     ]);
     expect(found.length).toBeGreaterThan(bare.length);

@@ -48,7 +48,7 @@ export class ScriptedBackend implements Backend {
   /** Answers take half of it each way; `undefined`: the test answers. */
   latencyMs: number | undefined = 0;
   vouched: number | undefined;
-  /** How exactly ends can be told. */
+  /** How exactly ends can be emitted. */
   toleranceMs = 0;
   /** Shows keys whose TTL has ended, as a server does that may not delete them. */
   keepsEnded = false;
