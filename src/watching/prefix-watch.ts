@@ -4,7 +4,9 @@ import type {
   Hint,
   FeedCondition,
   Observation,
-  PrefixWatcher,
+  PollResult,
+  Subscriber,
+  Subscription,
 } from '../backend/backend.js';
 import { absent, unknown } from '../credential/state.js';
 import type { Clock } from '../time/clock.js';
@@ -44,14 +46,14 @@ export interface PrefixScope<T> extends EntryScope<T> {
  * A subscription to all keys that begin with a prefix. An entry exists while handles watch it, and, while all keys are followed, as long as
  * its key is stored or a reading is under way.
  */
-export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
+export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
   readonly prefix: string;
   readonly scope: PrefixScope<T>;
   readonly #reads: ReadBatcher;
   readonly #entries = new Map<string, Entry<T>>();
   readonly #open: OpenEntries<T>;
   #follower: PrefixFollower<T> | undefined;
-  #isSubscribed = false;
+  #subscription: Subscription | undefined;
   #condition: FeedCondition | undefined;
   /** The condition of each key, when keys differ. */
   #conditionAt: ((key: string) => FeedCondition) | undefined;
@@ -67,6 +69,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
 
   get follower(): PrefixFollower<T> | undefined {
     return this.#follower;
+  }
+
+  get subscription(): Subscription | undefined {
+    return this.#subscription;
   }
 
   get size(): number {
@@ -166,41 +172,39 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
     entry?.hint(hint);
   }
 
-  conditionChanged(condition: FeedCondition, at?: (key: string) => FeedCondition): void {
+  conditionChanged(condition: FeedCondition, of?: (key: string) => FeedCondition): void {
     this.#condition = condition;
-    this.#conditionAt = at;
+    this.#conditionAt = of;
     this.#follower?.conditionChanged(condition);
-    this.#open.conditionChanged(at === undefined ? condition.link === 'live' : undefined);
+    this.#open.conditionChanged(of === undefined ? condition.link === 'live' : undefined);
   }
 
-  poll(): boolean {
+  pollNext(): PollResult {
     for (let left = this.size; left > 0; left -= 1) {
       const entry = this.#next();
-      if (entry === undefined) return false;
-      if (entry.poll()) return true;
+      if (entry === undefined) return 'none';
+      if (entry.poll()) return 'requested';
     }
-    return false;
+    return 'none';
   }
 
-  pollAll(): boolean {
+  pollAll(): PollResult {
     this.#follower?.pollAll();
     this.#open.poll();
-    return this.#open.size > 0 || this.#follower !== undefined;
+    return this.#open.size > 0 || this.#follower !== undefined ? 'requested' : 'none';
   }
 
   #subscribe(): void {
-    if (this.#isSubscribed) return;
-    this.#isSubscribed = true;
-    this.scope.backend.hints.watchPrefix(this.prefix, this);
+    this.#subscription ??= this.scope.backend.subscribe({ prefix: this.prefix }, this);
   }
 
   #unsubscribe(): void {
-    if (!this.#isSubscribed || this.#open.size > 0 || this.#follower !== undefined) return;
-    this.#isSubscribed = false;
+    if (this.#open.size > 0 || this.#follower !== undefined) return;
+    this.#subscription?.close();
+    this.#subscription = undefined;
     this.#condition = undefined;
     this.#conditionAt = undefined;
     this.#rotation = undefined;
-    this.scope.backend.hints.unwatchPrefix(this.prefix, this);
   }
 
   #next(): Entry<T> | undefined {

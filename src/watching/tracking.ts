@@ -179,8 +179,10 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   #startResync(): void {
     this.#scanned = false;
     if (this.#staleSince === undefined) {
-      const { clock, hints } = this.#context.backend;
-      const behindMs = clock.monotonic() - hints.confirmedAt(this.#context.watch.prefix);
+      const { backend, watch } = this.#context;
+      const { clock } = backend;
+      const monotonic = clock.monotonic();
+      const behindMs = monotonic - (watch.subscription?.confirmedAt() ?? monotonic);
       // The instant up to which no hint was missed, by the wall clock.
       this.#staleSince = Math.round(clock.now() - behindMs);
     }

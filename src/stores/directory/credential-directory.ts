@@ -4,7 +4,7 @@ import type { ClosingSteps } from '../closing-steps.js';
 import { ObservableCredentials } from '../observable-credentials.js';
 import { changeStream, statusStream } from '../streams.js';
 import type { Clock } from '../../time/clock.js';
-import type { Backend } from '../../backend/backend.js';
+import type { Backend, Subscription } from '../../backend/backend.js';
 import type { CredentialChange } from '../../credential/change.js';
 import type { CredentialSnapshot } from '../../credential/snapshot.js';
 import type {
@@ -124,14 +124,15 @@ export abstract class CredentialDirectory<T> extends ObservableCredentials<
     const paced = new TimeSlicedClock(clock);
     const encoding = new Encoding(options, expiresAt, paced, `${prefix}*`);
     this.#encoding = encoding;
-    const reads = new ReadBatcher(backend.hints, clock, options.maxBytes);
+    const subscription = (): Subscription | undefined => watch.subscription;
+    const reads = new ReadBatcher(subscription, clock, options.maxBytes);
     const scope = {
       backend: new TimeSlicedBackend(backend, paced),
       clock: paced,
       options,
       encoding,
     };
-    const watch = new PrefixWatch<T>(keyPrefix, scope, clock, reads);
+    const watch: PrefixWatch<T> = new PrefixWatch<T>(keyPrefix, scope, clock, reads);
     this.#registry = new CredentialRegistry(watch);
     this.#tracking = new Tracking<T>({
       backend,

@@ -87,13 +87,13 @@ describe('hints and observations', () => {
 
   it('request one more read when polled, unless one is under way', async () => {
     const { backend, clock } = await watched({ token: 'one' });
-    expect(backend.poll()).toBe(true);
+    expect(backend.poll()).toBe('requested');
     await clock.settle();
     expect(backend.looks).toBe(2);
     backend.latencyMs = undefined;
     backend.hint();
     await clock.settle();
-    expect(backend.poll()).toBe(false);
+    expect(backend.poll()).toBe('none');
   });
 });
 

@@ -57,7 +57,7 @@ function world() {
     });
   };
   const hints = { watchPrefix: () => undefined, unwatchPrefix: () => undefined, read };
-  const backend = { clock, hints } as unknown as Backend;
+  const backend = { clock, subscribe: () => subscription } as unknown as Backend;
   const scope = {
     clock,
     options,
@@ -68,7 +68,7 @@ function world() {
     'p:',
     scope,
     clock,
-    new ReadBatcher(backend.hints, clock, options.maxBytes),
+    new ReadBatcher(() => subscription, clock, options.maxBytes),
   );
   /** Opens a key; `conditionChanged` is called whenever the handles learn the condition. */
   const open = (key: string, conditionChanged: (entry: Entry<string>) => void): Entry<string> => {
