@@ -9,6 +9,7 @@ const fromRoot = (path: string): string => fileURLToPath(new URL(path, import.me
 const ALONE = [
   'test/examples/**/*.test.ts',
   'test/faults/**/*.test.ts',
+  'test/integration/traces.test.ts',
   'test/package/**/*.test.ts',
   'test/topology/cluster-ioredis5.test.ts',
 ];
