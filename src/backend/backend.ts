@@ -58,7 +58,7 @@ export interface FeedCondition {
   readonly maxLagMs: number;
   /** The reason why the link is not live. */
   readonly error: Error | undefined;
-  readonly proof: LinkProof;
+  readonly proof: Pick<LinkProof, 'confirmedAt'>;
   /** The longest time between two proofs of a living link, in milliseconds. */
   readonly provenWithinMs: number;
   /** The status of a store that is up to date with this feed; one object for all stores with the same limit. */

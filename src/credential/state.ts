@@ -69,7 +69,7 @@ export interface WithheldState {
   /** The discriminant of the union. */
   readonly type: 'withheld';
   /**
-   * `stale`: without a link for `maxStalenessMs` · `clock`: the machine slept or its clock was set, until the next observation · `ended`:
+   * `stale`: without a proof of the link for too long, or a removal that could not be confirmed · `clock`: the machine slept or its clock was set, until the next observation · `ended`:
    * the end has passed and Redis is being asked.
    */
   readonly reason: 'stale' | 'clock' | 'ended';

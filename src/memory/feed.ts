@@ -4,7 +4,7 @@ import {
   type Hint,
   type FeedCondition,
 } from '../backend/backend.js';
-import { GrowingProof } from '../backend/link-proof.js';
+import { LinkProof } from '../backend/link-proof.js';
 import { OptionSharing } from '../util/option-sharing.js';
 import { ServerTime } from '../time/server-time.js';
 import type { CredentialMemory, MemoryClient } from './credential-memory.js';
@@ -20,7 +20,7 @@ export class MemoryFeed implements MemoryClient {
   readonly #keys = new Map<string, readonly MemorySubscription[]>();
   #prefixes: readonly MemorySubscription[] = [];
   #time: ServerTime;
-  #proof = new GrowingProof(() => this.confirmedAt());
+  #proof = new LinkProof(() => this.confirmedAt());
   #condition: FeedCondition;
   #lastProofAt: number;
   #stepReported = false;
@@ -112,7 +112,7 @@ export class MemoryFeed implements MemoryClient {
   #begin(next: Pick<FeedCondition, 'gap'> & Partial<FeedCondition>): void {
     const { generation } = this.#condition;
     this.#proof.stop();
-    this.#proof = new GrowingProof(() => this.confirmedAt());
+    this.#proof = new LinkProof(() => this.confirmedAt());
     this.#condition = createFeedCondition({
       ...this.#condition,
       ...next,

@@ -1,5 +1,5 @@
 import { createFeedCondition, type FeedCondition } from '../../backend/backend.js';
-import { GrowingProof } from '../../backend/link-proof.js';
+import { LinkProof } from '../../backend/link-proof.js';
 import type { RedisSettings } from '../connection-options.js';
 import type { NotificationModes } from './notification-modes.js';
 import type { WatchedKey, WatchedKeys } from './watched-keys.js';
@@ -25,14 +25,14 @@ export class FeedConditions {
   readonly #shared = new Map<string, FeedCondition>();
   #link: LinkCondition = { link: 'connecting', gap: 'link', error: undefined };
   #generation = 0;
-  #proof: GrowingProof;
+  #proof: LinkProof;
   /** Whether this process may announce its writes, as far as known. */
   #canAnnounce = true;
 
   constructor(keys: WatchedKeys, feed: FeedLink) {
     this.#keys = keys;
     this.#feed = feed;
-    this.#proof = new GrowingProof(() => feed.confirmedAt());
+    this.#proof = new LinkProof(() => feed.confirmedAt());
   }
 
   of({ subscribedTo }: Pick<WatchedKey, 'subscribedTo'>): FeedCondition {
@@ -64,7 +64,7 @@ export class FeedConditions {
     this.#link = { ...this.#link, ...next };
     this.#generation = this.#feed.newGeneration();
     this.#proof.stop();
-    this.#proof = new GrowingProof(() => this.#feed.confirmedAt());
+    this.#proof = new LinkProof(() => this.#feed.confirmedAt());
     this.report();
   }
 

@@ -87,7 +87,7 @@ export class FeedSession {
     void this.#connection.closed.then(() => {
       this.#fail(new ConnectionLostError(true, this.#connection.lastError));
     });
-    this.#connection.confirmation.onSilence((silentMs) => {
+    this.#connection.proof.onSilence((silentMs) => {
       const { keys, settings } = this.#context;
       const { heartbeatMs, replyTimeoutMs } = settings();
       // At once: a reply that breaks the silence vouches for no reading before it.

@@ -7,7 +7,6 @@ import {
   type Subscription,
   type SubscriptionTarget,
 } from '../../backend/backend.js';
-import type { LinkProof } from '../../backend/link-proof.js';
 import { UnavailableError } from '../../errors.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { isDenial, RedirectedError } from '../reply-errors.js';
@@ -19,7 +18,7 @@ import { SessionTimers } from '../connection/session-timers.js';
 import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
 
-const NEVER_PROVEN: LinkProof = { confirmedAt: -Infinity };
+const NEVER_PROVEN: FeedCondition['proof'] = { confirmedAt: -Infinity };
 
 /** MIGRATE sends the remaining TTL, so a moved key ends later by the time of the transfer. */
 const MOVED_LATE_MS = 100;

@@ -9,7 +9,7 @@ import {
   type Subscriber,
   type Subscription,
 } from '../../backend/backend.js';
-import { GrowingProof } from '../../backend/link-proof.js';
+import { LinkProof } from '../../backend/link-proof.js';
 import type { NotificationMode } from '../../credential/status.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { slotOf } from '../keys.js';
@@ -218,7 +218,7 @@ class PrefixSubscription implements Subscription {
       notifications: worst(known.map(({ notifications }) => notifications)),
       announcing: known.every(({ announcing }) => announcing),
       maxLagMs: Math.max(...known.map(({ maxLagMs }) => maxLagMs)),
-      proof: new GrowingProof(() => Math.min(...known.map(({ proof }) => proof.confirmedAt))),
+      proof: new LinkProof(() => Math.min(...known.map(({ proof }) => proof.confirmedAt))),
       provenWithinMs: Math.max(...known.map(({ provenWithinMs }) => provenWithinMs)),
       error: unwell?.error,
     });

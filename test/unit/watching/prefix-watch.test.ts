@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import {
   createFeedCondition,
   type Backend,
+  type Subscription,
   type FeedCondition,
   type Hint,
   type Observation,
@@ -58,11 +59,11 @@ function world() {
       time,
     });
   };
-  const subscription = {
+  const subscription: Subscription = {
     read,
-    close: () => undefined,
     confirmedAt: () => 0,
     reportClockStep: () => undefined,
+    close: () => undefined,
   };
   const backend = { clock, subscribe: () => subscription } as unknown as Backend;
   const scope = {

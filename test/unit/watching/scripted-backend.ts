@@ -1,4 +1,4 @@
-import { GrowingProof } from '../../../src/backend/link-proof.js';
+import { LinkProof } from '../../../src/backend/link-proof.js';
 import { VirtualClock } from 'credstream/testing';
 
 import {
@@ -67,7 +67,7 @@ export class ScriptedBackend implements Backend {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 1_000,
-    proof: new GrowingProof(() => this.vouched ?? this.clock.monotonic()),
+    proof: new LinkProof(() => this.vouched ?? this.clock.monotonic()),
     provenWithinMs: 0,
     error: undefined,
   });

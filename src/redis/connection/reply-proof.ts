@@ -1,5 +1,5 @@
 /** The sending time of the last command that Redis has replied to, on one connection. */
-export class Confirmation {
+export class ReplyProof {
   #at: number;
   #lapsed: ((silentMs: number) => void) | undefined;
 
