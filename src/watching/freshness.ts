@@ -1,5 +1,5 @@
 import type { Clock } from '../time/clock.js';
-import { servingLimitMs, type FeedCondition } from '../backend/backend.js';
+import { servingLimitMs, type Backend, type FeedCondition } from '../backend/backend.js';
 import { EventSourceBase } from './event-source.js';
 import type { WithheldState } from '../credential/state.js';
 import type { HintLabels } from './entry/hint-labels.js';
@@ -98,9 +98,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   #trouble: Trouble | undefined;
   #status = idleStatus;
 
-  abstract readonly clock: Clock;
-  /** The longest time that a reply may take, in milliseconds. */
-  abstract readonly replyTimeoutMs: number;
+  abstract readonly backend: Pick<Backend, 'clock' | 'replyTimeoutMs'>;
   /** The hints that no reading has explained, if any. */
   abstract readonly unexplained: HintLabels | undefined;
   abstract readonly options: { readonly maxStalenessMs: number };
@@ -109,6 +107,10 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
 
   /** Called when time alone has changed whether the credential may be served. */
   abstract stalenessChanged(): void;
+
+  get clock(): Clock {
+    return this.backend.clock;
+  }
 
   get status(): StoreStatus {
     const status = this.#status;
@@ -134,7 +136,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   get doubtedFrom(): number {
     const heardAt = this.unexplained?.removalHeardAt;
     if (heardAt === undefined || this.options.maxStalenessMs === Infinity) return Infinity;
-    return heardAt + this.replyTimeoutMs;
+    return heardAt + this.backend.replyTimeoutMs;
   }
 
   /** The condition of the hints, as reported last. */
@@ -184,7 +186,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     const isNew = condition.generation !== before?.generation;
     if (isNew) {
       // The proof of the new generation says nothing of a state that was read in the one before.
-      if (before !== undefined && this.generation === before.generation)
+      if (before?.generation === this.generation)
         (this.#trouble ??= new Trouble(this)).provenAt ??= Math.min(
           this.unexplained?.provenAt ?? Infinity,
           before.proof.confirmedAt,

@@ -8,7 +8,12 @@ import type {
   Subscription,
 } from '../backend/backend.js';
 import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
-import { unknown, type CredentialState, type Known } from '../credential/state.js';
+import {
+  unknown,
+  type CredentialState,
+  type Known,
+  type WithheldState,
+} from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import type { Entry } from './entry/entry.js';
@@ -37,7 +42,7 @@ export abstract class OpenEntry<T>
   /** The subscription that the hints of the key come by; `undefined` while there is none. */
   protected abstract readonly subscription: Subscription | undefined;
   abstract readonly key: string;
-  abstract readonly backend: Backend;
+  abstract override readonly backend: Backend;
   abstract readonly encoding: Encoding<T>;
   abstract override readonly options: SharedStoreOptions<T>;
 
@@ -51,14 +56,6 @@ export abstract class OpenEntry<T>
 
   /** Ends the watch: the entry has no handles any longer. */
   protected abstract leave(entry: Entry<T>): void;
-
-  get clock(): Clock {
-    return this.backend.clock;
-  }
-
-  get replyTimeoutMs(): number {
-    return this.backend.replyTimeoutMs;
-  }
 
   get unexplained(): HintLabels | undefined {
     return this.entry?.labels;
@@ -83,9 +80,9 @@ export abstract class OpenEntry<T>
     const at = this.clock.monotonic();
     if (this.isWithheld(at))
       return { type: 'withheld', reason: 'stale', since: wallTime(this.clock, this.provenAt) };
-    const verdict = this.verdictOf(state, at);
+    const verdict = verdictOf(state, this.#time, at);
     if (verdict === 'before') return state;
-    if (verdict === 'passed') return this.endedState();
+    if (verdict === 'passed') return endedState(this.#emitted, this.clock);
     this.subscription?.reportClockStep();
     return { type: 'withheld', reason: 'clock', since: this.clock.now() };
   }
@@ -155,32 +152,12 @@ export abstract class OpenEntry<T>
 
   stalenessChanged(change?: CredentialChange<T>): void {
     this.judge(this.isFilled);
-    const view = this.viewNow();
+    const { state: known } = this.known;
+    const hasEnded = verdictOf(known, this.#time, this.clock.monotonic()) === 'passed';
+    const view = this.withheld ?? (hasEnded ? endedState(this.#emitted, this.clock) : known);
     const state = view === this.#emitted ? undefined : view;
     this.#emitted = view;
     if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
-  }
-
-  /** The state to emit. Only a new event withholds a credential before its end; a read is exact. */
-  protected viewNow(): CredentialState<T> {
-    const { state } = this.known;
-    if (state.type === 'unknown' || this.withheld !== undefined) return this.withheld ?? state;
-    return this.verdictOf(state, this.clock.monotonic()) === 'passed' ? this.endedState() : state;
-  }
-
-  protected verdictOf(
-    state: CredentialState<T>,
-    at: number,
-  ): 'before' | 'passed' | 'stepped' | undefined {
-    const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
-    return end === undefined ? 'before' : this.#time?.verdict(end, at);
-  }
-
-  /** The same object for as long as it is emitted. */
-  protected endedState(): CredentialState<T> {
-    const emitted = this.#emitted;
-    if (emitted.type === 'withheld' && emitted.reason === 'ended') return emitted;
-    return { type: 'withheld', reason: 'ended', since: this.clock.now() };
   }
 
   protected override start(): void {
@@ -197,4 +174,19 @@ export abstract class OpenEntry<T>
     this.#emitted = unknown.state;
     super.stop(as);
   }
+}
+
+function verdictOf(
+  state: CredentialState<unknown>,
+  time: ServerTime | undefined,
+  at: number,
+): ReturnType<ServerTime['verdict']> {
+  const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
+  return end === undefined ? 'before' : (time?.verdict(end, at) ?? 'before');
+}
+
+/** The state past the end until a reading confirms that; the same object for as long as it is emitted. */
+function endedState(emitted: CredentialState<unknown>, clock: Clock): WithheldState {
+  if (emitted.type === 'withheld' && emitted.reason === 'ended') return emitted;
+  return { type: 'withheld', reason: 'ended', since: clock.now() };
 }

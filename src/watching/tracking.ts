@@ -205,19 +205,16 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   #review(): void {
     const condition = this.#condition;
     if (condition === undefined || !this.retained || this.closed) return;
+    const { maxStalenessMs } = this.#context.watch;
+    const fresh = condition.fresh(servingLimitMs(condition, maxStalenessMs));
     if (this.isCaughtUp) {
       this.#complete = true;
       this.#staleSince = undefined;
-      this.#publish(condition.fresh(this.#limitMs(condition)));
+      this.#publish(fresh);
       return;
     }
     const staleSince = this.#complete ? this.#staleSince : undefined;
-    const fresh = condition.fresh(this.#limitMs(condition));
     this.#publish(statusBehind(condition, fresh, this.#complete, staleSince, this.#failure));
-  }
-
-  #limitMs(condition: FeedCondition): number {
-    return servingLimitMs(condition, this.#context.watch.scope.options.maxStalenessMs);
   }
 
   #publish(status: StoreStatus): void {

@@ -37,7 +37,9 @@ async function standStill(
   await meanwhile(server);
   await eventually(() => performance.now() - stoppedAt > stoppedMs);
   child.resume();
-  return (await child.next((message) => message !== 'live')) as FirstReads;
+  const reads = await child.next((message) => message !== 'live');
+  if (reads === 'live') throw new Error('the process has not stood still');
+  return reads;
 }
 
 it.each([0, 900])(

@@ -10,7 +10,7 @@ type LinkCondition = Pick<FeedCondition, 'link' | 'gap' | 'error'>;
 /** The feed, as its conditions see it. */
 export interface FeedLink {
   /** The modes of the present session, if there is one. */
-  readonly modes: NotificationModes | undefined;
+  modes(): NotificationModes | undefined;
   /** The monotonic instant up to which all hints have arrived. */
   confirmedAt(): number;
   settings(): RedisSettings;
@@ -36,7 +36,7 @@ export class FeedConditions {
   }
 
   of({ subscribedTo }: Pick<WatchedKey, 'subscribedTo'>): FeedCondition {
-    const { modes } = this.#feed;
+    const modes = this.#feed.modes();
     const { link } = this.#link;
     const subscribed = link !== 'live' || subscribedTo !== undefined;
     const mode = modes?.of({ subscribedTo }) ?? 'polling';

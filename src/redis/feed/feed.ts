@@ -8,11 +8,9 @@ import { ClosedError, UnavailableError } from '../../errors.js';
 import { inRootContext } from '../../time/async-context.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { toObservation } from '../commands/reader.js';
-import type { RedisSettings } from '../connection-options.js';
 import { retryPauseMs } from '../connection/retry.js';
 import { isDenial, readFailure } from '../reply-errors.js';
-import { FeedConditions, type FeedLink } from './conditions.js';
-import type { NotificationModes } from './notification-modes.js';
+import { FeedConditions } from './conditions.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
 import { FeedSubscription, WatchedKeys } from './watched-keys.js';
@@ -54,7 +52,7 @@ const NO_ATTEMPTS: Attempts = { failures: 0, wasLive: false };
  * Keeps the hints of all watched keys arriving: while any key is watched there is a session, or one is being opened, or a timer will open
  * one. Every gap between sessions begins a new generation.
  */
-export class Feed implements FeedLink {
+export class Feed {
   readonly #context: FeedContext;
   readonly #keys = new WatchedKeys();
   readonly #conditions: FeedConditions;
@@ -65,7 +63,11 @@ export class Feed implements FeedLink {
   constructor(context: FeedContext) {
     this.#context = context;
     this.#lastConfirmedAt = context.connectionSettings.clock.monotonic();
-    this.#conditions = new FeedConditions(this.#keys, this);
+    this.#conditions = new FeedConditions(this.#keys, {
+      ...context,
+      modes: () => this.#session?.modes,
+      confirmedAt: () => this.confirmedAt(),
+    });
   }
 
   subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
@@ -143,18 +145,6 @@ export class Feed implements FeedLink {
     this.#context.connectionSettings.clock.nextTurn(() => {
       if (this.#session === undefined) this.#conditions.begin({ gap: 'clock' });
     });
-  }
-
-  get modes(): NotificationModes | undefined {
-    return this.#session?.modes;
-  }
-
-  settings(): RedisSettings {
-    return this.#context.settings();
-  }
-
-  newGeneration(): number {
-    return this.#context.newGeneration();
   }
 
   setCanAnnounce(canAnnounce: boolean): void {
