@@ -1,3 +1,4 @@
+import { replyOk } from '../reply-parser.js';
 import type { Content } from '../../credential/content.js';
 import type { CommandChannel } from '../commands/channel.js';
 
@@ -71,9 +72,9 @@ export class DataEpoch {
     const name = this.#context.newName();
     try {
       const { connection } = await this.#context.commands.get();
-      const reply = await connection.call((client) => client.set(key, name, 'NX'));
+      const reply = await connection.call((client) => client.set(key, name, 'NX'), replyOk);
       // Known from now on and not only from the next reading, because the data may be lost again before that.
-      if (reply === 'OK' && key === this.#key) this.#known = name;
+      if (reply === true && key === this.#key) this.#known = name;
     } catch {
       // The next reading finds the key missing and tries again.
     }

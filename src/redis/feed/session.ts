@@ -10,7 +10,9 @@ import { NotificationProbe } from './notification-probe.js';
 import { ConnectionLostError, readFailure, RedirectedError, replyWord } from '../reply-errors.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
 import { Connection } from '../connection/connection.js';
-import { Reader, toObservation, type RawReading, type ReadRequest } from '../commands/reader.js';
+import type { RawReading, ReadRequest } from '../commands/raw-reading.js';
+import { Reader, toObservation } from '../commands/reader.js';
+import { EPOCH_BYTES } from '../commands/scripts.js';
 import { RoleProbe } from './role-probe.js';
 import { SessionTimers } from '../connection/session-timers.js';
 import { Semaphore } from '../../util/semaphore.js';
@@ -18,7 +20,6 @@ import { Subscriptions } from './subscriptions.js';
 import type { AnyWatched } from './watched-keys.js';
 
 const MAX_READS = 256;
-const EPOCH_BYTES = 1_024;
 
 /** One session of the subscribed connection: its subscriptions, its heartbeat, its probes. Ends as a whole when any part fails. */
 export class FeedSession {
