@@ -6,7 +6,6 @@ import {
   replyInstant,
   replyList,
   replyNames,
-  replyText,
   replyWhole,
 } from '../reply-parser.js';
 import type { CommandConnection } from '../connection/connection.js';
@@ -141,9 +140,8 @@ function replyLeft(reply: unknown): number {
 }
 
 function replyTime(reply: unknown): number {
-  const [seconds, micros] = replyList(reply, 2).map((part) =>
-    replyWhole(Number(/^\d{1,15}$/.exec(replyText(part, 15))?.[0]), 0),
-  );
+  // ioredis turns the texts of TIME into numbers.
+  const [seconds, micros] = replyList(reply, 2).map((part) => replyWhole(Number(part), 0));
   return replyInstant(Number(seconds) * 1000 + Number(micros) / 1000);
 }
 

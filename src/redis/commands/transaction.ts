@@ -108,7 +108,8 @@ export function malformedIn(refusals: Refusals): MalformedReplyError | undefined
  * @throws ConnectionLostError, MalformedReplyError
  */
 export function replyOrRefusal(pair: unknown): unknown {
-  const [error, value] = replyList(pair, 2);
+  // ioredis leaves the value of a refused command out.
+  const [error, value] = replyList(pair);
   if (error === null) return value;
   if (replyWord(error) === undefined) throw new ConnectionLostError(true);
   return error;
