@@ -122,7 +122,7 @@ export async function swapAttempt(
   stageName: () => string,
   publication: Publication | undefined,
 ): Promise<AttemptView | Swapped> {
-  const keys = [helperKey('attempt', key, key), clearedKey(key), key];
+  const keys = [helperKey('attempt', key), clearedKey(key), key];
   const copy = change?.write && {
     name: helperKey('stage', key, stageName()),
     bytes: stagedCopy(change.write),
@@ -188,7 +188,7 @@ function replyView([version, now, record, stored, conflict, end]: readonly unkno
   const tombstoneEnd = replyEnd(end);
   return {
     now: replyInstant(replyWhole(now, 0)),
-    record: parseRecord(replyBytes(record, MAX_RECORD_BYTES)),
+    ...parseRecord(replyBytes(record, MAX_RECORD_BYTES)),
     stored: replyWhole(stored, 0, 1) === 1,
     conflict: replyWhole(conflict, 0, 1) === 1,
     clearedAt:

@@ -247,9 +247,10 @@ export class FeedSession {
     const isEvent = channel.startsWith(keyspace);
     const start = (isEvent ? keyspace : announcements).length;
     if (pattern === undefined && this.#probe.take(channel, message)) return;
-    if (isEvent) this.modes.notificationSeen();
-    else if (!channel.startsWith(announcements)) return;
+    if (!isEvent && !channel.startsWith(announcements)) return;
     const hint = isEvent ? hintFromEvent(message) : hintFrom(message, instance);
+    if (hint === undefined) return;
+    if (isEvent) this.modes.notificationSeen();
     if (pattern === undefined) keys.hint(channel.slice(start), hint);
     else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }
