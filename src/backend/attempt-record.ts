@@ -42,8 +42,9 @@ export function parseRecord(bytes: Buffer): Pick<AttemptView, 'record' | 'newer'
   }
   if (typeof value !== 'object' || value === null) return { record: undefined };
   const fields = value as Readonly<Record<string, unknown>>;
-  if (isWhole(fields['v'], VERSION + 1, MAX_COUNT)) return { record: undefined, newer: true };
-  return { record: fields['v'] === VERSION ? recordOf(fields) : undefined };
+  const { v = VERSION } = fields;
+  if (isWhole(v, VERSION + 1, MAX_COUNT)) return { record: undefined, newer: true };
+  return { record: v === VERSION ? recordOf(fields) : undefined };
 }
 
 function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | undefined {

@@ -181,8 +181,7 @@ function bounded(record: AttemptRecord, now: number): AttemptRecord {
     return record;
   return {
     ...record,
-    startedAt: Math.min(startedAt, now),
-    changedAt: Math.min(changedAt, now),
+    ...(back > 0 && { startedAt: Math.min(startedAt, now), changedAt: Math.min(changedAt, now) }),
     leaseEndsAt,
     notBefore,
   };

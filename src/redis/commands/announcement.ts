@@ -31,7 +31,7 @@ export function encodeAnnouncement({ kind, instance, name, at, reason }: Announc
 
 /** Parses a message that any client may have sent: always a hint, with the labels that have the right form. */
 export function hintFrom(message: string, self: string): Hint | AttemptHint {
-  const { v, kind, instance, name, reason } = parse(message);
+  const { v = VERSION, kind, instance, name, reason } = parse(message);
   // A newer version may mean something else by the same words.
   if (v !== VERSION) return { type: 'written', origin: 'unknown', reason: undefined };
   if (kind === 'attempt') return { type: 'attempt' };
