@@ -84,7 +84,8 @@ export class ClientPool {
   /** The last to leave closes the connections, within `timeoutMs`. */
   async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
     if (this.#leave(usersKey(settings, name)) > 0) return;
-    pools.delete(this.template.client);
+    // A second call comes after the end of this pool, when the client may have another one.
+    if (pools.get(this.template.client) === this) pools.delete(this.template.client);
     await this.servers.close(timeoutMs);
   }
 
