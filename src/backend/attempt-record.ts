@@ -70,7 +70,8 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
   if (!fits) return undefined;
   return {
     ...{ id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore },
-    ...{ changedAt, inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError },
+    ...(changedAt !== undefined && { changedAt }),
+    ...{ inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError },
   };
 }
 

@@ -138,7 +138,7 @@ const SCRIPTS: readonly ReadStrategy[] = [
   byScript(READ_BY_PTTL, 'EVALSHA', 'EVAL', 1),
 ];
 
-/** What a script says of a key. @throws MalformedReplyError */
+/** The content of a key in the reply of a script. @throws MalformedReplyError */
 export function replyContent(
   size: unknown,
   bytes: unknown,

@@ -27,8 +27,6 @@ export class Connection {
   #verifiedAt = -Infinity;
   #lastError: Error | undefined;
   readonly #deadline: ReplyDeadline;
-  /** The number of calls so far. */
-  #questions = 0;
   /** `ended`: takes no more commands · `killed`: destroyed by this side. */
   #life: 'open' | 'ended' | 'killed' = 'open';
   /** Resolves with the end that QUIT brings. */
@@ -154,7 +152,7 @@ export class Connection {
     // Not an async function: every read and write passes here, and mostly through code that the engine has not optimized yet.
     return new Promise<R>((resolve, reject) => {
       const call = this.#deadline.start(reject);
-      const question = (this.#questions += 1);
+      const { question } = call;
       const failed = (error: unknown): void => {
         reject(this.#failed(call, error));
       };
