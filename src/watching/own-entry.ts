@@ -44,7 +44,7 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
   }
 
   get size(): number {
-    return 1;
+    return this.entry === undefined ? 0 : 1;
   }
 
   get scope(): this {

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
@@ -64,7 +65,16 @@ export class Connection {
    * @param signal - aborts the opening
    * @throws ConnectionLostError, NotMasterError, or ioredis's own error when Redis refused the login
    */
-  static async open(
+  static open(
+    template: ServerTemplate,
+    options: ConnectionSettings,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    // A socket hands its input out in the context in which it was made.
+    return inRootContext(() => Connection.#connect(template, options, signal));
+  }
+
+  static async #connect(
     template: ServerTemplate,
     options: ConnectionSettings,
     signal: AbortSignal,
@@ -207,7 +217,7 @@ export class Connection {
     if (!this.mustBeMaster || now - this.#verifiedAt < everyMs) return;
     // Set first, so that concurrent calls do not check again.
     this.#verifiedAt = now;
-    await this.verify();
+    await inRootContext(() => this.verify());
   }
 
   /** Destroys the connection without QUIT. */
@@ -225,7 +235,7 @@ export class Connection {
   /** Waits for the replies under way, then ends the connection; at the latest after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     if (this.open) {
-      this.#quit = this.client.quit().then(() => this.#closed);
+      this.#quit = inRootContext(() => this.client.quit()).then(() => this.#closed);
       // Redis executes no command after QUIT, so none may count as sent.
       this.#life = 'ended';
     }

@@ -5,6 +5,7 @@ import type {
   SubscriptionTarget,
 } from '../../backend/backend.js';
 import { ClosedError, UnavailableError } from '../../errors.js';
+import { inRootContext } from '../../time/async-context.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { toObservation } from '../commands/reader.js';
 import { retryPauseMs } from '../connection/retry.js';
@@ -75,7 +76,10 @@ export class Feed {
     this.#context.connectionSettings.clock.nextTurn(() => {
       if (watched.has(subscription)) subscriber.conditionChanged(this.#conditions.of(watched));
     });
-    if (this.#state.type === 'idle') this.#open(NO_ATTEMPTS);
+    if (this.#state.type === 'idle')
+      inRootContext(() => {
+        this.#open(NO_ATTEMPTS);
+      });
     else if (isNew) this.#session?.subscribe(watched);
     this.#recount();
     return subscription;
@@ -84,7 +88,7 @@ export class Feed {
   /** Ends a subscription; the last one ends the session. */
   unsubscribe(subscription: FeedSubscription): void {
     if (!this.#keys.remove(subscription)) return;
-    this.#session?.unsubscribe(subscription.watched);
+    inRootContext(() => this.#session?.unsubscribe(subscription.watched));
     if (this.#keys.isEmpty) this.#end('idle');
     else this.#recount();
   }

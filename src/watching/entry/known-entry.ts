@@ -11,6 +11,7 @@ import {
   absent,
   hasEnded,
   nextDeadline,
+  type Labels,
   noLabels,
   type Circumstances,
   type DecodedReading,
@@ -200,7 +201,7 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     source: ChangeSource,
     held: boolean,
     toleranceMs = 0,
-    labels = noLabels,
+    labels: Labels = noLabels,
   ): Circumstances {
     const id = this.owner.idOf(this.key);
     // A value that is not held shares no withdrawal with its successor.
