@@ -3,6 +3,7 @@ import {
   OAUTH_ERROR_CODES,
   type AttemptOutcome,
   type AttemptRecord,
+  type AttemptView,
   type OAuthErrorCode,
 } from './attempts.js';
 
@@ -17,6 +18,9 @@ export const MAX_RECORD_BYTES = 4_096;
 /** The largest number of attempts and of failures in a record. */
 export const MAX_COUNT = 1_000_000_000;
 
+/** Changes with the meaning of a record. */
+const VERSION = 1;
+
 const ID = /^[\w:.-]{1,128}$/;
 /** States show the instance to people, therefore only the random id of a backend is accepted. */
 const INSTANCE = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/;
@@ -24,26 +28,29 @@ const OUTCOMES: ReadonlySet<unknown> = new Set(ATTEMPT_OUTCOMES);
 const CODES: ReadonlySet<unknown> = new Set(OAUTH_ERROR_CODES);
 
 export function encodeRecord(record: AttemptRecord): string {
-  return JSON.stringify(record);
+  return JSON.stringify({ v: VERSION, ...record });
 }
 
-/** Parses bytes that any client may have written; `undefined` when they are no record. */
-export function parseRecord(bytes: Buffer): AttemptRecord | undefined {
-  if (bytes.length === 0 || bytes.length > MAX_RECORD_BYTES) return undefined;
+/** Parses bytes that any client may have written; without a record when they are none, or one of a newer version. */
+export function parseRecord(bytes: Buffer): Pick<AttemptView, 'record' | 'newer'> {
+  if (bytes.length === 0 || bytes.length > MAX_RECORD_BYTES) return { record: undefined };
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString());
   } catch {
-    return undefined;
+    return { record: undefined };
   }
-  return typeof value === 'object' && value !== null
-    ? recordOf(value as Readonly<Record<string, unknown>>)
-    : undefined;
+  if (typeof value !== 'object' || value === null) return { record: undefined };
+  const fields = value as Readonly<Record<string, unknown>>;
+  const { v = VERSION } = fields;
+  if (isWhole(v, VERSION + 1, MAX_COUNT)) return { record: undefined, newer: true };
+  return { record: v === VERSION ? recordOf(fields) : undefined };
 }
 
 function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | undefined {
   const { id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore } = value;
-  const { inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError } = value;
+  const { changedAt, inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError } =
+    value;
   const fits =
     isText(id, ID) &&
     isText(instance, INSTANCE) &&
@@ -53,6 +60,7 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
     isOutcome(outcome) &&
     isWhole(failures, 0, MAX_COUNT) &&
     isWhole(notBefore) &&
+    isOptional(changedAt, isWholeNumber) &&
     isOptional(inDoubt, isBoolean) &&
     isOptional(recordLost, isBoolean) &&
     isOptional(startedFromNothing, isBoolean) &&
@@ -62,6 +70,7 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
   if (!fits) return undefined;
   return {
     ...{ id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore },
+    ...(changedAt !== undefined && { changedAt }),
     ...{ inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError },
   };
 }
@@ -72,6 +81,10 @@ function isText(value: unknown, pattern: RegExp): value is string {
 
 function isWhole(value: unknown, min = 0, max: number = Number.MAX_SAFE_INTEGER): value is number {
   return typeof value === 'number' && Number.isSafeInteger(value) && value >= min && value <= max;
+}
+
+function isWholeNumber(value: unknown): value is number {
+  return isWhole(value);
 }
 
 function isNumber(value: unknown): value is number {

@@ -39,7 +39,7 @@ export function start(
   const old = record && bounded(record, now);
   if (old?.id === id) {
     if (old.outcome !== 'running') return { answer: { type: 'started', record: old } };
-    const prolonged = { ...old, leaseEndsAt: later(now, leaseMs) };
+    const prolonged = { ...old, changedAt: now, leaseEndsAt: later(now, leaseMs) };
     return { answer: { type: 'started', record: prolonged }, change: { record: prolonged } };
   }
   const refuse = (
@@ -65,6 +65,7 @@ export function start(
     instance,
     number: count((old?.number ?? 0) + 1),
     startedAt: now,
+    changedAt: now,
     leaseEndsAt: later(now, leaseMs),
     outcome: 'running',
     failures: old?.failures ?? 0,
@@ -92,6 +93,7 @@ export function renew(
   if (old !== undefined && old.outcome !== 'running') return { answer: 'ended' };
   const record = {
     ...(old ?? recreated(view, request, instance)),
+    changedAt: view.now,
     leaseEndsAt: later(view.now, request.leaseMs),
     startedFromNothing: request.startedFromNothing || undefined,
   };
@@ -121,6 +123,7 @@ export function commit(
     instance,
     number: count(number),
     startedAt: old?.startedAt ?? now,
+    changedAt: now,
     leaseEndsAt: 0,
     outcome: 'committed',
     failures: count(failures),
@@ -138,6 +141,7 @@ export function end(view: AttemptView, request: EndAttempt, instance: string): D
     return { answer: undefined };
   const record: AttemptRecord = {
     ...(old ?? recreated(view, request, instance)),
+    changedAt: view.now,
     leaseEndsAt: 0,
     outcome,
     failures: count(failures),
@@ -163,15 +167,23 @@ export function clearFailure(
   return { answer: undefined, change: { record, dropTombstone } };
 }
 
-/** The record, with its lease and its pause cut to the longest that options allow. */
+/**
+ * The record, with its lease and its pause cut to what they were measured from now on when the server's clock has stepped back since, and to
+ * the longest that options allow.
+ */
 function bounded(record: AttemptRecord, now: number): AttemptRecord {
+  const { startedAt, changedAt = startedAt } = record;
+  const back = Math.max(0, startedAt - now, changedAt - now);
   const latest = now + LONGEST_PAUSE_MS;
-  const { leaseEndsAt, notBefore } = record;
-  if (leaseEndsAt <= latest && notBefore <= latest) return record;
+  const leaseEndsAt = Math.min(Math.max(0, record.leaseEndsAt - back), latest);
+  const notBefore = Math.min(Math.max(0, record.notBefore - back), latest);
+  if (back === 0 && leaseEndsAt === record.leaseEndsAt && notBefore === record.notBefore)
+    return record;
   return {
     ...record,
-    leaseEndsAt: Math.min(leaseEndsAt, latest),
-    notBefore: Math.min(notBefore, latest),
+    ...(back > 0 && { startedAt: Math.min(startedAt, now), changedAt: Math.min(changedAt, now) }),
+    leaseEndsAt,
+    notBefore,
   };
 }
 

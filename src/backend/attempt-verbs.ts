@@ -29,12 +29,12 @@ export class AttemptVerbs {
 
   /** Takes the lease, if no other attempt holds it and no rule refuses an attempt now. */
   start(request: StartAttempt): Promise<AttemptStart> {
-    return this.#settle(request, start);
+    return this.#settle(request, start, keepOff);
   }
 
   /** Prolongs the lease. */
   renew(request: RenewAttempt): Promise<RenewOutcome> {
-    return this.#settle(request, renew);
+    return this.#settle(request, renew, () => 'superseded');
   }
 
   /**
@@ -42,27 +42,29 @@ export class AttemptVerbs {
    * attempt started from, or has lost them by accident.
    */
   commit(request: CommitAttempt): Promise<CommitOutcome> {
-    return this.#settle(request, commit);
+    return this.#settle(request, commit, () => 'superseded');
   }
 
   /** Gives up the lease and announces the end to all waiters. Does nothing for an attempt that is superseded or committed. */
   end(request: EndAttempt): Promise<void> {
-    return this.#settle(request, end);
+    return this.#settle(request, end, () => undefined);
   }
 
   /** Takes the fatal outcome of this attempt back, because new credentials were stored. */
   clearFailure(name: AttemptName): Promise<void> {
-    return this.#settle(name, clearFailure);
+    return this.#settle(name, clearFailure, () => undefined);
   }
 
   async #settle<Q extends AttemptName, R>(
     request: Q,
     decide: (view: AttemptView, request: Q, instance: string) => Decision<R>,
+    whenNewer: () => R,
   ): Promise<R> {
     const { key } = request;
     const { instance } = this.#backend;
     let reply = await this.#backend.swap({ key });
     for (let tries = 0; reply !== 'swapped' && tries < MAX_TRIES; tries += 1) {
+      if (reply.newer === true) return whenNewer();
       const { answer, change } = decide(reply, request, instance);
       if (change === undefined) return answer;
       reply = await this.#backend.swap({ key, change: { ...change, version: reply.version } });
@@ -72,4 +74,11 @@ export class AttemptVerbs {
       `the record of the last attempt changed ${String(MAX_TRIES)} times while it was being changed; nothing was written`,
     );
   }
+}
+
+/** The record of a newer version may mean that its attempt is running. */
+function keepOff(): never {
+  throw new UnavailableError(
+    'a newer version of credstream has written the record of the last attempt; this version keeps off',
+  );
 }

@@ -48,6 +48,8 @@ export interface AttemptRecord {
   /** The number of this attempt at the credential, from 1. */
   readonly number: number;
   readonly startedAt: number;
+  /** The last change of this record. Lease and pause were measured from this instant or an earlier one. */
+  readonly changedAt?: number | undefined;
   /** While this attempt is running, no other starts before this instant. */
   readonly leaseEndsAt: number;
   readonly outcome: AttemptOutcome;
@@ -149,6 +151,8 @@ export interface EndAttempt extends AttemptName {
 export interface AttemptView {
   readonly now: number;
   readonly record: AttemptRecord | undefined;
+  /** A newer version of this package has written the record, and only that version understands it. */
+  readonly newer?: boolean | undefined;
   /** Whether the key of the credential exists, with any bytes and any type. */
   readonly stored: boolean;
   /**

@@ -52,7 +52,7 @@ function viewOf(memory: CredentialMemory, key: string): AttemptView {
   const text = bytes.length > MAX_RECORD_BYTES ? bytes.length : bytes.toString('latin1');
   return {
     now: Math.floor(memory.now()),
-    record: parseRecord(bytes),
+    ...parseRecord(bytes),
     stored,
     conflict: false,
     clearedAt,

@@ -14,9 +14,15 @@ export function escapeGlob(text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&');
 }
 
-/** A helper key in the credential's hash slot, so that one script or transaction may touch both. */
-export function helperKey(kind: string, key: string, name: string): string {
-  return `${RESERVED_PREFIX}${kind}:{${slotTag(key)}}:${name}`;
+/**
+ * A helper key in the credential's hash slot, so that one script or transaction may touch both. The key stands in its name, so that the
+ * patterns of ACL rules keep apart users whose keys have a hash tag in common.
+ *
+ * @param name - where a key has several helpers of a kind
+ */
+export function helperKey(kind: string, key: string, name?: string): string {
+  const end = name === undefined ? '' : `:${name}`;
+  return `${RESERVED_PREFIX}${kind}:{${slotTag(key)}}:${key}${end}`;
 }
 
 /**
@@ -31,7 +37,7 @@ export function ownKey(kind: 'epoch' | 'probe', instance: string, tag?: string):
 
 /** The tombstone: remembers for a while that the credential was cleared on purpose. */
 export function clearedKey(key: string): string {
-  return helperKey('cleared', key, key);
+  return helperKey('cleared', key);
 }
 
 /** The text in braces that puts a key into the slot of `key`. A key that holds braces itself could not stand between braces. */
@@ -39,10 +45,53 @@ export function slotTag(key: string): string {
   const own = hashTag(key);
   if (own !== undefined) return own;
   if (!key.includes('}')) return key;
-  const slot = slotOf(key);
-  let number = 0;
-  while (slotOf(String(number)) !== slot) number += 1;
-  return String(number);
+  return numberIn(slotOf(key));
+}
+
+/** The number of binary digits that reach every slot. */
+const DIGITS = 16;
+
+/**
+ * A number that hashes to a slot, computed and not searched for: CRC-16 is linear, so that each digit 1 in place of a 0 flips the same bits of
+ * the slot, whatever the other digits are.
+ */
+function numberIn(slot: number): string {
+  let left = slot ^ slotOf('0'.repeat(DIGITS));
+  let digits = 0;
+  for (const { bit, flips, by } of FLIPS) {
+    if ((left & bit) === 0) continue;
+    left ^= flips;
+    digits ^= by;
+  }
+  return digits.toString(2).padStart(DIGITS, '0');
+}
+
+/** For each bit of a slot the digits that flip it, and no bit of an earlier element. */
+const FLIPS: readonly Flip[] = eliminated();
+
+interface Flip {
+  readonly bit: number;
+  /** The bits of the slot that change, `bit` among them. */
+  readonly flips: number;
+  /** The digits that are 1, as a binary number. */
+  readonly by: number;
+}
+
+/** Gaussian elimination over the bits that single digits flip. */
+function eliminated(): readonly Flip[] {
+  const zero = slotOf('0'.repeat(DIGITS));
+  const found: Flip[] = [];
+  for (let digit = 0; digit < DIGITS; digit += 1) {
+    let by = 1 << digit;
+    let flips = zero ^ slotOf(by.toString(2).padStart(DIGITS, '0'));
+    for (const one of found) {
+      if ((flips & one.bit) === 0) continue;
+      flips ^= one.flips;
+      by ^= one.by;
+    }
+    if (flips !== 0) found.push({ bit: flips & -flips, flips, by });
+  }
+  return found;
 }
 
 /** The part of a key that Redis Cluster hashes instead of the whole key: between the first `{` and the next `}`, if not empty. */

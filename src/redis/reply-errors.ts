@@ -10,6 +10,17 @@ export class ConnectionLostError extends Error {
   }
 }
 
+/**
+ * A reply is no answer to its command: of another form, out of range, or about another key. The replies after it cannot be trusted either, so
+ * the connection ends. Stays inside this room.
+ */
+export class MalformedReplyError extends ConnectionLostError {
+  constructor() {
+    super(true);
+    this.message = 'a reply of Redis is no answer to its command';
+  }
+}
+
 /** The server is a replica; its data may be old, or of a history that never happened. Stays inside this room. */
 export class NotMasterError extends Error {
   constructor() {
@@ -83,6 +94,8 @@ export function isDenial(error: unknown): boolean {
 export function readFailure(error: unknown): UnavailableError | RefusedError {
   if (error instanceof NotMasterError)
     return new UnavailableError('the Redis server is a replica, not a master');
+  if (error instanceof MalformedReplyError)
+    return new UnavailableError(`${error.message}; the connection was ended`);
   const word = replyWord(error);
   if (word === undefined) return new UnavailableError('Redis could not be reached', causeOf(error));
   return refusal(word, (error as Error).message);
@@ -92,7 +105,9 @@ export function readFailure(error: unknown): UnavailableError | RefusedError {
 export function writeFailure(error: unknown): Error {
   if (error instanceof ConnectionLostError && error.sent) {
     return new OutcomeUnknownError(
-      'the link was lost before Redis replied; the write may have happened',
+      error instanceof MalformedReplyError
+        ? `${error.message}; the write may have happened`
+        : 'the link was lost before Redis replied; the write may have happened',
       causeOf(error),
     );
   }

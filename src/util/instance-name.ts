@@ -1,11 +1,9 @@
 import { hostname } from 'node:os';
 import { InvalidOptionError } from '../errors.js';
+import { isPlainText } from './option-checks.js';
 
 /** Long enough for the name of a pod with its process id. */
 const MAX_LENGTH = 128;
-
-/** Characters that start a new line of a log, steer a terminal, hide or turn text around, or do not survive UTF-8. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 /** The name of an instance that chose none: the host and the process. */
 export const DEFAULT_INSTANCE_NAME: string = nameOfProcess();
@@ -13,7 +11,7 @@ export const DEFAULT_INSTANCE_NAME: string = nameOfProcess();
 /** Whether a value, also one from the wire, can be the name of an instance: a short plain text for people. */
 export function isInstanceName(value: unknown): value is string {
   return (
-    typeof value === 'string' && value !== '' && value.length <= MAX_LENGTH && !UNSAFE.test(value)
+    typeof value === 'string' && value !== '' && value.length <= MAX_LENGTH && isPlainText(value)
   );
 }
 

@@ -12,6 +12,14 @@ export const RESERVED_PREFIX = 'credstream:';
 const CONTROL = /[\u0000-\u001f\u007f]/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
+/** Characters that start a new line of a log, steer a terminal, hide or turn text around, or do not survive UTF-8. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/u;
+
+/** Whether people can be shown a text as it is. */
+export function isPlainText(text: string): boolean {
+  return !UNSAFE.test(text);
+}
+
 export function isWellFormed(text: string): boolean {
   return !LONE_SURROGATE.test(text);
 }
@@ -93,14 +101,14 @@ export function checkMs(
 
 /** Whether {@link checkReason} accepts it. */
 export function isReason(reason: unknown): reason is string {
-  return typeof reason === 'string' && reason.length <= MAX_REASON_LENGTH && isWellFormed(reason);
+  return typeof reason === 'string' && reason.length <= MAX_REASON_LENGTH && isPlainText(reason);
 }
 
 export function checkReason(reason: unknown): string | undefined {
   if (reason === undefined || isReason(reason)) return reason;
   throw new InvalidOptionError(
     'reason',
-    `must be a well-formed string of at most ${String(MAX_REASON_LENGTH)} characters`,
+    `must be a string of at most ${String(MAX_REASON_LENGTH)} characters, none of them a control character`,
   );
 }
 

@@ -89,10 +89,6 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
     return this.#entries.keys();
   }
 
-  keyOf(id: string): string {
-    return this.prefix + id;
-  }
-
   idOf(key: string): string {
     return key.slice(this.prefix.length);
   }

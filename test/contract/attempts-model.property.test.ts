@@ -136,7 +136,7 @@ function essence(world: AttemptWorld, answer: unknown): unknown {
 }
 
 function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
-  const { startedAt, leaseEndsAt, notBefore, instance: name, ...rest } = record;
+  const { startedAt, changedAt, leaseEndsAt, notBefore, instance: name, ...rest } = record;
   const far = (instant: number): boolean => instant > startedAt + LONG_MS / 2;
   const nodes = [0, 1].map((which) => speaker(world, which).node);
   return JSON.parse(
@@ -144,6 +144,7 @@ function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
       ...rest,
       instance: nodes.indexOf(name),
       lease: leaseEndsAt === 0 ? 'none' : far(leaseEndsAt),
+      changed: changedAt !== undefined && changedAt >= startedAt,
       pause: notBefore === 0 ? 'none' : far(notBefore),
     }),
   ) as unknown;

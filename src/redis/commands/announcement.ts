@@ -19,16 +19,21 @@ export interface Announcement {
 /** Announcements of this package have a few hundred characters; a longer message comes from another sender. */
 const MAX_LENGTH = 4_096;
 
+/** Changes with the meaning of a message. */
+const VERSION = 1;
+
 /** The form of the random id of an instance. */
 const INSTANCE = /^[\w-]{1,64}$/;
 
 export function encodeAnnouncement({ kind, instance, name, at, reason }: Announcement): string {
-  return JSON.stringify({ kind, instance, name, at: Math.floor(at), reason });
+  return JSON.stringify({ v: VERSION, kind, instance, name, at: Math.floor(at), reason });
 }
 
 /** Parses a message that any client may have sent: always a hint, with the labels that have the right form. */
 export function hintFrom(message: string, self: string): Hint | AttemptHint {
-  const { kind, instance, name, reason } = parse(message);
+  const { v = VERSION, kind, instance, name, reason } = parse(message);
+  // A newer version may mean something else by the same words.
+  if (v !== VERSION) return { type: 'written', origin: 'unknown', reason: undefined };
   if (kind === 'attempt') return { type: 'attempt' };
   const origin = originFrom(instance, name, self);
   const why = isReason(reason) ? reason : undefined;
@@ -60,8 +65,12 @@ const REMOVALS: ReadonlyMap<string, 'expired' | 'evicted' | 'cleared'> = new Map
   ['move_from', 'cleared'],
 ]);
 
-/** Translates the event name of a keyspace notification; an unknown name means that something changed. */
-export function hintFromEvent(event: string): Hint {
+/** Events that say nothing of the value, or come beside another event that does; a read of an absent key causes `keymiss` itself. */
+const NO_HINTS: ReadonlySet<string> = new Set(['keymiss', 'new', 'overwritten', 'type_changed']);
+
+/** Translates the event name of a keyspace notification; an unknown name means that something changed. `undefined`: no hint. */
+export function hintFromEvent(event: string): Hint | undefined {
+  if (NO_HINTS.has(event)) return undefined;
   const as = REMOVALS.get(event);
   if (as === undefined) return { type: 'written', origin: 'out-of-band', reason: undefined };
   return {

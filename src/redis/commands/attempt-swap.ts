@@ -10,6 +10,18 @@ import { UnavailableError } from '../../errors.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { clearedKey, helperKey } from '../keys.js';
 import { readFailure, replyWord, writeFailure } from '../reply-errors.js';
+import {
+  malformed,
+  replyBytes,
+  replyCount,
+  replyEnd,
+  replyInstant,
+  replyList,
+  replyNames,
+  replyOk,
+  replyText,
+  replyWhole,
+} from '../reply-parser.js';
 import { runScript } from './reader.js';
 import { script, type Script } from './scripts.js';
 import type { Publication } from './transaction.js';
@@ -24,10 +36,13 @@ import { STAGE_MS } from './writer.js';
  * ARGV[1] the version that the change follows from, '' to read only; ARGV[2] the new record, '' for none; ARGV[3] milliseconds to keep it;
  * ARGV[4] '1' to drop the tombstone; ARGV[5] the credential's milliseconds to live | 'keep' | 'none'; ARGV[6] channel, '' for none;
  * ARGV[7] announcement
- * Returns { 'swapped', announced } | { 'unstaged' } (the copy is gone; nothing was written)
- *   | { 'view', version, now, record, stored, conflict, end of the tombstone }: end -2 for no tombstone, -1 for an end that is not known
+ * Returns { question, key, 'swapped', announced } | { question, key, 'unstaged' } (the copy is gone; nothing was written)
+ *   | { question, key, 'view', version, now, record, stored, conflict, end of the tombstone }: end -2 for no tombstone, -1 for an end that is not known
  */
 const SWAP: Script = script(`
+local function says(...)
+  return { tonumber(ARGV[#ARGV]), KEYS[3], ... }
+end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local staged = KEYS[4] and redis.call('GET', KEYS[4])
@@ -56,11 +71,11 @@ local function view(conflict)
       ends = type(left) == 'number' and left >= 0 and now + left or -1
     end
   end
-  return { 'view', version, now, record, stored and 1 or 0, conflict, ends }
+  return says('view', version, now, record, stored and 1 or 0, conflict, ends)
 end
 if ARGV[1] ~= version then return view(0) end
 if KEYS[4] then
-  if not staged then return { 'unstaged' } end
+  if not staged then return says('unstaged') end
   local bytes = string.sub(staged, 41)
   if stored then
     local held = sizes[3] >= 0 and redis.call('GET', KEYS[3])
@@ -78,22 +93,16 @@ if KEYS[4] then
 end
 if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 if ARGV[4] == '1' then redis.call('DEL', KEYS[2]) end
-if ARGV[6] == '' then return { 'swapped', 0 } end
+if ARGV[6] == '' then return says('swapped', 0) end
 local told = redis.pcall('PUBLISH', ARGV[6], ARGV[7])
-return { 'swapped', type(told) == 'table' and 0 or 1 }
+return says('swapped', type(told) == 'table' and 0 or 1)
 `);
 
 /** Stands for a digest where no bytes are to be replaced. */
 const NO_DIGEST = '-'.repeat(40);
 
-type ViewReply = readonly [
-  version: Buffer,
-  now: number,
-  record: Buffer,
-  stored: number,
-  conflict: number,
-  tombstoneEnd: number,
-];
+/** The version is two sizes, two digests and a flag. */
+const MAX_VERSION = 128;
 
 /** A change that was carried out, and whether the announcement was. */
 export interface Swapped {
@@ -113,17 +122,19 @@ export async function swapAttempt(
   stageName: () => string,
   publication: Publication | undefined,
 ): Promise<AttemptView | Swapped> {
-  const keys = [helperKey('attempt', key, key), clearedKey(key), key];
+  const keys = [helperKey('attempt', key), clearedKey(key), key];
   const copy = change?.write && {
     name: helperKey('stage', key, stageName()),
     bytes: stagedCopy(change.write),
   };
   // Sent at once: the connection keeps the order, and the script finds the copy or says that there is none.
   const staging =
-    copy && connection.call((client) => client.set(copy.name, copy.bytes, 'PX', STAGE_MS));
+    copy && connection.call((client) => client.set(copy.name, copy.bytes, 'PX', STAGE_MS), replyOk);
   if (copy !== undefined) keys.push(copy.name);
   const args = [String(keys.length), ...keys, ...changeArguments(change, publication)];
-  const swapping = runScript(connection, SWAP, 'EVALSHA', 'EVAL', args, readReply);
+  const swapping = runScript(connection, SWAP, 'EVALSHA', 'EVAL', args, (reply) =>
+    replySwap(reply, key),
+  );
   const [staged, swapped] = await Promise.allSettled([staging, swapping]);
   if (swapped.status === 'fulfilled') {
     if (swapped.value !== 'unstaged') return swapped.value;
@@ -133,7 +144,7 @@ export async function swapAttempt(
   // A demoted master stays one on this connection; the next connection is made to whatever is the master then.
   if (replyWord(swapped.reason) === 'READONLY') connection.kill();
   if (copy !== undefined)
-    await connection.call((client) => client.del(copy.name)).catch(() => undefined);
+    await connection.call((client) => client.del(copy.name), replyCount).catch(() => undefined);
   throw change === undefined ? readFailure(swapped.reason) : writeFailure(swapped.reason);
 }
 
@@ -158,26 +169,30 @@ function changeArguments(
   ];
 }
 
-function readReply(reply: unknown): AttemptView | Swapped | 'unstaged' {
-  const [state, ...rest] = reply as readonly [Buffer, ...unknown[]];
-  switch (String(state)) {
+function replySwap(reply: readonly unknown[], key: string): AttemptView | Swapped | 'unstaged' {
+  replyNames(reply[1], key);
+  switch (replyText(reply[2], 16)) {
     case 'swapped':
-      return { announced: rest[0] === 1 };
+      return { announced: replyWhole(replyList(reply, 4)[3], 0, 1) === 1 };
     case 'unstaged':
+      replyList(reply, 3);
       return 'unstaged';
+    case 'view':
+      return replyView(replyList(reply, 9).slice(3));
     default:
-      return viewOf(rest as unknown as ViewReply);
+      return malformed();
   }
 }
 
-function viewOf([version, now, record, stored, conflict, tombstoneEnd]: ViewReply): AttemptView {
+function replyView([version, now, record, stored, conflict, end]: readonly unknown[]): AttemptView {
+  const tombstoneEnd = replyEnd(end);
   return {
-    now,
-    record: parseRecord(record),
-    stored: stored === 1,
-    conflict: conflict === 1,
+    now: replyInstant(replyWhole(now, 0)),
+    ...parseRecord(replyBytes(record, MAX_RECORD_BYTES)),
+    stored: replyWhole(stored, 0, 1) === 1,
+    conflict: replyWhole(conflict, 0, 1) === 1,
     clearedAt:
       tombstoneEnd === -2 ? undefined : tombstoneEnd < 0 ? Infinity : tombstoneEnd - CLEARED_MS,
-    version: version.toString(),
+    version: replyText(version, MAX_VERSION),
   };
 }

@@ -3,15 +3,18 @@ import type { Observation } from '../../backend/backend.js';
 import { hasStepped, wallOffset, type ServerTime } from '../../time/server-time.js';
 import { isCommandRefused, isPassing, replyWord } from '../reply-errors.js';
 import type { Connection } from '../connection/connection.js';
-import { contentOf, runScript, toObservation } from './reader.js';
+import { replyCount, replyEnd, replyInstant, replyList, replyNames } from '../reply-parser.js';
+import { replyContent, runScript, toObservation } from './reader.js';
+import type { RawReading } from './raw-reading.js';
 import { READ_MANY, READ_MANY_BY_PTTL, type Script } from './scripts.js';
 
 /** Bytes per reply; a key that does not fit is read alone. */
 const ANSWER_BYTES = 1_048_576;
 /** The size that marks a key that did not fit. */
 const LEFT_OUT = -2;
-/** Fields per key, after the first element of a reply. */
-const FIELDS = 3;
+/** The elements of a reply before the first key, and those of each key. */
+const HEAD = 2;
+const FIELDS = 4;
 
 interface ReadStrategy {
   readonly script: Script;
@@ -73,28 +76,27 @@ export class BatchReader {
   ): Promise<(Observation | undefined)[]> {
     const sentAt = this.#clock.monotonic();
     const args = [String(keys.length), ...keys, String(maxBytes), String(ANSWER_BYTES)];
-    return runScript(this.#connection, script, evalsha, evaluate, args, (answer) => {
+    return runScript(this.#connection, script, evalsha, evaluate, args, (reply) => {
       const receivedAt = this.#clock.monotonic();
-      const reply = answer as (number | Buffer | null)[];
-      const serverNow = Number(reply[0]) / 1000;
-      return keys.map((_key, index) => {
-        const at = 1 + index * FIELDS;
-        const size = Number(reply[at]);
-        if (size === LEFT_OUT) return undefined;
-        const end = Number(reply[at + 2]);
-        return toObservation(
-          {
-            content: contentOf(size, reply[at + 1] as Buffer | null),
-            expiresAt: end < 0 ? undefined : end,
-            toleranceMs,
-            serverNow,
-            sentAt,
-            receivedAt,
-            epoch: undefined,
-          },
-          this.#time,
-        );
+      replyList(reply, HEAD + keys.length * FIELDS);
+      const serverNow = replyInstant(replyCount(reply[1]) / 1000);
+      const raw = keys.map((key, index): RawReading | undefined => {
+        const at = HEAD + index * FIELDS;
+        replyNames(reply[at], key);
+        if (reply[at + 1] === LEFT_OUT) return undefined;
+        const end = replyEnd(reply[at + 3]);
+        return {
+          content: replyContent(reply[at + 1], reply[at + 2], end, maxBytes),
+          expiresAt: end < 0 ? undefined : end,
+          toleranceMs,
+          serverNow,
+          sentAt,
+          receivedAt,
+          epoch: undefined,
+        };
       });
+      // Only a reply that is right as a whole is evidence of the server's clock.
+      return raw.map((reading) => reading && toObservation(reading, this.#time));
     });
   }
 }

@@ -5,6 +5,7 @@ import { UnavailableError, type RefusedError } from '../../errors.js';
 import { inRootContext } from '../../time/async-context.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { ConnectionLostError, readFailure, replyWord } from '../reply-errors.js';
+import { replyCount, replyOk } from '../reply-parser.js';
 import { helperKey } from '../keys.js';
 import {
   Connection,
@@ -124,7 +125,10 @@ export class ReplicaWait {
         else signal.addEventListener('abort', giveUp, { once: true, signal: stop.signal });
       }
       writtenOver
-        .call((client) => client.set(marker, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARKER_MS))
+        .call(
+          (client) => client.set(marker, '1', 'PX', Math.ceil(wanted.timeoutMs) + MARKER_MS),
+          replyOk,
+        )
         .then(
           () => {
             this.#unclaimed.push(waiter);
@@ -196,9 +200,11 @@ export class ReplicaWait {
     const age = now - Math.min(...all.map(({ since }) => since));
     const shortest = Math.min(Math.max(age, SHORTEST_WAIT_MS), LONGEST_WAIT_MS, left);
     const claims = unclaimed.map((waiter) => this.#claim(connection, waiter));
-    const count = await connection.call((client) =>
-      // A timeout of 0 would block for ever.
-      client.wait(Math.min(...all.map(({ wanted }) => wanted)), Math.max(1, Math.ceil(shortest))),
+    const count = await connection.call(
+      (client) =>
+        // A timeout of 0 would block for ever.
+        client.wait(Math.min(...all.map(({ wanted }) => wanted)), Math.max(1, Math.ceil(shortest))),
+      replyCount,
     );
     const doubts = (await Promise.all(claims)).filter((doubt) => doubt !== undefined);
     const then = this.#clock.monotonic();
@@ -213,7 +219,8 @@ export class ReplicaWait {
   /** Returns the evidence against the connection, if there is any. */
   async #claim(connection: Connection, waiter: Waiter): Promise<unknown> {
     try {
-      if ((await connection.call((client) => client.del(waiter.marker))) > 0) return undefined;
+      const removed = await connection.call((client) => client.del(waiter.marker), replyCount);
+      if (removed > 0) return undefined;
       const lost = new UnavailableError('the Redis server has lost the write, or never had it');
       waiter.settle(lost);
       return lost;

@@ -2,10 +2,14 @@ import { isUtf8 } from 'node:buffer';
 import { UnavailableError } from '../../errors.js';
 import type { CommandSession } from './channel.js';
 import { readFailure } from '../reply-errors.js';
+import { MAX_STRING_BYTES, malformed, replyBytes, replyList, replyText } from '../reply-parser.js';
 import { escapeGlob } from '../keys.js';
 
 /** Keys that Redis visits per call, of which it returns those under the prefix: a fraction of a millisecond of its time. */
 const COUNT = '1000';
+
+/** A cursor is a number of 64 bits. */
+const MAX_CURSOR = 20;
 
 type Use = <R>(use: (session: CommandSession) => Promise<R>) => Promise<R>;
 
@@ -25,14 +29,34 @@ export async function* scanKeys(prefix: string, use: Use): AsyncGenerator<readon
       if (connection !== session.connection)
         throw new UnavailableError('the link to Redis was lost before all keys were listed');
       try {
-        const reply = await connection.call((client) => client.callBuffer('SCAN', cursor, ...args));
-        return reply as [Buffer, Buffer[]];
+        return await connection.call(
+          (client) => client.callBuffer('SCAN', cursor, ...args),
+          (reply) => replyPage(reply, prefix),
+        );
       } catch (error) {
         throw readFailure(error);
       }
     });
-    cursor = next.toString();
-    const page = keys.filter((key) => isUtf8(key)).map((key) => key.toString());
-    if (page.length > 0) yield page;
+    cursor = next;
+    if (keys.length > 0) yield keys;
   } while (cursor !== '0');
+}
+
+/** A page of SCAN, in which every key begins with the prefix. @throws MalformedReplyError */
+function replyPage(
+  reply: unknown,
+  prefix: string,
+): readonly [cursor: string, keys: readonly string[]] {
+  const [cursor, keys] = replyList(reply, 2);
+  const next = replyText(cursor, MAX_CURSOR);
+  if (!/^\d+$/.test(next)) malformed();
+  const page: string[] = [];
+  for (const one of replyList(keys)) {
+    const key = replyBytes(one, MAX_STRING_BYTES);
+    if (!isUtf8(key)) continue;
+    const text = key.toString();
+    if (!text.startsWith(prefix)) malformed();
+    page.push(text);
+  }
+  return [next, page];
 }

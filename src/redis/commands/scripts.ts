@@ -6,16 +6,22 @@ export interface Script {
   readonly sha: string;
 }
 
+/** The last argument of every script is the number of the question, which the reply repeats. */
 export function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') };
 }
 
+/** The longest text that the store keeps in the epoch key; a longer one is of another client, and is not fetched. */
+export const EPOCH_BYTES = 64;
+
 /*
  * Reads a key in one step: read apart, bytes and end would belong to different states.
  *
- * KEYS[1] the credential; KEYS[2], if given, the epoch key. ARGV[1] the largest size to return. Returns { size, bytes or nil, end, now in
- * microseconds, epoch or nil }: size -1 for another type than a string, larger than ARGV[1] or 0 without bytes; end negative for none.
- * Lua's numbers are exact up to 2^53, as in JavaScript.
+ * KEYS[1] the credential; KEYS[2], if given, the epoch key. ARGV[1] the largest size to return. Returns
+ * { question, key, size, bytes or nil, end, now in microseconds, epoch or nil }: size -1 for another type than a string, larger than ARGV[1]
+ * or 0 without bytes; end negative for none; epoch -1 for one that is not ours. Lua's numbers are exact up to 2^53, as in JavaScript.
+ *
+ * Question (the last argument) and key bind the reply: a reply to another question is never taken for this one.
  *
  * PEXPIRETIME gives the end itself. Redis 6 has only PTTL: there the end is a sum that wobbles by a millisecond. The script reads again
  * where the server was held up between TIME and PTTL, which would look like a renewal.
@@ -30,8 +36,17 @@ if type(size) == 'table' then
 elseif size <= tonumber(ARGV[1]) then
   bytes = redis.call('GET', KEYS[1])
 end
-local epoch = KEYS[2] and redis.call('GET', KEYS[2])
-return { size, bytes, ${end}, now[1] * 1000000 + now[2], epoch }
+local reply = { tonumber(ARGV[#ARGV]), KEYS[1], size, bytes, ${end}, now[1] * 1000000 + now[2] }
+if KEYS[2] then
+  local length = redis.pcall('STRLEN', KEYS[2])
+  if type(length) == 'table' then
+    if not string.find(length.err, 'WRONGTYPE', 1, true) then return length end
+    length = ${String(EPOCH_BYTES)} + 1
+  end
+  reply[7] = -1
+  if length <= ${String(EPOCH_BYTES)} then reply[7] = redis.call('GET', KEYS[2]) end
+end
+return reply
 `;
 
 /** The end of a key, computed from PTTL between two readings of the clock. */
@@ -59,13 +74,13 @@ ${ENDS_BY_PTTL}${readWith('ends(KEYS[1])')}`);
 /*
  * Reads many keys in one step.
  *
- * KEYS the credentials. ARGV[1] the largest size to return; ARGV[2] the bytes to return in all. Returns { now in microseconds, then for
- * each key: size, bytes or nil, end }: as above, with size -2 for bytes that no longer fitted.
+ * KEYS the credentials. ARGV[1] the largest size to return; ARGV[2] the bytes to return in all. Returns
+ * { question, now in microseconds, then for each key: key, size, bytes or nil, end }: as above, with size -2 for bytes that no longer fitted.
  */
 const readManyWith = (end: string): string => `
 local now = redis.call('TIME')
 local most, left = tonumber(ARGV[1]), tonumber(ARGV[2])
-local reply = { now[1] * 1000000 + now[2] }
+local reply = { tonumber(ARGV[#ARGV]), now[1] * 1000000 + now[2] }
 for i, key in ipairs(KEYS) do
   local size = redis.pcall('STRLEN', key)
   local bytes = false
@@ -80,9 +95,10 @@ for i, key in ipairs(KEYS) do
       left = left - size
     end
   end
-  reply[i * 3 - 1] = size
-  reply[i * 3] = bytes
-  reply[i * 3 + 1] = ${end}
+  reply[i * 4 - 1] = key
+  reply[i * 4] = size
+  reply[i * 4 + 1] = bytes
+  reply[i * 4 + 2] = ${end}
 end
 return reply
 `;
@@ -99,16 +115,19 @@ ${ENDS_BY_PTTL}${readManyWith('ends(key)')}`);
  * arguments of scripts in full; they come in a staged copy in the same slot.
  *
  * KEYS[1] the credential; KEYS[2] the staged copy: SHA-1 (40 hex digits) of the expected bytes, then the new bytes. ARGV[1] 'set' or 'del';
- * ARGV[2] milliseconds | 'keep' | 'none'; ARGV[3] channel, '' for none; ARGV[4] announcement. Returns { outcome, announced }: outcome
- * 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was written).
+ * ARGV[2] milliseconds | 'keep' | 'none'; ARGV[3] channel, '' for none; ARGV[4] announcement. Returns
+ * { question, key, outcome, announced }: outcome 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was written).
  */
 export const WRITE_IF: Script = script(`
+local function says(outcome, announced)
+  return { tonumber(ARGV[#ARGV]), KEYS[1], outcome, announced }
+end
 local staged = redis.call('GET', KEYS[2])
-if not staged then return { 'unstaged', 0 } end
+if not staged then return says('unstaged', 0) end
 redis.call('DEL', KEYS[2])
 local held = redis.pcall('GET', KEYS[1])
 if type(held) ~= 'string' or redis.sha1hex(held) ~= string.sub(staged, 1, 40) then
-  return { 'conflict', 0 }
+  return says('conflict', 0)
 end
 if ARGV[1] == 'del' then
   redis.call('DEL', KEYS[1])
@@ -119,7 +138,7 @@ elseif ARGV[2] == 'none' then
 else
   redis.call('SET', KEYS[1], string.sub(staged, 41), 'PX', ARGV[2])
 end
-if ARGV[3] == '' then return { 'done', 0 } end
+if ARGV[3] == '' then return says('done', 0) end
 local told = redis.pcall('PUBLISH', ARGV[3], ARGV[4])
-return { 'done', type(told) == 'table' and 0 or 1 }
+return says('done', type(told) == 'table' and 0 or 1)
 `);

@@ -1,8 +1,24 @@
 import type { Redis } from 'ioredis';
-import { replyWord } from '../reply-errors.js';
+import { ConnectionLostError, MalformedReplyError, replyWord } from '../reply-errors.js';
+import {
+  MAX_STRING_BYTES,
+  malformed,
+  replyBytes,
+  replyCount,
+  replyList,
+  replyNames,
+} from '../reply-parser.js';
 
-/** A command's name and its arguments. */
-export type Command = readonly [name: string, ...args: (string | Buffer)[]];
+/** A command's name and its arguments, and the parser of its reply. */
+export interface Command {
+  readonly words: readonly [name: string, ...args: (string | Buffer)[]];
+  readonly parse: (reply: unknown) => unknown;
+}
+
+/** The reply of GET and of `SET … GET`: bytes of any size. @throws MalformedReplyError */
+export function replyStored(reply: unknown): Buffer | null {
+  return reply === null ? null : replyBytes(reply, MAX_STRING_BYTES);
+}
 
 /** The announcement of a write. */
 export interface Publication {
@@ -10,7 +26,9 @@ export interface Publication {
   readonly message: string;
 }
 
-/** The commands that Redis refused before EXEC; these errors quote arguments and stay inside this room. */
+/**
+ * The commands that Redis refused before EXEC, or replied to as to another command; these errors quote arguments and stay inside this room.
+ */
 export type Refusals = Map<'multi' | 'command' | 'publish', Error>;
 
 /**
@@ -18,25 +36,81 @@ export type Refusals = Map<'multi' | 'command' | 'publish', Error>;
  * a write.
  *
  * @param refusals - collects the refused commands before this function rejects
- * @returns the replies of both, in which errors are values; rejects as EXEC does
+ * @returns the reply of EXEC; rejects as EXEC does
  */
 export function sendTransaction(
   client: Redis,
   command: Command,
   { channel, message }: Publication,
   refusals: Refusals,
-): Promise<readonly unknown[] | null> {
-  const noting = (which: 'multi' | 'command' | 'publish') => (error: unknown) => {
-    if (replyWord(error) !== undefined) refusals.set(which, error as Error);
+): Promise<unknown> {
+  const send = (
+    which: 'multi' | 'command' | 'publish',
+    expected: string,
+    sent: Promise<unknown>,
+  ): void => {
+    const refused = (error: unknown): void => {
+      if (replyWord(error) !== undefined || error instanceof MalformedReplyError)
+        refusals.set(which, error as Error);
+    };
+    sent.then((reply) => {
+      // Without MULTI the commands after it were executed.
+      if (refusals.has('multi')) return;
+      try {
+        replyNames(reply, expected);
+      } catch (error) {
+        refused(error);
+      }
+    }, refused);
   };
   const { stream } = client as { stream?: { cork(): void; uncork(): void } };
   stream?.cork();
   try {
-    client.callBuffer('multi').catch(noting('multi'));
-    client.callBuffer(...command).catch(noting('command'));
-    client.callBuffer('publish', channel, message).catch(noting('publish'));
-    return client.callBuffer('exec') as Promise<readonly unknown[] | null>;
+    send('multi', 'OK', client.callBuffer('multi'));
+    send('command', 'QUEUED', client.callBuffer(...command.words));
+    send('publish', 'QUEUED', client.callBuffer('publish', channel, message));
+    return client.callBuffer('exec');
   } finally {
     stream?.uncork();
   }
+}
+
+/**
+ * Parses the reply of EXEC: `null`, or the replies of the command and of PUBLISH, in which error replies are values.
+ *
+ * @throws MalformedReplyError, also for a command before EXEC
+ */
+export function replyTransaction(
+  reply: unknown,
+  command: Command,
+  refusals: Refusals,
+): { readonly reply: unknown; readonly announced: boolean } | null {
+  const broken = malformedIn(refusals);
+  if (broken !== undefined) throw broken;
+  if (reply === null) return null;
+  const [first, second] = replyList(reply, 2);
+  const isRefusal = second instanceof Error && replyWord(second) !== undefined;
+  if (!isRefusal) replyCount(second);
+  if (first instanceof Error)
+    return { reply: replyWord(first) === undefined ? malformed() : first, announced: false };
+  return { reply: command.parse(first), announced: !isRefusal };
+}
+
+/** The malformed reply to one of the commands, if there was any. */
+export function malformedIn(refusals: Refusals): MalformedReplyError | undefined {
+  for (const error of refusals.values()) if (error instanceof MalformedReplyError) return error;
+  return undefined;
+}
+
+/**
+ * One reply of a pipeline, or the error reply in its place.
+ *
+ * @throws ConnectionLostError, MalformedReplyError
+ */
+export function replyOrRefusal(pair: unknown): unknown {
+  // ioredis leaves the value of a refused command out.
+  const [error, value] = replyList(pair);
+  if (error === null) return value;
+  if (replyWord(error) === undefined) throw new ConnectionLostError(true);
+  return error;
 }

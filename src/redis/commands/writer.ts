@@ -15,11 +15,28 @@ import {
   replyWord,
   writeFailure,
 } from '../reply-errors.js';
+import {
+  replyCount,
+  replyList,
+  replyNames,
+  replyOk,
+  replyText,
+  replyWhole,
+} from '../reply-parser.js';
 import { clearedKey, helperKey } from '../keys.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { runScript } from './reader.js';
 import { WRITE_IF } from './scripts.js';
-import { sendTransaction, type Command, type Publication, type Refusals } from './transaction.js';
+import {
+  malformedIn,
+  replyOrRefusal,
+  replyStored,
+  replyTransaction,
+  sendTransaction,
+  type Command,
+  type Publication,
+  type Refusals,
+} from './transaction.js';
 
 /** How long a staged copy outlives a process that dies before its script ran. */
 export const STAGE_MS: number = 10_000;
@@ -39,16 +56,21 @@ export class Writer {
   async set(request: WriteRequest, publication: Publication | undefined): Promise<boolean> {
     const { key, bytes, ttl, expected, overLarge } = request;
     if (typeof expected === 'object') return this.#setIf(request, expected, publication);
-    const plain: Command = ['SET', key, bytes, ...ttlArguments(ttl)];
+    const words = ['SET', key, bytes, ...ttlArguments(ttl)] as const;
+    const plain: Command = { words, parse: replyOk };
     if (expected === 'absent') {
-      const { reply, announced } = await this.#transact(publication, [...plain, 'NX']);
+      const { reply, announced } = await this.#transact(publication, {
+        ...plain,
+        words: [...words, 'NX'],
+      });
       if (reply === null) throw conflict();
       return announced;
     }
     if (overLarge) return (await this.#transact(publication, plain)).announced;
     try {
       // GET makes Redis refuse to replace a list or a hash, which plain SET removes without an error.
-      return (await this.#transact(publication, [...plain, 'GET'])).announced;
+      const checked: Command = { words: [...words, 'GET'], parse: replyStored };
+      return (await this.#transact(publication, checked)).announced;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       if (error.reply === 'WRONGTYPE') throw wrongType();
@@ -75,7 +97,7 @@ export class Writer {
     }
     // Stored before the removal, so that no reader finds the key gone without its reason.
     const tombstone = this.#tryTombstone(key);
-    const command: Command = ['del', key];
+    const command: Command = { words: ['del', key], parse: replyCount };
     const { reply, announced } = await this.#transact(publication, command).catch(
       (error: unknown) => {
         // Without memory Redis queues no transaction, but still removes keys.
@@ -93,7 +115,10 @@ export class Writer {
     // Each clear leaves another value, so that none is taken for an earlier one.
     const value = this.#stageName();
     try {
-      await this.#connection.call((client) => client.set(tombstone, value, 'PX', CLEARED_MS));
+      await this.#connection.call(
+        (client) => client.set(tombstone, value, 'PX', CLEARED_MS),
+        replyOk,
+      );
     } catch (error) {
       throw readFailure(error);
     }
@@ -127,15 +152,20 @@ export class Writer {
     if (publication === undefined) return { reply: await this.#alone(command), announced: false };
     const refusals: Refusals = new Map();
     try {
-      const replies = await this.#connection.call((client) =>
-        sendTransaction(client, command, publication, refusals),
+      const result = await this.#connection.call(
+        (client) => sendTransaction(client, command, publication, refusals),
+        (reply) => replyTransaction(reply, command, refusals),
       );
-      const reply = replies?.[0] ?? null;
-      if (replies === null) throw new ConnectionLostError(true);
-      if (reply instanceof Error) throw reply;
-      return { reply, announced: !(replies[1] instanceof Error) };
+      if (result === null) throw new ConnectionLostError(true);
+      if (result.reply instanceof Error) throw result.reply;
+      return result;
     } catch (error) {
       if (error instanceof ConnectionLostError) throw this.#failure(error);
+      const broken = malformedIn(refusals);
+      if (broken !== undefined) {
+        this.#connection.kill();
+        throw this.#failure(broken);
+      }
       const refusal = refusals.get('command');
       if (refusals.has('multi')) {
         // Without a transaction each command stands alone, and the replies of the executed ones are lost.
@@ -159,15 +189,21 @@ export class Writer {
     command: Command,
   ): Promise<{ reply: unknown; announced: boolean }> {
     try {
-      const replies = await this.#connection.call((client) => {
-        const chain = client.pipeline().call(...command);
-        return (
-          publication ? chain.publish(publication.channel, publication.message) : chain
-        ).exec();
-      });
-      const [error, reply] = replies?.[0] ?? [new ConnectionLostError(true), null];
-      if (error) throw error;
-      return { reply, announced: replies?.[1]?.[0] === null };
+      return await this.#connection.call(
+        (client) => {
+          const chain = client.pipeline().callBuffer(...command.words);
+          return (
+            publication ? chain.publish(publication.channel, publication.message) : chain
+          ).exec();
+        },
+        (reply) => {
+          const [first, second] = replyList(reply, publication ? 2 : 1).map(replyOrRefusal);
+          if (first instanceof Error) throw first;
+          const refused = second === undefined || second instanceof Error;
+          if (!refused) replyCount(second);
+          return { reply: command.parse(first), announced: !refused };
+        },
+      );
     } catch (error) {
       throw this.#failure(error);
     }
@@ -182,7 +218,10 @@ export class Writer {
   ): Promise<boolean> {
     const stage = helperKey('stage', key, this.#stageName());
     const staged = Buffer.concat([Buffer.from(expected), bytes]);
-    const staging = this.#connection.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
+    const staging = this.#connection.call(
+      (client) => client.set(stage, staged, 'PX', STAGE_MS),
+      replyOk,
+    );
     const { channel = '', message = '' } = publication ?? {};
     const writing = runScript(
       this.#connection,
@@ -190,19 +229,23 @@ export class Writer {
       'EVALSHA',
       'EVAL',
       ['2', key, stage, ...how, channel, message],
-      (reply) => reply as [outcome: Buffer, announced: number],
+      (reply) => {
+        replyList(reply, 4);
+        replyNames(reply[1], key);
+        return { outcome: replyText(reply[2], 16), announced: replyWhole(reply[3], 0, 1) === 1 };
+      },
     );
     const [first, second] = await Promise.allSettled([staging, writing]);
     if (first.status === 'rejected') throw this.#failure(first.reason);
     if (second.status === 'rejected') {
-      await this.#connection.call((client) => client.del(stage)).catch(() => undefined);
+      await this.#connection.call((client) => client.del(stage), replyCount).catch(() => undefined);
       throw this.#failure(second.reason);
     }
-    const [outcome, announced] = second.value;
-    if (String(outcome) === 'conflict') throw conflict();
-    if (String(outcome) === 'unstaged')
+    const { outcome, announced } = second.value;
+    if (outcome === 'conflict') throw conflict();
+    if (outcome === 'unstaged')
       throw new UnavailableError('the staged copy was gone; nothing was written');
-    return announced === 1;
+    return announced;
   }
 
   #failure(error: unknown): Error {

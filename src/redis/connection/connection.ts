@@ -6,7 +6,7 @@ import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.
 import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
 import { ReplyProof } from './reply-proof.js';
 import type { ServerTemplate } from '../client/server-template.js';
-import { isReplica } from './hello-reply.js';
+import { replyHello, replyPong } from './hello-reply.js';
 import { closeSentinels } from '../client/sentinel.js';
 import { openClient } from '../client/template.js';
 
@@ -50,6 +50,8 @@ export class Connection {
     // Without a listener ioredis prints errors, and throws some of them.
     client.on('error', (error: Error) => {
       this.#lastError = error;
+      // A reply without a question: from now on replies may belong to other questions.
+      if (this.open && replyWord(error) === undefined) this.kill();
     });
     this.#closed = new Promise((resolve) => {
       client.once('end', () => {
@@ -146,22 +148,37 @@ export class Connection {
   }
 
   /**
-   * Sends a command and waits for the reply. A connection without a reply in time is dead, and is destroyed.
+   * Sends a command and waits for the reply. A connection without a reply in time is dead, and one with a malformed reply is not to be
+   * trusted: both are destroyed.
    *
+   * @param send - `question` is a number that no other call on this connection has; a command that can be made to repeat it has a reply that
+   *   cannot be that of another command
+   * @param parse - returns what the reply says; throws a `MalformedReplyError`, or an error reply that the reply holds
    * @throws ConnectionLostError, or an error reply of Redis as ioredis made it
    */
-  call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
+  call<R>(
+    send: (client: Redis, question: number) => Promise<unknown>,
+    parse: (reply: unknown, question: number) => R,
+  ): Promise<R> {
     if (!this.open) return Promise.reject(new ConnectionLostError(false, this.#lastError));
     // Not an async function: every read and write passes here, and mostly through code that the engine has not optimized yet.
     return new Promise<R>((resolve, reject) => {
       const call = this.#deadline.start(reject);
+      const { question } = call;
       const failed = (error: unknown): void => {
         reject(this.#failed(call, error));
       };
       try {
-        send(this.client).then((reply) => {
+        send(this.client, question).then((reply) => {
+          let answer: R;
+          try {
+            answer = parse(reply, question);
+          } catch (error) {
+            failed(error);
+            return;
+          }
           this.#replied(call);
-          resolve(reply);
+          resolve(answer);
         }, failed);
       } catch (error) {
         failed(error);
@@ -176,19 +193,24 @@ export class Connection {
    * @throws ConnectionLostError, NotMasterError
    */
   async verify(): Promise<void> {
-    let hello: unknown;
+    let isMaster = true;
     try {
-      hello = await this.call((client) =>
-        this.mustBeMaster ? client.call('HELLO') : client.ping(),
-      );
+      if (this.mustBeMaster)
+        isMaster = await this.call((client) => client.call('HELLO'), replyHello);
+      else await this.ping();
     } catch (error) {
       const word = replyWord(error);
       if (word === undefined || word === 'NOAUTH') throw error;
     }
     this.#verifiedAt = this.#options.clock.monotonic();
-    if (!isReplica(hello)) return;
+    if (isMaster) return;
     this.kill();
     throw new NotMasterError();
+  }
+
+  /** Sends a command that proves the link alive, and gets its own words back. @throws ConnectionLostError, or an error reply of Redis */
+  ping(): Promise<void> {
+    return this.call((client, question) => client.ping(String(question)), replyPong);
   }
 
   /** As {@link verify}, unless the last check was within `everyMs`. */

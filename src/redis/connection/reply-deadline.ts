@@ -6,6 +6,8 @@ export interface PendingCall {
   /** Monotonic. */
   readonly sentAt: number;
   readonly dueAt: number;
+  /** A number that no other call on the connection has. */
+  readonly question: number;
   readonly reject: (error: Error) => void;
 }
 
@@ -20,6 +22,8 @@ export class ReplyDeadline {
   readonly #calls = new Set<PendingCall>();
   #cancelTimer: (() => void) | undefined;
   #firesAt = Infinity;
+  /** The number of calls so far. */
+  #questions = 0;
 
   /** @param late - called when a reply did not come in time; must stop all */
   constructor(clock: Clock, timeoutMs: () => number, late: () => void) {
@@ -36,7 +40,8 @@ export class ReplyDeadline {
   start(reject: (error: Error) => void): PendingCall {
     const sentAt = this.#clock.monotonic();
     const dueAt = sentAt + this.#timeoutMs();
-    const call: PendingCall = { sentAt, dueAt, reject };
+    this.#questions += 1;
+    const call: PendingCall = { sentAt, dueAt, question: this.#questions, reject };
     this.#calls.add(call);
     if (dueAt < this.#firesAt) this.#arm(dueAt);
     return call;

@@ -1,7 +1,15 @@
+import { replyOk } from '../reply-parser.js';
+import type { Clock } from '../../time/clock.js';
+import type { RedisSettings } from '../connection-options.js';
 import type { Content } from '../../credential/content.js';
 import type { CommandChannel } from '../commands/channel.js';
 
+/** After a replacement the next one is reported so many heartbeats later, twice as many after each, up to the period of probes. */
+const FIRST_PAUSE_BEATS = 2;
+
 export interface DataEpochContext {
+  readonly connectionSettings: { readonly clock: Pick<Clock, 'monotonic'> };
+  readonly settings: () => Pick<RedisSettings, 'heartbeatMs' | 'probeMs' | 'random'>;
   readonly commands: CommandChannel;
   readonly newName: () => string;
   /** Names a key of our own on this server; `undefined` where no name is known. */
@@ -13,6 +21,9 @@ export interface DataEpochContext {
 /**
  * Notices that the data of the whole server was replaced (FLUSHALL, SWAPDB, an empty restart) by a key that no client changes: once that
  * key is gone or differs, all other keys may have changed too.
+ *
+ * Any user of the epoch key may change it, and each change makes all processes read everything. Therefore a report that follows another one
+ * is put off, longer each time, by a part of the pause that differs between processes; the rotation and the probe go on meanwhile.
  */
 export class DataEpoch {
   readonly #context: DataEpochContext;
@@ -21,6 +32,11 @@ export class DataEpoch {
   #due: string | undefined;
   #key: string | undefined;
   #known: string | undefined;
+  /** Replaced, and not reported yet. */
+  #pending = false;
+  #pauseMs = 0;
+  /** No report before this instant. Monotonic. */
+  #notBefore = -Infinity;
 
   /**
    * @param readAlone - reads the epoch key; must not reject
@@ -63,7 +79,21 @@ export class DataEpoch {
     const replaced = this.#known !== undefined && this.#known !== found;
     this.#known = found ?? undefined;
     if (found === null) void this.#create(key);
-    if (replaced) this.#replaced();
+    if (replaced) this.#pending = true;
+    this.#report();
+  }
+
+  /** Called with every reading, at least once a heartbeat, so that no timer is needed. */
+  #report(): void {
+    const now = this.#context.connectionSettings.clock.monotonic();
+    if (!this.#pending || now < this.#notBefore) return;
+    const { heartbeatMs, probeMs, random } = this.#context.settings();
+    const isFirst = now - this.#notBefore > Math.max(heartbeatMs, probeMs);
+    const most = Math.max(heartbeatMs, probeMs);
+    this.#pauseMs = isFirst ? FIRST_PAUSE_BEATS * heartbeatMs : Math.min(2 * this.#pauseMs, most);
+    this.#notBefore = now + this.#pauseMs * (0.5 + random() / 2);
+    this.#pending = false;
+    this.#replaced();
   }
 
   /** A user without write permission does without an epoch key. */
@@ -71,9 +101,9 @@ export class DataEpoch {
     const name = this.#context.newName();
     try {
       const { connection } = await this.#context.commands.get();
-      const reply = await connection.call((client) => client.set(key, name, 'NX'));
+      const reply = await connection.call((client) => client.set(key, name, 'NX'), replyOk);
       // Known from now on and not only from the next reading, because the data may be lost again before that.
-      if (reply === 'OK' && key === this.#key) this.#known = name;
+      if (reply === true && key === this.#key) this.#known = name;
     } catch {
       // The next reading finds the key missing and tries again.
     }

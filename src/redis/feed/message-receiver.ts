@@ -38,9 +38,10 @@ export class MessageReceiver {
     const isEvent = channel.startsWith(this.#keyspace);
     const start = (isEvent ? this.#keyspace : this.#announcements).length;
     if (pattern === undefined && this.#modes.takeProbe(channel, message)) return;
-    if (isEvent) this.#modes.notificationSeen();
-    else if (!channel.startsWith(this.#announcements)) return;
+    if (!isEvent && !channel.startsWith(this.#announcements)) return;
     const hint = isEvent ? hintFromEvent(message) : hintFrom(message, instance);
+    if (hint === undefined) return;
+    if (isEvent) this.#modes.notificationSeen();
     if (pattern === undefined) keys.hint(channel.slice(start), hint);
     else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
   }

@@ -1,7 +1,9 @@
 import type { Clock } from '../../time/clock.js';
 import { setLongTimeout } from '../../time/timers.js';
+import { replyOrRefusal } from '../commands/transaction.js';
 import type { CommandChannel } from '../commands/channel.js';
 import { replyWord } from '../reply-errors.js';
+import { replyCount, replyList, replyOk, replyText } from '../reply-parser.js';
 import { keyspaceChannel } from '../keys.js';
 import type { Connection } from '../connection/connection.js';
 
@@ -11,6 +13,8 @@ const PROBE_EVENTS = ['set', 'del'];
 const NEEDED_FLAGS = ['K', 'g', '$', 'x', 'e'];
 /** `A` stands for all event classes that we need, but not for `K`. */
 const ALL_EVENTS = 'A';
+/** There are fewer flags than letters. */
+const MAX_FLAGS = 64;
 
 /** Finds out by trying whether keyspace notifications arrive: reading the configuration is often forbidden, and proves less. */
 export class NotificationProbe {
@@ -77,13 +81,15 @@ export class NotificationProbe {
     try {
       const { connection } = await this.#commands.get();
       const name = 'notify-keyspace-events';
-      const reply = await connection.call((client) => client.config('GET', name));
-      const flags = Array.isArray(reply) && typeof reply[1] === 'string' ? reply[1] : '';
+      const flags = await connection.call((client) => client.config('GET', name), replyFlags);
       const missing = NEEDED_FLAGS.filter(
         (flag) => !flags.includes(flag) && !(flag !== 'K' && flags.includes(ALL_EVENTS)),
       );
       if (missing.length > 0) {
-        await connection.call((client) => client.config('SET', name, flags + missing.join('')));
+        await connection.call(
+          (client) => client.config('SET', name, flags + missing.join('')),
+          replyOk,
+        );
       }
     } catch {
       // Refused or lost; nothing depends on the change.
@@ -95,13 +101,15 @@ export class NotificationProbe {
     this.#key = key;
     this.#channel = keyspaceChannel(this.#db, key);
     if (left !== '')
-      this.#connection.call((client) => client.unsubscribe(left)).catch(() => undefined);
+      this.#connection
+        .call((client) => client.unsubscribe(left), replyCount)
+        .catch(() => undefined);
     return this.#subscribe();
   }
 
   async #subscribe(): Promise<boolean> {
     try {
-      await this.#connection.call((client) => client.subscribe(this.#channel));
+      await this.#connection.call((client) => client.subscribe(this.#channel), replyCount);
       return true;
     } catch (error) {
       if (replyWord(error) === undefined) throw error;
@@ -121,15 +129,28 @@ export class NotificationProbe {
       const { connection } = await this.#commands.get();
       this.#awaited = new Set(PROBE_EVENTS);
       // A write and a removal belong to different event classes; either can be switched off alone.
-      const replies = await connection.call((client) =>
-        client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
+      await connection.call(
+        (client) => client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
+        replyProbe,
       );
-      // A user that may not write or remove the key cannot find out.
-      for (const [error] of replies ?? []) if (error) throw error;
       return await arrival;
     } finally {
       cancel();
       this.#settle = undefined;
     }
   }
+}
+
+/** The flags of CONFIG GET; none where the parameter is unknown. @throws MalformedReplyError */
+function replyFlags(reply: unknown): string {
+  const parts = replyList(reply);
+  return parts.length === 0 ? '' : replyText(replyList(parts, 2)[1], MAX_FLAGS);
+}
+
+/** A user that may not write or remove the key cannot find out. @throws MalformedReplyError, or an error reply of Redis */
+function replyProbe(reply: unknown): void {
+  const [set, removed] = replyList(reply, 2).map(replyOrRefusal);
+  for (const one of [set, removed]) if (one instanceof Error) throw one;
+  replyOk(set);
+  replyCount(removed);
 }

@@ -51,7 +51,7 @@ export class RoleProbe {
 
   async #ping(): Promise<void> {
     try {
-      await this.#connection.call((client) => client.ping());
+      await this.#connection.ping();
     } catch (error) {
       // A refusal is a reply too.
       if (replyWord(error) === undefined) throw error;

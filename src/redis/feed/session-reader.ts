@@ -3,7 +3,9 @@ import type { Content } from '../../credential/content.js';
 import { UnavailableError, type RefusedError } from '../../errors.js';
 import { Semaphore } from '../../util/semaphore.js';
 import { BatchReader } from '../commands/batch-reader.js';
-import { Reader, toObservation, type RawReading, type ReadRequest } from '../commands/reader.js';
+import type { RawReading, ReadRequest } from '../commands/raw-reading.js';
+import { Reader, toObservation } from '../commands/reader.js';
+import { EPOCH_BYTES } from '../commands/scripts.js';
 import type { Connection } from '../connection/connection.js';
 import { readFailure, RedirectedError } from '../reply-errors.js';
 import { DataEpoch } from './data-epoch.js';
@@ -11,7 +13,6 @@ import type { GapReporter } from './gap-reporter.js';
 import type { FeedSessionContext } from './session-context.js';
 
 const MAX_READS = 256;
-const EPOCH_BYTES = 1_024;
 
 /** Reads keys in one session, and notices the gaps that readings show. */
 export class SessionReader {

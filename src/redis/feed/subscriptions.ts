@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { forgetChannelNames } from '../client/channel-names.js';
 import { isPassing, replyWord } from '../reply-errors.js';
+import { replyCount } from '../reply-parser.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
 import type { Connection } from '../connection/connection.js';
 import { WatchedPrefix, type SubscribedTo, type WatchedKey } from './watched-keys.js';
@@ -78,8 +79,9 @@ export class Subscriptions {
         : []),
     ];
     if (channels.length === 0) return;
-    await this.#connection.call((client) =>
-      isPrefix ? client.punsubscribe(...channels) : client.unsubscribe(...channels),
+    await this.#connection.call(
+      (client) => (isPrefix ? client.punsubscribe(...channels) : client.unsubscribe(...channels)),
+      replyCount,
     );
   }
 
@@ -105,7 +107,7 @@ export class Subscriptions {
   /** Returns whether Redis permitted the command. */
   async #tryTo(send: (client: Redis) => Promise<unknown>): Promise<boolean> {
     try {
-      await this.#connection.call(send);
+      await this.#connection.call(send, replyCount);
       return true;
     } catch (error) {
       const word = replyWord(error);

@@ -22,13 +22,16 @@ class AskingConnection implements CommandConnection {
   }
 
   /** @param send - sends one command, or one transaction: ASKING holds for no more */
-  call<R>(send: (client: Redis) => Promise<R>): Promise<R> {
-    return this.#connection.call((client) => {
+  call<R>(
+    send: (client: Redis, question: number) => Promise<unknown>,
+    parse: (reply: unknown, question: number) => R,
+  ): Promise<R> {
+    return this.#connection.call((client, question) => {
       client.call('ASKING').catch((error: unknown) => {
         if (replyWord(error) !== undefined) this.refusal = error as Error;
       });
-      return send(client);
-    });
+      return send(client, question);
+    }, parse);
   }
 
   kill(): void {

@@ -1,6 +1,14 @@
 import { isPassing, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
+import { malformed, replyLines, replyList, replyText, replyWhole } from '../reply-parser.js';
+import { SLOTS } from '../keys.js';
 import { hostOr, createAddress, parseAddress, type Address } from '../client/address.js';
+
+/** The longest host name is one of DNS. */
+const MAX_HOST_LENGTH = 255;
+const MAX_INFO_LENGTH = 65_536;
+/** A line of a few hundred characters for each of a thousand servers, and the ranges of slots. */
+const MAX_NODES_LENGTH = 4_194_304;
 
 /** The view that one server has of the whole cluster. */
 export interface ClusterView {
@@ -30,20 +38,12 @@ export async function askForView(
   // The epoch is read first: a view may pass for older than it is, but never for newer.
   const [epoch, slots] = await Promise.all([
     epochSeenBy(connection),
-    connection.call((client) => client.call('CLUSTER', 'SLOTS')),
+    connection.call(
+      (client) => client.call('CLUSTER', 'SLOTS'),
+      (reply) => replySlots(reply, from),
+    ),
   ]);
-  const ranges: SlotRange[] = [];
-  const replicas: Address[] = [];
-  for (const entry of Array.isArray(slots) ? (slots as unknown[][]) : []) {
-    const [first, last, master, ...others] = entry;
-    const at = addressIn(master, from);
-    if (at !== undefined) ranges.push({ from: Number(first), to: Number(last), master: at });
-    for (const other of others) {
-      const replica = addressIn(other, from);
-      if (replica !== undefined) replicas.push(replica);
-    }
-  }
-  return { epoch, ranges, replicas };
+  return { epoch, ...slots };
 }
 
 /** The slots that are moving from a server or to it. */
@@ -64,7 +64,10 @@ const NO_MOVES: SlotMoves = { open: false, targets: [] };
 export async function askForMoves(connection: CommandConnection, from: string): Promise<SlotMoves> {
   let text: string;
   try {
-    text = String(await connection.call((client) => client.call('CLUSTER', 'NODES')));
+    text = await connection.call(
+      (client) => client.call('CLUSTER', 'NODES'),
+      (reply) => replyLines(reply, MAX_NODES_LENGTH),
+    );
   } catch (error) {
     const word = replyWord(error);
     if (word === undefined || isPassing(word)) throw error;
@@ -85,9 +88,14 @@ export async function askForMoves(connection: CommandConnection, from: string): 
 
 async function epochSeenBy(connection: CommandConnection): Promise<number | undefined> {
   try {
-    const text = String(await connection.call((client) => client.call('CLUSTER', 'INFO')));
-    const [, digits] = /^cluster_current_epoch:(\d+)/m.exec(text) ?? [];
-    return digits === undefined ? undefined : Number(digits);
+    return await connection.call(
+      (client) => client.call('CLUSTER', 'INFO'),
+      (reply) => {
+        const text = replyLines(reply, MAX_INFO_LENGTH);
+        const [, digits] = /^cluster_current_epoch:(\d+)/m.exec(text) ?? [];
+        return digits === undefined ? undefined : replyWhole(Number(digits), 0);
+      },
+    );
   } catch (error) {
     const word = replyWord(error);
     if (word === undefined || isPassing(word)) throw error;
@@ -95,8 +103,30 @@ async function epochSeenBy(connection: CommandConnection): Promise<number | unde
   }
 }
 
-function addressIn(entry: unknown, from: string): Address | undefined {
-  if (!Array.isArray(entry)) return undefined;
-  const [host, port] = entry as unknown[];
-  return Number(port) > 0 ? createAddress(hostOr(host, from), Number(port)) : undefined;
+/** @throws MalformedReplyError */
+function replySlots(reply: unknown, from: string): Pick<ClusterView, 'ranges' | 'replicas'> {
+  const entries = replyList(reply);
+  if (entries.length > SLOTS) malformed();
+  const ranges: SlotRange[] = [];
+  const replicas: Address[] = [];
+  for (const entry of entries) {
+    const [first, last, master, ...others] = replyList(entry);
+    const start = replyWhole(first, 0, SLOTS - 1);
+    const end = replyWhole(last, start, SLOTS - 1);
+    const at = replyAddress(master, from);
+    if (at !== undefined) ranges.push({ from: start, to: end, master: at });
+    for (const other of others) {
+      const replica = replyAddress(other, from);
+      if (replica !== undefined) replicas.push(replica);
+    }
+  }
+  return { ranges, replicas };
+}
+
+/** A server without a known port has none, or 0. @throws MalformedReplyError */
+function replyAddress(entry: unknown, from: string): Address | undefined {
+  const [host, port] = replyList(entry);
+  const name = host === null ? '' : replyText(host, MAX_HOST_LENGTH);
+  const number = port === null ? 0 : replyWhole(port, 0, 65_535);
+  return number > 0 ? createAddress(hostOr(name, from), number) : undefined;
 }

@@ -10,7 +10,7 @@ import { CredentialUse } from './credential-use.js';
 /** The entry of a credential as one store of a directory sees it. A closed store sees nothing. */
 export class CredentialView<T> extends CredentialUse<T> implements WatchedEntry<T> {
   get key(): string {
-    return this.registry.watch.keyOf(this.id);
+    return this.registry.watch.prefix + this.id;
   }
 
   get backend(): Backend {

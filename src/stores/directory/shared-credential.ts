@@ -22,7 +22,7 @@ export class SharedCredential<T> extends OpenEntry<T> {
   }
 
   get key(): string {
-    return this.entry?.key ?? this.#watch.keyOf(this.id);
+    return this.entry?.key ?? this.#watch.prefix + this.id;
   }
 
   protected get subscription(): Subscription | undefined {

@@ -148,7 +148,7 @@ export function useCluster(
         return text === null ? undefined : (JSON.parse(text) as Tokens);
       },
       record: async () => {
-        const text = await admin.get(helperKey('attempt', key, key));
+        const text = await admin.get(helperKey('attempt', key));
         return text === null ? undefined : (JSON.parse(text) as AttemptRecord);
       },
       agree: async (token, those = nodes) => {

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import {
   encodeRecord,
   MAX_RECORD_BYTES,
-  parseRecord,
+  parseRecord as parseStored,
 } from '../../../src/backend/attempt-record.js';
 import type { AttemptRecord } from '../../../src/backend/attempts.js';
 
@@ -12,6 +12,7 @@ const record: AttemptRecord = {
   instance: '01234567-89ab-4cde-8f01-23456789abcd',
   number: 3,
   startedAt: 1_000,
+  changedAt: 1_200,
   leaseEndsAt: 2_000,
   outcome: 'fatal',
   failures: 1,
@@ -23,6 +24,7 @@ const record: AttemptRecord = {
   endsAt: 5_000.5,
   oauthError: 'invalid_grant',
 };
+const parseRecord = (bytes: Buffer): AttemptRecord | undefined => parseStored(bytes).record;
 const parse = (value: unknown): AttemptRecord | undefined =>
   parseRecord(Buffer.from(JSON.stringify(value)));
 
@@ -67,4 +69,21 @@ it('a record that is too long is invalid, and is not parsed', () => {
   const long = Buffer.from(JSON.stringify(record).padEnd(MAX_RECORD_BYTES + 1));
   expect(parseRecord(long.subarray(0, MAX_RECORD_BYTES))).toEqual(record);
   expect(parseRecord(long)).toBeUndefined();
+});
+
+it.each([2, 99])('a record of the newer version %d is none that this version understands', (v) => {
+  expect(parseStored(Buffer.from(JSON.stringify({ ...record, v })))).toEqual({
+    record: undefined,
+    newer: true,
+  });
+});
+
+it.each([0, -1, 1.5, '2', null, {}, 1e300])('a record of version %j is none', (v) => {
+  expect(parseStored(Buffer.from(JSON.stringify({ ...record, v })))).toEqual({
+    record: undefined,
+  });
+});
+
+it('a record says its version', () => {
+  expect(JSON.parse(encodeRecord(record))).toMatchObject({ v: 1, id: record.id });
 });

@@ -107,6 +107,7 @@ describe('the rules of start', () => {
         instance: ME,
         number: 5,
         startedAt: NOW,
+        changedAt: NOW,
         leaseEndsAt: NOW + 15_000,
         outcome: 'running',
         failures: 2,
@@ -119,7 +120,7 @@ describe('the rules of start', () => {
 
   it('only prolong the lease when the same start is sent again', () => {
     const own = record({ id: 'a', leaseEndsAt: NOW - 1 });
-    const prolonged = { ...own, leaseEndsAt: NOW + 15_000 };
+    const prolonged = { ...own, changedAt: NOW, leaseEndsAt: NOW + 15_000 };
     expect(answerTo({ record: own })).toEqual({
       answer: { type: 'started', record: prolonged },
       change: { record: prolonged },
@@ -170,6 +171,21 @@ describe('the rules of start', () => {
       answer: { type: 'early', record: { ...early, notBefore: latest }, leftMs: LONGEST_PAUSE_MS },
       change: { record: { ...early, notBefore: latest } },
     });
+  });
+
+  it('measure a lease and a pause from now on when the clock of the server has stepped back', () => {
+    const ahead = { startedAt: NOW + 600_000, changedAt: NOW + 601_000 };
+    const held = record({ ...ahead, leaseEndsAt: NOW + 616_000, notBefore: NOW + 602_000 });
+    const cut = { startedAt: NOW, changedAt: NOW, leaseEndsAt: NOW + 15_000 };
+    const after = { ...held, ...cut, notBefore: NOW + 1_000 };
+    expect(answerTo({ record: held })).toEqual({
+      answer: { type: 'held', record: after, leftMs: 15_000 },
+      change: { record: after },
+    });
+    const renewed = record({ changedAt: NOW + 600_000, leaseEndsAt: NOW + 615_000 });
+    expect(answerTo({ record: renewed }).answer).toMatchObject({ type: 'held', leftMs: 15_000 });
+    const early = over({ startedAt: NOW + 600_000, notBefore: NOW + 601_000 });
+    expect(answerTo({ record: early }).answer).toMatchObject({ type: 'early', leftMs: 1_000 });
   });
 
   it('count no further than the next reader accepts', () => {

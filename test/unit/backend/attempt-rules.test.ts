@@ -40,6 +40,7 @@ describe('the rules of renew', () => {
       instance: ME,
       number: 7,
       startedAt: NOW,
+      changedAt: NOW,
       leaseEndsAt: NOW + 15_000,
       outcome: 'running',
       failures: 1,
@@ -120,6 +121,7 @@ describe('the rules of commit', () => {
         instance: ME,
         number: 7,
         startedAt: own.startedAt,
+        changedAt: NOW,
         leaseEndsAt: 0,
         outcome: 'committed',
         failures: 1,
@@ -157,6 +159,7 @@ describe('the rules of end', () => {
         announce: 'attempt',
         record: {
           ...own,
+          changedAt: NOW,
           leaseEndsAt: 0,
           outcome: 'fatal',
           failures: 1,

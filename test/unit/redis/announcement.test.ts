@@ -41,7 +41,7 @@ describe('an announcement', () => {
   it('contains kind, instance, name, time and reason, and nothing else', () => {
     const announcement = { kind: 'saved', instance: 'n', name: 'pod', reason: 'why' } as const;
     const text = encodeAnnouncement({ ...announcement, at: 5.7 });
-    expect(JSON.parse(text)).toEqual({ ...announcement, at: 5 });
+    expect(JSON.parse(text)).toEqual({ ...announcement, v: 1, at: 5 });
   });
 
   it.each([
@@ -122,7 +122,7 @@ describe('a keyspace notification', () => {
     expect(hintFromEvent(event)).toEqual({ type: 'removed', as, origin, reason: undefined });
   });
 
-  it.each(['set', 'expire', 'persist', 'restore', 'append', 'rename_to', 'overwritten', '', 'DEL'])(
+  it.each(['set', 'expire', 'persist', 'restore', 'append', 'rename_to', '', 'DEL'])(
     '%j means that something changed',
     (event) => {
       expect(hintFromEvent(event)).toEqual({
@@ -134,6 +134,30 @@ describe('a keyspace notification', () => {
   );
 
   it.each(['__proto__', 'constructor', 'toString'])('%s is no removal', (event) => {
-    expect(hintFromEvent(event).type).toBe('written');
+    expect(hintFromEvent(event)?.type).toBe('written');
   });
 });
+
+it.each(['keymiss', 'new', 'overwritten', 'type_changed'])(
+  'a keyspace notification %s says nothing of the value, and is no hint',
+  (event) => {
+    expect(hintFromEvent(event)).toBeUndefined();
+  },
+);
+
+it.each([2, 0, 'text', null])('an announcement of version %j is a hint without label', (v) => {
+  const message = JSON.stringify({ v, kind: 'cleared', instance: 'other', name: 'n', reason: 'r' });
+  expect(hintFrom(message, SELF)).toEqual({
+    type: 'written',
+    origin: 'unknown',
+    reason: undefined,
+  });
+});
+
+it.each(['two\nlines', 'bell\u0007', 'turned \u202e around', 'line\u2028separator'])(
+  'an announcement with the reason %j loses the reason',
+  (reason) => {
+    const message = JSON.stringify({ v: 1, kind: 'cleared', instance: 'other', name: 'n', reason });
+    expect(hintFrom(message, SELF)).toMatchObject({ type: 'removed', reason: undefined });
+  },
+);

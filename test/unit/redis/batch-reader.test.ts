@@ -20,14 +20,18 @@ function world(refuse: (command: string, keys: readonly string[]) => string | un
       sent.push(command);
       await new Promise<void>((resolve) => clock.nextTurn(resolve));
       const keys = rest.slice(0, Number(count));
+      const question = Number(rest.at(-1));
       const refusal = refuse(command, keys);
       if (refusal !== undefined) throw replyError(refusal);
-      return [0, ...keys.flatMap(() => [0, null, -2])];
+      return [question, clock.now() * 1_000, ...keys.flatMap((key) => [key, 0, null, -2])];
     },
   };
   const link = {
     canReadWhileSubscribed: true,
-    call: (send: (to: typeof client) => Promise<unknown>) => send(client),
+    call: async (
+      send: (to: typeof client, question: number) => Promise<unknown>,
+      parse: (reply: unknown, question: number) => unknown,
+    ) => parse(await send(client, 7), 7),
   } as unknown as Connection;
   return { sent, together: new BatchReader(link, clock, new ServerTime(clock)) };
 }
