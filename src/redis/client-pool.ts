@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../time/clock.js';
 import type { Backend } from '../backend/backend.js';
-import { InvalidOptionError } from '../errors.js';
+import { CredstreamError, InvalidOptionError } from '../errors.js';
 import { ClusterServers } from './servers/cluster-servers.js';
 import type { ServerContext } from './servers/server.js';
 import type { Servers } from './servers/servers.js';
+import { readFailure } from './reply-errors.js';
 import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
 import { SingleServer } from './servers/single-server.js';
@@ -30,6 +31,7 @@ export class ClientPool {
   #settings: RedisSettings;
   #names = 0;
   #generations = 0;
+  #hasWarned = false;
 
   private constructor(template: RedisTemplate, settings: RedisSettings) {
     this.template = template;
@@ -40,6 +42,9 @@ export class ClientPool {
       settings: () => this.#settings,
       newName: () => this.newName(),
       newGeneration: () => (this.#generations += 1),
+      connectFailed: (error) => {
+        this.#warn(error);
+      },
     };
     this.servers =
       template.type === 'cluster'
@@ -86,6 +91,18 @@ export class ClientPool {
     if (this.#leave(usersKey(settings, name)) > 0) return;
     pools.delete(this.template.client);
     await this.servers.close(timeoutMs);
+  }
+
+  /** Warns of the first failure: a store that nobody waits for would keep trying in silence. */
+  #warn(error: Error): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const { message, cause } = error instanceof CredstreamError ? error : readFailure(error);
+    const why = cause instanceof Error ? ` (${cause.message})` : '';
+    process.emitWarning(
+      `${message}${why}; the stores on this client keep trying`,
+      'CredstreamWarning',
+    );
   }
 
   /** Gives the one object that all who ask for the same share. */

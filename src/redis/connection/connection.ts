@@ -1,7 +1,15 @@
 import type { Redis } from 'ioredis';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
-import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
+import {
+  ConnectionLostError,
+  NotMasterError,
+  replyWord,
+  withSource,
+  type ReplySource,
+} from '../reply-errors.js';
+import { addressOf } from '../client/address.js';
+import { FirstRefusal } from './first-refusal.js';
 import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { isReplica } from './hello-reply.js';
@@ -14,6 +22,8 @@ export interface ConnectionSettings {
   readonly name: string;
   /** How long Redis may take to accept the connection and to reply to each command. */
   replyTimeoutMs(): number;
+  /** Called when a connection could not be opened. */
+  readonly openFailed?: (error: Error) => void;
 }
 
 /** One connection from its opening to its end. A connection is never mended: a caller that needs another one opens another. */
@@ -72,6 +82,7 @@ export class Connection {
     if (isGivenUp()) throw new ConnectionLostError(false);
     const timeoutMs = options.replyTimeoutMs();
     const client = openClient(template, options.name, timeoutMs);
+    const firstRefusal = new FirstRefusal(client, options.clock);
     const connection = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
       connection.kill();
@@ -85,16 +96,18 @@ export class Connection {
         timeoutMs,
         () => new ConnectionLostError(false),
       );
+      // Some versions of ioredis are ready before Redis has answered AUTH and SELECT; this answer comes after those.
+      await connection.verify();
       // A refused SELECT is only reported, and would leave the connection on database 0.
       if (replyWord(connection.#lastError) !== undefined) throw new ConnectionLostError(false);
-      if (connection.mustBeMaster) await connection.verify();
     } catch (error) {
       connection.kill();
-      if (error instanceof NotMasterError) throw error;
-      const said = connection.#lastError ?? error;
-      throw replyWord(said) === undefined
-        ? new ConnectionLostError(false, said instanceof Error ? said : undefined)
-        : said;
+      const reason = connection.#lastError ?? (error as Error);
+      const said = connection.#reasonOf(error) ?? (await firstRefusal.error(reason, signal));
+      const lost = said ?? new ConnectionLostError(false, reason);
+      const failure = withSource(error instanceof NotMasterError ? error : lost, connection.source);
+      if (!isGivenUp()) options.openFailed?.(failure);
+      throw failure;
     } finally {
       signal.removeEventListener('abort', giveUp);
     }
@@ -127,6 +140,11 @@ export class Connection {
   /** Resolves when the connection has ended, from either side. */
   get closed(): Promise<void> {
     return this.#closed;
+  }
+
+  /** The server, for messages. */
+  get source(): ReplySource {
+    return { address: addressOf(this.client), inCluster: !this.mustBeMaster };
   }
 
   get lastError(): Error | undefined {
@@ -227,14 +245,23 @@ export class Connection {
     else this.#deadline.end(call);
     // The connection was opened without a password and stays locked out; the next one takes the password of then.
     if (word === undefined || word === 'NOAUTH') this.kill();
-    return word !== undefined || error instanceof ConnectionLostError
-      ? (error as Error)
-      : new ConnectionLostError(true, this.#lastError);
+    const failure =
+      word !== undefined || error instanceof ConnectionLostError
+        ? (error as Error)
+        : new ConnectionLostError(true, this.#lastError);
+    return withSource(failure, this.source);
+  }
+
+  /** The error reply because of which the connection could not be opened. */
+  #reasonOf(error: unknown): Error | undefined {
+    const said = [this.#lastError, error].filter((one) => one instanceof Error);
+    return said.find((one) => replyWord(one) !== undefined);
   }
 }
 
 /** The part of a connection that sends commands. */
 export type CommandConnection = Pick<Connection, 'open' | 'call' | 'kill'> & {
+  readonly source?: ReplySource | undefined;
   /** Whether every call has to be one command or one transaction. */
   readonly oneCommandOnly?: true;
 };

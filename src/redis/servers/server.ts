@@ -17,6 +17,8 @@ export interface ServerContext {
   readonly newName: () => string;
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
+  /** Called when Redis could not be reached, or turned us away. */
+  readonly connectFailed: (error: Error) => void;
 }
 
 /** The differences between a single server and one of a cluster. */
@@ -25,6 +27,8 @@ export interface ServerSpecifics {
   readonly readsTogether: boolean;
   /** Names a key of our own on this server; `undefined` where no name is known. */
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
+  /** Called when a connection for commands or hints could not be opened. */
+  readonly openFailed?: (error: Error) => void;
   /** Called whenever the feed's link is lost, or could not be opened. */
   readonly linkLost: () => void;
 }
@@ -43,6 +47,7 @@ export class Server {
       clock,
       name,
       replyTimeoutMs: () => settings().replyTimeoutMs,
+      ...(specifics.openFailed && { openFailed: specifics.openFailed }),
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
     this.#time = new ServerTime(clock);

@@ -5,7 +5,7 @@ import { unknown, type CredentialState, type Known } from '../../credential/stat
 import type { CredentialWriter } from '../../writing/credential-writer.js';
 import type { Deadline } from '../../time/deadlines.js';
 import type { Encoding } from '../../credential/encoding.js';
-import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
+import { outcomeOf, type LiveWaiter, type WatchEvent } from '../../watching/event-source.js';
 import { RefCounted } from '../../util/ref-counted.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { SharedUse } from '../store-internals.js';
@@ -131,9 +131,9 @@ class CredentialView<T> extends RefCounted implements WatchedEntry<T>, SharedUse
 
   awaitLive(waiter: LiveWaiter): void {
     const shared = this.#shared;
-    if (this.closed || shared === undefined) waiter.settle(false);
-    else if (shared.status.link === 'live') waiter.settle(true);
-    else shared.awaitLive(waiter);
+    const outcome = this.closed || shared === undefined ? 'closed' : outcomeOf(shared.status);
+    if (outcome === undefined) shared?.awaitLive(waiter);
+    else waiter.settle(outcome);
   }
 
   leaveLive(waiter: LiveWaiter): void {
