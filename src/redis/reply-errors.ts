@@ -103,12 +103,13 @@ export function isDenial(error: unknown): boolean {
 /**
  * Translates the failure of a reading into an error of this package.
  *
- * @param source - the server, where the error itself does not know
+ * @param fallback - the server, where the error itself does not know
  */
 export function readFailure(
   error: unknown,
-  source: ReplySource | undefined = sourceOf(error),
+  fallback?: ReplySource,
 ): UnavailableError | RefusedError {
+  const source = sourceOf(error) ?? fallback;
   const at = source === undefined ? '' : ` at ${source.address}`;
   if (error instanceof NotMasterError)
     return new UnavailableError(`the Redis server${at} is a replica, not a master`);
@@ -121,16 +122,16 @@ export function readFailure(
 /**
  * Translates the failure of a write into an error of this package.
  *
- * @param source - the server, where the error itself does not know
+ * @param fallback - the server, where the error itself does not know
  */
-export function writeFailure(error: unknown, source?: ReplySource): Error {
+export function writeFailure(error: unknown, fallback?: ReplySource): Error {
   if (error instanceof ConnectionLostError && error.sent) {
     return new OutcomeUnknownError(
       'the link was lost before Redis replied; the write may have happened',
       causeOf(error),
     );
   }
-  return readFailure(error, source ?? sourceOf(error));
+  return readFailure(error, fallback);
 }
 
 function refusal(

@@ -33,7 +33,7 @@ const SENTENCES: readonly (readonly [reply: RegExp, sentence: string])[] = [
   [/^MISCONF /, 'Redis cannot save to disk and refuses writes'],
   [/^LOADING /, 'Redis is loading the dataset in memory'],
   [/^MASTERDOWN /, 'the link of the replica with its master is down'],
-  [/^READONLY /, "a read only replica takes no writes"],
+  [/^READONLY /, 'a read only replica takes no writes'],
   [/^BUSY /, 'Redis is busy running a script'],
   [/^CLUSTERDOWN /, 'the cluster is down'],
 ];

@@ -76,7 +76,11 @@ export class Server {
   }
 
   /** Reads a key over a given session. @throws UnavailableError, RefusedError */
-  async readOver({ reader }: CommandSession, key: string, maxBytes: number): Promise<Observation> {
+  async readOver(
+    { reader, connection }: CommandSession,
+    key: string,
+    maxBytes: number,
+  ): Promise<Observation> {
     try {
       const [reading] = await Promise.all([
         reader.read({ key, maxBytes, epochKey: undefined }),
@@ -85,7 +89,7 @@ export class Server {
       ]);
       return toObservation(reading, this.#time);
     } catch (error) {
-      throw readFailure(error);
+      throw readFailure(error, connection.source);
     }
   }
 
