@@ -84,10 +84,13 @@ export class EncodeError extends CredstreamError {
   readonly code = 'ENCODE_FAILED';
   /** The kind of failure. */
   readonly reason: EncodeFailure;
+  /** The place in the credentials, such as `profile.createdAt`; `undefined` where the failure has none. Names that may be data are left out. */
+  readonly path: string | undefined;
 
-  constructor(reason: EncodeFailure, message: string) {
+  constructor(reason: EncodeFailure, message: string, path?: string) {
     super(message);
     this.reason = reason;
+    this.path = path;
   }
 }
 
