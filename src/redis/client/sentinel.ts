@@ -32,3 +32,47 @@ export function closeSentinels(client: Redis): void {
   };
   connector?.failoverDetector?.cleanup();
 }
+
+type Sentinels = NonNullable<RedisOptions['sentinels']>;
+
+/**
+ * The sentinels of the caller and those that any connection learned of: when all that the caller named have been replaced one by one, the next
+ * connection still finds the master.
+ */
+export class KnownSentinels {
+  readonly #options: RedisOptions;
+  #learned: Sentinels = [];
+
+  /** @param options - those of the caller's client, which may change */
+  constructor(options: RedisOptions) {
+    this.#options = options;
+  }
+
+  /** An option of ioredis; empty without Sentinel. */
+  get current(): Pick<RedisOptions, 'sentinels'> {
+    const { sentinels } = this.#options;
+    if (!sentinels?.length) return {};
+    const known = sentinels.map(nameOf);
+    return {
+      sentinels: [...sentinels, ...this.#learned.filter((one) => !known.includes(nameOf(one)))],
+    };
+  }
+
+  /** Takes over the sentinels that the master's own sentinels named to a connection, in place of those that another one learned before. */
+  learn(client: Redis): void {
+    const { connector } = client as unknown as {
+      connector?: { sentinelIterator?: { sentinels?: Sentinels } };
+    };
+    const all = connector?.sentinelIterator?.sentinels;
+    if (!Array.isArray(all)) return;
+    const latest = [...all, ...this.#learned].filter(({ host }) => typeof host === 'string');
+    this.#learned = [...new Map(latest.map((one) => [nameOf(one), one])).values()].slice(0, MOST);
+  }
+}
+
+/** Sentinels come and go; the oldest of more than so many are forgotten. */
+const MOST = 32;
+
+function nameOf({ host = '127.0.0.1', port = 26_379 }: Sentinels[number]): string {
+  return `${host}:${String(port)}`;
+}

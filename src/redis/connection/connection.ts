@@ -81,7 +81,8 @@ export class Connection {
     const isGivenUp = (): boolean => signal.aborted;
     if (isGivenUp()) throw new ConnectionLostError(false);
     const timeoutMs = options.replyTimeoutMs();
-    const client = openClient(template, options.name, timeoutMs);
+    const located = await locate(template, options);
+    const client = openClient(template, options.name, timeoutMs, located);
     const firstRefusal = new FirstRefusal(client, options.clock);
     const connection = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
@@ -256,6 +257,22 @@ export class Connection {
   #reasonOf(error: unknown): Error | undefined {
     const said = [this.#lastError, error].filter((one) => one instanceof Error);
     return said.find((one) => replyWord(one) !== undefined);
+  }
+}
+
+/** @throws ConnectionLostError */
+async function locate(
+  { locate: find }: ServerTemplate,
+  { clock, replyTimeoutMs, openFailed }: ConnectionSettings,
+): Promise<Readonly<Record<string, unknown>>> {
+  if (find === undefined) return {};
+  try {
+    const late = (): Error => new ConnectionLostError(false);
+    return await withDeadline(clock, find(), replyTimeoutMs(), late);
+  } catch (error) {
+    const failure = new ConnectionLostError(false, error instanceof Error ? error : undefined);
+    openFailed?.(failure);
+    throw failure;
   }
 }
 

@@ -1,4 +1,5 @@
 import type { Content } from '../../credential/content.js';
+import { replyWord } from '../reply-errors.js';
 import type { CommandChannel } from '../commands/channel.js';
 
 export interface DataEpochContext {
@@ -21,6 +22,8 @@ export class DataEpoch {
   #due: string | undefined;
   #key: string | undefined;
   #known: string | undefined;
+  /** The epoch key that this user may not write. */
+  #refused: string | undefined;
 
   /**
    * @param readAlone - reads the epoch key; must not reject
@@ -62,7 +65,7 @@ export class DataEpoch {
     this.#key = key;
     const replaced = this.#known !== undefined && this.#known !== found;
     this.#known = found ?? undefined;
-    if (found === null) void this.#create(key);
+    if (found === null && key !== this.#refused) void this.#create(key);
     if (replaced) this.#replaced();
   }
 
@@ -74,8 +77,9 @@ export class DataEpoch {
       const reply = await connection.call((client) => client.set(key, name, 'NX'));
       // Known from now on and not only from the next reading, because the data may be lost again before that.
       if (reply === 'OK' && key === this.#key) this.#known = name;
-    } catch {
-      // The next reading finds the key missing and tries again.
+    } catch (error) {
+      // Another failure: the next reading finds the key missing and tries again.
+      if (replyWord(error) === 'NOPERM') this.#refused = key;
     }
   }
 }
