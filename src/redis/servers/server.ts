@@ -1,4 +1,5 @@
 import type { Observation } from '../../backend/backend.js';
+import type { Clock } from '../../time/clock.js';
 import { ServerTime } from '../../time/server-time.js';
 import { CommandChannel, type CommandSession } from '../commands/channel.js';
 import { readFailure } from '../reply-errors.js';
@@ -33,11 +34,17 @@ export interface ServerSpecifics {
   readonly linkLost: () => void;
 }
 
+/** After so long without a reply a connection may be forgotten by something between here and Redis. */
+const IDLE_MS = 1_000;
+
 /** One server: at most two connections, one feed, one view of its clock. */
 export class Server {
   readonly commands: CommandChannel;
   readonly feed: Feed;
   readonly #time: ServerTime;
+  readonly #clock: Clock;
+  /** The proof under way that an idle connection for commands is alive. */
+  #proving: Promise<CommandSession> | undefined;
   readonly #heartbeatMs: () => number;
 
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
@@ -50,6 +57,7 @@ export class Server {
       ...(specifics.openFailed && { openFailed: specifics.openFailed }),
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
+    this.#clock = clock;
     this.#time = new ServerTime(clock);
     this.commands = new CommandChannel(
       template,
@@ -100,10 +108,30 @@ export class Server {
    */
   withSession<R>(use: (session: CommandSession) => Promise<R>): Promise<R> {
     const { current } = this.commands;
-    if (current?.connection.open) return use(current);
-    return this.commands.get().then(use, (error: unknown) => {
+    const isOpen = current?.connection.open === true;
+    if (isOpen && this.#proving === undefined && !this.commands.isIdle(this.#idleMs))
+      return use(current);
+    const opening = this.#proving ?? (isOpen ? this.#prove() : this.commands.get());
+    return opening.then(use, (error: unknown) => {
       throw readFailure(error);
     });
+  }
+
+  get #idleMs(): number {
+    return Math.min(this.#heartbeatMs(), IDLE_MS);
+  }
+
+  /** A write on a dead connection would end with an unknown outcome. Calls that come meanwhile wait too, so that their order stays. */
+  #prove(): Promise<CommandSession> {
+    const proving = this.commands.proven();
+    this.#proving = proving;
+    const done = (): void => {
+      this.#clock.nextTurn(() => {
+        if (this.#proving === proving) this.#proving = undefined;
+      });
+    };
+    proving.then(done, done);
+    return proving;
   }
 
   /** The keys of this server with a prefix. @throws UnavailableError, RefusedError */
