@@ -12,6 +12,8 @@ import { SingleServer } from './servers/single-server.js';
 
 /** All stores on one client of the caller share one pool. */
 const pools = new WeakMap<RedisClient, ClientPool>();
+/** The templates of the URLs in use, so that stores on equal URLs share a pool too. */
+const templates = new Map<string, RedisClient>();
 
 /** The stores with equal settings. */
 interface Users {
@@ -32,9 +34,11 @@ export class ClientPool {
   #names = 0;
   #generations = 0;
   #hasWarned = false;
+  readonly #url: string | undefined;
 
-  private constructor(template: RedisTemplate, settings: RedisSettings) {
+  private constructor(template: RedisTemplate, settings: RedisSettings, url: string | undefined) {
     this.template = template;
+    this.#url = url;
     this.clock = settings.clock;
     this.#settings = settings;
     const context: ServerContext = {
@@ -60,16 +64,20 @@ export class ClientPool {
    * @throws InvalidOptionError
    */
   static acquire(
-    redis: RedisClient,
+    redis: RedisClient | string,
     settings: RedisSettings,
     name: string,
     connect: (pool: ClientPool) => Backend,
   ): Backend {
-    const template = readTemplate(redis);
-    let pool = pools.get(redis);
+    const template = readTemplate(
+      typeof redis === 'string' ? (templates.get(redis) ?? redis) : redis,
+    );
+    const { client } = template;
+    let pool = pools.get(client);
     if (pool === undefined) {
-      pool = new ClientPool(template, settings);
-      pools.set(redis, pool);
+      pool = new ClientPool(template, settings, typeof redis === 'string' ? redis : undefined);
+      pools.set(client, pool);
+      if (typeof redis === 'string') templates.set(redis, client);
     }
     if (pool.clock !== settings.clock) {
       throw new InvalidOptionError(
@@ -90,6 +98,7 @@ export class ClientPool {
   async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
     if (this.#leave(usersKey(settings, name)) > 0) return;
     pools.delete(this.template.client);
+    if (this.#url !== undefined) templates.delete(this.#url);
     await this.servers.close(timeoutMs);
   }
 

@@ -3,6 +3,7 @@ import { checkClient } from './check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster-template.js';
 import type { ServerTemplate } from './server-template.js';
 import { KnownSentinels, sentinelOverrides } from './sentinel.js';
+import { makeUrlClient } from './url-client.js';
 import { hideFromTraces } from './tracing.js';
 
 /** The clients that a caller may give. */
@@ -19,7 +20,7 @@ export type RedisTemplate = SingleTemplate | ClusterTemplate;
 
 /** @throws InvalidOptionError */
 export function readTemplate(redis: unknown): RedisTemplate {
-  const client = checkClient(redis);
+  const client = checkClient(typeof redis === 'string' ? makeUrlClient(redis) : redis);
   if (isCluster(client)) return readClusterTemplate(client);
   const { db, keyPrefix } = client.options;
   let made = 0;
