@@ -2,6 +2,7 @@ import { createServer, type Server } from 'node:net';
 
 import { Cluster, Redis } from 'ioredis';
 import { Redis as Redis5 } from 'ioredis5';
+import { Redis as Redis54 } from 'ioredis54';
 import { describe, expect, it, vi } from 'vitest';
 
 import {
@@ -27,6 +28,11 @@ const clients = [
     'ioredis 5',
     (options: object) =>
       new Redis5({ lazyConnect: true, ...options }) as unknown as InstanceType<typeof Redis>,
+  ],
+  [
+    'ioredis 5.4.0, the lowest of the range',
+    (options: object) =>
+      new Redis54({ lazyConnect: true, ...options }) as unknown as InstanceType<typeof Redis>,
   ],
 ] as const;
 
@@ -100,6 +106,17 @@ describe.each(clients)('a mistake in a set-up is told at once, with %s:', (_majo
       retryable: false,
       port,
     });
+  });
+
+  it('no right to SELECT, and nothing is written into database 0', async () => {
+    const user = await makeUser(world, '+@all -select ~* &*');
+    const { port } = world.server;
+    await expectTold(() => make({ port, username: user.name, password: 'secret', db: 3 }), {
+      says: /NOPERM no permissions to run the 'select' command/,
+      retryable: false,
+      port,
+    });
+    expect(await world.connect().exists('token')).toBe(0);
   });
 
   it('more clients than the server takes', async () => {
