@@ -1,4 +1,7 @@
-import { directoryInternalsOf, type CredentialDirectory } from '../stores/directory/base.js';
+import {
+  directoryInternalsOf,
+  type CredentialDirectory,
+} from '../stores/directory/credential-directory.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
 import { describeType } from '../util/option-checks.js';

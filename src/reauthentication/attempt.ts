@@ -3,7 +3,7 @@ import { pauseAfter } from '../time/back-off.js';
 import { callSafely } from '../util/callbacks.js';
 import { digestOf } from '../credential/snapshot.js';
 import { digest } from '../credential/encoding.js';
-import { minDefined } from '../watching/decode-observation.js';
+import { minDefined } from '../watching/entry/decode-observation.js';
 import { isThenable, withDeadline } from '../time/timers.js';
 import { COMMIT_BACK_OFF, commit, type AfterCommit } from './commit.js';
 import { fatalCode } from './fatal-errors.js';

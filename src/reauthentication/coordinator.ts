@@ -5,7 +5,7 @@ import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 import type { WatchEvent } from '../watching/event-source.js';
-import type { StoreInternals } from '../stores/store-internals.js';
+import type { StoreInternals } from '../stores/internals.js';
 import { Pauses } from '../time/pauses.js';
 import { withDeadline } from '../time/timers.js';
 import { OrderedSubject } from '../util/ordered-subject.js';

@@ -1,5 +1,5 @@
-import type { CredentialDirectory } from '../stores/directory/base.js';
-import { directoryInternalsOf } from '../stores/directory/base.js';
+import type { CredentialDirectory } from '../stores/directory/credential-directory.js';
+import { directoryInternalsOf } from '../stores/directory/credential-directory.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { KeyedPool } from '../util/keyed-pool.js';
 import { checkOptions, count, ms, type OptionsTable } from '../util/options.js';

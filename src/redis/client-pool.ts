@@ -97,8 +97,11 @@ export class ClientPool {
   /** The last to leave closes the connections, within `timeoutMs`. */
   async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
     if (this.#leave(usersKey(settings, name)) > 0) return;
-    pools.delete(this.template.client);
-    if (this.#url !== undefined) templates.delete(this.#url);
+    // A second call comes after the end of this pool, when the client may have another one.
+    if (pools.get(this.template.client) === this) {
+      pools.delete(this.template.client);
+      if (this.#url !== undefined) templates.delete(this.#url);
+    }
     await this.servers.close(timeoutMs);
   }
 

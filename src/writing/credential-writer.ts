@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import type { Backend, Expected, Hint, Observation } from '../backend/backend.js';
+import type { Expected, Hint, Observation } from '../backend/backend.js';
 import { digestOf, StoredSnapshot, type CredentialSnapshot } from '../credential/snapshot.js';
 import type {
   ClearOptions,
@@ -8,7 +8,7 @@ import type {
   UpdateOptions,
   UpdateReceipt,
 } from '../credential/contract.js';
-import { digest, type Decoded, type Encoded, type Encoding } from '../credential/encoding.js';
+import { digest, type Decoded, type Encoded } from '../credential/encoding.js';
 import { ClosedError, ConflictError, InvalidOptionError } from '../errors.js';
 import { KeyTypeCheck } from './key-type-check.js';
 import { checkFunction } from '../util/option-checks.js';
@@ -16,8 +16,7 @@ import { checkOptions } from '../util/options.js';
 import { resolveRemoval, resolveWrite } from './lost-replies.js';
 import { CLEAR_OPTIONS, replicationOf, SAVE_OPTIONS, UPDATE_OPTIONS } from './options.js';
 import { replicasOf, Replications } from './replication.js';
-import { minDefined } from '../watching/decode-observation.js';
-import type { SharedStoreOptions } from '../watching/entry-options.js';
+import { minDefined } from '../watching/entry/decode-observation.js';
 import { effectiveTtl } from './effective-ttl.js';
 import type { ServerTime } from '../time/server-time.js';
 import { RedactedReceipt } from './redacted-receipt.js';
@@ -33,11 +32,6 @@ type DecodedContent<T> =
 
 /** Reads and writes one credential, in the order of the calls. */
 export class CredentialWriter<T> {
-  readonly #id: string;
-  readonly #key: string;
-  readonly #options: SharedStoreOptions<T>;
-  readonly #backend: Backend;
-  readonly #encoding: Encoding<T>;
   readonly #entry: WatchedEntry<T>;
   readonly #typeCheck: KeyTypeCheck<T>;
   readonly #queue = new WriteQueue();
@@ -47,12 +41,6 @@ export class CredentialWriter<T> {
   readonly #closing = new AbortController();
 
   constructor(entry: WatchedEntry<T>) {
-    const { id, key, options, backend, encoding } = entry;
-    this.#id = id;
-    this.#key = key;
-    this.#options = options;
-    this.#backend = backend;
-    this.#encoding = encoding;
     this.#entry = entry;
     this.#typeCheck = new KeyTypeCheck(entry, () => this.#read());
     // Every paused update adds a listener.
@@ -63,9 +51,8 @@ export class CredentialWriter<T> {
   async readDecoded(held = false): Promise<DecodedContent<T>> {
     const { content, expiresAt: ttlEnd } = await this.#read();
     if (content.type === 'absent') return content;
-    const decoded = held
-      ? await this.#encoding.decodeHeld(content)
-      : await this.#encoding.decode(content);
+    const { encoding } = this.#entry;
+    const decoded = await (held ? encoding.decodeHeld(content) : encoding.decode(content));
     return {
       ...decoded,
       ttlEnd,
@@ -77,7 +64,7 @@ export class CredentialWriter<T> {
     const found = await this.readDecoded(true);
     if (found.type !== 'readable') return undefined;
     return new StoredSnapshot(
-      this.#id,
+      this.#entry.id,
       found.credentials,
       minDefined(found.logicalEnd, found.ttlEnd),
       found.digest,
@@ -95,14 +82,14 @@ export class CredentialWriter<T> {
     checkOptions(CLEAR_OPTIONS, options);
     const { reason, signal } = options;
     const expected = this.#expected(options.onlyIf);
-    const key = this.#key;
+    const { key, backend } = this.#entry;
     const removal = this.#queue.run(
       // DEL does not say which type it removed, and unlike SET it cannot be made to refuse. The type is checked beforehand, because the
       // command must be sent without delay, or a later write would overtake it.
       () => this.#typeCheck.check(expected === undefined),
       async () => {
         this.#checkOpen(signal);
-        return this.#backend.remove({ key, expected, reason }).then(
+        return backend.remove({ key, expected, reason }).then(
           (one) => one.removed,
           (error: unknown) => resolveRemoval(error, () => this.#read()),
         );
@@ -130,7 +117,7 @@ export class CredentialWriter<T> {
       if (found.type === 'unreadable') throw found.error;
       const current = found.type === 'readable' ? found.credentials : undefined;
       const next = await abortable(Promise.resolve(fn(current)), signal);
-      if (this.#entry.closed) throw new ClosedError(`the store of "${this.#id}"`);
+      if (this.#entry.closed) throw new ClosedError(`the store of "${this.#entry.id}"`);
       if (next === undefined) return new RedactedReceipt(false, current, attempts);
       try {
         const expected = found.type === 'readable' ? { digest: found.digest } : 'absent';
@@ -155,7 +142,7 @@ export class CredentialWriter<T> {
   }
 
   #checkOpen(signal: AbortSignal | undefined): void {
-    if (this.#closing.signal.aborted) throw new ClosedError(`the store of "${this.#id}"`);
+    if (this.#closing.signal.aborted) throw new ClosedError(`the store of "${this.#entry.id}"`);
     signal?.throwIfAborted();
   }
 
@@ -164,16 +151,16 @@ export class CredentialWriter<T> {
     const replication = replicationOf(options);
     const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
     const wanted = replication && { ...replication, signals };
-    const key = this.#key;
-    const { clock } = this.#backend;
+    const { key, backend, encoding } = this.#entry;
+    const { clock } = backend;
     const now = (): number => this.#time?.latest() ?? clock.now();
     const prepared = ({ bytes, logicalEnd }: Encoded, overLarge: boolean) => {
-      const ttl = effectiveTtl(credentials, requested, logicalEnd, this.#options, now);
+      const ttl = effectiveTtl(credentials, requested, logicalEnd, this.#entry.options, now);
       return { bytes, ttl, overLarge };
     };
     const write = this.#queue.run(
       () => {
-        const encoded = this.#encoding.encode(credentials);
+        const encoded = encoding.encode(credentials);
         const checked = this.#typeCheck.check();
         return encoded instanceof Promise || checked instanceof Promise
           ? Promise.all([encoded, checked]).then(([one, overLarge]) => prepared(one, overLarge))
@@ -182,7 +169,7 @@ export class CredentialWriter<T> {
       async ({ bytes, ttl, overLarge }) => {
         this.#checkOpen(signal);
         const sentAt = clock.monotonic();
-        return this.#backend.write({ key, bytes, ttl, expected, overLarge, reason, wanted }).then(
+        return backend.write({ key, bytes, ttl, expected, overLarge, reason, wanted }).then(
           (written) => this.#replications.note(written),
           (error: unknown) => {
             const elapsedMs = (): number => clock.monotonic() - sentAt;
@@ -213,7 +200,7 @@ export class CredentialWriter<T> {
   #expected(snapshot: CredentialSnapshot<T> | undefined): { readonly digest: string } | undefined {
     if (snapshot === undefined) return undefined;
     const name = digestOf(snapshot);
-    if (name === undefined || snapshot.id !== this.#id) {
+    if (name === undefined || snapshot.id !== this.#entry.id) {
       throw new InvalidOptionError(
         'onlyIf',
         'must be a snapshot of this credential that a store gave',
@@ -224,14 +211,15 @@ export class CredentialWriter<T> {
 
   async #read(): Promise<Observation> {
     this.#checkOpen(undefined);
-    const observation = await this.#backend.read(this.#key, this.#options.maxBytes);
+    const { key, backend, options } = this.#entry;
+    const observation = await backend.read(key, options.maxBytes);
     this.#time = observation.time;
     return observation;
   }
 
   /** The pause is jittered, so that two writers that collided do not collide again. */
   async #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
-    const { clock, random } = this.#backend;
+    const { clock, random } = this.#entry.backend;
     const longest = Math.min(2 ** attempts * 2, LONGEST_PAUSE_MS);
     const closing = this.#closing.signal;
     const pause = new Promise<void>((resolve) => {
@@ -244,6 +232,6 @@ export class CredentialWriter<T> {
       closing.addEventListener('abort', end);
     });
     await abortable(pause, signal);
-    if (this.#entry.closed) throw new ClosedError(`the store of "${this.#id}"`);
+    if (this.#entry.closed) throw new ClosedError(`the store of "${this.#entry.id}"`);
   }
 }

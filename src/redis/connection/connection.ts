@@ -37,8 +37,8 @@ export class Connection {
   #verifiedAt = -Infinity;
   #lastError: Error | undefined;
   readonly #deadline: ReplyDeadline;
-  #open = true;
-  #killed = false;
+  /** `ended`: takes no more commands · `killed`: destroyed by this side. */
+  #life: 'open' | 'ended' | 'killed' = 'open';
   /** Resolves with the end that QUIT brings. */
   #quit: Promise<void> | undefined;
 
@@ -60,7 +60,7 @@ export class Connection {
     });
     this.#closed = new Promise((resolve) => {
       client.once('end', () => {
-        this.#open = false;
+        if (this.#life === 'open') this.#life = 'ended';
         closeSentinels(client);
         this.#deadline.stop(new ConnectionLostError(true, this.#lastError));
         resolve();
@@ -120,7 +120,7 @@ export class Connection {
   }
 
   get open(): boolean {
-    return this.#open && this.client.status === 'ready';
+    return this.#life === 'open' && this.client.status === 'ready';
   }
 
   /** Whether replies and messages are distinguishable on this connection, so that it can read while it is subscribed. */
@@ -209,12 +209,12 @@ export class Connection {
 
   /** Destroys the connection without QUIT. */
   kill(): void {
-    this.#open = false;
+    const wasKilled = this.#life === 'killed';
+    this.#life = 'killed';
     this.#deadline.stop(new ConnectionLostError(true, this.#lastError));
     // Every call under way kills a lost connection, and each disconnect() adds a listener to the socket. After the end of the connection,
     // disconnect() would leave a timer that holds the process for two seconds.
-    if (!this.#killed && this.client.status !== 'end') this.client.disconnect();
-    this.#killed = true;
+    if (!wasKilled && this.client.status !== 'end') this.client.disconnect();
     // disconnect() waits for the other side to close too, which a dead one never does.
     (this.client as { stream?: { destroy(): void } }).stream?.destroy();
   }
@@ -224,9 +224,9 @@ export class Connection {
     if (this.open) {
       this.#quit = this.client.quit().then(() => this.#closed);
       // Redis executes no command after QUIT, so none may count as sent.
-      this.#open = false;
+      this.#life = 'ended';
     }
-    if (this.#quit !== undefined && !this.#killed) {
+    if (this.#quit !== undefined && this.#life !== 'killed') {
       const late = (): Error => new ConnectionLostError(true);
       const deadlineMs = Math.min(timeoutMs, this.#options.replyTimeoutMs());
       await withDeadline(this.#options.clock, this.#quit, deadlineMs, late).catch(() => undefined);

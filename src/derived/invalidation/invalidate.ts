@@ -1,12 +1,15 @@
-import { InvalidOptionError } from '../errors.js';
-import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
+import { InvalidOptionError } from '../../errors.js';
+import {
+  internalsOf,
+  type ObservableCredentialStore,
+} from '../../stores/observable-credential-store.js';
 import { clearerOf, removerOf, type ClearableCache, type KeyedCache } from './cache-target.js';
 import { CacheInvalidation, type Invalidation } from './cache-invalidation.js';
 import {
   resolveInvalidateOptions,
   type InvalidateOptions,
   type ResolvedInvalidateOptions,
-} from './invalidate-options.js';
+} from './options.js';
 import type { Remover } from './removals.js';
 
 /**
