@@ -13,7 +13,7 @@ export function schemaPath(issues: readonly unknown[]): string | undefined {
     const path: unknown = typeof issue === 'object' && issue !== null && Reflect.get(issue, 'path');
     if (!Array.isArray(path) || path.length === 0) continue;
     return show(
-      path.map((part: unknown) =>
+      path.map((part: unknown): unknown =>
         typeof part === 'object' && part !== null ? Reflect.get(part, 'key') : part,
       ),
     );

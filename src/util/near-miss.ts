@@ -16,7 +16,7 @@ export function nearMiss(given: string, names: readonly string[]): string | unde
 /** The number of letters to insert, remove or replace. */
 function distance(one: string, other: string): number {
   let row = Array.from({ length: other.length + 1 }, (_, index) => index);
-  for (const [at, letter] of [...one].entries()) {
+  for (const [at, letter] of Array.from(one).entries()) {
     const next = [at + 1];
     for (let to = 1; to <= other.length; to += 1) {
       const replaced = (row[to - 1] ?? 0) + (letter === other[to - 1] ? 0 : 1);

@@ -2,7 +2,7 @@ import { createServer, connect as dial } from 'node:net';
 
 import { expect, it } from 'vitest';
 
-import { RedisCredentialStore } from 'credstream';
+import type { RedisCredentialStore } from 'credstream';
 
 import { VirtualClock } from '../../src/testing/index.js';
 import { useWorld } from './world.js';

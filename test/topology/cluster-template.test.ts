@@ -60,7 +60,7 @@ describe('the options of a cluster hold for all its servers', () => {
 
   it('the lookup of Node.js is left to the connection', async () => {
     const template = readClusterTemplate(
-      new Cluster([{ port: 1 }], { lazyConnect: true, dnsLookup: lookup as never }),
+      new Cluster([{ port: 1 }], { lazyConnect: true, dnsLookup: lookup }),
     );
     expect(await template.server(createAddress('b.example', 1)).locate?.()).toEqual({});
   });

@@ -32,7 +32,7 @@ export function hostOr(host: unknown, from: string): string {
 /** Host and port of a connection as messages show them, or the path of its socket; behind sentinels the master that they named. */
 export function addressOf(client: Redis): string {
   const { path, host = 'localhost', port = 6379, sentinels } = client.options;
-  if (path !== undefined && path !== null) return path;
+  if (path) return path;
   if (!sentinels?.length) return `${host}:${String(port)}`;
   const { stream } = client as { stream?: { remoteAddress?: string; remotePort?: number } };
   const { remoteAddress, remotePort } = stream ?? {};

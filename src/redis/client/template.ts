@@ -2,7 +2,7 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { checkClient } from './check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster-template.js';
 import type { ServerTemplate } from './server-template.js';
-import { KnownSentinels, sentinelOverrides } from './sentinel.js';
+import { KnownSentinels, sentinelOverrides } from './known-sentinels.js';
 import { makeUrlClient } from './url-client.js';
 import { hideFromTraces } from './tracing.js';
 

@@ -9,11 +9,11 @@ import {
   type ReplySource,
 } from '../reply-errors.js';
 import { addressOf } from '../client/address.js';
-import { FirstRefusal } from './first-refusal.js';
+import { RefusedConnection } from './refused-connection.js';
 import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { isReplica } from './hello-reply.js';
-import { closeSentinels } from '../client/sentinel.js';
+import { closeSentinels } from '../client/known-sentinels.js';
 import { openClient } from '../client/template.js';
 
 export interface ConnectionSettings {
@@ -83,7 +83,7 @@ export class Connection {
     const timeoutMs = options.replyTimeoutMs();
     const located = await locate(template, options);
     const client = openClient(template, options.name, timeoutMs, located);
-    const firstRefusal = new FirstRefusal(client, options.clock);
+    const firstRefusal = new RefusedConnection(client, options.clock);
     const connection = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
       connection.kill();
@@ -263,15 +263,15 @@ export class Connection {
 /** @throws ConnectionLostError */
 async function locate(
   { locate: find }: ServerTemplate,
-  { clock, replyTimeoutMs, openFailed }: ConnectionSettings,
+  options: ConnectionSettings,
 ): Promise<Readonly<Record<string, unknown>>> {
   if (find === undefined) return {};
   try {
     const late = (): Error => new ConnectionLostError(false);
-    return await withDeadline(clock, find(), replyTimeoutMs(), late);
+    return await withDeadline(options.clock, find(), options.replyTimeoutMs(), late);
   } catch (error) {
     const failure = new ConnectionLostError(false, error instanceof Error ? error : undefined);
-    openFailed?.(failure);
+    options.openFailed?.(failure);
     throw failure;
   }
 }

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import {
   createFeedCondition,
   type Backend,
+  type Subscription,
   type FeedCondition,
   type Hint,
   type Observation,
@@ -56,7 +57,12 @@ function world() {
       time,
     });
   };
-  const hints = { watchPrefix: () => undefined, unwatchPrefix: () => undefined, read };
+  const subscription: Subscription = {
+    read,
+    confirmedAt: () => 0,
+    reportClockStep: () => undefined,
+    close: () => undefined,
+  };
   const backend = { clock, subscribe: () => subscription } as unknown as Backend;
   const scope = {
     clock,

@@ -43,7 +43,7 @@ export class KnownSentinels {
   readonly #options: RedisOptions;
   #learned: Sentinels = [];
 
-  /** @param options - those of the caller's client, which may change */
+  /** @param options - the live options of the caller's client */
   constructor(options: RedisOptions) {
     this.#options = options;
   }

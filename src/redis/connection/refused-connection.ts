@@ -11,7 +11,7 @@ const LOOK_MS = 500;
  * Keeps the error that a server sends in place of any reply before it closes a new connection: it takes no more clients, or is in protected
  * mode. ioredis drops that error when the connection ends during its handshake.
  */
-export class FirstRefusal {
+export class RefusedConnection {
   readonly #client: Redis;
   readonly #clock: Clock;
   #error: Error | undefined;
