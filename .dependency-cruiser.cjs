@@ -72,7 +72,7 @@ module.exports = {
       comment: 'The client is known to one folder, types included.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/redis/' },
-      to: { path: ['(^|/)node_modules/ioredis5?/', '^ioredis5?(/|$)'] },
+      to: { path: ['(^|/)node_modules/ioredis5?4?/', '^ioredis5?4?(/|$)'] },
     },
     {
       name: 'redis-behind-the-seam',

@@ -38,6 +38,8 @@ export abstract class CredstreamError extends Error {
   abstract readonly code: CredstreamErrorCode;
   /** Whether the same call may simply be made again. */
   readonly retryable: boolean = false;
+  /** The id of the credential that the call was about; `undefined` where the error is not about one credential. */
+  readonly id: string | undefined = undefined;
 
   constructor(message: string, cause?: Error) {
     super(message, cause === undefined ? undefined : { cause });
@@ -82,10 +84,13 @@ export class EncodeError extends CredstreamError {
   readonly code = 'ENCODE_FAILED';
   /** The kind of failure. */
   readonly reason: EncodeFailure;
+  /** The place in the credentials, such as `profile.createdAt`; `undefined` where the failure has none. Names that may be data are left out. */
+  readonly path: string | undefined;
 
-  constructor(reason: EncodeFailure, message: string) {
+  constructor(reason: EncodeFailure, message: string, path?: string) {
     super(message);
     this.reason = reason;
+    this.path = path;
   }
 }
 
@@ -134,6 +139,13 @@ export class ConflictError extends CredstreamError {
 export class UnavailableError extends CredstreamError {
   readonly code = 'UNAVAILABLE';
   override readonly retryable = true;
+  /** First word of Redis's reply, such as `LOADING`, or `ERR` when Redis takes no more clients; `undefined` when Redis did not reply. */
+  readonly reply: string | undefined;
+
+  constructor(message: string, cause?: Error, reply?: string) {
+    super(message, cause);
+    this.reply = reply;
+  }
 }
 
 /**
@@ -214,8 +226,16 @@ export class ReauthenticationError extends CredstreamError {
 export class ClosedError extends CredstreamError {
   readonly code = 'CLOSED';
 
+  readonly #what: string;
+
   constructor(what = 'the store') {
     super(`${what} is closed`);
+    this.#what = what;
+  }
+
+  /** @internal */
+  again(): ClosedError {
+    return new ClosedError(this.#what);
   }
 }
 
@@ -256,4 +276,34 @@ const codes: ReadonlySet<unknown> = new Set<CredstreamErrorCode>([
  */
 export function isCredstreamError(value: unknown): value is AnyCredstreamError {
   return value instanceof Error && 'retryable' in value && 'code' in value && codes.has(value.code);
+}
+
+/**
+ * Whether Redis turned the caller away: a set-up is wrong, or Redis is full. A restart or a failover, which passes by itself, is no such
+ * failure.
+ */
+export function isTurnedAway(error: unknown): error is RefusedError | UnavailableError {
+  return (
+    error instanceof RefusedError || (error instanceof UnavailableError && error.reply === 'ERR')
+  );
+}
+
+/**
+ * The error for a call about one credential. A failure of the connection is an error of all stores on it, so each call gets its own copy.
+ */
+export function withId<E>(error: E, id: string): E {
+  if (!(error instanceof CredstreamError) || error.id !== undefined) return error;
+  const own = ownCopy(error);
+  Object.defineProperty(own, 'id', { value: id, enumerable: true, configurable: true });
+  return own;
+}
+
+function ownCopy<E extends CredstreamError>(error: E): E;
+function ownCopy(error: CredstreamError): CredstreamError {
+  const cause = error.cause instanceof Error ? error.cause : undefined;
+  if (error instanceof RefusedError) return new RefusedError(error.reply, error.message);
+  if (error instanceof UnavailableError)
+    return new UnavailableError(error.message, cause, error.reply);
+  if (error instanceof ClosedError) return error.again();
+  return error;
 }

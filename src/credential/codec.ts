@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { EncodeError, UnreadableError } from '../errors.js';
+import { pathTo, schemaPath } from './value-path.js';
 
 /**
  * Turns credentials into bytes and back. A plain object, so that it can be spread into a store's options.
@@ -93,9 +94,12 @@ export function jsonCodec<T>(schema?: StandardSchema<T>): CredentialCodec<T> {
       const text = toJson(credentials);
       const result = await schema['~standard'].validate(JSON.parse(text));
       if (result.issues !== undefined) {
+        const path = schemaPath(result.issues);
+        const where = path === undefined ? '' : ` at ${path}`;
         throw new EncodeError(
           'schema',
-          `the schema refused the credentials (${issueCount(result.issues)})`,
+          `the schema refused the credentials${where} (${issueCount(result.issues)})`,
+          path,
         );
       }
       return text;
@@ -113,7 +117,7 @@ export function jsonCodec<T>(schema?: StandardSchema<T>): CredentialCodec<T> {
   };
 }
 
-// Messages and paths of issues can quote the value, so only the number of issues is shown.
+// Messages of issues can quote the value, so only their number is shown.
 function issueCount(issues: readonly unknown[]): string {
   return issues.length === 1 ? '1 issue' : `${String(issues.length)} issues`;
 }
@@ -128,7 +132,14 @@ function toJson(
     const ask = replacer === undefined || isPlainData(value) ? undefined : replacer;
     text = JSON.stringify(value, ask);
   } catch (error) {
-    if (error instanceof EncodeError) throw error;
+    if (error instanceof LossError) {
+      const path = pathTo(value, error.holder, error.key);
+      throw new EncodeError(
+        'not-json',
+        `the credentials hold ${error.kind} at ${path}, which JSON would change; use a schema or a codec`,
+        path,
+      );
+    }
     throw new EncodeError('not-json', 'the credentials cannot be written as JSON');
   }
   if (typeof text !== 'string')
@@ -140,13 +151,22 @@ function refuseLoss(this: unknown, key: string, value: unknown): unknown {
   // `value` is the result of toJSON; the holder still has the original.
   const original = (this as Record<string, unknown>)[key];
   const kind = lossyKind(original, this);
-  if (kind !== undefined) {
-    throw new EncodeError(
-      'not-json',
-      `the credentials hold ${kind}, which JSON would change; use a schema or a codec`,
-    );
-  }
+  if (kind !== undefined) throw new LossError(kind, this, key);
   return value;
+}
+
+/** JSON would change a part of the value. Stays inside this file. */
+class LossError extends Error {
+  readonly kind: string;
+  readonly holder: unknown;
+  readonly key: string;
+
+  constructor(kind: string, holder: unknown, key: string) {
+    super(kind);
+    this.kind = kind;
+    this.holder = holder;
+    this.key = key;
+  }
 }
 
 /** Whether JSON certainly keeps the whole value. Rare kinds of values give `false`, and are then checked one by one. */

@@ -173,6 +173,7 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   leadMs: ms({
     default: 60_000,
     min: 0,
+    suspectBelow: 1_000,
     cost: 'A longer lead leaves more time for failures, and asks the provider more often. The lead is at most half of the lifetime. `0` waits for the end.',
   }),
   leadFraction: share({
@@ -218,6 +219,7 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   timeoutMs: ms({
     default: 30_000,
     max: Infinity,
+    suspectBelow: 100,
     cost: 'Bounds how long callers wait. A shorter time fails requests sooner while the provider is slow. `Infinity` leaves it to the signal of the caller.',
   }),
   drainMs: ms({
@@ -276,6 +278,7 @@ export const CREDENTIALS_OPTIONS: OptionsTable<CredentialsOptions, 'signal' | 't
     default: undefined,
     shown: '`timeoutMs`',
     max: Infinity,
+    suspectBelow: 100,
     cost: 'As `timeoutMs` of the `Reauthenticator`, for this call.',
   }),
 };

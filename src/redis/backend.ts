@@ -37,7 +37,7 @@ export class RedisBackend implements Backend {
   }
 
   /** @throws InvalidOptionError */
-  static acquire(redis: RedisClient, settings: RedisSettings, name: string): Backend {
+  static acquire(redis: RedisClient | string, settings: RedisSettings, name: string): Backend {
     const connect = (pool: ClientPool): Backend => new RedisBackend(pool, settings, name);
     return ClientPool.acquire(redis, settings, name, connect);
   }

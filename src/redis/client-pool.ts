@@ -2,16 +2,19 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../time/clock.js';
 import { rootClock } from '../time/root-clock.js';
 import type { Backend } from '../backend/backend.js';
-import { InvalidOptionError } from '../errors.js';
+import { CredstreamError, InvalidOptionError } from '../errors.js';
 import { ClusterServers } from './servers/cluster-servers.js';
 import type { ServerContext } from './servers/server.js';
 import type { Servers } from './servers/servers.js';
+import { readFailure } from './reply-errors.js';
 import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
 import { SingleServer } from './servers/single-server.js';
 
 /** All stores on one client of the caller share one pool. */
 const pools = new WeakMap<RedisClient, ClientPool>();
+/** The templates of the URLs in use, so that stores on equal URLs share a pool too. */
+const templates = new Map<string, RedisClient>();
 
 /** The stores with equal settings. */
 interface Users {
@@ -32,9 +35,12 @@ export class ClientPool {
   #settings: RedisSettings;
   #names = 0;
   #generations = 0;
+  #hasWarned = false;
+  readonly #url: string | undefined;
 
-  private constructor(template: RedisTemplate, settings: RedisSettings) {
+  private constructor(template: RedisTemplate, settings: RedisSettings, url: string | undefined) {
     this.template = template;
+    this.#url = url;
     this.#givenClock = settings.clock;
     this.clock = rootClock(settings.clock);
     this.#settings = { ...settings, clock: this.clock };
@@ -43,6 +49,9 @@ export class ClientPool {
       settings: () => this.#settings,
       newName: () => this.newName(),
       newGeneration: () => (this.#generations += 1),
+      connectFailed: (error) => {
+        this.#warn(error);
+      },
     };
     this.servers =
       template.type === 'cluster'
@@ -58,16 +67,20 @@ export class ClientPool {
    * @throws InvalidOptionError
    */
   static acquire(
-    redis: RedisClient,
+    redis: RedisClient | string,
     settings: RedisSettings,
     name: string,
     connect: (pool: ClientPool) => Backend,
   ): Backend {
-    const template = readTemplate(redis);
-    let pool = pools.get(redis);
+    const template = readTemplate(
+      typeof redis === 'string' ? (templates.get(redis) ?? redis) : redis,
+    );
+    const { client } = template;
+    let pool = pools.get(client);
     if (pool === undefined) {
-      pool = new ClientPool(template, settings);
-      pools.set(redis, pool);
+      pool = new ClientPool(template, settings, typeof redis === 'string' ? redis : undefined);
+      pools.set(client, pool);
+      if (typeof redis === 'string') templates.set(redis, client);
     }
     if (pool.#givenClock !== settings.clock) {
       throw new InvalidOptionError(
@@ -88,8 +101,23 @@ export class ClientPool {
   async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
     if (this.#leave(usersKey(settings, name)) > 0) return;
     // A second call comes after the end of this pool, when the client may have another one.
-    if (pools.get(this.template.client) === this) pools.delete(this.template.client);
+    if (pools.get(this.template.client) === this) {
+      pools.delete(this.template.client);
+      if (this.#url !== undefined) templates.delete(this.#url);
+    }
     await this.servers.close(timeoutMs);
+  }
+
+  /** Warns of the first failure: a store that nobody waits for would keep trying in silence. */
+  #warn(error: Error): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    const { message, cause } = error instanceof CredstreamError ? error : readFailure(error);
+    const why = cause instanceof Error ? ` (${cause.message})` : '';
+    process.emitWarning(
+      `${message}${why}; the stores on this client keep trying`,
+      'CredstreamWarning',
+    );
   }
 
   /** Gives the one object that all who ask for the same share. */

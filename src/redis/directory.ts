@@ -58,10 +58,10 @@ export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
   /**
    * Sends no command yet.
    *
-   * @param redis - a client of ioredis, used as a template like that of a store; a `keyPrefix` of the client is put before `prefix`
+   * @param redis - a URL, or a client of ioredis that is used as a template, like that of a store; a `keyPrefix` of the client is put before `prefix`
    * @throws InvalidOptionError
    */
-  constructor(redis: Redis | Cluster, options: RedisCredentialDirectoryOptions<T>) {
+  constructor(redis: string | Redis | Cluster, options: RedisCredentialDirectoryOptions<T>) {
     const resolved = resolveDirectoryOptions(options, TABLE);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.

@@ -1,4 +1,26 @@
 import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+import { isFull, sentenceOf } from './reply-sentences.js';
+
+/** The server that a failure came from. */
+export interface ReplySource {
+  /** Host and port, or the path of a socket. */
+  readonly address: string;
+  /** Whether the caller gave a client of a cluster, so that redirections are followed. */
+  readonly inCluster: boolean;
+}
+
+/** Where {@link withSource} keeps the source of an error. */
+const SOURCE: unique symbol = Symbol('source');
+
+/** Notes the server that a failure came from; for the message of the error that the caller gets. */
+export function withSource<E extends Error>(error: E, source: ReplySource): E {
+  if (!(SOURCE in error)) Object.defineProperty(error, SOURCE, { value: source });
+  return error;
+}
+
+function sourceOf(error: unknown): ReplySource | undefined {
+  return (error as { readonly [SOURCE]?: ReplySource } | undefined)?.[SOURCE];
+}
 
 /** The link was lost, or was never there; `sent` tells whether the command may have reached Redis. Stays inside this room. */
 export class ConnectionLostError extends Error {
@@ -41,7 +63,7 @@ export class RedirectedError extends UnavailableError {
   readonly address: string | undefined;
 
   constructor(kind: 'moved' | 'ask' | 'partly' | 'later', word: string, address?: string) {
-    super(`Redis cannot serve this key right now (${word})`);
+    super(`Redis cannot serve this key right now (${word})`, undefined, word);
     this.name = 'UnavailableError';
     this.kind = kind;
     this.address = address;
@@ -60,8 +82,6 @@ const PASSING: ReadonlySet<string> = new Set([
   'CLUSTERDOWN',
   'UNBLOCKED',
 ]);
-
-const DENIED: ReadonlySet<string> = new Set(['NOAUTH', 'WRONGPASS', 'NOPERM']);
 
 /**
  * The first word of an error reply, such as `NOPERM`; `undefined` for an error that is no reply. Nothing else of an ioredis error may be
@@ -86,23 +106,38 @@ export function isCommandRefused(error: unknown): boolean {
   return (word === 'NOPERM' || word === 'ERR') && NO_COMMAND.test((error as Error).message);
 }
 
+/** Whether faster attempts would not succeed sooner: somebody has to mend the set-up. */
 export function isDenial(error: unknown): boolean {
-  return error instanceof RefusedError && DENIED.has(error.reply);
+  return error instanceof RefusedError;
 }
 
-/** Translates the failure of a reading into an error of this package. */
-export function readFailure(error: unknown): UnavailableError | RefusedError {
+/**
+ * Translates the failure of a reading into an error of this package.
+ *
+ * @param fallback - the server, where the error itself does not know
+ */
+export function readFailure(
+  error: unknown,
+  fallback?: ReplySource,
+): UnavailableError | RefusedError {
+  const source = sourceOf(error) ?? fallback;
+  const at = source === undefined ? '' : ` at ${source.address}`;
   if (error instanceof NotMasterError)
-    return new UnavailableError('the Redis server is a replica, not a master');
+    return new UnavailableError(`the Redis server${at} is a replica, not a master`);
   if (error instanceof MalformedReplyError)
     return new UnavailableError(`${error.message}; the connection was ended`);
   const word = replyWord(error);
-  if (word === undefined) return new UnavailableError('Redis could not be reached', causeOf(error));
-  return refusal(word, (error as Error).message);
+  if (word === undefined)
+    return new UnavailableError(`Redis${at} could not be reached`, causeOf(error));
+  return refusal(word, (error as Error).message, at, source?.inCluster ?? true);
 }
 
-/** Translates the failure of a write into an error of this package. */
-export function writeFailure(error: unknown): Error {
+/**
+ * Translates the failure of a write into an error of this package.
+ *
+ * @param fallback - the server, where the error itself does not know
+ */
+export function writeFailure(error: unknown, fallback?: ReplySource): Error {
   if (error instanceof ConnectionLostError && error.sent) {
     return new OutcomeUnknownError(
       error instanceof MalformedReplyError
@@ -111,19 +146,29 @@ export function writeFailure(error: unknown): Error {
       causeOf(error),
     );
   }
-  return readFailure(error);
+  return readFailure(error, fallback);
 }
 
-function refusal(word: string, message: string): UnavailableError | RefusedError {
+function refusal(
+  word: string,
+  message: string,
+  at: string,
+  inCluster: boolean,
+): UnavailableError | RefusedError {
   const [, where] = /^(?:MOVED|ASK) \d+ (\S+)$/.exec(message) ?? [];
+  if ((word === 'MOVED' || word === 'ASK') && !inCluster)
+    return new RefusedError(word, `Redis${at} is part of a cluster: give a Cluster of ioredis`);
   if (word === 'MOVED') return new RedirectedError('moved', word, where);
   if (word === 'ASK') return new RedirectedError('ask', word, where);
   if (word === 'TRYAGAIN') return new RedirectedError('partly', word);
   // Redis has a second text for CLUSTERDOWN, which means that the whole cluster is down.
   if (message.startsWith('CLUSTERDOWN Hash slot')) return new RedirectedError('later', word);
+  const sentence = sentenceOf(message);
+  const said = sentence === undefined ? ` (${word})` : `: ${word} ${sentence}`;
+  if (isFull(message)) return new UnavailableError(`Redis${at} refused${said}`, undefined, word);
   return isPassing(word)
-    ? new UnavailableError(`Redis cannot serve right now (${word})`)
-    : new RefusedError(word, `Redis refused (${word})`);
+    ? new UnavailableError(`Redis${at} cannot serve right now${said}`, undefined, word)
+    : new RefusedError(word, `Redis${at} refused${said}`);
 }
 
 /** Only codes survive: messages of connection errors may quote the password or the host's secrets. */

@@ -32,7 +32,6 @@ const TABLE = { ...STORE_OPTIONS, ...CONNECTION_OPTIONS };
  *
  * @example
  * ```ts
- * import { Redis } from 'ioredis';
  * import { RedisCredentialStore } from 'credstream';
  *
  * interface Tokens {
@@ -41,8 +40,7 @@ const TABLE = { ...STORE_OPTIONS, ...CONNECTION_OPTIONS };
  *   expiresAt: number;
  * }
  *
- * const redis = new Redis();
- * await using store = new RedisCredentialStore<Tokens>(redis, {
+ * await using store = new RedisCredentialStore<Tokens>('redis://localhost:6379', {
  *   key: 'crm:tokens',
  *   ttlSeconds: 30 * 86_400,
  *   expiresAt: (tokens) => tokens.expiresAt,
@@ -57,12 +55,13 @@ export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
   /**
    * Sends no command yet.
    *
-   * @param redis - a client of ioredis, used as a template: the store opens at most two connections of its own with the options of the
+   * @param redis - a URL of one server, `redis://` or `rediss://`, which may hold user name, password and database; stores on equal URLs share
+   *   their connections until the last of them is closed. Or a client of ioredis, used as a template: the store opens at most two connections of its own with the options of the
    *   client (in a cluster to each master), and one more from the first write that waits for replicas; all stores on the same client share
    *   them. The store never uses or closes the client itself. A `keyPrefix` of the client is put before `key`.
    * @throws InvalidOptionError
    */
-  constructor(redis: Redis | Cluster, options: RedisCredentialStoreOptions<T>) {
+  constructor(redis: string | Redis | Cluster, options: RedisCredentialStoreOptions<T>) {
     const resolved = resolveStoreOptions(options, TABLE);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.

@@ -17,7 +17,7 @@ import type {
 } from '../credential/contract.js';
 import { CredentialWriter } from '../writing/credential-writer.js';
 import { Encoding } from '../credential/encoding.js';
-import { ClosedError, InvalidOptionError } from '../errors.js';
+import { ClosedError, InvalidOptionError, withId } from '../errors.js';
 import { OwnEntry } from '../watching/own-entry.js';
 import { checkMs } from '../util/option-checks.js';
 import { becomeReady } from './readiness.js';
@@ -216,8 +216,9 @@ export abstract class ObservableCredentialStore<T>
   /**
    * Starts watching, resolves when live, and keeps watching until `close()`.
    *
-   * @throws TimeoutError when the store is not live within `timeoutMs` (its `cause` says why, the store keeps trying), ClosedError, the
-   *   signal's reason
+   * @throws RefusedError, or UnavailableError where Redis takes no more clients, at once when Redis turns the store away: a wrong password, a
+   *   missing right, a wrong database; TimeoutError when the store is not live within `timeoutMs` (its `cause` says why); the store keeps
+   *   trying after both; ClosedError, the signal's reason
    */
   ready(options: ReadyOptions = {}): Promise<void> {
     if (this.closing) return Promise.reject(new ClosedError(`the store of "${this.id}"`));
@@ -256,9 +257,13 @@ export abstract class ObservableCredentialStore<T>
     return (this.#onDemand ??= {});
   }
 
-  #write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
-    if (this.#shared !== undefined) return this.#shared.write(this.id, use);
-    return use((this.#lazily.writer ??= new CredentialWriter(this.#live)));
+  async #write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
+    try {
+      if (this.#shared !== undefined) return await this.#shared.write(this.id, use);
+      return await use((this.#lazily.writer ??= new CredentialWriter(this.#live)));
+    } catch (error) {
+      throw withId(error, this.id);
+    }
   }
 
   get #streams(): CredentialStreams<T> {

@@ -119,11 +119,13 @@ export const STORE_OPTIONS: OptionsTable<CredentialStoreOptions<unknown>, StoreO
     default: 30_000,
     min: 0,
     max: Infinity,
+    suspectBelow: 100,
     cost: 'A shorter time fails closed earlier: a short loss of the link becomes an outage. A longer time serves credentials for longer that may have been revoked. `Infinity` never withholds.',
   }),
   readyTimeoutMs: ms({
     default: 30_000,
     max: Infinity,
+    suspectBelow: 100,
     cost: 'A shorter time lets a start without Redis fail sooner. `Infinity` waits for ever.',
   }),
   decodeTimeoutMs: ms({
@@ -206,6 +208,7 @@ export const READY_OPTIONS: OptionsTable<ReadyOptions, keyof ReadyOptions> = {
     default: undefined,
     shown: '`readyTimeoutMs`',
     max: Infinity,
+    suspectBelow: 100,
     cost: 'As `readyTimeoutMs`, for this call.',
   }),
 };

@@ -1,10 +1,15 @@
 import { statusStream } from './streams.js';
 import type { Clock } from '../time/clock.js';
 import type { ReadyOptions } from '../credential/contract.js';
-import { ClosedError, TimeoutError } from '../errors.js';
+import { ClosedError, TimeoutError, withId } from '../errors.js';
 import { checkOptions } from '../util/options.js';
 import { setLongTimeout } from '../time/timers.js';
-import type { EventSource, LiveWaiter } from '../watching/event-source.js';
+import {
+  outcomeOf,
+  type EventSource,
+  type LiveWaiter,
+  type WaitOutcome,
+} from '../watching/event-source.js';
 import { READY_OPTIONS } from './options.js';
 
 type Startable<T> = Named<T> & { keepAlive(): void };
@@ -12,7 +17,10 @@ type Startable<T> = Named<T> & { keepAlive(): void };
 /** A store has an id, a directory has none. */
 type Named<T> = EventSource<T> & { readonly id?: string };
 
-/** Starts a watch that lasts until the end of the store, and resolves when the watch is live. */
+/**
+ * Starts a watch that lasts until the end of the store. Resolves when the watch is live; rejects at once when Redis turns the store away, and
+ * the watch goes on.
+ */
 export function becomeReady<T>(
   live: Startable<T>,
   options: ReadyOptions,
@@ -27,8 +35,10 @@ export function becomeReady<T>(
     signal?.throwIfAborted();
     live.keepAlive();
     // Most stores are live already, because all stores of one credential become live together.
-    if (live.status.link === 'live') resolve();
-    else wait(new ReadyWaiter(live, resolve, reject), live, { signal, timeoutMs, clock });
+    const outcome = outcomeOf(live.status);
+    const waiter = new ReadyWaiter(live, resolve, reject);
+    if (outcome !== undefined) waiter.settle(outcome);
+    else wait(waiter, live, { signal, timeoutMs, clock });
   });
 }
 
@@ -67,9 +77,9 @@ class ReadyWaiter implements LiveWaiter {
     return this.#over;
   }
 
-  settle(isLive: boolean): void {
-    if (isLive) this.#resolve();
-    else this.#reject(new ClosedError(nameOf(this.of)));
+  settle(outcome: WaitOutcome): void {
+    if (outcome === 'live') this.#resolve();
+    else this.#rejectWith(outcome === 'closed' ? new ClosedError(nameOf(this.of)) : outcome);
     this.#end();
   }
 
@@ -111,9 +121,14 @@ class ReadyWaiter implements LiveWaiter {
 
   #fail(error: unknown): void {
     if (this.#over) return;
-    this.#reject(error);
+    this.#rejectWith(error);
     this.of.leaveLive?.(this);
     this.#end();
+  }
+
+  #rejectWith(error: unknown): void {
+    const { id } = this.of;
+    this.#reject(id === undefined ? error : withId(error, id));
   }
 
   #end(): void {
@@ -127,10 +142,11 @@ class ReadyWaiter implements LiveWaiter {
 function whenLive<T>(live: EventSource<T>, waiter: LiveWaiter): () => void {
   const subscription = statusStream(live).subscribe({
     next: (status) => {
-      if (status.link === 'live') waiter.settle(true);
+      const outcome = outcomeOf(status);
+      if (outcome !== undefined) waiter.settle(outcome);
     },
     complete: () => {
-      waiter.settle(false);
+      waiter.settle('closed');
     },
   });
   return () => {

@@ -58,7 +58,10 @@ export function checkCount(value: unknown, option: string, max: number): number 
   if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 1 && value <= max)
     return value;
   const upTo = max === Infinity ? '' : ` to ${String(max)}`;
-  throw new InvalidOptionError(option, `must be a whole number from 1${upTo}`);
+  throw new InvalidOptionError(
+    option,
+    `must be a whole number from 1${upTo}, not ${describeType(value)}`,
+  );
 }
 
 /** Whether {@link checkKey} accepts the key. */
@@ -76,7 +79,7 @@ export function checkTtlSeconds(ttl: unknown, option = 'ttlSeconds'): number {
   if (typeof ttl !== 'number' || !Number.isSafeInteger(ttl) || ttl < 1 || ttl > MAX_TTL_SECONDS) {
     throw new InvalidOptionError(
       option,
-      `must be a whole number of seconds from 1 to ${String(MAX_TTL_SECONDS)}`,
+      `must be a whole number of seconds from 1 to ${String(MAX_TTL_SECONDS)}, not ${describeType(ttl)}`,
     );
   }
   return ttl;
@@ -93,7 +96,7 @@ export function checkMs(
     const upTo = max === Infinity ? 'or more, or Infinity' : `to ${String(max)}`;
     throw new InvalidOptionError(
       option,
-      `must be a number of milliseconds from ${String(min)} ${upTo}`,
+      `must be a number of milliseconds from ${String(min)} ${upTo}, not ${describeType(value)}`,
     );
   }
   return value;
@@ -114,7 +117,7 @@ export function checkReason(reason: unknown): string | undefined {
 
 export function checkSignal(signal: unknown): AbortSignal | undefined {
   if (signal === undefined || signal instanceof AbortSignal) return signal;
-  throw new InvalidOptionError('signal', 'must be an AbortSignal');
+  throw new InvalidOptionError('signal', `must be an AbortSignal, not ${describeType(signal)}`);
 }
 
 export function checkFunction(value: unknown, option: string): void {
@@ -133,7 +136,7 @@ export function checkClock(value: unknown): Clock {
   const clock = value as Partial<Clock> | null;
   for (const part of ['now', 'monotonic', 'setTimer', 'nextTurn'] as const) {
     if (typeof clock?.[part] !== 'function') {
-      throw new InvalidOptionError('clock', 'must be a Clock');
+      throw new InvalidOptionError('clock', `must be a Clock, not ${describeType(value)}`);
     }
   }
   return clock as Clock;
@@ -143,5 +146,13 @@ export function checkClock(value: unknown): Clock {
 export function describeType(value: unknown): string {
   if (value === null) return 'null';
   if (Array.isArray(value)) return 'an array';
+  if (typeof value === 'number') return describeNumber(value);
   return typeof value === 'object' ? 'an object' : typeof value;
+}
+
+/** Numbers of options are no secrets, but which number it is matters less than what is wrong with it. */
+function describeNumber(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  if (value < 0) return 'a negative number';
+  return value === 0 ? '0' : Number.isInteger(value) ? 'number' : 'a fraction';
 }

@@ -1,6 +1,7 @@
 import { bindFunctions } from '../time/async-context.js';
 import { systemClock, type Clock } from '../time/clock.js';
 import { InvalidOptionError } from '../errors.js';
+import { nearMiss } from './near-miss.js';
 import {
   checkBoolean,
   checkClock,
@@ -57,7 +58,7 @@ export type OptionRows = Readonly<Record<string, RequiredOption | OptionalOption
 export function checkNames(table: OptionRows, given: unknown): void {
   checkObject(given);
   for (const name of Object.keys(given)) {
-    if (!Object.hasOwn(table, name)) throw new InvalidOptionError(name, 'is not an option');
+    if (!Object.hasOwn(table, name)) throw unknownOption(table, name);
   }
 }
 
@@ -66,11 +67,17 @@ export function checkOptions(table: OptionRows, given: object): void {
   checkObject(given);
   for (const name in given) {
     if (Object.hasOwn(table, name)) checkValue(table, given, name);
-    else if (Object.hasOwn(given, name)) throw new InvalidOptionError(name, 'is not an option');
+    else if (Object.hasOwn(given, name)) throw unknownOption(table, name);
   }
   // The loop above skips getters of a class.
   if (Object.getPrototypeOf(given) !== Object.prototype)
     for (const name in table) checkValue(table, given, name);
+}
+
+function unknownOption(table: OptionRows, name: string): InvalidOptionError {
+  const meant = nearMiss(name, Object.keys(table));
+  const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
+  return new InvalidOptionError(name, `is not an option${hint}`);
 }
 
 /** Checks names and values, fills in the defaults, and binds the functions to the context of the caller. */
@@ -133,13 +140,28 @@ export function required(row: OptionRow): RequiredOption {
 
 /** A duration in milliseconds. */
 export function ms<D extends number | undefined>(
-  row: Defaulted<D> & { readonly min?: number; readonly max?: number },
+  row: Defaulted<D> & {
+    readonly min?: number;
+    readonly max?: number;
+    /** A duration below this one, other than 0, is probably a number of seconds. */
+    readonly suspectBelow?: number;
+  },
 ): OptionalOption<D> {
-  const { min = 1, max } = row;
+  const { min = 1, max, suspectBelow = 0 } = row;
+  let hasWarned = false;
   const upTo =
     max === undefined ? ' ms' : max === Infinity ? ' ms, or `Infinity`' : ` to ${inWords(max)} ms`;
   const range = `from ${inWords(min)}${upTo}`;
-  return option({ ...row, check: (value, name) => checkMs(value, name, min, max), range });
+  const check = (value: unknown, name: string): void => {
+    const given = checkMs(value, name, min, max);
+    if (given === 0 || given >= suspectBelow || hasWarned) return;
+    hasWarned = true;
+    process.emitWarning(
+      `${name}: ${String(given)} is a number of milliseconds; should it be ${inWords(given * 1_000)}, for ${String(given)} seconds?`,
+      'CredstreamWarning',
+    );
+  };
+  return option({ ...row, check, range });
 }
 
 /** A whole number from 1. */
@@ -158,7 +180,10 @@ export function share<D extends number | undefined>(
   const { max } = row;
   const check = (value: unknown, name: string): void => {
     if (typeof value !== 'number' || !(value >= 0 && value <= max))
-      throw new InvalidOptionError(name, `must be a number from 0 to ${String(max)}`);
+      throw new InvalidOptionError(
+        name,
+        `must be a number from 0 to ${String(max)}, not ${describeType(value)}`,
+      );
   };
   return option({ ...row, check, range: `from 0 to ${inWords(max)}` });
 }
@@ -174,7 +199,10 @@ export function word<W extends string>(
   const words: readonly unknown[] = row.of;
   const check = (value: unknown, name: string): void => {
     if (!words.includes(value))
-      throw new InvalidOptionError(name, `must be ${row.of.map((one) => `'${one}'`).join(' or ')}`);
+      throw new InvalidOptionError(
+        name,
+        `must be ${row.of.map((one) => `'${one}'`).join(' or ')}, not ${typeof value === 'string' ? 'another string' : describeType(value)}`,
+      );
   };
   return option({ ...row, check, range: row.of.map((one) => `\`${one}\``).join(', ') });
 }

@@ -3,6 +3,7 @@ import type { AttemptHint } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { CredentialState } from '../credential/state.js';
 import type { StoreStatus } from '../credential/status.js';
+import { isTurnedAway } from '../errors.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
 import { RefCounted } from '../util/ref-counted.js';
 
@@ -26,8 +27,17 @@ export type WatchEvent<T> =
 export interface LiveWaiter {
   /** The source that becomes live, as the waiter sees it. */
   readonly of: object;
-  /** Called once: with `true` as soon as the source is live, with `false` when it closes. */
-  settle(isLive: boolean): void;
+  /** Called once, as soon as {@link outcomeOf} gives an outcome. */
+  settle(outcome: WaitOutcome): void;
+}
+
+/** The end of a wait: an error, when Redis turned the source away and no wait would help. */
+export type WaitOutcome = 'live' | 'closed' | Error;
+
+/** The outcome that a status is for callers that wait for a live source; `undefined` while they have to wait. */
+export function outcomeOf({ link, error }: StoreStatus): WaitOutcome | undefined {
+  if (link === 'live' || link === 'closed') return link;
+  return isTurnedAway(error) ? error : undefined;
 }
 
 /** An emitter of events, which runs while it is retained. */

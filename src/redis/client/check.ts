@@ -40,7 +40,6 @@ function isClient(value: unknown): value is Redis | Cluster {
 }
 
 function whatToGive(value: unknown): string {
-  if (typeof value === 'string') return 'must be a client of ioredis, not a URL: new Redis(url)';
   if (typeof value === 'function')
     return 'must be a client of ioredis, not its class: new Redis(options)';
   const object: object = typeof value === 'object' && value !== null ? value : {};

@@ -1,3 +1,5 @@
+import { lookup } from 'node:dns';
+import { isIP } from 'node:net';
 import { Redis, type Cluster, type RedisOptions } from 'ioredis';
 import { InvalidOptionError } from '../../errors.js';
 import type { ServerTemplate } from './server-template.js';
@@ -51,12 +53,17 @@ export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
     },
     server: ({ name, host, port }) => ({
       db: 0,
+      locate: () => locate(cluster, host),
       create: (overrides) => {
-        const own = seedsOf(cluster).find((seed) => seed.name === name)?.own;
+        const seeds = seedsOf(cluster);
+        const own = seeds.find((seed) => seed.name === name)?.own;
         const { redisOptions } = cluster.options;
+        const tls = own?.tls ?? redisOptions?.tls ?? tlsOf(seeds);
         return new Redis({
           ...redisOptions,
           ...own,
+          // The certificate names the host, not the address that it was looked up at.
+          ...(tls !== undefined && { tls: isIP(host) ? tls : { servername: host, ...tls } }),
           host,
           port,
           ...overrides,
@@ -66,6 +73,23 @@ export function readClusterTemplate(cluster: Cluster): ClusterTemplate {
       },
     }),
   };
+}
+
+/** TLS of one server is TLS of all: a password must not go out in clear to the servers that the first one names. */
+function tlsOf(seeds: readonly Seed[]): RedisOptions['tls'] {
+  return seeds.find(({ own }) => own.tls !== undefined)?.own.tls;
+}
+
+/** Looks a host up by the caller's function: names that only the program knows lead through a tunnel or a service discovery. */
+async function locate(cluster: Cluster, host: string): Promise<{ readonly host?: string }> {
+  const { dnsLookup } = cluster.options;
+  if (dnsLookup === undefined || dnsLookup === lookup || isIP(host) !== 0) return {};
+  return new Promise((resolve, reject) => {
+    dnsLookup(host, (error, address) => {
+      if (error) reject(error);
+      else resolve({ host: address });
+    });
+  });
 }
 
 /** Read anew each time, because the caller may have changed the password, for instance. */

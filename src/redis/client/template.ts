@@ -2,7 +2,8 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { checkClient } from './check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster-template.js';
 import type { ServerTemplate } from './server-template.js';
-import { sentinelOverrides } from './sentinel.js';
+import { KnownSentinels, sentinelOverrides } from './known-sentinels.js';
+import { makeUrlClient } from './url-client.js';
 import { hideFromTraces } from './tracing.js';
 
 /** The clients that a caller may give. */
@@ -19,22 +20,29 @@ export type RedisTemplate = SingleTemplate | ClusterTemplate;
 
 /** @throws InvalidOptionError */
 export function readTemplate(redis: unknown): RedisTemplate {
-  const client = checkClient(redis);
+  const client = checkClient(typeof redis === 'string' ? makeUrlClient(redis) : redis);
   if (isCluster(client)) return readClusterTemplate(client);
   const { db, keyPrefix } = client.options;
   let made = 0;
+  const sentinels = new KnownSentinels(client.options);
   return {
     type: 'single',
     client,
     db: db ?? 0,
     mustBeMaster: true,
     keyPrefix: keyPrefix ?? '',
-    create: (overrides) =>
-      client.duplicate({
+    create: (overrides) => {
+      const options = { ...client.options, ...sentinels.current };
+      const own = client.duplicate({
         ...overrides,
         ...('replyMapping' in client.options ? { replyMapping: 'legacy' } : {}),
-        ...sentinelOverrides(client.options, Number(overrides['connectTimeout']), made++),
-      }),
+        ...sentinelOverrides(options, Number(overrides['connectTimeout']), made++),
+      });
+      own.once('ready', () => {
+        sentinels.learn(own);
+      });
+      return own;
+    },
   };
 }
 
@@ -46,6 +54,7 @@ export function openClient(
   template: ServerTemplate,
   name: string,
   connectTimeoutMs: number,
+  located: Readonly<Record<string, unknown>> = {},
 ): Redis {
   const overrides: Partial<Record<keyof RedisOptions, unknown>> = {
     lazyConnect: true,
@@ -63,6 +72,8 @@ export function openClient(
     readOnly: false,
     stringNumbers: false,
     connectionName: name,
+    // CLIENT SETINFO would fill the log of refused commands where the user may not send it.
+    disableClientInfo: true,
     // Deadlines are our own, and the caller's scripts are not needed.
     commandTimeout: undefined,
     socketTimeout: undefined,
@@ -70,7 +81,7 @@ export function openClient(
     scripts: undefined,
     himportFieldsets: undefined,
   };
-  return hideFromTraces(template.create(overrides));
+  return hideFromTraces(template.create({ ...overrides, ...located }));
 }
 
 function isCluster(client: RedisClient): client is Cluster {

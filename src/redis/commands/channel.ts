@@ -41,6 +41,20 @@ export class CommandChannel {
     return this.#current;
   }
 
+  /** Whether nothing was answered for `idleMs`: a load balancer may have forgotten the connection. */
+  isIdle(idleMs: number): boolean {
+    const { clock } = this.#options;
+    return (
+      this.#connection !== undefined && clock.monotonic() - this.#connection.confirmedAt > idleMs
+    );
+  }
+
+  /** Proves the connection alive, or opens another one. @throws as {@link get}, and NotMasterError */
+  async proven(): Promise<CommandSession> {
+    if (this.#connection?.open) await this.#connection.verify().catch(() => undefined);
+    return this.get();
+  }
+
   /** @throws ConnectionLostError, or ioredis's own error when Redis refused the login */
   get(): Promise<CommandSession> {
     if (this.#closing.signal.aborted) return Promise.reject(new ConnectionLostError(false));

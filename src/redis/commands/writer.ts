@@ -253,7 +253,7 @@ export class Writer {
     if (replyWord(error) === 'READONLY') this.#connection.kill();
     // A transaction or pipeline reports a lost connection as an error of its commands.
     if (error instanceof ConnectionLostError || replyWord(error) !== undefined)
-      return writeFailure(error);
+      return writeFailure(error, this.#connection.source);
     return writeFailure(new ConnectionLostError(true, error instanceof Error ? error : undefined));
   }
 }

@@ -2,12 +2,20 @@ import type { Redis } from 'ioredis';
 import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
-import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
+import {
+  ConnectionLostError,
+  NotMasterError,
+  replyWord,
+  withSource,
+  type ReplySource,
+} from '../reply-errors.js';
+import { addressOf } from '../client/address.js';
+import { RefusedConnection } from './refused-connection.js';
 import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
 import { ReplyProof } from './reply-proof.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { replyHello, replyPong } from './hello-reply.js';
-import { closeSentinels } from '../client/sentinel.js';
+import { closeSentinels } from '../client/known-sentinels.js';
 import { openClient } from '../client/template.js';
 
 export interface ConnectionSettings {
@@ -16,6 +24,8 @@ export interface ConnectionSettings {
   readonly name: string;
   /** How long Redis may take to accept the connection and to reply to each command. */
   replyTimeoutMs(): number;
+  /** Called when a connection could not be opened. */
+  readonly openFailed?: (error: Error) => void;
 }
 
 /** One connection from its opening to its end. A connection is never mended: a caller that needs another one opens another. */
@@ -85,7 +95,9 @@ export class Connection {
     const isGivenUp = (): boolean => signal.aborted;
     if (isGivenUp()) throw new ConnectionLostError(false);
     const timeoutMs = options.replyTimeoutMs();
-    const client = openClient(template, options.name, timeoutMs);
+    const located = await locate(template, options);
+    const client = openClient(template, options.name, timeoutMs, located);
+    const firstRefusal = new RefusedConnection(client, options.clock);
     const connection = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
       connection.kill();
@@ -99,16 +111,18 @@ export class Connection {
         timeoutMs,
         () => new ConnectionLostError(false),
       );
+      // Some versions of ioredis are ready before Redis has answered AUTH and SELECT; this answer comes after those.
+      await connection.verify();
       // A refused SELECT is only reported, and would leave the connection on database 0.
       if (replyWord(connection.#lastError) !== undefined) throw new ConnectionLostError(false);
-      if (connection.mustBeMaster) await connection.verify();
     } catch (error) {
       connection.kill();
-      if (error instanceof NotMasterError) throw error;
-      const said = connection.#lastError ?? error;
-      throw replyWord(said) === undefined
-        ? new ConnectionLostError(false, said instanceof Error ? said : undefined)
-        : said;
+      const reason = connection.#lastError ?? (error as Error);
+      const said = connection.#reasonOf(error) ?? (await firstRefusal.error(reason, signal));
+      const lost = said ?? new ConnectionLostError(false, reason);
+      const failure = withSource(error instanceof NotMasterError ? error : lost, connection.source);
+      if (!isGivenUp()) options.openFailed?.(failure);
+      throw failure;
     } finally {
       signal.removeEventListener('abort', giveUp);
     }
@@ -141,6 +155,11 @@ export class Connection {
   /** Resolves when the connection has ended, from either side. */
   get closed(): Promise<void> {
     return this.#closed;
+  }
+
+  /** The server, for messages. */
+  get source(): ReplySource {
+    return { address: addressOf(this.client), inCluster: !this.mustBeMaster };
   }
 
   get lastError(): Error | undefined {
@@ -261,14 +280,39 @@ export class Connection {
     else this.#deadline.end(call);
     // The connection was opened without a password and stays locked out; the next one takes the password of then.
     if (word === undefined || word === 'NOAUTH') this.kill();
-    return word !== undefined || error instanceof ConnectionLostError
-      ? (error as Error)
-      : new ConnectionLostError(true, this.#lastError);
+    const failure =
+      word !== undefined || error instanceof ConnectionLostError
+        ? (error as Error)
+        : new ConnectionLostError(true, this.#lastError);
+    return withSource(failure, this.source);
+  }
+
+  /** The error reply because of which the connection could not be opened. */
+  #reasonOf(error: unknown): Error | undefined {
+    const said = [this.#lastError, error].filter((one) => one instanceof Error);
+    return said.find((one) => replyWord(one) !== undefined);
+  }
+}
+
+/** @throws ConnectionLostError */
+async function locate(
+  { locate: find }: ServerTemplate,
+  options: ConnectionSettings,
+): Promise<Readonly<Record<string, unknown>>> {
+  if (find === undefined) return {};
+  try {
+    const late = (): Error => new ConnectionLostError(false);
+    return await withDeadline(options.clock, find(), options.replyTimeoutMs(), late);
+  } catch (error) {
+    const failure = new ConnectionLostError(false, error instanceof Error ? error : undefined);
+    options.openFailed?.(failure);
+    throw failure;
   }
 }
 
 /** The part of a connection that sends commands. */
 export type CommandConnection = Pick<Connection, 'open' | 'call' | 'kill'> & {
+  readonly source?: ReplySource | undefined;
   /** Whether every call has to be one command or one transaction. */
   readonly oneCommandOnly?: true;
 };

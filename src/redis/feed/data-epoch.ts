@@ -2,6 +2,7 @@ import { replyOk } from '../reply-parser.js';
 import type { Clock } from '../../time/clock.js';
 import type { RedisSettings } from '../connection-options.js';
 import type { Content } from '../../credential/content.js';
+import { replyWord } from '../reply-errors.js';
 import type { CommandChannel } from '../commands/channel.js';
 
 /** After a replacement the next one is reported so many heartbeats later, twice as many after each, up to the period of probes. */
@@ -37,6 +38,8 @@ export class DataEpoch {
   #pauseMs = 0;
   /** No report before this instant. Monotonic. */
   #notBefore = -Infinity;
+  /** The epoch key that this user may not write. */
+  #refused: string | undefined;
 
   /**
    * @param readAlone - reads the epoch key; must not reject
@@ -78,7 +81,7 @@ export class DataEpoch {
     this.#key = key;
     const replaced = this.#known !== undefined && this.#known !== found;
     this.#known = found ?? undefined;
-    if (found === null) void this.#create(key);
+    if (found === null && key !== this.#refused) void this.#create(key);
     if (replaced) this.#pending = true;
     this.#report();
   }
@@ -104,8 +107,9 @@ export class DataEpoch {
       const reply = await connection.call((client) => client.set(key, name, 'NX'), replyOk);
       // Known from now on and not only from the next reading, because the data may be lost again before that.
       if (reply === true && key === this.#key) this.#known = name;
-    } catch {
-      // The next reading finds the key missing and tries again.
+    } catch (error) {
+      // Another failure: the next reading finds the key missing and tries again.
+      if (replyWord(error) === 'NOPERM') this.#refused = key;
     }
   }
 }

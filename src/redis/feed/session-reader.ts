@@ -87,7 +87,7 @@ export class SessionReader {
 
   /** The error of a failed reading. A reading without a reply ends the session, which is reported before the caller gets the error. */
   failure(error: unknown): UnavailableError | RefusedError {
-    const failure = readFailure(error);
+    const failure = readFailure(error, this.#connection.source);
     if (failure instanceof UnavailableError && !(failure instanceof RedirectedError))
       this.#failed(error);
     return failure;

@@ -21,6 +21,10 @@ class AskingConnection implements CommandConnection {
     return this.#connection.open;
   }
 
+  get source(): CommandConnection['source'] {
+    return this.#connection.source;
+  }
+
   /** @param send - sends one command, or one transaction: ASKING holds for no more */
   call<R>(
     send: (client: Redis, question: number) => Promise<unknown>,

@@ -61,6 +61,7 @@ export class ClusterServers implements Servers {
         return view;
       },
       reached: (address) => template.reached(address),
+      failed: context.connectFailed,
       reported: (changed) => {
         if (changed) this.feed.rerouted();
         this.#servers.retire();

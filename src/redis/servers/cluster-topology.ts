@@ -13,6 +13,8 @@ export interface TopologyContext {
   readonly ask: (server: Address) => Promise<ClusterView>;
   /** The address at which a server that announces `node` is reached. */
   readonly reached: (server: Address) => Address;
+  /** No server has replied. */
+  readonly failed: (error: Error) => void;
   /** A server has replied; `changed`: slots have other masters than before. */
   readonly reported: (changed: boolean) => void;
 }
@@ -123,6 +125,7 @@ export class ClusterTopology {
         this.#failure = why;
       }
     }
+    if (!this.#closed) this.#context.failed(this.failure);
   }
 
   #apply({ epoch, ranges, replicas }: ClusterView, round: number): void {

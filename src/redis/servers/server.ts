@@ -1,4 +1,5 @@
 import type { Observation } from '../../backend/backend.js';
+import type { Clock } from '../../time/clock.js';
 import { ServerTime } from '../../time/server-time.js';
 import { CommandChannel, type CommandSession } from '../commands/channel.js';
 import { readFailure } from '../reply-errors.js';
@@ -17,6 +18,8 @@ export interface ServerContext {
   readonly newName: () => string;
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
+  /** Called when Redis could not be reached, or turned us away. */
+  readonly connectFailed: (error: Error) => void;
 }
 
 /** The differences between a single server and one of a cluster. */
@@ -25,15 +28,23 @@ export interface ServerSpecifics {
   readonly readsTogether: boolean;
   /** Names a key of our own on this server; `undefined` where no name is known. */
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
+  /** Called when a connection for commands or hints could not be opened. */
+  readonly openFailed?: (error: Error) => void;
   /** Called whenever the feed's link is lost, or could not be opened. */
   readonly linkLost: () => void;
 }
+
+/** After so long without a reply a connection may be forgotten by something between here and Redis. */
+const IDLE_MS = 1_000;
 
 /** One server: at most two connections, one feed, one view of its clock. */
 export class Server {
   readonly commands: CommandChannel;
   readonly feed: Feed;
   readonly #time: ServerTime;
+  readonly #clock: Clock;
+  /** The proof under way that an idle connection for commands is alive. */
+  #proving: Promise<CommandSession> | undefined;
   readonly #heartbeatMs: () => number;
 
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
@@ -43,8 +54,10 @@ export class Server {
       clock,
       name,
       replyTimeoutMs: () => settings().replyTimeoutMs,
+      ...(specifics.openFailed && { openFailed: specifics.openFailed }),
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
+    this.#clock = clock;
     this.#time = new ServerTime(clock);
     this.commands = new CommandChannel(
       template,
@@ -71,7 +84,11 @@ export class Server {
   }
 
   /** Reads a key over a given session. @throws UnavailableError, RefusedError */
-  async readOver({ reader }: CommandSession, key: string, maxBytes: number): Promise<Observation> {
+  async readOver(
+    { reader, connection }: CommandSession,
+    key: string,
+    maxBytes: number,
+  ): Promise<Observation> {
     try {
       const [reading] = await Promise.all([
         reader.read({ key, maxBytes, epochKey: undefined }),
@@ -80,7 +97,7 @@ export class Server {
       ]);
       return toObservation(reading, this.#time);
     } catch (error) {
-      throw readFailure(error);
+      throw readFailure(error, connection.source);
     }
   }
 
@@ -91,10 +108,30 @@ export class Server {
    */
   withSession<R>(use: (session: CommandSession) => Promise<R>): Promise<R> {
     const { current } = this.commands;
-    if (current?.connection.open) return use(current);
-    return this.commands.get().then(use, (error: unknown) => {
+    const isOpen = current?.connection.open === true;
+    if (isOpen && this.#proving === undefined && !this.commands.isIdle(this.#idleMs))
+      return use(current);
+    const opening = this.#proving ?? (isOpen ? this.#prove() : this.commands.get());
+    return opening.then(use, (error: unknown) => {
       throw readFailure(error);
     });
+  }
+
+  get #idleMs(): number {
+    return Math.min(this.#heartbeatMs(), IDLE_MS);
+  }
+
+  /** A write on a dead connection would end with an unknown outcome. Calls that come meanwhile wait too, so that their order stays. */
+  #prove(): Promise<CommandSession> {
+    const proving = this.commands.proven();
+    this.#proving = proving;
+    const done = (): void => {
+      this.#clock.nextTurn(() => {
+        if (this.#proving === proving) this.#proving = undefined;
+      });
+    };
+    proving.then(done, done);
+    return proving;
   }
 
   /** The keys of this server with a prefix. @throws UnavailableError, RefusedError */

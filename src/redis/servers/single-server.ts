@@ -15,6 +15,7 @@ export class SingleServer implements Servers {
       readsTogether: true,
       ownKey: (kind) => ownKey(kind, context.instance),
       linkLost: () => undefined,
+      openFailed: context.connectFailed,
     });
   }
 

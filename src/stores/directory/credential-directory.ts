@@ -206,7 +206,8 @@ export abstract class CredentialDirectory<T> extends ObservableCredentials<
   /**
    * Starts watching all credentials for `changes$`, resolves when all are known, and keeps watching until `close()`.
    *
-   * @throws TimeoutError when the directory is not live within `timeoutMs`, ClosedError, the signal's reason
+   * @throws RefusedError, or UnavailableError where Redis takes no more clients, at once when Redis turns the directory away; TimeoutError when
+   *   the directory is not live within `timeoutMs`; ClosedError, the signal's reason
    */
   async ready(options: ReadyOptions = {}): Promise<void> {
     this.#checkOpen();

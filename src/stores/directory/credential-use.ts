@@ -1,7 +1,12 @@
 import { Observable, Subject } from 'rxjs';
 import { idleStatus, type StoreStatus } from '../../credential/status.js';
 import { RefCounted } from '../../util/ref-counted.js';
-import type { EventSource, LiveWaiter, WatchEvent } from '../../watching/event-source.js';
+import {
+  outcomeOf,
+  type EventSource,
+  type LiveWaiter,
+  type WatchEvent,
+} from '../../watching/event-source.js';
 import type { CredentialRegistry } from './credential-registry.js';
 import type { SharedCredential } from './shared-credential.js';
 
@@ -64,9 +69,9 @@ export abstract class CredentialUse<T> extends RefCounted implements EventSource
 
   awaitLive(waiter: LiveWaiter): void {
     const shared = this.#shared;
-    if (this.closed || shared === undefined) waiter.settle(false);
-    else if (shared.status.link === 'live') waiter.settle(true);
-    else shared.awaitLive(waiter);
+    const outcome = this.closed || shared === undefined ? 'closed' : outcomeOf(shared.status);
+    if (outcome === undefined) shared?.awaitLive(waiter);
+    else waiter.settle(outcome);
   }
 
   leaveLive(waiter: LiveWaiter): void {

@@ -1,5 +1,5 @@
 import { CredentialWriter } from '../../writing/credential-writer.js';
-import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
+import { outcomeOf, type LiveWaiter, type WatchEvent } from '../../watching/event-source.js';
 import type { Backend, Subscription } from '../../backend/backend.js';
 import type { Encoding } from '../../credential/encoding.js';
 import type { Entry } from '../../watching/entry/entry.js';
@@ -63,7 +63,7 @@ export class SharedCredential<T> extends OpenEntry<T> {
     const dismissed = this.#waiters?.filter((one) => one.of === view);
     if (dismissed === undefined) return;
     this.keepWaiters((one) => one.of !== view);
-    for (const one of dismissed) one.settle(false);
+    for (const one of dismissed) one.settle('closed');
   }
 
   protected override enter(): Entry<T> {
@@ -77,11 +77,11 @@ export class SharedCredential<T> extends OpenEntry<T> {
   protected override emit(event: WatchEvent<T>): void {
     super.emit(event);
     if (event.type !== 'status' || this.#waiters === undefined) return;
-    const { link } = event.status;
-    if (link !== 'live' && link !== 'closed') return;
+    const outcome = outcomeOf(event.status);
+    if (outcome === undefined) return;
     const waiters = this.#waiters;
     this.#waiters = undefined;
-    for (const one of waiters) one.settle(link === 'live');
+    for (const one of waiters) one.settle(outcome);
   }
 
   protected keepWaiters(stays: (waiter: LiveWaiter) => boolean): void {

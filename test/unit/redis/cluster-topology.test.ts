@@ -37,6 +37,7 @@ class Scene {
         return answer;
       },
       reached: (address) => address,
+      failed: () => undefined,
       reported: (changed) => this.seen.push(changed),
     });
   }
