@@ -3,6 +3,7 @@ import type { Content } from '../credential/content.js';
 import type { ChangeOrigin } from '../credential/change.js';
 import type { Clock } from '../time/clock.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
+import type { LinkProof } from './link-proof.js';
 import type { Ttl } from './ttl.js';
 import type { OptionSharing } from '../util/option-sharing.js';
 import type { LinkStatus, NotificationMode, StoreStatus } from '../credential/status.js';
@@ -20,6 +21,8 @@ export interface Observation {
   readonly expiresAt: number | undefined;
   /** The precision of `expiresAt`: two readings of an unchanged end differ by no more. */
   readonly toleranceMs: number;
+  /** An unchanged end may be read as later by this time: the key may have moved to another server. Default 0. */
+  readonly lateMs?: number;
   /** The server's clock at the reading, in epoch milliseconds with fractions. */
   readonly serverNow: number;
   /** The server time that `expiresAt` and `serverNow` belong to; this reading has narrowed its bounds. */
@@ -41,7 +44,7 @@ export interface AttemptHint {
   readonly type: 'attempt';
 }
 
-/** The condition of the feed of one key: an immutable value. */
+/** The condition of the feed of one key: an immutable value, with the growing proof of its link. */
 export interface FeedCondition {
   readonly link: Exclude<LinkStatus, 'idle'>;
   /** Changes after every gap: all known states must be read again. */
@@ -55,32 +58,54 @@ export interface FeedCondition {
   readonly maxLagMs: number;
   /** The reason why the link is not live. */
   readonly error: Error | undefined;
-  /** The status of a store that is up to date with this feed; one object for all of them. */
-  readonly fresh: StoreStatus;
-  /** The status of a store without an observation; one object for all of them. */
-  readonly unseen: StoreStatus;
+  readonly proof: Pick<LinkProof, 'confirmedAt'>;
+  /** The longest time between two proofs of a living link, in milliseconds. */
+  readonly provenWithinMs: number;
+  /** The status of a store that is up to date with this feed; one object for all stores with the same limit. */
+  fresh(servingLimitMs: number): StoreStatus;
+  /** The status of a store without an observation; one object for all stores with the same limit. */
+  unseen(servingLimitMs: number): StoreStatus;
+}
+
+/** The longest time after a proof for which a credential is served from memory, in milliseconds. */
+export function servingLimitMs({ provenWithinMs }: FeedCondition, maxStalenessMs: number): number {
+  return Math.max(maxStalenessMs, provenWithinMs);
 }
 
 export function createFeedCondition(
   condition: Omit<FeedCondition, 'fresh' | 'unseen'>,
 ): FeedCondition {
   const { link, notifications, announcing, maxLagMs, error } = condition;
-  const fresh: StoreStatus = {
-    link,
-    freshness: 'fresh',
-    staleSince: undefined,
-    notifications,
-    announcing,
-    maxLagMs: link === 'live' ? maxLagMs : undefined,
-    error,
-  };
-  const unseen: StoreStatus = {
-    ...fresh,
+  const fresh = memoized((servingLimitMs): StoreStatus => {
+    const lagMs = link === 'live' ? maxLagMs : undefined;
+    return {
+      link,
+      freshness: 'fresh',
+      staleSince: undefined,
+      notifications,
+      announcing,
+      maxLagMs: lagMs,
+      servingLimitMs,
+      error,
+    };
+  });
+  const unseen = memoized((servingLimitMs): StoreStatus => ({
+    ...fresh(servingLimitMs),
     link: link === 'live' ? 'connecting' : link,
     freshness: 'unknown',
     maxLagMs: undefined,
-  };
+  }));
   return { ...condition, fresh, unseen };
+}
+
+/** Stores have few different limits, and there may be very many stores. */
+function memoized(create: (servingLimitMs: number) => StoreStatus): typeof create {
+  const made = new Map<number, StoreStatus>();
+  return (servingLimitMs) => {
+    let status = made.get(servingLimitMs);
+    if (status === undefined) made.set(servingLimitMs, (status = create(servingLimitMs)));
+    return status;
+  };
 }
 
 /** The part of the key space that a subscription is to: one key, or all keys that begin with a prefix. */
@@ -96,6 +121,8 @@ export type PollResult = 'requested' | 'elsewhere' | 'none';
 export interface Subscriber {
   /** The number of keys that the polls go through one by one; they share the heartbeat. */
   readonly size: number;
+  /** The shortest time for which one of the keys may be served without a proof of the link, in milliseconds. */
+  readonly maxStalenessMs: number;
   /** The key may be unknown to the subscriber. */
   hint(key: string, hint: Hint | AttemptHint): void;
   /**

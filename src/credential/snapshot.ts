@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { inspect, type InspectOptions } from 'node:util';
+import { abortInRootContext } from '../time/async-context.js';
 
 /**
  * A credential as this process knows it.
@@ -59,7 +60,7 @@ export class Withdrawal {
   }
 
   withdraw(reason: unknown): void {
-    if (this.#state instanceof AbortController) this.#state.abort(reason);
+    if (this.#state instanceof AbortController) abortInRootContext(this.#state, reason);
     else this.#state ??= new Withdrawn(reason);
   }
 }

@@ -69,8 +69,8 @@ export interface WithheldState {
   /** The discriminant of the union. */
   readonly type: 'withheld';
   /**
-   * `stale`: without a link for `maxStalenessMs` · `clock`: the machine slept or its clock was set, until the next observation · `ended`:
-   * the end has passed and Redis is being asked.
+   * `stale`: without a proof of the link for too long, or an announced removal that no reading has confirmed · `clock`: the machine slept
+   * or its clock was set, until the next observation · `ended`: the end has passed and Redis is being asked.
    */
   readonly reason: 'stale' | 'clock' | 'ended';
   /** The start of the withholding, in epoch milliseconds of this machine's clock. */
@@ -138,6 +138,8 @@ export interface Circumstances {
   readonly now: number;
   /** Two ends that differ by no more count as equal. */
   readonly toleranceMs: number;
+  /** An end that is later by no more counts as equal too. */
+  readonly lateMs: number;
   readonly source: ChangeSource;
   readonly labels: Labels;
   /** Whether a newer credential withdraws the one it replaces. */

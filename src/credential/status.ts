@@ -36,6 +36,12 @@ export interface StoreStatus {
   readonly announcing: boolean;
   /** While `live`: a change in Redis is seen within this many milliseconds, whatever messages are lost. */
   readonly maxLagMs: number | undefined;
+  /**
+   * The longest time for which a credential is served from memory after the last proof that changes would have arrived, in milliseconds:
+   * `maxStalenessMs`, at least `heartbeatMs + replyTimeoutMs`. Every read compares this limit with the clock, also while `live`; `undefined`
+   * while nothing is watched.
+   */
+  readonly servingLimitMs: number | undefined;
   /** Why the link is not live, if known; carries no secret. */
   readonly error: Error | undefined;
 }
@@ -48,6 +54,7 @@ export const idleStatus: StoreStatus = {
   notifications: 'polling',
   announcing: true,
   maxLagMs: undefined,
+  servingLimitMs: undefined,
   error: undefined,
 };
 
@@ -64,6 +71,7 @@ export function isSameStatus(one: StoreStatus, other: StoreStatus): boolean {
     one.notifications === other.notifications &&
     one.announcing === other.announcing &&
     one.maxLagMs === other.maxLagMs &&
+    one.servingLimitMs === other.servingLimitMs &&
     one.error === other.error
   );
 }

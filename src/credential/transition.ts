@@ -120,7 +120,8 @@ function readSame<T>(
     if (ended) return expire({ ...known, ttlEnd }, held, when, end);
     // A wobbling end would creep if each small difference were adopted.
     const toleranceMs = known.toleranceMs + when.toleranceMs;
-    if (sameInstant(end, held.expiresAt, toleranceMs)) return { known: { ...known, ttlEnd } };
+    if (isSameEnd(held.expiresAt, end, toleranceMs, when.lateMs))
+      return { known: { ...known, ttlEnd } };
   }
   // An expired credential that comes back was withdrawn, so it gets a new signal.
   const withdrawal = known.state.type === 'present' ? withdrawalOf(held) : undefined;
@@ -227,7 +228,12 @@ function ended<T>(known: Known<T>, now: number): boolean {
   return hasEnded(end, now);
 }
 
-function sameInstant(a: number | undefined, b: number | undefined, toleranceMs: number): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return Math.abs(a - b) <= toleranceMs;
+function isSameEnd(
+  before: number | undefined,
+  now: number | undefined,
+  toleranceMs: number,
+  lateMs: number,
+): boolean {
+  if (before === undefined || now === undefined) return before === now;
+  return now >= before - toleranceMs && now <= before + toleranceMs + lateMs;
 }

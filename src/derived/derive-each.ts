@@ -1,3 +1,4 @@
+import { bindFunctions, bindToContext } from '../time/async-context.js';
 import {
   directoryInternalsOf,
   type CredentialDirectory,
@@ -105,8 +106,10 @@ export function deriveEach<T, V>(
   const {
     concurrency = DERIVE_EACH_OPTIONS.concurrency.default,
     idleMs = DERIVE_EACH_OPTIONS.idleMs.default,
-    ...each
+    ...rest
   } = options;
+  const each = bindFunctions(rest);
+  const bound = bindToContext(create);
   const semaphore = new Semaphore(concurrency);
   const withPermit = async (credentials: T, context: DeriveContext): Promise<V> => {
     const { signal } = context;
@@ -121,7 +124,7 @@ export function deriveEach<T, V>(
       signal.throwIfAborted();
       // A call that never settles must not hold up the other calls for ever; its late value is disposed of all the same.
       signal.addEventListener('abort', release, { once: true });
-      return await create(credentials, context);
+      return await bound(credentials, context);
     } finally {
       signal.removeEventListener('abort', release);
       release();

@@ -1,3 +1,4 @@
+import { bindToContext } from '../time/async-context.js';
 import {
   internalsOf,
   type ObservableCredentialStore,
@@ -42,5 +43,10 @@ export function derive<T, V>(
   }
   const { clock, random } = internals.backend;
   const resolved = resolveDeriveOptions<V>(options);
-  return new DerivedValue<T, V>(internals, { options: resolved, clock, random, create });
+  return new DerivedValue<T, V>(internals, {
+    options: resolved,
+    clock,
+    random,
+    create: bindToContext(create),
+  });
 }

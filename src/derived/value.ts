@@ -2,11 +2,13 @@ import { map, Observable } from 'rxjs';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
 import type { StoreInternals } from '../stores/internals.js';
+import { inRootContext } from '../time/async-context.js';
 import { abortable, withDeadline } from '../time/timers.js';
 import { closeOnce } from '../util/close-once.js';
 import { describeType } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
+import { inSubscriberContext } from '../util/subscriber-context.js';
 import type { WatchedEntry } from '../watching/watched.js';
 import type { BuiltValue } from './built-value.js';
 import { CredentialWatcher, type WatcherOwner } from './credential-watcher.js';
@@ -48,22 +50,26 @@ export class DerivedValue<T, V> implements Derived<V>, WatcherOwner<T> {
     this.#rotation = new Rotation(live, context, () => {
       this.#review();
     });
-    this.value$ = new Observable((subscriber) => {
+    const value$ = new Observable<V | undefined>((subscriber) => {
       this.#begin();
       return this.#values
         .asObservable()
         .pipe(map((built) => built?.handOut()))
         .subscribe(subscriber);
     });
-    this.state$ = new Observable((subscriber) => {
+    const state$ = new Observable<DerivedState>((subscriber) => {
       this.#watch();
       this.#states.subscribe(subscriber);
     });
+    this.value$ = inSubscriberContext(value$);
+    this.state$ = inSubscriberContext(state$);
     if (context.options.eager) {
       this.#phase = { type: 'used' };
       // `create` may want to call the object that this constructor returns.
-      queueMicrotask(() => {
-        this.#begin();
+      inRootContext(() => {
+        queueMicrotask(() => {
+          this.#begin();
+        });
       });
     }
   }

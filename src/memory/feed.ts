@@ -4,6 +4,7 @@ import {
   type Hint,
   type FeedCondition,
 } from '../backend/backend.js';
+import { LinkProof } from '../backend/link-proof.js';
 import { OptionSharing } from '../util/option-sharing.js';
 import { ServerTime } from '../time/server-time.js';
 import type { CredentialMemory, MemoryClient } from './credential-memory.js';
@@ -19,6 +20,7 @@ export class MemoryFeed implements MemoryClient {
   readonly #keys = new Map<string, readonly MemorySubscription[]>();
   #prefixes: readonly MemorySubscription[] = [];
   #time: ServerTime;
+  #proof = new LinkProof(() => this.confirmedAt());
   #condition: FeedCondition;
   #lastProofAt: number;
   #stepReported = false;
@@ -34,6 +36,8 @@ export class MemoryFeed implements MemoryClient {
       notifications: 'keyspace',
       announcing: true,
       maxLagMs: 0,
+      proof: this.#proof,
+      provenWithinMs: 0,
       error: undefined,
     });
     memory.join(this);
@@ -107,9 +111,12 @@ export class MemoryFeed implements MemoryClient {
 
   #begin(next: Pick<FeedCondition, 'gap'> & Partial<FeedCondition>): void {
     const { generation } = this.#condition;
+    this.#proof.stop();
+    this.#proof = new LinkProof(() => this.confirmedAt());
     this.#condition = createFeedCondition({
       ...this.#condition,
       ...next,
+      proof: this.#proof,
       generation: generation + 1,
     });
     for (const { subscriber } of [...[...this.#keys.values()].flat(), ...this.#prefixes])

@@ -1,6 +1,7 @@
 import type { Observable } from 'rxjs';
 import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptRecord, AttemptStart } from '../backend/attempts.js';
+import { inRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
@@ -9,6 +10,7 @@ import type { StoreInternals } from '../stores/internals.js';
 import { Pauses } from '../time/pauses.js';
 import { withDeadline } from '../time/timers.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
+import { inSubscriberContext } from '../util/subscriber-context.js';
 import type { Semaphore } from '../util/semaphore.js';
 import { Attempt } from './attempt.js';
 import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
@@ -115,7 +117,7 @@ export class Coordinator<T> {
   }
 
   get state$(): Observable<ReauthenticationState> {
-    return this.#states.asObservable();
+    return inSubscriberContext(this.#states.asObservable());
   }
 
   /** Valid credentials from memory, if they stay valid for so long. */
@@ -200,9 +202,12 @@ export class Coordinator<T> {
       this.#cooldown.end();
       this.#show(idle);
     } else if (!this.#cooldown.lasts) {
-      const permit = this.#context.semaphore?.acquire();
-      if (permit === undefined) this.#ask(reason);
-      else this.#queue(permit);
+      // The attempt serves all who wait, not only the caller that came first.
+      inRootContext(() => {
+        const permit = this.#context.semaphore?.acquire();
+        if (permit === undefined) this.#ask(reason);
+        else this.#queue(permit);
+      });
     }
   }
 
@@ -325,7 +330,9 @@ export class Coordinator<T> {
   /** New credentials were stored, which ends the fatal failure of the old ones for all instances. */
   #clearFailure(id: string): void {
     this.#cooldown.end();
-    clearFailure(this.#context, id);
+    inRootContext(() => {
+      clearFailure(this.#context, id);
+    });
   }
 
   /** The last call in each step, because a subscriber may request credentials, or close. */

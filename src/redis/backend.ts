@@ -47,7 +47,7 @@ export class RedisBackend implements Backend {
   }
 
   get clock(): Clock {
-    return this.#settings.clock;
+    return this.#pool.clock;
   }
 
   get replyTimeoutMs(): number {

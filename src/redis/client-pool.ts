@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../time/clock.js';
+import { rootClock } from '../time/root-clock.js';
 import type { Backend } from '../backend/backend.js';
 import { CredstreamError, InvalidOptionError } from '../errors.js';
 import { ClusterServers } from './servers/cluster-servers.js';
@@ -27,6 +28,7 @@ export class ClientPool {
   readonly instance: string = randomUUID();
   readonly template: RedisTemplate;
   readonly clock: Clock;
+  readonly #givenClock: Clock;
   readonly servers: Servers;
   /** The stores by their settings: thousands may have equal ones. */
   readonly #users = new Map<string, Users>();
@@ -39,8 +41,9 @@ export class ClientPool {
   private constructor(template: RedisTemplate, settings: RedisSettings, url: string | undefined) {
     this.template = template;
     this.#url = url;
-    this.clock = settings.clock;
-    this.#settings = settings;
+    this.#givenClock = settings.clock;
+    this.clock = rootClock(settings.clock);
+    this.#settings = { ...settings, clock: this.clock };
     const context: ServerContext = {
       instance: this.instance,
       settings: () => this.#settings,
@@ -79,7 +82,7 @@ export class ClientPool {
       pools.set(client, pool);
       if (typeof redis === 'string') templates.set(redis, client);
     }
-    if (pool.clock !== settings.clock) {
+    if (pool.#givenClock !== settings.clock) {
       throw new InvalidOptionError(
         'clock',
         'must be the one that the other stores on this client use',
@@ -147,7 +150,7 @@ export class ClientPool {
   #applySettings(): void {
     const [first, ...more] = [...this.#users.values()].map(({ settings }) => settings);
     if (first === undefined) return;
-    this.#settings = mergeSettings([first, ...more]);
+    this.#settings = { ...mergeSettings([first, ...more]), clock: this.clock };
     this.servers.applySettings();
   }
 }

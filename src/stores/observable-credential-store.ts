@@ -26,6 +26,7 @@ import { ObservableCredentials } from './observable-credentials.js';
 import type { ResolvedStoreOptions } from './options.js';
 import type { SharedUse, StoreInternals } from './internals.js';
 import type { StoreStatus } from '../credential/status.js';
+import { inSubscriberContext } from '../util/subscriber-context.js';
 import type { WatchedEntry } from '../watching/watched.js';
 
 let internalsIn: <T>(store: ObservableCredentialStore<T>) => StoreInternals<T> | undefined;
@@ -209,7 +210,7 @@ export abstract class ObservableCredentialStore<T>
    * @param leadMs - from 0 to 2^31-1
    */
   expiring$(leadMs: number): Observable<CredentialSnapshot<T>> {
-    return expiringStream(this.#live, checkMs(leadMs, 'leadMs', 0));
+    return inSubscriberContext(expiringStream(this.#live, checkMs(leadMs, 'leadMs', 0)));
   }
 
   /**

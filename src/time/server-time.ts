@@ -79,8 +79,10 @@ export class ServerTime {
   }
 
   /** Whether `end` may have passed by the server's clock, or this machine's clocks can no longer tell. Reads each clock once. */
-  verdict(end: number | undefined): 'before' | 'passed' | 'stepped' {
-    const at = this.#clock.monotonic();
+  verdict(
+    end: number | undefined,
+    at: number = this.#clock.monotonic(),
+  ): 'before' | 'passed' | 'stepped' {
     if (Math.abs(this.#clock.now() - at - this.#wallOffset) > STEP_MS) return 'stepped';
     return end !== undefined && at + this.#high + this.#widening(at) >= end ? 'passed' : 'before';
   }

@@ -1,7 +1,8 @@
 import type { Clock } from '../time/clock.js';
-import type { FeedCondition } from '../backend/backend.js';
+import { servingLimitMs, type Backend, type FeedCondition } from '../backend/backend.js';
 import { EventSourceBase } from './event-source.js';
 import type { WithheldState } from '../credential/state.js';
+import type { HintLabels } from './entry/hint-labels.js';
 import { UnavailableError } from '../errors.js';
 import {
   idleStatus,
@@ -15,9 +16,17 @@ import { setLongTimeout } from '../time/timers.js';
 /** The part of a {@link Freshness} that its {@link Trouble} uses. */
 interface TroubleHolder {
   readonly clock: Clock;
-  readonly confirmedAt: number;
+  /** The monotonic instant up to which the credential is known to be unchanged. */
+  readonly provenAt: number;
+  /** The monotonic instant at which a removal that no reading has confirmed ends the serving; `Infinity` for none. */
+  readonly doubtedFrom: number;
   readonly options: { readonly maxStalenessMs: number };
   stalenessChanged(): void;
+}
+
+/** Converts a monotonic instant to the wall clock. */
+export function wallTime(clock: Clock, monotonic: number): number {
+  return Math.round(clock.now() - (clock.monotonic() - monotonic));
 }
 
 /** The reasons why this process does not vouch for a credential. Created on demand, because most credentials are fresh most of the time. */
@@ -27,6 +36,8 @@ class Trouble {
   refusal: Error | undefined;
   /** The monotonic instant up to which all hints about the held credential have arrived; only while stale. */
   staleSince: number | undefined;
+  /** The same for the generation before a gap, until a reading. */
+  provenAt: number | undefined;
   withheld: WithheldState | undefined;
   readonly #holder: TroubleHolder;
   #cancelTimer: (() => void) | undefined;
@@ -39,23 +50,26 @@ class Trouble {
     return this.staleSince === undefined && !this.clockDoubt && this.refusal === undefined;
   }
 
-  get isTooStale(): boolean {
-    const { clock, options } = this.#holder;
+  isTooStale(at: number): boolean {
+    const { doubtedFrom, options } = this.#holder;
     const { staleSince } = this;
-    return staleSince !== undefined && clock.monotonic() - staleSince >= options.maxStalenessMs;
+    if (staleSince === undefined) return false;
+    return at - staleSince >= options.maxStalenessMs || at >= doubtedFrom;
   }
 
   review(isStale: boolean): void {
+    const { clock, provenAt, doubtedFrom, options } = this.#holder;
     if (!isStale) this.stop();
     else if (this.staleSince === undefined) {
-      const { clock, confirmedAt, options } = this.#holder;
-      this.staleSince = confirmedAt;
-      const delayMs = confirmedAt + options.maxStalenessMs - clock.monotonic();
+      this.staleSince = this.provenAt ?? provenAt;
+      const withholdAt = Math.min(this.staleSince + options.maxStalenessMs, doubtedFrom);
+      const delayMs = withholdAt - clock.monotonic();
       this.#cancelTimer = setLongTimeout(clock, delayMs, () => {
         this.#holder.stalenessChanged();
       });
     }
-    this.#withhold(this.clockDoubt && isStale ? 'clock' : this.isTooStale ? 'stale' : undefined);
+    const isTooStale = this.isTooStale(clock.monotonic());
+    this.#withhold(this.clockDoubt && isStale ? 'clock' : isTooStale ? 'stale' : undefined);
   }
 
   stop(): void {
@@ -64,10 +78,8 @@ class Trouble {
     this.staleSince = undefined;
   }
 
-  /** Converts a monotonic instant to the wall clock. */
   wall(monotonic: number): number {
-    const { clock } = this.#holder;
-    return Math.round(clock.now() - (clock.monotonic() - monotonic));
+    return wallTime(this.#holder.clock, monotonic);
   }
 
   #withhold(reason: 'stale' | 'clock' | undefined): void {
@@ -86,9 +98,9 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   #trouble: Trouble | undefined;
   #status = idleStatus;
 
-  abstract readonly clock: Clock;
-  /** The monotonic instant up to which all hints have arrived. */
-  abstract readonly confirmedAt: number;
+  abstract readonly backend: Pick<Backend, 'clock' | 'replyTimeoutMs'>;
+  /** The hints that no reading has explained, if any. */
+  abstract readonly unexplained: HintLabels | undefined;
   abstract readonly options: { readonly maxStalenessMs: number };
   /** The generation of hints of the last observation; 0 for none. */
   abstract readonly generation: number;
@@ -96,8 +108,35 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   /** Called when time alone has changed whether the credential may be served. */
   abstract stalenessChanged(): void;
 
+  get clock(): Clock {
+    return this.backend.clock;
+  }
+
   get status(): StoreStatus {
-    return this.#status;
+    const status = this.#status;
+    const at = this.clock.monotonic();
+    if (status.freshness !== 'fresh' || !this.isUnproven(at)) return status;
+    return {
+      ...status,
+      link: 'reconnecting',
+      freshness: 'stale',
+      staleSince: wallTime(this.clock, this.provenAt),
+      maxLagMs: undefined,
+    };
+  }
+
+  get provenAt(): number {
+    const { unexplained } = this;
+    const trouble = this.#trouble;
+    const confirmedAt = this.#condition?.proof.confirmedAt ?? -Infinity;
+    if (unexplained === undefined && trouble === undefined) return confirmedAt;
+    return Math.min(confirmedAt, unexplained?.provenAt ?? Infinity, trouble?.provenAt ?? Infinity);
+  }
+
+  get doubtedFrom(): number {
+    const heardAt = this.unexplained?.removalHeardAt;
+    if (heardAt === undefined || this.options.maxStalenessMs === Infinity) return Infinity;
+    return heardAt + this.backend.replyTimeoutMs;
   }
 
   /** The condition of the hints, as reported last. */
@@ -110,10 +149,22 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     return this.#trouble?.withheld;
   }
 
-  /** As `withheld`, but exact at this instant, because timers can be late. */
-  isWithheld(): boolean {
+  /** As `withheld`, but exact at the monotonic instant `at`, because timers can be late, and this process may have stood still. */
+  isWithheld(at: number): boolean {
     const trouble = this.#trouble;
-    return trouble !== undefined && (trouble.withheld !== undefined || trouble.isTooStale);
+    if (trouble !== undefined && (trouble.withheld !== undefined || trouble.isTooStale(at)))
+      return true;
+    return this.isUnproven(at);
+  }
+
+  /** Whether the last proof is too old at the monotonic instant `at`, also while the link seems to be alive. */
+  isUnproven(at: number): boolean {
+    const condition = this.#condition;
+    if (condition === undefined) return false;
+    const limitMs = servingLimitMs(condition, this.options.maxStalenessMs);
+    return (
+      at - this.provenAt > limitMs || (this.unexplained !== undefined && at >= this.doubtedFrom)
+    );
   }
 
   protected override start(): void {
@@ -134,6 +185,12 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     this.#condition = condition;
     const isNew = condition.generation !== before?.generation;
     if (isNew) {
+      // The proof of the new generation says nothing of a state that was read in the one before.
+      if (before?.generation === this.generation)
+        (this.#trouble ??= new Trouble(this)).provenAt ??= Math.min(
+          this.unexplained?.provenAt ?? Infinity,
+          before.proof.confirmedAt,
+        );
       if (this.#trouble !== undefined) this.#trouble.refusal = undefined;
       if (condition.gap === 'clock') (this.#trouble ??= new Trouble(this)).clockDoubt = true;
     }
@@ -144,6 +201,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     if (this.#trouble === undefined) return;
     this.#trouble.clockDoubt = false;
     this.#trouble.refusal = undefined;
+    this.#trouble.provenAt = undefined;
   }
 
   protected takeRefusal(error: Error | undefined): void {
@@ -159,7 +217,8 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     const trouble = isStale ? (this.#trouble ??= new Trouble(this)) : this.#trouble;
     trouble?.review(isStale);
     if (trouble?.isOver) this.#trouble = undefined;
-    this.publish(statusOf(condition, this.#trouble, isCaughtUp, isStale));
+    const limitMs = servingLimitMs(condition, this.options.maxStalenessMs);
+    this.publish(statusOf(condition, limitMs, this.#trouble, isCaughtUp, isStale));
   }
 
   protected publish(status: StoreStatus): void {
@@ -171,12 +230,13 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
 
 function statusOf(
   condition: FeedCondition,
+  limitMs: number,
   trouble: Trouble | undefined,
   isCaughtUp: boolean,
   isStale: boolean,
 ): StoreStatus {
-  if (isCaughtUp && trouble?.refusal === undefined) return condition.fresh;
-  if (trouble === undefined) return condition.unseen;
+  if (isCaughtUp && trouble?.refusal === undefined) return condition.fresh(limitMs);
+  if (trouble === undefined) return condition.unseen(limitMs);
   const { refusal, staleSince } = trouble;
   const link = linkOf(condition, refusal, isCaughtUp, isStale);
   return {
@@ -186,6 +246,7 @@ function statusOf(
     notifications: condition.notifications,
     announcing: condition.announcing,
     maxLagMs: link === 'live' ? condition.maxLagMs : undefined,
+    servingLimitMs: limitMs,
     error: refusal ?? condition.error,
   };
 }

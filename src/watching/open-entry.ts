@@ -8,12 +8,18 @@ import type {
   Subscription,
 } from '../backend/backend.js';
 import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
-import { unknown, type CredentialState, type Known } from '../credential/state.js';
+import {
+  unknown,
+  type CredentialState,
+  type Known,
+  type WithheldState,
+} from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import type { Entry } from './entry/entry.js';
 import type { EntryHandles } from './entry/owner.js';
-import { Freshness } from './freshness.js';
+import type { HintLabels } from './entry/hint-labels.js';
+import { Freshness, wallTime } from './freshness.js';
 import type { ServerTime } from '../time/server-time.js';
 import type { SharedStoreOptions } from './entry-options.js';
 import type { WatchedEntry } from './watched.js';
@@ -36,7 +42,7 @@ export abstract class OpenEntry<T>
   /** The subscription that the hints of the key come by; `undefined` while there is none. */
   protected abstract readonly subscription: Subscription | undefined;
   abstract readonly key: string;
-  abstract readonly backend: Backend;
+  abstract override readonly backend: Backend;
   abstract readonly encoding: Encoding<T>;
   abstract override readonly options: SharedStoreOptions<T>;
 
@@ -51,12 +57,8 @@ export abstract class OpenEntry<T>
   /** Ends the watch: the entry has no handles any longer. */
   protected abstract leave(entry: Entry<T>): void;
 
-  get clock(): Clock {
-    return this.backend.clock;
-  }
-
-  get confirmedAt(): number {
-    return this.subscription?.confirmedAt(this.key) ?? this.clock.monotonic();
+  get unexplained(): HintLabels | undefined {
+    return this.entry?.labels;
   }
 
   get isFilled(): boolean {
@@ -73,21 +75,24 @@ export abstract class OpenEntry<T>
 
   get state(): CredentialState<T> {
     const { state } = this.known;
-    if (state.type === 'unknown') return state;
-    const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
-    const verdict = end === undefined ? 'before' : this.#time?.verdict(end);
-    if (this.withheld !== undefined || verdict === 'before') return this.withheld ?? state;
-    // Timers can be late, and no subscriber may receive a credential past its end.
-    const since = this.clock.now();
-    if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
+    if (state.type === 'unknown' || this.withheld !== undefined) return this.withheld ?? state;
+    // Timers can be late, and no subscriber may receive a credential past its end, or one that this process cannot vouch for.
+    const at = this.clock.monotonic();
+    if (this.isWithheld(at))
+      return { type: 'withheld', reason: 'stale', since: wallTime(this.clock, this.provenAt) };
+    const verdict = verdictOf(state, this.#time, at);
+    if (verdict === 'before') return state;
+    if (verdict === 'passed') return endedState(this.#emitted, this.clock);
     this.subscription?.reportClockStep();
-    return { type: 'withheld', reason: 'clock', since };
+    return { type: 'withheld', reason: 'clock', since: this.clock.now() };
   }
 
   get current(): CredentialSnapshot<T> | undefined {
     const { state } = this.known;
-    if (state.type !== 'present' || this.isWithheld()) return undefined;
-    const verdict = this.#time?.verdict(state.snapshot.expiresAt);
+    if (state.type !== 'present') return undefined;
+    const at = this.clock.monotonic();
+    if (this.isWithheld(at)) return undefined;
+    const verdict = this.#time?.verdict(state.snapshot.expiresAt, at);
     if (verdict === 'before') return state.snapshot;
     if (verdict === 'stepped') this.subscription?.reportClockStep();
     return undefined;
@@ -110,7 +115,11 @@ export abstract class OpenEntry<T>
 
   holds(snapshot: CredentialSnapshot<T>): boolean {
     const { state } = this.known;
-    return state.type === 'present' && state.snapshot === snapshot && !this.isWithheld();
+    return (
+      state.type === 'present' &&
+      state.snapshot === snapshot &&
+      !this.isWithheld(this.clock.monotonic())
+    );
   }
 
   withdrawalOf(name: string): Withdrawal | undefined {
@@ -144,7 +153,8 @@ export abstract class OpenEntry<T>
   stalenessChanged(change?: CredentialChange<T>): void {
     this.judge(this.isFilled);
     const { state: known } = this.known;
-    const view = known.type === 'unknown' ? known : (this.withheld ?? known);
+    const hasEnded = verdictOf(known, this.#time, this.clock.monotonic()) === 'passed';
+    const view = this.withheld ?? (hasEnded ? endedState(this.#emitted, this.clock) : known);
     const state = view === this.#emitted ? undefined : view;
     this.#emitted = view;
     if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
@@ -164,4 +174,19 @@ export abstract class OpenEntry<T>
     this.#emitted = unknown.state;
     super.stop(as);
   }
+}
+
+function verdictOf(
+  state: CredentialState<unknown>,
+  time: ServerTime | undefined,
+  at: number,
+): ReturnType<ServerTime['verdict']> {
+  const end = state.type === 'present' ? state.snapshot.expiresAt : undefined;
+  return end === undefined ? 'before' : (time?.verdict(end, at) ?? 'before');
+}
+
+/** The state past the end until a reading confirms that; the same object for as long as it is emitted. */
+function endedState(emitted: CredentialState<unknown>, clock: Clock): WithheldState {
+  if (emitted.type === 'withheld' && emitted.reason === 'ended') return emitted;
+  return { type: 'withheld', reason: 'ended', since: clock.now() };
 }

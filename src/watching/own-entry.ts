@@ -44,7 +44,11 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
   }
 
   get size(): number {
-    return 1;
+    return this.entry === undefined ? 0 : 1;
+  }
+
+  get maxStalenessMs(): number {
+    return this.options.maxStalenessMs;
   }
 
   get scope(): this {

@@ -18,6 +18,7 @@ import type {
   EntryScope,
   FollowedEntry,
 } from './entry/owner.js';
+import { EntryRotation } from './entry-rotation.js';
 import { OpenEntries } from './open-entries.js';
 import { RESERVED_PREFIX } from '../util/option-checks.js';
 import type { ReadBatcher } from './read-batcher.js';
@@ -57,7 +58,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
   #condition: FeedCondition | undefined;
   /** The condition of each key, when keys differ. */
   #conditionAt: ((key: string) => FeedCondition) | undefined;
-  #rotation: Iterator<Entry<T>> | undefined;
+  readonly #rotation = new EntryRotation(() => this.#entries.values());
 
   /** @param clock - the clock of the machine */
   constructor(prefix: string, scope: PrefixScope<T>, clock: Clock, reads: ReadBatcher) {
@@ -77,6 +78,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
 
   get size(): number {
     return this.#entries.size;
+  }
+
+  get maxStalenessMs(): number {
+    return this.scope.options.maxStalenessMs;
   }
 
   /** All entries, from the first; entries may be added meanwhile. */
@@ -143,7 +148,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
   /** Follows all keys under the prefix; `undefined` ends that. */
   follow(follower: PrefixFollower<T> | undefined): void {
     this.#follower = follower;
-    this.#rotation = undefined;
+    this.#rotation.restart();
     if (follower === undefined) {
       for (const entry of this.#entries.values()) if (!entry.isOpen) this.remove(entry);
       this.#unsubscribe();
@@ -181,7 +186,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
 
   pollNext(): PollResult {
     for (let left = this.size; left > 0; left -= 1) {
-      const entry = this.#next();
+      const entry = this.#rotation.next();
       if (entry === undefined) return 'none';
       if (entry.poll()) return 'requested';
     }
@@ -204,15 +209,6 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
     this.#subscription = undefined;
     this.#condition = undefined;
     this.#conditionAt = undefined;
-    this.#rotation = undefined;
-  }
-
-  #next(): Entry<T> | undefined {
-    let next = this.#rotation?.next();
-    if (next === undefined || next.done) {
-      this.#rotation = this.#entries.values();
-      next = this.#rotation.next();
-    }
-    return next.done ? undefined : next.value;
+    this.#rotation.restart();
   }
 }

@@ -1,4 +1,4 @@
-import type { Backend, FeedCondition } from '../backend/backend.js';
+import { servingLimitMs, type Backend, type FeedCondition } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { Entry } from './entry/entry.js';
 import type { FollowedEntry } from './entry/owner.js';
@@ -205,14 +205,16 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   #review(): void {
     const condition = this.#condition;
     if (condition === undefined || !this.retained || this.closed) return;
+    const { maxStalenessMs } = this.#context.watch;
+    const fresh = condition.fresh(servingLimitMs(condition, maxStalenessMs));
     if (this.isCaughtUp) {
       this.#complete = true;
       this.#staleSince = undefined;
-      this.#publish(condition.fresh);
+      this.#publish(fresh);
       return;
     }
     const staleSince = this.#complete ? this.#staleSince : undefined;
-    this.#publish(statusBehind(condition, this.#complete, staleSince, this.#failure));
+    this.#publish(statusBehind(condition, fresh, this.#complete, staleSince, this.#failure));
   }
 
   #publish(status: StoreStatus): void {
@@ -225,11 +227,13 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
 /**
  * The status while not all credentials are known, or no longer.
  *
+ * @param fresh - the status of a store that is up to date
  * @param complete - whether all credentials were known once
  * @param failure - why the keys could not be listed; a mere interruption is no failure
  */
 export function statusBehind(
-  { link, fresh, error }: FeedCondition,
+  { link, error }: Pick<FeedCondition, 'link' | 'error'>,
+  fresh: StoreStatus,
   complete: boolean,
   staleSince: number | undefined,
   failure: Error | undefined,

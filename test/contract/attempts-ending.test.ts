@@ -62,6 +62,7 @@ onBothBackends('an attempt', (scene) => {
       const store = scene.world.stores[2]!;
       const watcher = {
         size: 1,
+        maxStalenessMs: Infinity,
         hint: (_key: string, hint: { readonly type: string }) => {
           if (hint.type === 'attempt') resolve();
         },

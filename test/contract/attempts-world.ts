@@ -142,6 +142,7 @@ export async function hearAnnouncements(world: AttemptWorld, node = 2) {
   let heard: HeardAnnouncement[] = [];
   const subscription = backendOf(world, node).subscribe(world, {
     size: 1,
+    maxStalenessMs: Infinity,
     hint: (_key, hint) => {
       if (hint.type === 'attempt') heard.push({ kind: 'attempt', by: undefined });
       // What others than the attempts do comes without an instance, or is a removal.

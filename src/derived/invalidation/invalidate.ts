@@ -1,3 +1,4 @@
+import { bindToContext } from '../../time/async-context.js';
 import { InvalidOptionError } from '../../errors.js';
 import {
   internalsOf,
@@ -78,9 +79,9 @@ function removerFor(
   id: string,
   { all, keys }: ResolvedInvalidateOptions,
 ): Remover {
-  if (all) return { type: 'all', clear: clearerOf(target) };
+  if (all) return { type: 'all', clear: bindToContext(clearerOf(target)) };
   if (keys !== undefined)
-    return { type: 'entries', keys: () => keys(id), remove: removerOf(target) };
+    return { type: 'entries', keys: () => keys(id), remove: bindToContext(removerOf(target)) };
   throw new InvalidOptionError(
     'keys',
     'must name the entries that depend on the credential; `all: true` instead empties the whole cache',

@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
 import {
@@ -11,6 +12,7 @@ import {
 import { addressOf } from '../client/address.js';
 import { RefusedConnection } from './refused-connection.js';
 import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
+import { ReplyProof } from './reply-proof.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { isReplica } from './hello-reply.js';
 import { closeSentinels } from '../client/known-sentinels.js';
@@ -33,7 +35,8 @@ export class Connection {
   readonly mustBeMaster: boolean;
   readonly #options: ConnectionSettings;
   readonly #closed: Promise<void>;
-  #confirmedAt: number;
+  /** The proofs that this connection is alive. */
+  readonly proof: ReplyProof;
   #verifiedAt = -Infinity;
   #lastError: Error | undefined;
   readonly #deadline: ReplyDeadline;
@@ -46,7 +49,7 @@ export class Connection {
     this.client = client;
     this.mustBeMaster = mustBeMaster;
     this.#options = options;
-    this.#confirmedAt = options.clock.monotonic();
+    this.proof = new ReplyProof(options.clock.monotonic());
     this.#deadline = new ReplyDeadline(
       options.clock,
       () => options.replyTimeoutMs(),
@@ -72,7 +75,16 @@ export class Connection {
    * @param signal - aborts the opening
    * @throws ConnectionLostError, NotMasterError, or ioredis's own error when Redis refused the login
    */
-  static async open(
+  static open(
+    template: ServerTemplate,
+    options: ConnectionSettings,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    // A socket hands its input out in the context in which it was made.
+    return inRootContext(() => Connection.#connect(template, options, signal));
+  }
+
+  static async #connect(
     template: ServerTemplate,
     options: ConnectionSettings,
     signal: AbortSignal,
@@ -130,7 +142,7 @@ export class Connection {
 
   /** The sending time of the last command that Redis has replied to: every message pushed before it has arrived. Monotonic. */
   get confirmedAt(): number {
-    return this.#confirmedAt;
+    return this.proof.at;
   }
 
   /** Whether a reply is outstanding: without a reply in time, the connection is found dead. */
@@ -204,7 +216,7 @@ export class Connection {
     if (!this.mustBeMaster || now - this.#verifiedAt < everyMs) return;
     // Set first, so that concurrent calls do not check again.
     this.#verifiedAt = now;
-    await this.verify();
+    await inRootContext(() => this.verify());
   }
 
   /** Destroys the connection without QUIT. */
@@ -222,7 +234,7 @@ export class Connection {
   /** Waits for the replies under way, then ends the connection; at the latest after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     if (this.open) {
-      this.#quit = this.client.quit().then(() => this.#closed);
+      this.#quit = inRootContext(() => this.client.quit()).then(() => this.#closed);
       // Redis executes no command after QUIT, so none may count as sent.
       this.#life = 'ended';
     }
@@ -236,7 +248,7 @@ export class Connection {
 
   #replied(call: PendingCall): void {
     this.#deadline.end(call);
-    this.#confirmedAt = Math.max(this.#confirmedAt, call.sentAt);
+    this.proof.replied(call.sentAt);
   }
 
   /** The error that the caller gets. */

@@ -1,40 +1,49 @@
 import { createFeedCondition, type FeedCondition } from '../../backend/backend.js';
+import { LinkProof } from '../../backend/link-proof.js';
+import type { RedisSettings } from '../connection-options.js';
 import type { NotificationModes } from './notification-modes.js';
 import type { WatchedKey, WatchedKeys } from './watched-keys.js';
 
 /** The part of a condition that all keys of a feed have in common. */
 type LinkCondition = Pick<FeedCondition, 'link' | 'gap' | 'error'>;
 
+/** The feed, as its conditions see it. */
+export interface FeedLink {
+  /** The modes of the present session, if there is one. */
+  modes(): NotificationModes | undefined;
+  /** The monotonic instant up to which all hints have arrived. */
+  confirmedAt(): number;
+  settings(): RedisSettings;
+  /** A number that no other generation of any feed has. */
+  newGeneration(): number;
+}
+
 /** The conditions of the keys of one feed, and their reports. Keys in the same condition share one object, because there may be very many. */
 export class FeedConditions {
   readonly #keys: WatchedKeys;
-  readonly #newGeneration: () => number;
-  readonly #modes: () => NotificationModes | undefined;
+  readonly #feed: FeedLink;
   readonly #shared = new Map<string, FeedCondition>();
   #link: LinkCondition = { link: 'connecting', gap: 'link', error: undefined };
   #generation = 0;
+  #proof: LinkProof;
   /** Whether this process may announce its writes, as far as known. */
   #canAnnounce = true;
 
-  /** @param modes - the modes of the present session, if there is one */
-  constructor(
-    keys: WatchedKeys,
-    newGeneration: () => number,
-    modes: () => NotificationModes | undefined,
-  ) {
+  constructor(keys: WatchedKeys, feed: FeedLink) {
     this.#keys = keys;
-    this.#newGeneration = newGeneration;
-    this.#modes = modes;
+    this.#feed = feed;
+    this.#proof = new LinkProof(() => feed.confirmedAt());
   }
 
   of({ subscribedTo }: Pick<WatchedKey, 'subscribedTo'>): FeedCondition {
-    const modes = this.#modes();
+    const modes = this.#feed.modes();
     const { link } = this.#link;
     const subscribed = link !== 'live' || subscribedTo !== undefined;
     const mode = modes?.of({ subscribedTo }) ?? 'polling';
     const name = `${String(subscribed)} ${mode}`;
     let condition = this.#shared.get(name);
     if (condition === undefined) {
+      const { heartbeatMs, replyTimeoutMs } = this.#feed.settings();
       condition = createFeedCondition({
         ...this.#link,
         generation: this.#generation,
@@ -42,6 +51,8 @@ export class FeedConditions {
         notifications: mode,
         announcing: this.#canAnnounce,
         maxLagMs: modes?.maxLagMs(mode, this.#keys.size) ?? 0,
+        proof: this.#proof,
+        provenWithinMs: heartbeatMs + replyTimeoutMs,
       });
       this.#shared.set(name, condition);
     }
@@ -51,7 +62,9 @@ export class FeedConditions {
   /** Begins a generation: hints may have been missed. */
   begin(next: Pick<FeedCondition, 'gap'> & Partial<LinkCondition>): void {
     this.#link = { ...this.#link, ...next };
-    this.#generation = this.#newGeneration();
+    this.#generation = this.#feed.newGeneration();
+    this.#proof.stop();
+    this.#proof = new LinkProof(() => this.#feed.confirmedAt());
     this.report();
   }
 

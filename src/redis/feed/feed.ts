@@ -5,12 +5,12 @@ import type {
   SubscriptionTarget,
 } from '../../backend/backend.js';
 import { ClosedError, UnavailableError } from '../../errors.js';
+import { inRootContext } from '../../time/async-context.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { toObservation } from '../commands/reader.js';
 import { retryPauseMs } from '../connection/retry.js';
 import { isDenial, readFailure } from '../reply-errors.js';
 import { FeedConditions } from './conditions.js';
-import type { NotificationModes } from './notification-modes.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
 import { FeedSubscription, WatchedKeys } from './watched-keys.js';
@@ -62,9 +62,12 @@ export class Feed {
 
   constructor(context: FeedContext) {
     this.#context = context;
-    const modes = (): NotificationModes | undefined => this.#session?.modes;
-    this.#conditions = new FeedConditions(this.#keys, context.newGeneration, modes);
     this.#lastConfirmedAt = context.connectionSettings.clock.monotonic();
+    this.#conditions = new FeedConditions(this.#keys, {
+      ...context,
+      modes: () => this.#session?.modes,
+      confirmedAt: () => this.confirmedAt(),
+    });
   }
 
   subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
@@ -75,7 +78,10 @@ export class Feed {
     this.#context.connectionSettings.clock.nextTurn(() => {
       if (watched.has(subscription)) subscriber.conditionChanged(this.#conditions.of(watched));
     });
-    if (this.#state.type === 'idle') this.#open(NO_ATTEMPTS);
+    if (this.#state.type === 'idle')
+      inRootContext(() => {
+        this.#open(NO_ATTEMPTS);
+      });
     else if (isNew) this.#session?.subscribe(watched);
     this.#recount();
     return subscription;
@@ -84,7 +90,7 @@ export class Feed {
   /** Ends a subscription; the last one ends the session. */
   unsubscribe(subscription: FeedSubscription): void {
     if (!this.#keys.remove(subscription)) return;
-    this.#session?.unsubscribe(subscription.watched);
+    inRootContext(() => this.#session?.unsubscribe(subscription.watched));
     if (this.#keys.isEmpty) this.#end('idle');
     else this.#recount();
   }

@@ -1,3 +1,4 @@
+import type { FeedCondition } from '../../backend/backend.js';
 import type { ServerTime } from '../../time/server-time.js';
 import type { DataEpochContext } from './data-epoch.js';
 import type { ServerTemplate } from '../client/server-template.js';
@@ -18,7 +19,7 @@ export interface FeedSessionContext extends DataEpochContext {
   /** The link is lost, or not to be trusted. */
   lost(session: object, error: unknown): void;
   /** Hints may have been missed although the link lives. */
-  gap(session: object, gap: 'data' | 'clock'): void;
+  gap(session: object, gap: FeedCondition['gap']): void;
   /** The subscriptions of all keys have changed, or of `some` only. */
   changed(session: object, some?: readonly WatchedKey[]): void;
 }

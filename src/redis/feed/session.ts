@@ -87,6 +87,13 @@ export class FeedSession {
     void this.#connection.closed.then(() => {
       this.#fail(new ConnectionLostError(true, this.#connection.lastError));
     });
+    this.#connection.proof.onSilence((silentMs) => {
+      const { keys, settings } = this.#context;
+      const { heartbeatMs, replyTimeoutMs } = settings();
+      // At once: a reply that breaks the silence vouches for no reading before it.
+      if (silentMs > heartbeatMs + replyTimeoutMs && silentMs > keys.maxStalenessMs)
+        this.#context.gap(this, 'link');
+    });
     this.applySettings();
     void this.modes.probe();
     // Keys whose watch began during the opening of the session.

@@ -152,6 +152,15 @@ export class WatchedKeys {
     return size;
   }
 
+  /** The shortest time for which any of the keys may be served without a proof of the link. */
+  get maxStalenessMs(): number {
+    let least = Infinity;
+    for (const { subscriptions } of this)
+      for (const { subscriber } of subscriptions)
+        least = Math.min(least, subscriber.maxStalenessMs);
+    return least;
+  }
+
   /** Whether the key or prefix is still watched. */
   has(watched: WatchedKey): boolean {
     return watched instanceof WatchedPrefix

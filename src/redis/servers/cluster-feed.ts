@@ -18,6 +18,8 @@ import { SessionTimers } from '../connection/session-timers.js';
 import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
 
+const NEVER_PROVEN: FeedCondition['proof'] = { confirmedAt: -Infinity };
+
 /** MIGRATE sends the remaining TTL, so a moved key ends later by the time of the transfer. */
 const MOVED_LATE_MS = 100;
 
@@ -118,7 +120,7 @@ export class ClusterFeed {
   read(key: string, maxBytes: number): Promise<Observation> {
     return this.#readOver(key, maxBytes).then((observation) => ({
       ...observation,
-      toleranceMs: observation.toleranceMs + MOVED_LATE_MS,
+      lateMs: MOVED_LATE_MS,
     }));
   }
 
@@ -228,6 +230,8 @@ export class ClusterFeed {
       notifications: 'polling',
       announcing: true,
       maxLagMs: 0,
+      proof: NEVER_PROVEN,
+      provenWithinMs: 0,
       error,
     });
     return this.#unassignedCondition;

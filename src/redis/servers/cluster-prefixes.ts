@@ -9,6 +9,7 @@ import {
   type Subscriber,
   type Subscription,
 } from '../../backend/backend.js';
+import { LinkProof } from '../../backend/link-proof.js';
 import type { NotificationMode } from '../../credential/status.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { slotOf } from '../keys.js';
@@ -217,6 +218,8 @@ class PrefixSubscription implements Subscription {
       notifications: worst(known.map(({ notifications }) => notifications)),
       announcing: known.every(({ announcing }) => announcing),
       maxLagMs: Math.max(...known.map(({ maxLagMs }) => maxLagMs)),
+      proof: new LinkProof(() => Math.min(...known.map(({ proof }) => proof.confirmedAt))),
+      provenWithinMs: Math.max(...known.map(({ provenWithinMs }) => provenWithinMs)),
       error: unwell?.error,
     });
   }
@@ -237,6 +240,10 @@ class PrefixPart implements Subscriber {
 
   get size(): number {
     return this.#whole.share;
+  }
+
+  get maxStalenessMs(): number {
+    return this.#whole.subscriber.maxStalenessMs;
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {

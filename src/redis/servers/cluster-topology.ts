@@ -1,3 +1,4 @@
+import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { RefusedError, UnavailableError } from '../../errors.js';
 import type { ClusterView } from './cluster-view.js';
@@ -76,7 +77,7 @@ export class ClusterTopology {
     const running = this.#refreshing.get(atOnce);
     if (running !== undefined) return running;
     this.#refreshes += 1;
-    const refreshing = this.#refresh(atOnce, this.#refreshes).finally(() => {
+    const refreshing = inRootContext(() => this.#refresh(atOnce, this.#refreshes)).finally(() => {
       this.#refreshing.delete(atOnce);
     });
     this.#refreshing.set(atOnce, refreshing);

@@ -21,6 +21,7 @@ import { StoreEvents } from '../events.js';
 import type { ResolvedStoreOptions } from '../options.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { StoreStatus } from '../../credential/status.js';
+import { inSubscriberContext } from '../../util/subscriber-context.js';
 import { clearEach } from './clear-all.js';
 import type { ClearAllOptions, ClearAllReceipt, DirectoryEvents } from './contract.js';
 import { CredentialRegistry } from './credential-registry.js';
@@ -151,12 +152,12 @@ export abstract class CredentialDirectory<T> extends ObservableCredentials<
    * while a store watches. No order is promised across ids.
    */
   override get changes$(): Observable<CredentialChange<T>> {
-    return changeStream(this.#tracking);
+    return inSubscriberContext(changeStream(this.#tracking));
   }
 
   /** The status of `changes$` at once, then every new one. `live`: all credentials are known. Starts no watch. Never errors, completes with `closed` on `close()`. */
   get status$(): Observable<StoreStatus> {
-    return statusStream(this.#tracking);
+    return inSubscriberContext(statusStream(this.#tracking));
   }
 
   /** The status as `status$` would emit it now. */

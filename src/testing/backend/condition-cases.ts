@@ -11,9 +11,9 @@ export const conditionCases: readonly BackendScene[] = [
       const condition = await conditions.take(({ link }) => link === 'live');
       assert.equal(condition.error, undefined);
       assert.ok(condition.maxLagMs >= 0 && condition.maxLagMs < Infinity);
-      assert.equal(condition.fresh.link, 'live');
-      assert.equal(condition.fresh.freshness, 'fresh');
-      assert.equal(condition.unseen.freshness, 'unknown');
+      assert.equal(condition.fresh(0).link, 'live');
+      assert.equal(condition.fresh(0).freshness, 'fresh');
+      assert.equal(condition.unseen(0).freshness, 'unknown');
     }
   }),
 

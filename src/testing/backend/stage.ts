@@ -74,6 +74,7 @@ export class BackendStage {
     const conditions = new Recorder(conditions$, this.timeoutMs);
     const feed = backend.subscribe(to, {
       size: 1,
+      maxStalenessMs: Infinity,
       hint: (key, hint) => {
         hints$.next({ key, hint });
       },

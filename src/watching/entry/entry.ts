@@ -41,7 +41,7 @@ export class Entry<T> extends KnownEntry<T> implements Observer {
       this.handles?.attempted(hint);
       return;
     }
-    (this.labels ??= new HintLabels()).note(hint);
+    (this.labels ??= new HintLabels()).note(hint, this.confirmedAt, this.now());
     if (!this.isLinked) return;
     // The hints of an own write arrive a moment before its reply, which needs a reading too; one turn later, one reading covers both.
     if (this.ownWrites > 0) this.observing().request();
@@ -66,7 +66,8 @@ export class Entry<T> extends KnownEntry<T> implements Observer {
   settled(own?: Hint): Promise<boolean> {
     const settled = this.observing().settled();
     // An observation under way does not cover the hint, so the label comes after it.
-    if (own !== undefined) (this.labels ??= new HintLabels()).noteAnswer(own);
+    if (own !== undefined)
+      (this.labels ??= new HintLabels()).noteAnswer(own, this.confirmedAt, this.now());
     return settled;
   }
 
@@ -105,8 +106,21 @@ export class Entry<T> extends KnownEntry<T> implements Observer {
 
   override endPassed(): void {
     // A reading makes Redis drop the expired key for all clients, and shows whether a client has moved the end. Redis may refuse it.
-    if (this.isLinked && this.generation > 0) this.observing().request();
-    else this.concludeExpiry();
+    if (!this.isLinked || this.generation === 0) {
+      this.concludeExpiry();
+      return;
+    }
+    // The handles let go now, however long Redis takes.
+    this.handles?.stalenessChanged();
+    this.read();
+  }
+
+  protected get confirmedAt(): number {
+    return this.condition?.proof.confirmedAt ?? -Infinity;
+  }
+
+  protected now(): number {
+    return this.owner.scope.clock.monotonic();
   }
 
   protected decode(observation: Observation, loop: ObservationLoop): Promise<void> | void {

@@ -11,6 +11,7 @@ import {
   absent,
   hasEnded,
   nextDeadline,
+  type Labels,
   noLabels,
   type Circumstances,
   type DecodedReading,
@@ -36,7 +37,7 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
   protected readonly owner: EntryOwner<T>;
   protected handles: EntryHandles<T> | undefined;
   /** The hints that no reading has explained. */
-  protected labels: HintLabels | undefined;
+  labels: HintLabels | undefined;
   #known: Known<T> | Outline;
   #alarm: EndAlarm | undefined;
 
@@ -107,13 +108,17 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
 
   /** Applies a reading. */
   protected apply(observation: Observation, reading: DecodedReading<T>): void {
-    const { time, serverNow, toleranceMs } = observation;
+    const { time, serverNow, toleranceMs, lateMs = 0 } = observation;
     const now = Math.max(serverNow, time.earliest());
     const held = this.handles?.isFilled === true;
     const before = this.recall(reading);
     const labels = this.labels?.read() ?? noLabels;
     const source = this.isCaughtUp ? 'live' : 'resync';
-    const step = transition(before, reading, this.when(now, source, held, toleranceMs, labels));
+    const step = transition(before, reading, {
+      ...this.when(now, source, held, labels),
+      toleranceMs,
+      lateMs,
+    });
     this.explained();
     this.handles?.observing(time);
     this.keep(step.known, held, now, time);
@@ -199,13 +204,12 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     now: number,
     source: ChangeSource,
     held: boolean,
-    toleranceMs = 0,
-    labels = noLabels,
+    labels: Labels = noLabels,
   ): Circumstances {
     const id = this.owner.idOf(this.key);
     // A value that is not held shares no withdrawal with its successor.
     const abortOnSaved = !held || this.owner.scope.options.abortOnSaved;
-    return { id, now, source, toleranceMs, labels, abortOnSaved };
+    return { id, now, source, toleranceMs: 0, lateMs: 0, labels, abortOnSaved };
   }
 }
 

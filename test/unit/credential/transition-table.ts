@@ -200,6 +200,21 @@ const ending: Chapter = {
       { expiresAt: NOW + 3 },
       { toleranceMs: 2 },
     ),
+    silent(
+      'a later end after a move to another server',
+      readable('one', { ttl: NOW + 100 }),
+      'present',
+      {
+        lateMs: 100,
+      },
+    ),
+    tells(
+      'an end that is earlier by a millisecond, after a move to another server',
+      readable('one', { ttl: NOW - 1 }),
+      'renewed',
+      { expiresAt: NOW - 1 },
+      { now: NOW - 100, lateMs: 100 },
+    ),
     tells('nothing before its end', absent, 'cleared', {}, { now: NOW - 1 }),
     tells('nothing after its end', absent, 'expired', { expiresAt: NOW }, { now: NOW + 1 }),
     tells(

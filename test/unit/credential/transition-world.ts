@@ -50,6 +50,7 @@ export function circumstances(some: Partial<Circumstances> = {}): Circumstances 
     id: 'id',
     now: NOW,
     toleranceMs: 0,
+    lateMs: 0,
     source: 'live',
     labels: NO_LABELS,
     abortOnSaved: false,

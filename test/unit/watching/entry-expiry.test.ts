@@ -64,14 +64,17 @@ describe('an end', () => {
     expect(changes[1]!.at - expiresAt).toBeLessThanOrEqual(80);
   });
 
-  it('that a reading finds still to come is waited for again, silently', async () => {
+  it('that a reading finds still to come is waited for again, and emits no change', async () => {
     const { backend, clock, emitted, states } = await watched({ token: 'one' }, { inMs: 1_000 });
     await clock.advance(900);
     backend.stepServer(-500);
     const looks = backend.looks;
     await clock.advance(599);
     expect(backend.looks).toBe(looks + 1);
-    expect([emitted(), states.map(({ type }) => type)]).toEqual([[], ['present']]);
+    expect([emitted(), states.map(({ type }) => type)]).toEqual([
+      [],
+      ['present', 'withheld', 'present'],
+    ]);
     await clock.advance(3);
     expect(backend.looks).toBe(looks + 2);
     expect(emitted()).toEqual(['expired']);

@@ -45,6 +45,8 @@ class ShuffledBackend implements Backend {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 0,
+    proof: { confirmedAt: Infinity },
+    provenWithinMs: 0,
     error: undefined,
   });
 

@@ -24,7 +24,7 @@ describe('labels', () => {
   it('contain the last hint of each kind', () => {
     const labels = new HintLabels();
     for (const hint of [written('a'), removed('expired'), written('b'), removed('cleared', 'c')])
-      labels.note(hint);
+      labels.note(hint, 0, 0);
     expect(labels.read()).toEqual({
       write: written('b'),
       removal: { type: 'cleared', origin: 'out-of-band', reason: 'c' },
@@ -33,8 +33,8 @@ describe('labels', () => {
 
   it('are dropped by the observation that covered them', () => {
     const labels = new HintLabels();
-    labels.note(written('a'));
-    labels.note(removed('evicted'));
+    labels.note(written('a'), 0, 0);
+    labels.note(removed('evicted'), 0, 0);
     labels.covered();
     labels.used();
     expect(labels.read()).toEqual({ write: undefined, removal: undefined });
@@ -43,24 +43,24 @@ describe('labels', () => {
   it('of an own write count from its announcement, not from its reply', () => {
     const own: Hint = { type: 'written', origin: 'self', reason: undefined };
     const labels = new HintLabels();
-    labels.note(own);
-    labels.note(written('later'));
-    labels.noteAnswer(own);
+    labels.note(own, 0, 0);
+    labels.note(written('later'), 0, 0);
+    labels.noteAnswer(own, 0, 0);
     expect(labels.read().write).toEqual(written('later'));
     // This one is announced after its answer, and the next not at all.
-    labels.noteAnswer(own);
+    labels.noteAnswer(own, 0, 0);
     expect(labels.read().write).toBe(own);
-    labels.note(own);
-    labels.note(written('later still'));
-    labels.noteAnswer(own);
+    labels.note(own, 0, 0);
+    labels.note(written('later still'), 0, 0);
+    labels.noteAnswer(own, 0, 0);
     expect(labels.read().write).toBe(own);
   });
 
   it('stay when their hints came while the observation was under way', () => {
     const labels = new HintLabels();
-    labels.note(written('before'));
+    labels.note(written('before'), 0, 0);
     labels.covered();
-    labels.note(removed('expired'));
+    labels.note(removed('expired'), 0, 0);
     // Reading an expired key makes Redis say so only then, and that may name this very change.
     expect(labels.read().removal?.type).toBe('expired');
     labels.used();
@@ -73,10 +73,27 @@ describe('labels', () => {
 
   it('of one kind are those of the last hint, not of the first', () => {
     const labels = new HintLabels();
-    labels.note(written('before'));
+    labels.note(written('before'), 0, 0);
     labels.covered();
-    labels.note(written('after'));
+    labels.note(written('after'), 0, 0);
     labels.used();
     expect(labels.read().write).toEqual(written('after'));
+  });
+
+  it('a proof counts up to the first hint that no observation has explained', () => {
+    const labels = new HintLabels();
+    expect(labels.provenAt).toBeUndefined();
+    labels.note(written('a'), 10, 11);
+    labels.note(removed('evicted'), 20, 21);
+    expect(labels).toMatchObject({ provenAt: 10, removalHeardAt: 21 });
+    labels.covered();
+    labels.note(removed('cleared'), 30, 31);
+    labels.note(written('b'), 40, 41);
+    expect(labels).toMatchObject({ provenAt: 10, removalHeardAt: 21 });
+    labels.used();
+    expect(labels).toMatchObject({ provenAt: 30, removalHeardAt: 31 });
+    labels.covered();
+    labels.used();
+    expect(labels).toMatchObject({ provenAt: undefined, removalHeardAt: undefined });
   });
 });

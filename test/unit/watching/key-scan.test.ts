@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { CredentialMemory, MemoryCredentialDirectory, RefusedError } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
-import type { Backend, FeedCondition } from '../../../src/backend/backend.js';
+import type { Backend } from '../../../src/backend/backend.js';
 import type { TimeSlicer } from '../../../src/time/slicing.js';
 import { KeyScan } from '../../../src/watching/key-scan.js';
 import { statusBehind } from '../../../src/watching/tracking.js';
@@ -73,9 +73,10 @@ describe('a key scan that fails', () => {
 });
 
 it('a directory shows only a refusal as a refusal', () => {
-  const condition = { link: 'live', fresh: { ...idleStatus, link: 'live' } } as FeedCondition;
+  const condition = { link: 'live', error: undefined } as const;
+  const fresh = { ...idleStatus, link: 'live' } as const;
   const link = (complete: boolean, error: Error | undefined) =>
-    statusBehind(condition, complete, undefined, error).link;
+    statusBehind(condition, fresh, complete, undefined, error).link;
   expect(link(false, undefined)).toBe('connecting');
   expect(link(false, new UnavailableError('gone'))).toBe('connecting');
   expect(link(true, new UnavailableError('gone'))).toBe('reconnecting');

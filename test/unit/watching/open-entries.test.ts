@@ -16,6 +16,8 @@ function condition(link: FeedCondition['link']): FeedCondition {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 0,
+    proof: { confirmedAt: Infinity },
+    provenWithinMs: 0,
     error: undefined,
   });
 }

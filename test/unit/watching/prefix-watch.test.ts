@@ -27,6 +27,8 @@ function condition(generation: number): FeedCondition {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 0,
+    proof: { confirmedAt: Infinity },
+    provenWithinMs: 0,
     error: undefined,
   });
 }

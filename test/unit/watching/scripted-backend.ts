@@ -1,3 +1,4 @@
+import { LinkProof } from '../../../src/backend/link-proof.js';
 import { VirtualClock } from 'credstream/testing';
 
 import {
@@ -66,6 +67,8 @@ export class ScriptedBackend implements Backend {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 1_000,
+    proof: new LinkProof(() => this.vouched ?? this.clock.monotonic()),
+    provenWithinMs: 0,
     error: undefined,
   });
 

@@ -23,6 +23,8 @@ const condition = createFeedCondition({
   notifications: 'keyspace',
   announcing: true,
   maxLagMs: 0,
+  proof: { confirmedAt: Infinity },
+  provenWithinMs: 0,
   error: undefined,
 });
 
