@@ -1,4 +1,5 @@
 import type { Observation } from '../../backend/backend.js';
+import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { ServerTime } from '../../time/server-time.js';
 import { CommandChannel, type CommandSession } from '../commands/channel.js';
@@ -123,7 +124,7 @@ export class Server {
 
   /** A write on a dead connection would end with an unknown outcome. Calls that come meanwhile wait too, so that their order stays. */
   #prove(): Promise<CommandSession> {
-    const proving = this.commands.proven();
+    const proving = inRootContext(() => this.commands.proven());
     this.#proving = proving;
     const done = (): void => {
       this.#clock.nextTurn(() => {

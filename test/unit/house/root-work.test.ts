@@ -15,7 +15,8 @@ const ONLY_IN: readonly (readonly [what: string, pattern: RegExp, files: readonl
   [
     'a client of ioredis',
     /\bnew (Redis|Cluster)\(|\.duplicate\(/,
-    ['redis/client/cluster-template.ts', 'redis/client/template.ts'],
+    // The client of a URL never connects.
+    ['redis/client/cluster-template.ts', 'redis/client/template.ts', 'redis/client/url-client.ts'],
   ],
   ['openClient', /\bopenClient\(/, ['redis/client/template.ts', 'redis/connection/connection.ts']],
 ];

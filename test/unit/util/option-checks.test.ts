@@ -147,7 +147,7 @@ describe('a store on Redis', () => {
   it.each<[string, unknown]>([
     ['nothing', undefined],
     ['null', null],
-    ['a URL', `redis://:${CANARY}@localhost`],
+    ['a URL of something else', `http://:${CANARY}@localhost`],
     ['options of a client', { host: 'localhost', password: CANARY }],
     ['a class', Redis],
   ])('refuses %s for a client', (_name, wrong) => {
