@@ -12,6 +12,7 @@ import {
 } from '../credential/status.js';
 import type { PrefixFollower, PrefixWatch } from './prefix-watch.js';
 import type { ReadBatcher } from './read-batcher.js';
+import { setLongTimeout } from '../time/timers.js';
 import { TimeSlicer } from '../time/slicing.js';
 import { KeyScan, type ScanTask } from './key-scan.js';
 import { RefusedError } from '../errors.js';
@@ -43,6 +44,9 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   /** The entries that only a hint has made: as far as is known, nothing is stored there. */
   readonly #unconfirmed = new Set<FollowedEntry>();
   #scanned = false;
+  /** The duration of the longest scan, in whole seconds. */
+  #scanMs = 0;
+  #cancelSweep: (() => void) | undefined;
   /** All credentials were known once. */
   #complete = false;
   #failure: Error | undefined;
@@ -63,8 +67,10 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
         found: (key, task) => {
           this.#found(key, task);
         },
-        done: (task) => {
+        done: (task, tookMs) => {
           this.#failure = undefined;
+          this.#scanMs = Math.max(this.#scanMs, Math.floor(tookMs / 1_000) * 1_000);
+          this.#sweepLater();
           if (task !== 'unknown') this.#scanned = true;
           this.#review();
         },
@@ -94,10 +100,11 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     if (condition.link !== 'live') {
       if (before?.link === 'live') this.#startResync();
       this.#scan.stop();
+      this.#cancelSweep?.();
     } else if (before?.link !== 'live' || before.generation !== condition.generation) {
       this.#startResync();
       this.#scan.request('resync');
-    }
+    } else if (before.sweepMs !== condition.sweepMs) this.#sweepLater();
     this.#review();
   }
 
@@ -152,6 +159,8 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   protected override stop(as: 'idle' | 'closed'): void {
     this.#context.watch.follow(undefined);
     this.#scan.stop();
+    this.#cancelSweep?.();
+    this.#scanMs = 0;
     this.#round = { awaited: 0 };
     this.#unconfirmed.clear();
     this.#condition = undefined;
@@ -174,6 +183,23 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       this.#await(entry);
       entry.read();
     }
+  }
+
+  /** Scans for the ids that no hint has told of, where hints can be lost. */
+  #sweepLater(): void {
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+    const sweepMs = this.#condition?.sweepMs;
+    if (sweepMs === undefined) return;
+    this.#cancelSweep = setLongTimeout(this.#context.watch.scope.clock, sweepMs, () => {
+      this.#scan.request('unknown');
+    });
+  }
+
+  /** An id that no hint has told of is known after the next scan, in which it may be the last. */
+  #lagMs({ maxLagMs, sweepMs = 0 }: FeedCondition): number {
+    const listedMs = sweepMs === 0 ? 0 : sweepMs + this.#context.backend.replyTimeoutMs;
+    return Math.max(maxLagMs, listedMs) + 2 * this.#scanMs;
   }
 
   #startResync(): void {
@@ -206,7 +232,9 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const condition = this.#condition;
     if (condition === undefined || !this.retained || this.closed) return;
     const { maxStalenessMs } = this.#context.watch;
-    const fresh = condition.fresh(servingLimitMs(condition, maxStalenessMs));
+    const status = condition.fresh(servingLimitMs(condition, maxStalenessMs));
+    const maxLagMs = status.maxLagMs === undefined ? undefined : this.#lagMs(condition);
+    const fresh = maxLagMs === status.maxLagMs ? status : { ...status, maxLagMs };
     if (this.isCaughtUp) {
       this.#complete = true;
       this.#staleSince = undefined;

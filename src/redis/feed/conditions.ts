@@ -43,13 +43,14 @@ export class FeedConditions {
     const name = `${String(subscribed)} ${mode}`;
     let condition = this.#shared.get(name);
     if (condition === undefined) {
-      const { heartbeatMs, replyTimeoutMs } = this.#feed.settings();
+      const { heartbeatMs, replyTimeoutMs, sweepMs } = this.#feed.settings();
       condition = createFeedCondition({
         ...this.#link,
         generation: this.#generation,
         link: subscribed ? link : 'connecting',
         notifications: mode,
         announcing: this.#canAnnounce,
+        sweepMs: mode === 'keyspace' ? sweepMs : undefined,
         maxLagMs: modes?.maxLagMs(mode, this.#keys.size) ?? 0,
         proof: this.#proof,
         provenWithinMs: heartbeatMs + replyTimeoutMs,

@@ -11,14 +11,18 @@ import { toObservation } from '../commands/reader.js';
 import { retryPauseMs } from '../connection/retry.js';
 import { isDenial, readFailure } from '../reply-errors.js';
 import { FeedConditions } from './conditions.js';
+import { createKnownEpoch } from './gaps/data-epoch.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
-import { FeedSubscription, WatchedKeys } from './watched-keys.js';
+import { FeedSubscription, WatchedKeys, type WatchedKey } from './watched-keys.js';
 
 /** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;
 
-export interface FeedContext extends Omit<FeedSessionContext, 'keys' | 'lost' | 'gap' | 'changed'> {
+export interface FeedContext extends Omit<
+  FeedSessionContext,
+  'keys' | 'lost' | 'gap' | 'changed' | 'epoch'
+> {
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
   /** The link is lost, or could not be opened. */
@@ -56,6 +60,7 @@ export class Feed {
   readonly #context: FeedContext;
   readonly #keys = new WatchedKeys();
   readonly #conditions: FeedConditions;
+  readonly #epoch = createKnownEpoch();
   #state: FeedState = { type: 'idle' };
   #lastConfirmedAt: number;
   #recounting = false;
@@ -147,6 +152,11 @@ export class Feed {
     });
   }
 
+  /** Reports that a reading found a change of a watched key without any hint. */
+  reportMissedHint(watched: WatchedKey): void {
+    this.#session?.reportMissedHint(watched);
+  }
+
   setCanAnnounce(canAnnounce: boolean): void {
     this.#conditions.setCanAnnounce(canAnnounce);
   }
@@ -170,6 +180,7 @@ export class Feed {
     const context: FeedSessionContext = {
       ...this.#context,
       keys: this.#keys,
+      epoch: this.#epoch,
       lost: (session, error) => {
         if (session === this.#session) this.#lost(error);
       },
