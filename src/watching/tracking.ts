@@ -1,4 +1,4 @@
-import { servingLimitMs, type Backend, type FeedCondition } from '../backend/backend.js';
+import { servingLimitMs, type Backend, type FeedCondition, type Hint } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { Entry } from './entry/entry.js';
 import type { FollowedEntry } from './entry/owner.js';
@@ -19,6 +19,9 @@ import { RefusedError } from '../errors.js';
 
 /** Hints for unknown ids may come without end; beyond this number, one scan finds the stored keys. */
 const MOST_NEWCOMERS = 10_000;
+
+/** A hint that was dropped, as far as is known of it. */
+const DROPPED_HINT: Hint = { type: 'written', origin: 'unknown', reason: undefined };
 
 /** One reading of everything. */
 interface Round {
@@ -44,9 +47,12 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   /** The entries that only a hint has made: as far as is known, nothing is stored there. */
   readonly #unconfirmed = new Set<FollowedEntry>();
   #scanned = false;
-  /** The duration of the longest scan, in whole seconds. */
+  /** The duration of the last scan for ids that no hint has told of, in whole seconds. */
   #scanMs = 0;
   #cancelSweep: (() => void) | undefined;
+  #isSweeping = false;
+  /** Hints for unknown ids were dropped since the last scan, which may find what the hints told of. */
+  #dropped = false;
   /** All credentials were known once. */
   #complete = false;
   #failure: Error | undefined;
@@ -69,7 +75,9 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
         },
         done: (task, tookMs) => {
           this.#failure = undefined;
-          this.#scanMs = Math.max(this.#scanMs, Math.floor(tookMs / 1_000) * 1_000);
+          if (this.#isSweeping) this.#scanMs = Math.floor(tookMs / 1_000) * 1_000;
+          this.#isSweeping = false;
+          this.#dropped = this.#unconfirmed.size >= MOST_NEWCOMERS;
           this.#sweepLater();
           if (task !== 'unknown') this.#scanned = true;
           this.#review();
@@ -112,6 +120,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const { watch } = this.#context;
     if (!this.#context.isKeyOfId(key)) return undefined;
     if (this.#unconfirmed.size >= MOST_NEWCOMERS) {
+      this.#dropped = true;
       this.#scan.request('unknown');
       return undefined;
     }
@@ -175,7 +184,10 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const { watch } = this.#context;
     const entry = watch.get(key);
     if (entry === undefined) {
-      if (this.#context.isKeyOfId(key)) watch.add(key).read();
+      if (!this.#context.isKeyOfId(key)) return;
+      const added = watch.add(key);
+      if (this.#dropped) added.hint(DROPPED_HINT);
+      else added.read();
     } else if (task === 'all') {
       // The watch polls open entries anyway.
       if (!entry.isOpen) entry.read();
@@ -192,6 +204,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const sweepMs = this.#condition?.sweepMs;
     if (sweepMs === undefined) return;
     this.#cancelSweep = setLongTimeout(this.#context.watch.scope.clock, sweepMs, () => {
+      this.#isSweeping = true;
       this.#scan.request('unknown');
     });
   }

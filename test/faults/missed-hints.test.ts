@@ -89,6 +89,7 @@ describe('a directory that was never told of an id', () => {
       serialize: (text) => text,
       deserialize: (bytes) => bytes.toString(),
       ...NO_ROUNDS,
+      heartbeatMs: 100,
       replyTimeoutMs: 300,
       sweepMs: 500,
     });

@@ -27,7 +27,7 @@ describe('notifications switched off at run time', () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { store, changes, statuses } = await watch(server, NO_BEAT);
-    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    expect(store.status.notifications).toBe('keyspace');
     // What was heard before says nothing about now.
     await admin.set(KEY, 'v0');
     await changes.next(saved('v0'));
@@ -129,8 +129,8 @@ describe('configureNotifications', () => {
   it('adds the flags that are missing and takes none away', async () => {
     const server = await startRedis({ config: { [FLAGS]: 'El' } });
     const admin = connect(server);
-    const { changes, statuses } = await watch(server, { ...NO_BEAT, configureNotifications: true });
-    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    const { store, changes } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+    expect(store.status.notifications).toBe('keyspace');
     expect(await flags(admin)).toBe('$EKeglx');
     await admin.set(KEY, 'v1', 'PX', 600);
     await changes.next(saved('v1'));
@@ -142,8 +142,8 @@ describe('configureNotifications', () => {
     const admin = connect(server);
     const before = await flags(admin);
     const counted = await countCommands(admin, async () => {
-      const { statuses } = await watch(server, { ...NO_BEAT, configureNotifications: true });
-      await statuses.next(({ notifications }) => notifications === 'keyspace');
+      const { store } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+      expect(store.status.notifications).toBe('keyspace');
     });
     expect(await flags(admin)).toBe(before);
     expect(counted.get('config|get')).toBeGreaterThanOrEqual(1);
@@ -152,8 +152,8 @@ describe('configureNotifications', () => {
 
   it('adds the flags again when the server restarted without them, or another client removed them', async () => {
     const server = await startRedis({ config: { [FLAGS]: 'El' } });
-    const { statuses } = await watch(server, { configureNotifications: true });
-    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    const { store, statuses } = await watch(server, { configureNotifications: true });
+    expect(store.status.notifications).toBe('keyspace');
     await server.restart();
     await statuses.next(isNotLive);
     await statuses.next((status) => isLive(status) && status.notifications === 'keyspace');
@@ -167,10 +167,7 @@ describe('configureNotifications', () => {
     const server = await startNotifying();
     const admin = connect(server);
     const options = { ...NO_ROUNDS, probeMs: 300, configureNotifications: true };
-    const { changes, store } = await watch(server, options);
-    await eventually(() => {
-      expect(store.status.notifications).toBe('keyspace');
-    });
+    const { changes } = await watch(server, options);
     await admin.multi().config('SET', FLAGS, 'Egx').set(KEY, 'v1').exec();
     expect(say(await changes.next())).toBe('saved v1');
     expect(await flags(admin)).toBe('$EKegx');

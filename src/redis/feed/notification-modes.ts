@@ -3,12 +3,21 @@ import type { NotificationProbe } from './notification-probe.js';
 import type { RedisSettings } from '../connection-options.js';
 import type { WatchedKey } from './watched-keys.js';
 
+/** The owner of {@link NotificationModes}. */
+interface NotificationModesOwner {
+  /** The modes have changed. */
+  changed(): void;
+  /** Notifications arrive again, or had to be switched on again: some may have been missed. */
+  missed(): void;
+  /** Notifications arrive at last, and polling ends: changes since the last poll may have been missed. */
+  pollOnce(): void;
+}
+
 /** The sources of hints on one link, as far as probes and messages have shown. */
 export class NotificationModes {
   readonly #probe: NotificationProbe;
   readonly #settings: () => RedisSettings;
-  readonly #changed: () => void;
-  readonly #missed: () => void;
+  readonly #owner: NotificationModesOwner;
   /** The result of the last probe; `undefined` while probing is not possible. */
   #probed: boolean | undefined;
   #notified = false;
@@ -16,20 +25,14 @@ export class NotificationModes {
   #stopped = false;
   #isLive = false;
 
-  /**
-   * @param changed - called when the modes have changed
-   * @param missed - called when notifications arrive again, or had to be switched on again: some may have been missed
-   */
   constructor(
     probe: NotificationProbe,
     settings: () => RedisSettings,
-    changed: () => void,
-    missed: () => void,
+    owner: NotificationModesOwner,
   ) {
     this.#probe = probe;
     this.#settings = settings;
-    this.#changed = changed;
-    this.#missed = missed;
+    this.#owner = owner;
   }
 
   /** From now on keys are read, so that notifications can be missed. */
@@ -63,8 +66,8 @@ export class NotificationModes {
     if (this.#notified) return;
     this.#notified = true;
     if (this.#probed !== undefined) return;
-    this.#changed();
-    if (this.#isLive) this.#missed();
+    this.#owner.changed();
+    if (this.#isLive) this.#owner.pollOnce();
   }
 
   /** Tests whether notifications arrive. */
@@ -81,8 +84,8 @@ export class NotificationModes {
     this.#probed = found;
     // Notifications that came before they were switched off prove nothing now.
     if (found === false) this.#notified = false;
-    if (isNew) this.#changed();
-    if (this.#isLive && (configured || (found === true && !relied))) this.#missed();
+    if (isNew) this.#owner.changed();
+    if (this.#isLive && (configured || (found === true && !relied))) this.#owner.missed();
   }
 
   stop(): void {

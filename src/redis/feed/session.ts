@@ -60,10 +60,15 @@ export class FeedSession {
     this.#role = new RoleProbe(connection, commands, failed);
     const probeKey = (): string | undefined => context.ownKey('probe');
     const probe = new NotificationProbe(connection, commands, clock, template.db, probeKey);
-    const changed = (): void => {
-      context.changed(this);
-    };
-    this.modes = new NotificationModes(probe, settings, changed, missed);
+    this.modes = new NotificationModes(probe, settings, {
+      changed: () => {
+        context.changed(this);
+      },
+      missed,
+      pollOnce: () => {
+        context.keys.pollAll(() => true);
+      },
+    });
     this.#receiver = new MessageReceiver(context, connection, this.modes);
   }
 
