@@ -87,6 +87,10 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
     return this.entry?.poll() === true ? 'requested' : 'none';
   }
 
+  pollOpen(): void {
+    this.entry?.poll();
+  }
+
   pollAll(): PollResult {
     return this.pollNext();
   }

@@ -193,6 +193,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
     return 'none';
   }
 
+  pollOpen(): void {
+    this.#open.poll();
+  }
+
   pollAll(): PollResult {
     this.#follower?.pollAll();
     this.#open.poll();

@@ -119,6 +119,10 @@ export class WatchedKey {
     return results.includes('elsewhere') ? 'elsewhere' : 'none';
   }
 
+  pollOpen(): void {
+    for (const { subscriber } of this.subscriptions) subscriber.pollOpen?.();
+  }
+
   /** Returns whether an observation over this link follows. */
   pollAll(): boolean {
     const results = this.subscriptions.map(({ subscriber }) => subscriber.pollAll());
@@ -239,6 +243,11 @@ export class WatchedKeys {
       else this.#current = undefined;
     }
     return proven;
+  }
+
+  /** Reads the keys that handles watch. */
+  pollOpen(): void {
+    for (const watched of this) watched.pollOpen();
   }
 
   /** Reads everything for which `which` holds; returns whether there was anything. */

@@ -273,6 +273,10 @@ class PrefixPart implements Subscriber {
     return this.#whole.subscriber.pollNext() === 'none' ? 'none' : 'elsewhere';
   }
 
+  pollOpen(): void {
+    this.#whole.subscriber.pollOpen?.();
+  }
+
   pollAll(): PollResult {
     if (!this.#whole.polls(this)) return 'none';
     return this.#whole.subscriber.pollAll() === 'none' ? 'none' : 'elsewhere';
