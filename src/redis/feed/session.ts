@@ -85,7 +85,10 @@ export class FeedSession {
     };
     signal.addEventListener('abort', giveUp, { once: true });
     try {
-      await Promise.all([session.#subscriptions.addAll(), session.#prepare()]);
+      const probed = session.#inTime(session.modes.probe());
+      await session.#subscriptions.addAll();
+      // Not sooner: with RESP2 the connection cannot read from now on, and until now that does not show.
+      await Promise.all([probed, session.#inTime(session.#prepareEpoch())]);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
       if (!connection.canReadWhileSubscribed) await context.commands.get();
     } catch (error) {
@@ -166,12 +169,13 @@ export class FeedSession {
   }
 
   /** Takes no longer than a reply may take, so that a link without an answer is live all the same. */
-  async #prepare(): Promise<void> {
+  async #inTime(preparation: Promise<void>): Promise<void> {
     const { connectionSettings, settings } = this.#context;
     const late = (): Error => new ConnectionLostError(true);
-    const prepared = Promise.all([this.modes.probe(), this.#prepareEpoch()]);
     const { replyTimeoutMs } = settings();
-    await withDeadline(connectionSettings.clock, prepared, replyTimeoutMs, late).catch(() => []);
+    await withDeadline(connectionSettings.clock, preparation, replyTimeoutMs, late).catch(
+      () => undefined,
+    );
   }
 
   /** A single key shows its own loss. */
