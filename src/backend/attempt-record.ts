@@ -43,7 +43,7 @@ export function parseRecord(bytes: Buffer): AttemptRecord | undefined {
 
 function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | undefined {
   const { id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore } = value;
-  const { inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError } = value;
+  const { inDoubt, startedFromNothing, committed, endsAt, oauthError } = value;
   const fits =
     isText(id, ID) &&
     isText(instance, INSTANCE) &&
@@ -54,7 +54,6 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
     isWhole(failures, 0, MAX_COUNT) &&
     isWhole(notBefore) &&
     isOptional(inDoubt, isBoolean) &&
-    isOptional(recordLost, isBoolean) &&
     isOptional(startedFromNothing, isBoolean) &&
     isOptional(committed, (one) => isText(one, ID)) &&
     isOptional(endsAt, isNumber) &&
@@ -62,7 +61,7 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
   if (!fits) return undefined;
   return {
     ...{ id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore },
-    ...{ inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError },
+    ...{ inDoubt, startedFromNothing, committed, endsAt, oauthError },
   };
 }
 

@@ -98,7 +98,7 @@ export class Attempt<T> {
     const { content, expiresAt: ttlEnd } = await backend.read(key, options.maxBytes);
     if (content.type === 'absent')
       return snapshot === undefined
-        ? { expected: 'absent', previous: undefined, end: undefined, ttlEnd: undefined }
+        ? { expected: 'absent', previous: undefined, end: undefined }
         : undefined;
     if (content.type === 'foreign' || snapshot === undefined) return undefined;
     const stored = digest(content.bytes);
@@ -109,7 +109,7 @@ export class Attempt<T> {
     const end = minDefined(decoded.logicalEnd, ttlEnd);
     const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
     if (cause !== 'rejected' && moved) return undefined;
-    return { expected: { digest: stored }, previous: decoded.credentials, end, ttlEnd };
+    return { expected: { digest: stored }, previous: decoded.credentials, end };
   }
 
   async #authenticate(basis: Basis<T>): Promise<void> {

@@ -23,9 +23,9 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  * @param after - receives whether the new credentials have ended already
  */
 export async function commit<T>(
-  { attempts, internals, pauses, wasEvicted, commitFailed }: AttemptContext<T>,
+  { attempts, internals, pauses, commitFailed }: AttemptContext<T>,
   { id, number, startedAt, startedFromNothing = false }: AttemptRecord,
-  { expected, ttlEnd }: Basis<T>,
+  { expected }: Basis<T>,
   credentials: T,
   after: (hasEnded: boolean) => AfterCommit,
 ): Promise<Exclude<CommitOutcome, DiscardReason> | 'unchanged' | DiscardReason> {
@@ -44,8 +44,6 @@ export async function commit<T>(
         bytes,
         ttl,
         expected,
-        expectedTtlEnd: ttlEnd,
-        evicted: wasEvicted(),
         startedAt,
         startedFromNothing,
         ...after(hasEnded),

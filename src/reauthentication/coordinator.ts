@@ -1,6 +1,6 @@
 import type { Observable } from 'rxjs';
 import { AttemptVerbs } from '../backend/attempt-verbs.js';
-import type { AttemptRecord, AttemptStart } from '../backend/attempts.js';
+import type { AttemptStart } from '../backend/attempts.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
@@ -14,7 +14,7 @@ import { Attempt } from './attempt.js';
 import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
 import { CredentialAssessment } from './assessment.js';
 import { Cooldown } from './cooldown.js';
-import { clearFailure, LeaseRequests, releaseLease, type LeaseAnswer } from './lease.js';
+import { LeaseRequests, releaseLease, settle, type LeaseAnswer } from './lease.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
 import type { ReauthenticationState } from './state.js';
@@ -35,6 +35,8 @@ interface Asking<T> {
   readonly requestedAt: number;
   readonly done: Promise<void>;
 }
+
+type Started = Extract<AttemptStart, { type: 'started' }>;
 
 /** This instance holds the lease. */
 interface Running<T> {
@@ -63,6 +65,8 @@ export class Coordinator<T> {
   readonly #requests: LeaseRequests;
   readonly #unwatch: () => void;
   #work: Work<T> = idle;
+  /** The monotonic instant of the last question whether an absent credential was cleared. */
+  #askedOfClearAt = -Infinity;
 
   /** @param semaphore - bounds how many credentials are re-authenticated at the same time */
   constructor(
@@ -89,7 +93,6 @@ export class Coordinator<T> {
       counts,
       semaphore,
       pauses: new Pauses(clock),
-      wasEvicted: () => this.#assessment.wasEvicted,
       commitFailed: (attempt, error) => {
         const { state } = this;
         // An attempt may still repeat its commit after its deadline, when this instance shows another state.
@@ -132,6 +135,7 @@ export class Coordinator<T> {
     const { waiter, settled } = this.#waiters.add(minValidityMs, timeoutMs, signal, cause);
     this.#answer([waiter]);
     this.#pursue();
+    this.#askOfClear();
     return settled;
   }
 
@@ -169,17 +173,20 @@ export class Coordinator<T> {
       this.#requests.resetUnanswered();
       this.#cooldown.end();
     }
-    if (event.type === 'state' && event.change !== undefined)
-      this.#assessment.changed(event.change);
+    if (event.type === 'state') this.#assessment.took(event);
     // The attempt that this instance waits for has ended.
     if (event.type === 'attempt') this.#cooldown.end();
     this.#evaluate();
+    if (event.type !== 'state' || event.change === undefined) return;
+    this.#askedOfClearAt = -Infinity;
+    this.#askOfClear();
   }
 
   #evaluate(): void {
     if (this.#work.type === 'closed') return;
     const replaced = this.#assessment.replaced();
-    if (replaced !== undefined) this.#clearFailure(replaced.id);
+    const returned = this.#assessment.returned();
+    if (replaced !== undefined || returned) this.#settle(replaced);
     this.#schedule.follow(this.#assessment.present);
     this.#answer(this.#waiters);
     this.#pursue();
@@ -247,7 +254,7 @@ export class Coordinator<T> {
     const { semaphore } = this.#context;
     const isCurrent = this.#work === asking;
     if (isCurrent) this.#work = idle;
-    if (answer.type === 'started' && isCurrent) this.#begin(answer.record, asking);
+    if (answer.type === 'started' && isCurrent) this.#begin(answer, asking);
     else {
       if (answer.type === 'started') await releaseLease(this.#context, answer.record);
       else if (isCurrent) this.#follow(answer, asking);
@@ -265,13 +272,10 @@ export class Coordinator<T> {
         this.#backOff(answer.error);
         break;
       case 'cleared':
-        if (!isOutdated) this.#assessment.wasCleared();
-        // This instance may not have observed the clear yet.
-        void this.#context.internals.live.refreshed();
-        this.#cooldown.begin(this.#context.options.minIntervalMs);
+        this.#heardOfClear(isOutdated);
         break;
       case 'fatal':
-        if (isOutdated) this.#clearFailure(answer.record.id);
+        if (isOutdated) this.#settle(answer.record.id);
         else {
           const { instance, number: attempt, oauthError } = answer.record;
           this.#assessment.failed(answer.record);
@@ -284,8 +288,10 @@ export class Coordinator<T> {
     }
   }
 
-  #begin(record: AttemptRecord, { reason, requestedAt }: Asking<T>): void {
+  #begin({ record, afterClear }: Started, { reason: wanted, requestedAt }: Asking<T>): void {
     const { internals, semaphore } = this.#context;
+    const reason: RenewalReason<T> =
+      afterClear && wanted.cause === 'absent' ? { ...wanted, cause: 'cleared' } : wanted;
     const attempt = new Attempt(this.#context, reason, record, requestedAt);
     const since = internals.backend.clock.now();
     const running: Running<T> = {
@@ -322,10 +328,38 @@ export class Coordinator<T> {
     this.#show({ type: 'backing-off', ...known });
   }
 
-  /** New credentials were stored, which ends the fatal failure of the old ones for all instances. */
-  #clearFailure(id: string): void {
-    this.#cooldown.end();
-    clearFailure(this.#context, id);
+  /** Waiters learn of a logout at once, also while an attempt is under way or nobody may start one. */
+  #askOfClear(): void {
+    const { attempts, internals, options } = this.#context;
+    const { clearedBefore, generation, mayBeCleared } = this.#assessment;
+    // The answer to a request for the lease tells it too.
+    if (this.#waiters.size === 0 || !mayBeCleared || this.#work.type === 'asking') return;
+    const now = internals.backend.clock.monotonic();
+    if (now - this.#askedOfClearAt < options.minIntervalMs) return;
+    this.#askedOfClearAt = now;
+    attempts.isCleared(internals.key, clearedBefore).then(
+      (cleared) => {
+        if (!cleared || generation !== this.#assessment.generation) return;
+        this.#assessment.wasCleared(options.minIntervalMs);
+        this.#evaluate();
+      },
+      () => undefined,
+    );
+  }
+
+  /** Only the tombstone in Redis tells a logout from a removal by other means. */
+  #heardOfClear(isOutdated: boolean): void {
+    const { internals, options } = this.#context;
+    if (!isOutdated) this.#assessment.wasCleared(options.minIntervalMs);
+    // This instance may not have observed the clear yet, and would ask again until then.
+    void internals.live.refreshed();
+    this.#cooldown.begin(options.minIntervalMs);
+  }
+
+  /** New credentials were stored, which ends the fatal failure of the old ones, and an earlier clear, for all instances. */
+  #settle(failed: string | undefined): void {
+    if (failed !== undefined) this.#cooldown.end();
+    settle(this.#context, failed ?? '', this.#assessment.storedAt);
   }
 
   /** The last call in each step, because a subscriber may request credentials, or close. */

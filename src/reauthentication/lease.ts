@@ -150,11 +150,18 @@ export async function releaseLease<T>(
   await attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
 }
 
-/** Clears the fatal failure of an attempt after new credentials were stored. */
-export function clearFailure<T>(
+/**
+ * Ends the fatal failure of an attempt, and an earlier clear, after new credentials were stored.
+ *
+ * @param id - of the attempt that failed; empty for none
+ * @param storedAt - the server's time of the reading that found the credentials
+ */
+export function settle<T>(
   { attempts, internals: { key } }: AttemptContext<T>,
   id: string,
+  storedAt: number | undefined,
 ): void {
-  // An instance without a link need not repeat this: the end of the new credentials, if any, differs from the recorded one.
-  attempts.clearFailure({ key, id }).catch(() => undefined);
+  // An instance without a link need not repeat this: the end of the new credentials, if any, differs from the recorded one, and each
+  // instance that observes them does the same.
+  attempts.settle({ key, id, storedAt }).catch(() => undefined);
 }

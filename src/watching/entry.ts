@@ -61,8 +61,12 @@ export interface EntryHandles<T> {
   attempted(hint: AttemptHint): void;
   /** A reading is about to be applied. */
   observing(time: ServerTime): void;
-  /** The state may be another one; `change` is a difference from the state that the handles knew. */
-  observed(change: CredentialChange<T> | undefined): void;
+  /**
+   * The state may be another one; `change` is a difference from the state that the handles knew.
+   *
+   * @param readAt - the server's time of the reading; `undefined` for an expiry that was concluded without one
+   */
+  observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void;
   /** Withdraws the credential of the previous state, if the change ends it. */
   withdraw(before: KnownState<T>, change: CredentialChange<T>): void;
   refused(error: unknown): void;
@@ -282,7 +286,7 @@ export class Entry<T> implements Observer, EndAlarmHolder {
     this.#handles?.observing(time);
     this.#keep(step.known, held, now, time);
     this.#owner.follower?.observed(this);
-    this.#tell(before.state, step.change, held);
+    this.#tell(before.state, step.change, held, serverNow);
   }
 
   /** The known credentials were read again, and no handle needs its value. */
@@ -341,14 +345,19 @@ export class Entry<T> implements Observer, EndAlarmHolder {
   }
 
   /** @param held - whether the previous value was held, so that a change has a `previous` */
-  #tell(before: KnownState<T>, change: CredentialChange<T> | undefined, held: boolean): void {
+  #tell(
+    before: KnownState<T>,
+    change: CredentialChange<T> | undefined,
+    held: boolean,
+    readAt?: number,
+  ): void {
     const { follower } = this.#owner;
     const handles = this.#handles;
     if (change !== undefined)
       follower?.changed(held ? change : createChange<T>({ ...change, previous: undefined }));
     const known = held ? change : undefined;
     // The follower may have closed the handles, or opened them anew: then they do not know the state before.
-    if (handles === this.#handles) handles?.observed(handles.isFilled ? known : undefined);
+    if (handles === this.#handles) handles?.observed(handles.isFilled ? known : undefined, readAt);
     if (known !== undefined) handles?.withdraw(before, known);
   }
 

@@ -1,5 +1,6 @@
 import type { Clock } from '../time/clock.js';
-import { withdraws, type CredentialChange } from '../credential/change.js';
+import { endClear } from '../backend/end-clear.js';
+import { mayReturn, withdraws, type CredentialChange } from '../credential/change.js';
 import type { AttemptHint, Backend, FeedCondition, Hint } from '../backend/backend.js';
 import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
 import { unknown, type CredentialState, type Known, type KnownState } from '../credential/state.js';
@@ -124,8 +125,9 @@ export abstract class OpenEntry<T>
     this.takeObservation();
   }
 
-  observed(change: CredentialChange<T> | undefined): void {
-    this.stalenessChanged(change);
+  observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void {
+    this.stalenessChanged(change, readAt);
+    if (change !== undefined && mayReturn(change)) void endClear(this.backend, this.key, readAt);
   }
 
   withdraw(before: KnownState<T>, change: CredentialChange<T>): void {
@@ -138,13 +140,14 @@ export abstract class OpenEntry<T>
     this.takeRefusal(error instanceof Error ? error : undefined);
   }
 
-  stalenessChanged(change?: CredentialChange<T>): void {
+  stalenessChanged(change?: CredentialChange<T>, readAt?: number): void {
     this.judge(this.isFilled);
     const { state: known } = this.known;
     const view = known.type === 'unknown' ? known : (this.withheld ?? known);
     const state = view === this.#emitted ? undefined : view;
     this.#emitted = view;
-    if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
+    if (state !== undefined || change !== undefined)
+      this.emit({ type: 'state', state, change, readAt });
   }
 
   protected override start(): void {

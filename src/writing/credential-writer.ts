@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { endClear } from '../backend/end-clear.js';
 import type { Backend, Expected, Hint, Observation } from '../backend/backend.js';
 import { digestOf, StoredSnapshot, type CredentialSnapshot } from '../credential/snapshot.js';
 import type {
@@ -43,6 +44,8 @@ export class CredentialWriter<T> {
   readonly #queue = new WriteQueue();
   readonly #replications = new Replications();
   #time: ServerTime | undefined;
+  /** The key was absent when this writer last read or cleared it: a clear may be remembered. */
+  #wasAbsent = false;
   /** Aborted by `close()`: no command is sent and no pause continues from then on. */
   readonly #closing = new AbortController();
 
@@ -61,8 +64,12 @@ export class CredentialWriter<T> {
 
   /** @param held - the credentials are shared with the whole process, and therefore frozen */
   async readDecoded(held = false): Promise<DecodedContent<T>> {
-    const { content, expiresAt: ttlEnd } = await this.#read();
-    if (content.type === 'absent') return content;
+    const { content, expiresAt: ttlEnd, serverNow } = await this.#read();
+    if (content.type === 'absent') {
+      this.#wasAbsent = true;
+      return content;
+    }
+    if (this.#wasAbsent) await this.#endClear(serverNow);
     const decoded = held
       ? await this.#encoding.decodeHeld(content)
       : await this.#encoding.decode(content);
@@ -102,10 +109,12 @@ export class CredentialWriter<T> {
       () => this.#typeCheck.check(expected === undefined),
       async () => {
         this.#checkOpen(signal);
-        return this.#backend.remove({ key, expected, reason }).then(
+        const removed = await this.#backend.remove({ key, expected, reason }).then(
           (one) => one.removed,
           (error: unknown) => resolveRemoval(error, () => this.#read()),
         );
+        this.#wasAbsent = true;
+        return removed;
       },
     );
     return abortable(
@@ -154,6 +163,11 @@ export class CredentialWriter<T> {
     this.#closing.abort();
   }
 
+  async #endClear(storedAt: number | undefined): Promise<void> {
+    this.#wasAbsent = false;
+    await endClear(this.#backend, this.#key, storedAt);
+  }
+
   #checkOpen(signal: AbortSignal | undefined): void {
     if (this.#closing.signal.aborted) throw new ClosedError(`the store of "${this.#id}"`);
     signal?.throwIfAborted();
@@ -182,13 +196,16 @@ export class CredentialWriter<T> {
       async ({ bytes, ttl, overLarge }) => {
         this.#checkOpen(signal);
         const sentAt = clock.monotonic();
-        return this.#backend.write({ key, bytes, ttl, expected, overLarge, reason, wanted }).then(
-          (written) => this.#replications.note(written),
+        const request = { key, bytes, ttl, expected, overLarge, reason, wanted };
+        const written = await this.#backend.write(request).then(
+          (one) => this.#replications.note(one),
           (error: unknown) => {
             const elapsedMs = (): number => clock.monotonic() - sentAt;
             return resolveWrite(error, { bytes, ttl }, () => this.#read(), elapsedMs);
           },
         );
+        if (this.#wasAbsent) await this.#endClear(undefined);
+        return written;
       },
     );
     const caughtUp = this.#caughtUp(write, { type: 'written', origin: 'self', reason });

@@ -64,36 +64,34 @@ export class Writer {
     publication: Publication | undefined,
   ): Promise<{ removed: boolean; announced: boolean; hasTombstone: boolean }> {
     if (expected !== undefined) {
-      const announced = await this.#stagedWrite(
-        key,
-        expected.digest,
-        Buffer.alloc(0),
-        ['del', 'none'],
-        publication,
-      );
-      return { removed: true, announced, hasTombstone: await this.#tryTombstone(key) };
+      return { removed: true, ...(await this.#removeIf(key, expected.digest, publication)) };
     }
-    // Stored before the removal, so that no reader finds the key gone without its reason.
-    const tombstone = this.#tryTombstone(key);
     const command: Command = ['del', key];
-    const { reply, announced } = await this.#transact(publication, command).catch(
-      (error: unknown) => {
-        // Without memory Redis queues no transaction, but still removes keys.
-        if (error instanceof RefusedError && error.reply === 'OOM')
-          return this.#together(publication, command);
-        throw error;
-      },
-    );
-    return { removed: Number(reply) > 0, announced, hasTombstone: await tombstone };
+    // In the same step as the removal: a reader would take a removal alone for no logout, and a tombstone alone for an old one.
+    const tombstone = this.#tombstoneFor(key);
+    try {
+      const refusals: Refusals = new Map();
+      const { reply, announced } = await this.#transact(publication, command, tombstone, refusals);
+      const refusal = refusals.get('tombstone');
+      const misplaced = refusal !== undefined && readFailure(refusal) instanceof RedirectedError;
+      return { removed: Number(reply) > 0, announced, hasTombstone: !misplaced };
+    } catch (error) {
+      if (!(error instanceof RefusedError && error.reply === 'OOM')) throw error;
+      // Without memory Redis queues no transaction, but still removes keys, and then there is memory for the tombstone.
+      const { reply, announced } = await this.#together(publication, command);
+      return {
+        removed: Number(reply) > 0,
+        announced,
+        hasTombstone: await this.#tryTombstone(key),
+      };
+    }
   }
 
   /** Stores the tombstone of a cleared key, so that no re-authentication undoes the clear. @throws UnavailableError, RefusedError */
   async storeTombstone(key: string): Promise<void> {
-    const tombstone = clearedKey(key);
-    // Each clear leaves another value, so that none is taken for an earlier one.
-    const value = this.#stageName();
+    const tombstone = this.#tombstoneFor(key);
     try {
-      await this.#connection.call((client) => client.set(tombstone, value, 'PX', CLEARED_MS));
+      await this.#connection.call((client) => client.callBuffer(...tombstone));
     } catch (error) {
       throw readFailure(error);
     }
@@ -111,6 +109,29 @@ export class Writer {
     }
   }
 
+  #tombstoneFor(key: string): Command {
+    // Each clear leaves another value, so that none is taken for an earlier one.
+    return ['SET', clearedKey(key), this.#stageName(), 'PX', String(CLEARED_MS)];
+  }
+
+  async #removeIf(
+    key: string,
+    expected: string,
+    publication: Publication | undefined,
+  ): Promise<{ announced: boolean; hasTombstone: boolean }> {
+    const remove = (how: string, tombstone?: string): Promise<boolean> =>
+      this.#stagedWrite(key, expected, Buffer.alloc(0), ['del', how], publication, tombstone);
+    try {
+      return { announced: await remove(this.#stageName(), clearedKey(key)), hasTombstone: true };
+    } catch (error) {
+      // The slot is moving, and its new server has only some of the keys.
+      const misplaced = error instanceof RedirectedError && error.kind === 'partly';
+      // A user without the permission does without a tombstone.
+      if (!misplaced && !(error instanceof RefusedError && error.reply === 'NOPERM')) throw error;
+      return { announced: await remove('none'), hasTombstone: !misplaced };
+    }
+  }
+
   #setIf(
     { key, bytes, ttl }: WriteRequest,
     expected: Exclude<Expected, 'absent' | undefined>,
@@ -119,21 +140,29 @@ export class Writer {
     return this.#stagedWrite(key, expected.digest, bytes, ['set', String(ttl)], publication);
   }
 
-  /** Sends the write and its announcement in one transaction and one round trip, or the write alone where announcing is refused. */
+  /**
+   * Sends the write with its tombstone and its announcement in one transaction and one round trip, without those that Redis refuses.
+   *
+   * @param refusals - collects the refused commands
+   */
   async #transact(
     publication: Publication | undefined,
     command: Command,
+    tombstone?: Command,
+    refusals: Refusals = new Map(),
   ): Promise<{ reply: unknown; announced: boolean }> {
-    if (publication === undefined) return { reply: await this.#alone(command), announced: false };
-    const refusals: Refusals = new Map();
+    if (publication === undefined && tombstone === undefined)
+      return { reply: await this.#alone(command), announced: false };
     try {
       const replies = await this.#connection.call((client) =>
-        sendTransaction(client, command, publication, refusals),
+        sendTransaction(client, { command, tombstone, publication }, refusals),
       );
-      const reply = replies?.[0] ?? null;
+      const at = tombstone === undefined ? 0 : 1;
+      const reply = replies?.[at] ?? null;
       if (replies === null) throw new ConnectionLostError(true);
       if (reply instanceof Error) throw reply;
-      return { reply, announced: !(replies[1] instanceof Error) };
+      const announced = publication !== undefined && !(replies[at + 1] instanceof Error);
+      return { reply, announced };
     } catch (error) {
       if (error instanceof ConnectionLostError) throw this.#failure(error);
       const refusal = refusals.get('command');
@@ -142,10 +171,22 @@ export class Writer {
         if (refusal !== undefined) throw this.#failure(refusal);
         throw new OutcomeUnknownError('Redis refused MULTI and executed the commands after it');
       }
+      // The slot is moving, and its new server has only some of the keys.
+      if (replyWord(error) === 'TRYAGAIN' && tombstone !== undefined) {
+        refusals.set('tombstone', error as Error);
+        return this.#transact(publication, command, undefined, refusals);
+      }
       // One refused command prevents the whole transaction, so nothing was written yet.
       if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
       if (refusal !== undefined) throw this.#failure(refusal);
-      return { reply: await this.#alone(command), announced: false };
+      const unless = <C>(which: 'tombstone' | 'publish', one: C): C | undefined =>
+        refusals.size > 0 && !refusals.has(which) ? one : undefined;
+      return this.#transact(
+        unless('publish', publication),
+        command,
+        unless('tombstone', tombstone),
+        refusals,
+      );
     }
   }
 
@@ -179,6 +220,7 @@ export class Writer {
     bytes: Buffer,
     how: readonly [string, string],
     publication: Publication | undefined,
+    tombstone?: string,
   ): Promise<boolean> {
     const stage = helperKey('stage', key, this.#stageName());
     const staged = Buffer.concat([Buffer.from(expected), bytes]);
@@ -189,7 +231,9 @@ export class Writer {
       WRITE_IF,
       'EVALSHA',
       'EVAL',
-      ['2', key, stage, ...how, channel, message],
+      tombstone === undefined
+        ? ['2', key, stage, ...how, channel, message]
+        : ['3', key, stage, tombstone, ...how, channel, message],
       (reply) => reply as [outcome: Buffer, announced: number],
     );
     const [first, second] = await Promise.allSettled([staging, writing]);
