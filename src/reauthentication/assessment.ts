@@ -28,7 +28,7 @@ export class CredentialAssessment<T> {
   /** The monotonic instant until which the answer that the credential was cleared holds. */
   #clearedUntil = -Infinity;
   /** The server's time of the last reading that is known to have found the credential stored. */
-  #storedAt: number | undefined;
+  storedAt: number | undefined;
   #wasStored = false;
 
   constructor(
@@ -58,14 +58,9 @@ export class CredentialAssessment<T> {
     return this.#generation;
   }
 
-  /** The server's time of the last reading that is known to have found the credential stored. */
-  get storedAt(): number | undefined {
-    return this.#storedAt;
-  }
-
   /** A clear before this instant does not count, because the credential was stored since. */
   get clearedBefore(): number | undefined {
-    return this.#stays ? this.#storedAt : Infinity;
+    return this.#stays ? this.storedAt : Infinity;
   }
 
   /** @param readAt - the server's time of the reading behind the event, if there was one */
@@ -73,9 +68,9 @@ export class CredentialAssessment<T> {
     // A saved change means new credentials, even with the same bytes.
     if (change?.type === 'saved') this.#digest = undefined;
     if (readAt === undefined) return;
-    if (this.#isStored(this.state)) this.#storedAt = readAt;
+    if (this.#isStored(this.state)) this.storedAt = readAt;
     // The server's clock was set back: its times before and after cannot be compared.
-    else if (readAt < (this.#storedAt ?? readAt)) this.#storedAt = undefined;
+    else if (readAt < (this.storedAt ?? readAt)) this.storedAt = undefined;
   }
 
   failed(record: AttemptRecord): void {

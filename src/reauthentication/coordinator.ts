@@ -13,6 +13,7 @@ import type { Semaphore } from '../util/semaphore.js';
 import { Attempt } from './attempt.js';
 import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
 import { CredentialAssessment } from './assessment.js';
+import { ClearCheck } from './clear-check.js';
 import { Cooldown } from './cooldown.js';
 import { LeaseRequests, releaseLease, settle, type LeaseAnswer } from './lease.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
@@ -63,10 +64,9 @@ export class Coordinator<T> {
   readonly #schedule: RenewalSchedule<T>;
   readonly #cooldown: Cooldown;
   readonly #requests: LeaseRequests;
+  readonly #clearCheck: ClearCheck<T>;
   readonly #unwatch: () => void;
   #work: Work<T> = idle;
-  /** The monotonic instant of the last question whether an absent credential was cleared. */
-  #askedOfClearAt = -Infinity;
 
   /** @param semaphore - bounds how many credentials are re-authenticated at the same time */
   constructor(
@@ -100,6 +100,7 @@ export class Coordinator<T> {
           this.#show({ ...state, error: shown(error) });
       },
     };
+    this.#clearCheck = new ClearCheck(this.#context, this.#assessment, evaluate);
     const subscription = live.events$.subscribe({
       next: (event) => {
         this.#take(event);
@@ -135,7 +136,7 @@ export class Coordinator<T> {
     const { waiter, settled } = this.#waiters.add(minValidityMs, timeoutMs, signal, cause);
     this.#answer([waiter]);
     this.#pursue();
-    this.#askOfClear();
+    if (this.#waiters.size > 0 && this.#work.type !== 'asking') this.#clearCheck.ask();
     return settled;
   }
 
@@ -178,14 +179,15 @@ export class Coordinator<T> {
     if (event.type === 'attempt') this.#cooldown.end();
     this.#evaluate();
     if (event.type !== 'state' || event.change === undefined) return;
-    this.#askedOfClearAt = -Infinity;
-    this.#askOfClear();
+    this.#clearCheck.reset();
+    if (this.#waiters.size > 0 && this.#work.type !== 'asking') this.#clearCheck.ask();
   }
 
   #evaluate(): void {
     if (this.#work.type === 'closed') return;
     const replaced = this.#assessment.replaced();
     const returned = this.#assessment.returned();
+    if (replaced !== undefined) this.#cooldown.end();
     if (replaced !== undefined || returned) this.#settle(replaced);
     this.#schedule.follow(this.#assessment.present);
     this.#answer(this.#waiters);
@@ -272,7 +274,10 @@ export class Coordinator<T> {
         this.#backOff(answer.error);
         break;
       case 'cleared':
-        this.#heardOfClear(isOutdated);
+        if (!isOutdated) this.#assessment.wasCleared(this.#context.options.minIntervalMs);
+        // This instance may not have observed the clear yet, and would ask again until then.
+        void this.#context.internals.live.refreshed();
+        this.#cooldown.begin(this.#context.options.minIntervalMs);
         break;
       case 'fatal':
         if (isOutdated) this.#settle(answer.record.id);
@@ -328,38 +333,9 @@ export class Coordinator<T> {
     this.#show({ type: 'backing-off', ...known });
   }
 
-  /** Waiters learn of a logout at once, also while an attempt is under way or nobody may start one. */
-  #askOfClear(): void {
-    const { attempts, internals, options } = this.#context;
-    const { clearedBefore, generation, mayBeCleared } = this.#assessment;
-    // The answer to a request for the lease tells it too.
-    if (this.#waiters.size === 0 || !mayBeCleared || this.#work.type === 'asking') return;
-    const now = internals.backend.clock.monotonic();
-    if (now - this.#askedOfClearAt < options.minIntervalMs) return;
-    this.#askedOfClearAt = now;
-    attempts.isCleared(internals.key, clearedBefore).then(
-      (cleared) => {
-        if (!cleared || generation !== this.#assessment.generation) return;
-        this.#assessment.wasCleared(options.minIntervalMs);
-        this.#evaluate();
-      },
-      () => undefined,
-    );
-  }
-
-  /** Only the tombstone in Redis tells a logout from a removal by other means. */
-  #heardOfClear(isOutdated: boolean): void {
-    const { internals, options } = this.#context;
-    if (!isOutdated) this.#assessment.wasCleared(options.minIntervalMs);
-    // This instance may not have observed the clear yet, and would ask again until then.
-    void internals.live.refreshed();
-    this.#cooldown.begin(options.minIntervalMs);
-  }
-
-  /** New credentials were stored, which ends the fatal failure of the old ones, and an earlier clear, for all instances. */
-  #settle(failed: string | undefined): void {
-    if (failed !== undefined) this.#cooldown.end();
-    settle(this.#context, failed ?? '', this.#assessment.storedAt);
+  /** New credentials were stored, which ends a fatal failure of the old ones, and an earlier clear, for all instances. */
+  #settle(failed = ''): void {
+    settle(this.#context, failed, this.#assessment.storedAt);
   }
 
   /** The last call in each step, because a subscriber may request credentials, or close. */
