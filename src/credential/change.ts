@@ -216,13 +216,6 @@ export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
   return new RedactedChange<T>(fields) as unknown as CredentialChange<T>;
 }
 
-/** Whether the key may have been absent before the change, and holds something now. */
-export function mayReturn({ type, previous, at }: CredentialChange<unknown>): boolean {
-  if (type !== 'saved' && type !== 'unreadable') return false;
-  // The TTL of a credential past its end may have removed the bytes.
-  return previous === undefined || (previous.expiresAt ?? Infinity) <= at;
-}
-
 /** Whether a change withdraws the previous credential; the caller decides whether a newer credential in its place does. */
 export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
   return change.type === 'saved' ? onSaved : change.type !== 'renewed';

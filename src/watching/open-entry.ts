@@ -1,6 +1,5 @@
 import type { Clock } from '../time/clock.js';
-import { endClear } from '../backend/end-clear.js';
-import { mayReturn, withdraws, type CredentialChange } from '../credential/change.js';
+import { withdraws, type CredentialChange } from '../credential/change.js';
 import type { AttemptHint, Backend, FeedCondition, Hint } from '../backend/backend.js';
 import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
 import { unknown, type CredentialState, type Known, type KnownState } from '../credential/state.js';
@@ -127,7 +126,6 @@ export abstract class OpenEntry<T>
 
   observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void {
     this.stalenessChanged(change, readAt);
-    if (change !== undefined && mayReturn(change)) void endClear(this.backend, this.key, readAt);
   }
 
   withdraw(before: KnownState<T>, change: CredentialChange<T>): void {

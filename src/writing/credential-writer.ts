@@ -1,5 +1,4 @@
 import { setMaxListeners } from 'node:events';
-import { endClear } from '../backend/end-clear.js';
 import type { Backend, Expected, Hint, Observation } from '../backend/backend.js';
 import { digestOf, StoredSnapshot, type CredentialSnapshot } from '../credential/snapshot.js';
 import type {
@@ -44,8 +43,6 @@ export class CredentialWriter<T> {
   readonly #queue = new WriteQueue();
   readonly #replications = new Replications();
   #time: ServerTime | undefined;
-  /** The key was absent when this writer last read or cleared it: a clear may be remembered. */
-  #wasAbsent = false;
   /** Aborted by `close()`: no command is sent and no pause continues from then on. */
   readonly #closing = new AbortController();
 
@@ -64,12 +61,8 @@ export class CredentialWriter<T> {
 
   /** @param held - the credentials are shared with the whole process, and therefore frozen */
   async readDecoded(held = false): Promise<DecodedContent<T>> {
-    const { content, expiresAt: ttlEnd, serverNow } = await this.#read();
-    if (content.type === 'absent') {
-      this.#wasAbsent = true;
-      return content;
-    }
-    if (this.#wasAbsent) await this.#endClear(serverNow);
+    const { content, expiresAt: ttlEnd } = await this.#read();
+    if (content.type === 'absent') return content;
     const decoded = held
       ? await this.#encoding.decodeHeld(content)
       : await this.#encoding.decode(content);
@@ -109,12 +102,10 @@ export class CredentialWriter<T> {
       () => this.#typeCheck.check(expected === undefined),
       async () => {
         this.#checkOpen(signal);
-        const removed = await this.#backend.remove({ key, expected, reason }).then(
+        return this.#backend.remove({ key, expected, reason }).then(
           (one) => one.removed,
           (error: unknown) => resolveRemoval(error, () => this.#read()),
         );
-        this.#wasAbsent = true;
-        return removed;
       },
     );
     return abortable(
@@ -163,11 +154,6 @@ export class CredentialWriter<T> {
     this.#closing.abort();
   }
 
-  async #endClear(storedAt: number | undefined): Promise<void> {
-    this.#wasAbsent = false;
-    await endClear(this.#backend, this.#key, storedAt);
-  }
-
   #checkOpen(signal: AbortSignal | undefined): void {
     if (this.#closing.signal.aborted) throw new ClosedError(`the store of "${this.#id}"`);
     signal?.throwIfAborted();
@@ -196,16 +182,13 @@ export class CredentialWriter<T> {
       async ({ bytes, ttl, overLarge }) => {
         this.#checkOpen(signal);
         const sentAt = clock.monotonic();
-        const request = { key, bytes, ttl, expected, overLarge, reason, wanted };
-        const written = await this.#backend.write(request).then(
-          (one) => this.#replications.note(one),
+        return this.#backend.write({ key, bytes, ttl, expected, overLarge, reason, wanted }).then(
+          (written) => this.#replications.note(written),
           (error: unknown) => {
             const elapsedMs = (): number => clock.monotonic() - sentAt;
             return resolveWrite(error, { bytes, ttl }, () => this.#read(), elapsedMs);
           },
         );
-        if (this.#wasAbsent) await this.#endClear(undefined);
-        return written;
       },
     );
     const caughtUp = this.#caughtUp(write, { type: 'written', origin: 'self', reason });

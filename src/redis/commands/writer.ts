@@ -111,7 +111,7 @@ export class Writer {
 
   #tombstoneFor(key: string): Command {
     // Each clear leaves another value, so that none is taken for an earlier one.
-    return ['SET', clearedKey(key), this.#stageName(), 'PX', String(CLEARED_MS)];
+    return ['set', clearedKey(key), this.#stageName(), 'PX', String(CLEARED_MS)];
   }
 
   async #removeIf(

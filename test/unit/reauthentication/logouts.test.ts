@@ -58,38 +58,6 @@ describe('a logout ends with the next credential', () => {
     await expectLogin([]);
   });
 
-  it('that an instance only watches', async () => {
-    world = new World();
-    await world.put('old', HOUR);
-    await world.person.ready();
-    await world.person.clear();
-    await world.clock.advance(10);
-    await foreignSet();
-    world.memory.delete('k');
-    await expectLogin([]);
-  });
-
-  it.each(['load', 'read'] as const)('that an instance has got by %s()', async (how) => {
-    world = new World();
-    await world.put('old', HOUR);
-    await world.person.clear();
-    await world.clock.advance(10);
-    await foreignSet();
-    await world.person[how]();
-    world.memory.delete('k');
-    await expectLogin([]);
-  });
-
-  it('that the instance that cleared has saved', async () => {
-    world = new World();
-    await world.put('old', HOUR);
-    await world.person.clear();
-    await world.clock.advance(10);
-    await world.put('again');
-    world.memory.delete('k');
-    await expectLogin([]);
-  });
-
   it('and not with one that was removed before an instance read the key', async () => {
     world = new World();
     await world.put('old', HOUR);
