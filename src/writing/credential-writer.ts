@@ -59,23 +59,34 @@ export class CredentialWriter<T> {
     setMaxListeners(0, this.#closing.signal);
   }
 
-  /** @param held - the credentials are shared with the whole process, and therefore frozen */
-  async readDecoded(held = false): Promise<DecodedContent<T>> {
+  /**
+   * @param held - the credentials are shared with the whole process, and therefore frozen
+   * @param once - a value that `load` has warned of causes no other warning
+   */
+  async readDecoded(held = false, once = false): Promise<DecodedContent<T>> {
     const { content, expiresAt: ttlEnd } = await this.#read();
     if (content.type === 'absent') return content;
+    const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
+    const again = once && this.#encoding.wasReported(this.#id, name);
     const decoded = held
-      ? await this.#encoding.decodeHeld(content)
-      : await this.#encoding.decode(content);
-    return {
-      ...decoded,
-      ttlEnd,
-      digest: content.type === 'bytes' ? digest(content.bytes) : content.reason,
-    };
+      ? await this.#encoding.decodeHeld(content, again)
+      : await this.#encoding.decode(content, again);
+    return { ...decoded, ttlEnd, digest: name };
   }
 
+  /** The credentials; `undefined` for none, and, with a warning, for a value that cannot be read. */
+  async load(): Promise<T | undefined> {
+    const found = await this.readDecoded(false, true);
+    if (found.type === 'readable') return found.credentials;
+    if (found.type === 'unreadable') this.#encoding.report(this.#id, found.digest, found);
+    return undefined;
+  }
+
+  /** @throws UnreadableError */
   async read(): Promise<CredentialSnapshot<T> | undefined> {
     const found = await this.readDecoded(true);
-    if (found.type !== 'readable') return undefined;
+    if (found.type === 'absent') return undefined;
+    if (found.type === 'unreadable') throw found.error;
     return new StoredSnapshot(
       this.#id,
       found.credentials,
