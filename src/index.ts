@@ -30,6 +30,7 @@ export type {
   UnreadableChange,
 } from './credential/change.js';
 export type { CredentialSnapshot } from './credential/snapshot.js';
+export { WithdrawnError, type WithdrawalChange } from './credential/withdrawal.js';
 export type {
   AbsentState,
   CredentialState,

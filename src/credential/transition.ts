@@ -1,10 +1,6 @@
+import type { Withdrawal } from './withdrawal.js';
 import { createChange, type ChangeSource } from './change.js';
-import {
-  StoredSnapshot,
-  type Withdrawal,
-  withdrawalOf,
-  type CredentialSnapshot,
-} from './snapshot.js';
+import { StoredSnapshot, withdrawalOf, type CredentialSnapshot } from './snapshot.js';
 import {
   snapshotOf,
   absent,

@@ -8,13 +8,6 @@ import type { Waiter } from './waiters.js';
 import type { RenewalReason } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
-/** The reason with which the signal of a rejected snapshot aborts. */
-interface Rejection {
-  readonly type: 'rejected';
-  readonly id: string;
-  readonly reason: string | undefined;
-}
-
 /** Judges one credential by its state and its history: which waiters are settled, and whether the credential is to be renewed. */
 export class CredentialAssessment<T> {
   readonly #internals: StoreInternals<T>;
@@ -125,8 +118,7 @@ export class CredentialAssessment<T> {
     if (present === undefined || digestOf(present) !== digest) return false;
     if (this.#rejected?.digest === digest) return true;
     this.#rejected = { digest, reason };
-    const rejection: Rejection = { type: 'rejected', id: this.#internals.id, reason };
-    withdrawalOf(present)?.withdraw(rejection);
+    withdrawalOf(present)?.withdraw({ type: 'rejected', id: this.#internals.id, reason });
     return true;
   }
 

@@ -1,7 +1,8 @@
+import { withdrawalBy, type Withdrawal } from '../credential/withdrawal.js';
 import type { Clock } from '../time/clock.js';
 import { withdraws, type CredentialChange } from '../credential/change.js';
 import type { AttemptHint, Backend, FeedCondition, Hint } from '../backend/backend.js';
-import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
+import { withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { unknown, type CredentialState, type Known, type KnownState } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
@@ -131,7 +132,7 @@ export abstract class OpenEntry<T>
   withdraw(before: KnownState<T>, change: CredentialChange<T>): void {
     if (before.type !== 'present') return;
     if (withdraws(change, this.options.abortOnSaved))
-      withdrawalOf(before.snapshot)?.withdraw(change);
+      withdrawalOf(before.snapshot)?.withdraw(withdrawalBy(change));
   }
 
   refused(error: unknown): void {

@@ -1,6 +1,7 @@
+import type { Withdrawal } from '../../credential/withdrawal.js';
 import { Observable, Subject } from 'rxjs';
 import type { Backend, Hint } from '../../backend/backend.js';
-import type { CredentialSnapshot, Withdrawal } from '../../credential/snapshot.js';
+import type { CredentialSnapshot } from '../../credential/snapshot.js';
 import { unknown, type CredentialState, type Known } from '../../credential/state.js';
 import type { CredentialWriter } from '../../writing/credential-writer.js';
 import type { Deadline } from '../../time/deadlines.js';
