@@ -191,15 +191,26 @@ export class CredentialWriter<T> {
           : prepared(encoded, checked);
       },
       async ({ bytes, ttl, overLarge }) => {
-        this.#checkOpen(signal);
+        const wipe = (): void => {
+          bytes.fill(0);
+        };
+        try {
+          this.#checkOpen(signal);
+        } catch (error) {
+          wipe();
+          throw error;
+        }
         const sentAt = clock.monotonic();
-        return this.#backend.write({ key, bytes, ttl, expected, overLarge, reason, wanted }).then(
-          (written) => this.#replications.note(written),
-          (error: unknown) => {
-            const elapsedMs = (): number => clock.monotonic() - sentAt;
-            return resolveWrite(error, { bytes, ttl }, () => this.#read(), elapsedMs);
-          },
-        );
+        return this.#backend
+          .write({ key, bytes, ttl, expected, overLarge, reason, wanted })
+          .then(
+            (written) => this.#replications.note(written),
+            (error: unknown) => {
+              const elapsedMs = (): number => clock.monotonic() - sentAt;
+              return resolveWrite(error, { bytes, ttl }, () => this.#read(), elapsedMs);
+            },
+          )
+          .finally(wipe);
       },
     );
     const caughtUp = this.#caughtUp(write, { type: 'written', origin: 'self', reason });

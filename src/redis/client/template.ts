@@ -3,6 +3,7 @@ import { checkClient } from './check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster-template.js';
 import type { ServerTemplate } from './server-template.js';
 import { sentinelOverrides } from './sentinel.js';
+import { hideBytes } from './hidden-bytes.js';
 import { hideFromTraces } from './tracing.js';
 
 /** The clients that a caller may give. */
@@ -70,7 +71,11 @@ export function openClient(
     scripts: undefined,
     himportFieldsets: undefined,
   };
-  return hideFromTraces(template.create(overrides));
+  const client = hideFromTraces(template.create(overrides));
+  const { options } = client as { options: { password?: unknown } };
+  if (typeof options.password === 'string' && options.password !== '')
+    options.password = hideBytes(Buffer.from(options.password));
+  return client;
 }
 
 function isCluster(client: RedisClient): client is Cluster {

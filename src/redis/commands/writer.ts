@@ -15,6 +15,7 @@ import {
   replyWord,
   writeFailure,
 } from '../reply-errors.js';
+import { hideBytes } from '../client/hidden-bytes.js';
 import { clearedKey, helperKey } from '../keys.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { runScript } from './reader.js';
@@ -39,7 +40,7 @@ export class Writer {
   async set(request: WriteRequest, publication: Publication | undefined): Promise<boolean> {
     const { key, bytes, ttl, expected, overLarge } = request;
     if (typeof expected === 'object') return this.#setIf(request, expected, publication);
-    const plain: Command = ['SET', key, bytes, ...ttlArguments(ttl)];
+    const plain: Command = ['SET', key, hideBytes(bytes), ...ttlArguments(ttl)];
     if (expected === 'absent') {
       const { reply, announced } = await this.#transact(publication, [...plain, 'NX']);
       if (reply === null) throw conflict();
@@ -223,7 +224,7 @@ export class Writer {
     tombstone?: string,
   ): Promise<boolean> {
     const stage = helperKey('stage', key, this.#stageName());
-    const staged = Buffer.concat([Buffer.from(expected), bytes]);
+    const staged = hideBytes(Buffer.concat([Buffer.from(expected), bytes]));
     const staging = this.#connection.call((client) => client.set(stage, staged, 'PX', STAGE_MS));
     const { channel = '', message = '' } = publication ?? {};
     const writing = runScript(
@@ -237,6 +238,7 @@ export class Writer {
       (reply) => reply as [outcome: Buffer, announced: number],
     );
     const [first, second] = await Promise.allSettled([staging, writing]);
+    staged.fill(0);
     if (first.status === 'rejected') throw this.#failure(first.reason);
     if (second.status === 'rejected') {
       await this.#connection.call((client) => client.del(stage)).catch(() => undefined);
