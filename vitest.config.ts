@@ -9,11 +9,23 @@ const fromRoot = (path: string): string => fileURLToPath(new URL(path, import.me
 const ALONE = [
   'test/examples/**/*.test.ts',
   'test/faults/**/*.test.ts',
+  'test/integration/traces.test.ts',
   'test/package/**/*.test.ts',
   'test/topology/cluster-ioredis5.test.ts',
 ];
-/** Begun first, so that no worker is left alone with one of them at the end. */
-const LONGEST = ['test/examples/', 'test/docs/docs', 'test/package/', 'test/faults/chaos'];
+/** Begun first, so that no worker is left alone with one of them at the end: those that wait beside those that compute. */
+const LONGEST = [
+  'test/examples/demo',
+  'test/docs/docs',
+  'test/faults/chaos',
+  'test/package/',
+  'test/examples/',
+  'test/reauthentication/expiries',
+  'test/topology/sentinel.test',
+  'test/integration/support/topologies',
+  'test/integration/client-matrix',
+  'test/topology/cluster-failover',
+];
 
 /** Longest first; then files that have a process of their own, so that those which share one do not wait for them. */
 class LongestFirst extends BaseSequencer {
@@ -44,8 +56,8 @@ const project = (
 export default defineConfig({
   test: {
     globalSetup: ['test/support/global-setup.ts'],
-    // Most of what tests do is wait: for servers, for links to be given up, for ends of credentials.
-    maxWorkers: 3,
+    // Most of what tests do is wait: for servers, for links to be given up, for ends of credentials. Two cores are busy with four.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     projects: [
       // Their concurrent tests start several processes each.

@@ -1,5 +1,5 @@
 /**
- * Invalidate an in-memory cache on every node the moment a credential changes. What was fetched with the old key may not be
+ * Invalidate an in-memory cache on every instance the moment a credential changes. What was fetched with the old key may not be
  * what the new one is allowed to see.
  *
  *   npx tsx examples/03-invalidate-a-cache.ts
@@ -20,7 +20,7 @@ interface ApiKey {
 }
 
 /** One process of many: it asks an API, and remembers the answers. */
-class Node {
+class Instance {
   readonly name: string;
   readonly store: RedisCredentialStore<ApiKey>;
   readonly #redis: Redis;
@@ -65,23 +65,24 @@ class Node {
 }
 
 await using server = await startRedis();
-const nodes = [new Node('node A', server.url), new Node('node B', server.url)];
-const [first] = nodes as [Node, Node];
-await Promise.all(nodes.map(({ store }) => store.ready()));
+const instances = [new Instance('instance A', server.url), new Instance('instance B', server.url)];
+const [first] = instances as [Instance, Instance];
+await Promise.all(instances.map(({ store }) => store.ready()));
 
 await saveAndSee({ apiKey: 'secret-key-1', plan: 'free' });
-for (const node of [...nodes, ...nodes]) {
-  console.log(`${node.name}: ${await node.forecast('Lisbon')}`);
+for (const instance of [...instances, ...instances]) {
+  console.log(`${instance.name}: ${await instance.forecast('Lisbon')}`);
 }
 
 await saveAndSee({ apiKey: 'secret-key-2', plan: 'paid' });
-for (const node of nodes) console.log(`${node.name}: ${await node.forecast('Lisbon')}`);
+for (const instance of instances)
+  console.log(`${instance.name}: ${await instance.forecast('Lisbon')}`);
 
 await first.store.clear();
-await Promise.all(nodes.map((node) => node.close()));
+await Promise.all(instances.map((instance) => instance.close()));
 
-/** Saves on one node, and waits until every node has been told. */
+/** Saves on one instance, and waits until every instance has been told. */
 async function saveAndSee(key: ApiKey): Promise<void> {
-  const told = nodes.map(({ store }) => firstValueFrom(store.changes$));
+  const told = instances.map(({ store }) => firstValueFrom(store.changes$));
   await Promise.all([first.store.save(key), ...told]);
 }

@@ -17,7 +17,7 @@ import { connectClient, logIn, tokensOf, type Tokens } from './support/oauth-cli
 import { startRedis } from './support/start-redis.js';
 
 /** One process of many. Each has a client of its own, a store on the same key, and a reauthenticator. */
-class Node {
+class Instance {
   readonly store: RedisCredentialStore<Tokens>;
   readonly auth: Reauthenticator<Tokens>;
   readonly #redis: Redis;
@@ -54,23 +54,25 @@ await using redis = await startRedis();
 await using provider = await startOAuthServer(4);
 const { address } = provider;
 
-const nodes: Node[] = [];
+const instances: Instance[] = [];
 for (let number = 1; number <= 3; number += 1) {
-  nodes.push(new Node(redis.url, await connectClient(address)));
+  instances.push(new Instance(redis.url, await connectClient(address)));
 }
-const [first] = nodes as [Node, Node, Node];
-const calls = (): number => nodes.reduce((sum, { auth }) => sum + auth.counts.calls, 0);
+const [first] = instances as [Instance, Instance, Instance];
+const calls = (): number => instances.reduce((sum, { auth }) => sum + auth.counts.calls, 0);
 
 const client = await connectClient(address);
 await first.store.save(tokensOf(await logIn(client, address)));
-const [before] = await Promise.all(nodes.map(({ auth }) => auth.credentials()));
-console.log('logged in, and every node has the token; refreshes:', calls());
+const [before] = await Promise.all(instances.map(({ auth }) => auth.credentials()));
+console.log('logged in, and every instance has the token; refreshes:', calls());
 
 // From here on nobody does anything: half of its time before the token ends, one of the three gets the next.
 await seenByAll('saved');
-const after = await Promise.all(nodes.map(({ auth }) => auth.credentials({ minValidityMs: 500 })));
+const after = await Promise.all(
+  instances.map(({ auth }) => auth.credentials({ minValidityMs: 500 })),
+);
 const isNew = after.every(({ accessToken }) => accessToken === after[0]?.accessToken);
-console.log('all nodes have the same new token:', isNew && after[0] !== before);
+console.log('all instances have the same new token:', isNew && after[0] !== before);
 console.log('refreshes:', calls());
 
 // The provider withdraws a token in the middle of its time. `use` sees the 401, has it replaced, and calls once more.
@@ -89,17 +91,17 @@ console.log('refreshes:', calls());
 // A logout stays one: nobody gets new tokens after it.
 await Promise.all([seenByAll('cleared'), first.store.clear({ reason: 'the user has left' })]);
 await Promise.all(
-  nodes.map(({ auth }) =>
+  instances.map(({ auth }) =>
     auth.credentials().catch((error: unknown) => {
       console.log('after the logout:', error instanceof Error ? error.message : error);
     }),
   ),
 );
-await Promise.all(nodes.map((node) => node.close()));
+await Promise.all(instances.map((instance) => instance.close()));
 
-/** Resolves when every node has been told of the next change of that type. */
+/** Resolves when every instance has been told of the next change of that type. */
 function seenByAll(type: CredentialChangeType): Promise<unknown> {
-  const seen = nodes.map(({ store }) =>
+  const seen = instances.map(({ store }) =>
     firstValueFrom(store.changes$.pipe(filter((change) => change.type === type))),
   );
   return Promise.all(seen);

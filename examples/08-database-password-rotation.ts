@@ -47,7 +47,7 @@ for (const role of ROLES) {
 }
 
 /** One process of several. */
-class Node {
+class Instance {
   readonly auth: Reauthenticator<Login>;
   readonly store: RedisCredentialStore<Login>;
   readonly pools: Derived<Pool>;
@@ -63,7 +63,7 @@ class Node {
       // Also makes the first one, when nobody has saved any.
       authenticate: ({ previous }) => rotate(previous),
     });
-    // Once per login, on every node.
+    // Once per login, on every instance.
     this.pools = derive(
       this.store,
       ({ user, password }) => new Pool({ host, port, user, password, database: 'postgres' }),
@@ -93,12 +93,12 @@ async function rotate(previous: Login | undefined): Promise<Login> {
   return { user, password, expiresAt };
 }
 
-const nodes = [new Node(), new Node()] as const;
-const [a, b] = nodes;
+const instances = [new Instance(), new Instance()] as const;
+const [a, b] = instances;
 const rotations = (): number => a.auth.counts.calls + b.auth.counts.calls;
 
-const [first] = await Promise.all(nodes.map(({ auth }) => auth.credentials()));
-console.log(`both nodes query as ${await a.whoAmI()} and ${await b.whoAmI()}`);
+const [first] = await Promise.all(instances.map(({ auth }) => auth.credentials()));
+console.log(`both instances query as ${await a.whoAmI()} and ${await b.whoAmI()}`);
 console.log(`passwords made: ${rotations()}`);
 
 // Begins before the rotation and ends after it, on the pool that it began with.
@@ -108,7 +108,7 @@ const slow = a.whoAmI('SELECT current_user AS name FROM pg_sleep(2)');
 const names = new Set<string>();
 let latest: readonly string[];
 do {
-  latest = await Promise.all(nodes.map((node) => node.whoAmI()));
+  latest = await Promise.all(instances.map((instance) => instance.whoAmI()));
   for (const name of latest) names.add(name);
   await delay(10);
 } while (latest.includes(first!.user));
@@ -127,5 +127,5 @@ await late.connect().then(
 );
 
 await a.store.clear();
-await Promise.all(nodes.map((node) => node.close()));
+await Promise.all(instances.map((instance) => instance.close()));
 await admin.end();

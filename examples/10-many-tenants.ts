@@ -1,5 +1,5 @@
 /**
- * The tokens of many tenants: one directory for all of them. Every node hears of every tenant's changes, reads from memory those that it works
+ * The tokens of many tenants: one directory for all of them. Every instance hears of every tenant's changes, reads from memory those that it works
  * for, refreshes a few at a time, and throws all tokens away when they have leaked.
  *
  *   npx tsx examples/10-many-tenants.ts
@@ -45,7 +45,7 @@ const options = {
 const directory = new RedisCredentialDirectory<Tokens>(redis, options);
 const elsewhere = new RedisCredentialDirectory<Tokens>(other, options);
 
-// Another node hears of every tenant, also of those that it has never opened.
+// Another instance hears of every tenant, also of those that it has never opened.
 const heard = firstValueFrom(
   elsewhere.changes$.pipe(
     filter(({ type }) => type === 'saved'),
@@ -64,7 +64,7 @@ await Promise.all([...TENANTS, ...TENANTS].map((tenant) => auth.credentials(tena
 console.log(`logins: ${asked}, at the same time: ${most}`);
 
 const tenants = (await heard).map(({ id }) => id).sort();
-console.log(`the other node heard of ${tenants.join(', ')}`);
+console.log(`the other instance heard of ${tenants.join(', ')}`);
 
 // A client for each tenant, made when it is needed.
 const clients = deriveEach(elsewhere, ({ accessToken }, { id }) => ({

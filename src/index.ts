@@ -1,4 +1,4 @@
-export type { ClearableCache, KeyedCache } from './derived/cache-target.js';
+export type { ClearableCache, KeyedCache } from './derived/invalidation/cache-target.js';
 export { derive } from './derived/derive.js';
 export { deriveEach, type DeriveEachOptions, type DerivedPool } from './derived/derive-each.js';
 export type { DeriveContext, DeriveOptions } from './derived/options.js';
@@ -11,10 +11,11 @@ export type {
   IdleDerivedState,
   ReadyDerivedState,
 } from './derived/state.js';
-export { invalidate } from './derived/invalidate.js';
-export type { InvalidateOptions } from './derived/invalidate-options.js';
-export type { Invalidation } from './derived/cache-invalidation.js';
-export type { ObservableCredentialStore } from './stores/store-base.js';
+export { invalidate } from './derived/invalidation/invalidate.js';
+export type { InvalidateOptions } from './derived/invalidation/options.js';
+export type { Invalidation } from './derived/invalidation/cache-invalidation.js';
+export type { ObservableCredentialStore } from './stores/observable-credential-store.js';
+export type { ObservableCredentials } from './stores/observable-credentials.js';
 export { systemClock, type Clock } from './time/clock.js';
 export { jsonCodec, type CredentialCodec, type StandardSchema } from './credential/codec.js';
 export type {
@@ -50,7 +51,7 @@ export type {
   UpdateOptions,
   UpdateReceipt,
 } from './credential/contract.js';
-export type { CredentialDirectory } from './stores/directory/base.js';
+export type { CredentialDirectory } from './stores/directory/credential-directory.js';
 export type {
   ClearAllFailure,
   ClearAllOptions,

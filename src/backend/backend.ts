@@ -83,57 +83,51 @@ export function createFeedCondition(
   return { ...condition, fresh, unseen };
 }
 
-/** The receiver of the hints and conditions of one key. Must not throw. */
-export interface KeyWatcher {
-  hint(hint: Hint | AttemptHint): void;
-  conditionChanged(condition: FeedCondition): void;
-  /** Requests an observation soon. `false`: the watcher is busy. */
-  poll(): boolean;
-}
+/** The part of the key space that a subscription is to: one key, or all keys that begin with a prefix. */
+export type SubscriptionTarget = { readonly key: string } | { readonly prefix: string };
 
-/** The receiver of the hints and conditions of all keys that begin with a prefix. Must not throw. */
-export interface PrefixWatcher {
+/**
+ * The result of a request for an observation. `requested`: an observation follows · `elsewhere`: it may go over another link than that of the
+ * calling feed · `none`: no key can be read now.
+ */
+export type PollResult = 'requested' | 'elsewhere' | 'none';
+
+/** The receiver of the hints and conditions of a subscription. A single key is a prefix with one key. Must not throw. */
+export interface Subscriber {
   /** The number of keys that the polls go through one by one; they share the heartbeat. */
   readonly size: number;
-  /** The key may be unknown to the watcher. */
+  /** The key may be unknown to the subscriber. */
   hint(key: string, hint: Hint | AttemptHint): void;
   /**
-   * The common condition of all its keys.
+   * The common condition of all keys.
    *
-   * @param at - the condition of each key, when keys differ
+   * @param of - the condition of each key, when keys differ
    */
-  conditionChanged(condition: FeedCondition, at?: (key: string) => FeedCondition): void;
-  /**
-   * Requests an observation of one key soon, of another key each time. `false`: no key can be read now · `elsewhere`: the reading may go over
-   * another link than that of the calling feed.
-   */
-  poll(): boolean | 'elsewhere';
-  /** Requests an observation of all keys, and a scan for unknown keys. `false`: there are none. */
-  pollAll(): boolean;
+  conditionChanged(condition: FeedCondition, of?: (key: string) => FeedCondition): void;
+  /** Requests an observation of one key soon, of another key each time. */
+  pollNext(): PollResult;
+  /** Requests an observation of all keys, and below a prefix a scan for unknown keys. */
+  pollAll(): PollResult;
 }
 
-/** The source of hints. A watch is no object of its own, because there may be very many. */
-export interface HintFeed {
-  /** Reports hints and conditions of a key from now on, first in a later turn. */
-  watch(key: string, watcher: KeyWatcher): void;
-  unwatch(key: string, watcher: KeyWatcher): void;
-  /** Reports hints and conditions of all keys that begin with `prefix` from now on, first in a later turn, by one subscription. */
-  watchPrefix(prefix: string, watcher: PrefixWatcher): void;
-  unwatchPrefix(prefix: string, watcher: PrefixWatcher): void;
-  /** Reads a watched key over the link that its hints arrive on. Rejects when there is no link. */
+/** A subscription to hints, until it is closed. There may be very many, one for each store. */
+export interface Subscription {
+  /** Reads one of the keys over the link that its hints arrive on, and sends at once. Rejects when there is no link. */
   read(key: string, maxBytes: number): Promise<Observation>;
   /**
-   * Reads many watched keys in one batch, where the backend can. An observation for each, in the order of the keys; `undefined` for a key that
+   * Reads many of the keys in one batch, where the backend can. An observation for each, in the order of the keys; `undefined` for a key that
    * must be read alone (too large for a common reply, or the common reply was refused).
    */
   readMany?(
     keys: readonly string[],
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]>;
-  /** The monotonic instant up to which all hints about a key are known to have arrived. */
-  confirmedAt(key: string): number;
+  /** The monotonic instant up to which all hints are known to have arrived: those about one key, or about all keys. */
+  confirmedAt(key?: string): number;
   /** Reports a step of this machine's clocks, which starts a new generation. */
   reportClockStep(): void;
+  /** Ends the subscription: the subscriber is not called any more. Another call does nothing. */
+  close(): void;
 }
 
 /** The content that a conditional write requires: bytes with this digest, or none. */
@@ -186,8 +180,9 @@ export interface Backend extends AttemptBackend {
   readonly replyTimeoutMs: number;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly hints: HintFeed;
-  /** Reads a key, watched or not; starts no watch. */
+  /** Reports hints and conditions from now on, first in a later turn. */
+  subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription;
+  /** Reads a key, subscribed to or not; starts no subscription. */
   read(key: string, maxBytes: number): Promise<Observation>;
   /**
    * The keys that begin with `prefix` and may hold bytes; the next page is fetched on request. Every key that is stored all the while is given,

@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
+import type { AsyncContext } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import type { CredentialCodec } from './codec.js';
 import type { Content } from './content.js';
@@ -19,6 +20,8 @@ const MOST_REPORTED = 1_000;
 export type ExpiresAt<T> = (credentials: T) => Date | number | null | undefined;
 
 export interface EncodingOptions<T> extends CredentialCodec<T> {
+  /** The context in which the functions of the caller run. */
+  readonly context: AsyncContext;
   readonly maxBytes: number;
   readonly decodeTimeoutMs: number;
   readonly onCallbackError: (error: unknown, where: string) => void;
@@ -92,7 +95,8 @@ export class Encoding<T> {
     const failed = (error: unknown): Decoded<T> => this.#undecodable(error, again);
     let result: T | Promise<T>;
     try {
-      const deserialized = this.#options.deserialize(content.bytes);
+      const { context, deserialize } = this.#options;
+      const deserialized = context.run(() => deserialize(content.bytes));
       result = isThenable(deserialized)
         ? this.#inTime(
             deserialized,
@@ -181,7 +185,8 @@ export class Encoding<T> {
       throw new EncodeError('threw', `${this.#callOf('serialize')} threw`);
     };
     try {
-      const result: unknown = this.#options.serialize(credentials);
+      const { context, serialize } = this.#options;
+      const result: unknown = context.run(() => serialize(credentials));
       if (!isThenable(result)) return result;
       return this.#inTime(
         result,
@@ -235,7 +240,7 @@ export class Encoding<T> {
     let end: unknown;
     let at: unknown;
     try {
-      end = expiresAt(credentials);
+      end = this.#options.context.run(() => expiresAt(credentials));
       at = end instanceof Date ? end.getTime() : end;
     } catch (error) {
       this.#options.onCallbackError(error, 'expiresAt');

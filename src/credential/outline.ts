@@ -2,8 +2,8 @@ import { UnreadableError } from '../errors.js';
 import { StoredSnapshot, type CredentialSnapshot } from './snapshot.js';
 import { absent, hasEnded, unknown, type DecodedReading, type Known } from './state.js';
 
-/** `untold`: the credential was past its end at its first observation, so that no `expired` change was emitted. */
-type OutlineType = 'present' | 'expired' | 'untold' | 'unreadable';
+/** `neverValid`: the credential was past its end at its first observation, so that no `expired` change was emitted. */
+type OutlineType = 'present' | 'expired' | 'neverValid' | 'unreadable';
 
 const unreadable = new UnreadableError('decode', 'the stored bytes could not be read');
 
@@ -68,7 +68,7 @@ export class Outline {
     if (this.#type === 'present') return { ...common, state: { type: 'present', snapshot } };
     return {
       ...common,
-      ...(this.#type === 'untold' && { untold: true }),
+      ...(this.#type === 'neverValid' && { neverValid: true }),
       state: { type: 'expired', previous: snapshot, expiresAt: this.#end },
     };
   }
@@ -83,7 +83,12 @@ export function outlineOf(known: Known<unknown>): Outline | Known<never> {
     case 'present':
       return new Outline(digest, 'present', state.snapshot.expiresAt, known);
     case 'expired':
-      return new Outline(digest, known.untold ? 'untold' : 'expired', state.expiresAt, known);
+      return new Outline(
+        digest,
+        known.neverValid ? 'neverValid' : 'expired',
+        state.expiresAt,
+        known,
+      );
     case 'unreadable':
       return new Outline(digest, 'unreadable', undefined, known);
   }

@@ -96,7 +96,7 @@ export interface Known<T> {
   /** The uncertainty of the end in `state`. */
   readonly toleranceMs: number;
   /** The state is `expired`, and the bytes were past their end when first observed: no change was emitted for them. */
-  readonly untold?: true;
+  readonly neverValid?: true;
 }
 
 /** An observation after decoding. */

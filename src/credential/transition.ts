@@ -25,7 +25,7 @@ export function transition<T>(
     case 'readable': {
       const held = snapshotOf(known.state);
       const ended = hasEnded(reading.end, when.now);
-      return held !== undefined && reading.digest === known.digest && (ended || !known.untold)
+      return held !== undefined && reading.digest === known.digest && (ended || !known.neverValid)
         ? readSame(known, held, reading, when)
         : readOther(known, held, reading, when);
     }
@@ -159,11 +159,11 @@ function readOther<T>(
       toleranceMs,
     };
     if (known.state.type === 'unknown') return { known: next };
-    const untold: Known<T> = { ...next, untold: true };
+    const neverValid: Known<T> = { ...next, neverValid: true };
     // In place of a valid credential this is an expiry; otherwise nothing valid was lost.
-    if (known.state.type !== 'present') return { known: untold };
+    if (known.state.type !== 'present') return { known: neverValid };
     return {
-      known: untold,
+      known: neverValid,
       change: createChange<T>({ ...expiry(when, known.state.snapshot), expiresAt: end }),
     };
   }

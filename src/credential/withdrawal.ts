@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { abortInRootContext } from '../time/async-context.js';
 import type { ChangeOrigin, ChangeSource, CredentialChange } from './change.js';
 import type { UnreadableError } from '../errors.js';
 
@@ -96,6 +97,6 @@ export class Withdrawal {
   withdraw(change: WithdrawalChange): void {
     const before = this.#state;
     if (!(before instanceof AbortController)) this.#state ??= change;
-    else if (!before.signal.aborted) before.abort(new WithdrawnError(change));
+    else if (!before.signal.aborted) abortInRootContext(before, new WithdrawnError(change));
   }
 }

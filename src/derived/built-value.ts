@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events';
+import { abortInRootContext } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
 import type { ResolvedDeriveOptions } from './options.js';
@@ -28,7 +29,7 @@ export class ValueSignal {
   /** The second call has no effect. */
   end(reason?: unknown): void {
     this.#withdrawal.removeEventListener('abort', this.#withdrawn);
-    this.#controller.abort(reason);
+    abortInRootContext(this.#controller, reason);
   }
 }
 

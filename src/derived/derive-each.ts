@@ -1,4 +1,8 @@
-import { directoryInternalsOf, type CredentialDirectory } from '../stores/directory/base.js';
+import { bindFunctions, bindToContext } from '../time/async-context.js';
+import {
+  directoryInternalsOf,
+  type CredentialDirectory,
+} from '../stores/directory/credential-directory.js';
 import { InvalidOptionError } from '../errors.js';
 import { KeyedPool } from '../util/keyed-pool.js';
 import { describeType } from '../util/option-checks.js';
@@ -102,8 +106,10 @@ export function deriveEach<T, V>(
   const {
     concurrency = DERIVE_EACH_OPTIONS.concurrency.default,
     idleMs = DERIVE_EACH_OPTIONS.idleMs.default,
-    ...each
+    ...rest
   } = options;
+  const each = bindFunctions(rest);
+  const bound = bindToContext(create);
   const semaphore = new Semaphore(concurrency);
   const withPermit = async (credentials: T, context: DeriveContext): Promise<V> => {
     const { signal } = context;
@@ -118,7 +124,7 @@ export function deriveEach<T, V>(
       signal.throwIfAborted();
       // A call that never settles must not hold up the other calls for ever; its late value is disposed of all the same.
       signal.addEventListener('abort', release, { once: true });
-      return await create(credentials, context);
+      return await bound(credentials, context);
     } finally {
       signal.removeEventListener('abort', release);
       release();

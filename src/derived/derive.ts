@@ -1,9 +1,13 @@
-import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
+import { bindToContext } from '../time/async-context.js';
+import {
+  internalsOf,
+  type ObservableCredentialStore,
+} from '../stores/observable-credential-store.js';
 import { InvalidOptionError } from '../errors.js';
 import { describeType } from '../util/option-checks.js';
 import { resolveDeriveOptions, type DeriveContext, type DeriveOptions } from './options.js';
 import type { Derived } from './derived.js';
-import { DerivedValue } from './derived-value.js';
+import { DerivedValue } from './value.js';
 
 /**
  * Builds a value from the credential of a store (an API client, a connection pool), shares it, builds a new value for each new credential,
@@ -15,7 +19,7 @@ import { DerivedValue } from './derived-value.js';
  * the end of a credential, builds nothing. Nothing is built from a credential that is withheld.
  *
  * @param create - builds the value; may be async, and should stop when its signal aborts. A result that comes too late is disposed of
- * @throws InvalidOptionError
+ * @throws InvalidOptionError, ClosedError when the store is closed
  *
  * @example
  * ```ts
@@ -33,15 +37,16 @@ export function derive<T, V>(
   create: (credentials: T, context: DeriveContext) => V | PromiseLike<V>,
   options: DeriveOptions<NoInfer<V>> = {},
 ): Derived<V> {
-  const { backend, live } = internalsOf(store);
+  const internals = internalsOf(store);
   if (typeof create !== 'function') {
     throw new InvalidOptionError('create', `must be a function, not ${describeType(create)}`);
   }
-  const { clock, random } = backend;
-  return new DerivedValue<T, V>(store, live, {
-    options: resolveDeriveOptions<V>(options),
+  const { clock, random } = internals.backend;
+  const resolved = resolveDeriveOptions<V>(options);
+  return new DerivedValue<T, V>(internals, {
+    options: resolved,
     clock,
     random,
-    create,
+    create: bindToContext(create),
   });
 }

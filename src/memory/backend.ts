@@ -5,12 +5,12 @@ import type { Clock } from '../time/clock.js';
 import type {
   Backend,
   Expected,
-  HintFeed,
-  KeyWatcher,
   Observation,
-  PrefixWatcher,
   RemoveRequest,
   ReplicaAck,
+  Subscriber,
+  Subscription,
+  SubscriptionTarget,
   WriteRequest,
   Written,
 } from '../backend/backend.js';
@@ -19,7 +19,8 @@ import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } fro
 import type { OptionSharing } from '../util/option-sharing.js';
 import { storeTombstone, swapAttempt } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
-import { MemoryFeed, type MemoryListener } from './feed.js';
+import { MemoryFeed } from './feed.js';
+import { MemorySubscription, type SubscribedBackend } from './subscription.js';
 
 /** Keys per page. */
 const PAGE = 1_000;
@@ -29,12 +30,12 @@ const NO_REPLICAS: ReplicaAck = { replicas: 0, replicasError: undefined };
  * Connects one store to a {@link CredentialMemory} the way a network would: a request takes a turn of the event loop, its reply takes
  * another, bytes are copied both ways, and hints travel apart from the data.
  */
-export class MemoryBackend implements Backend, HintFeed, MemoryListener {
+export class MemoryBackend implements Backend, SubscribedBackend {
   readonly name: string;
   readonly joinedAt: number;
   readonly replyTimeoutMs = 0;
   readonly #memory: CredentialMemory;
-  readonly #feed: MemoryFeed;
+  readonly feed: MemoryFeed;
   /** Created by the first write, because most stores only watch. */
   #instance: string | undefined;
   #closed = false;
@@ -42,8 +43,8 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   constructor(memory: CredentialMemory, name: string) {
     this.#memory = memory;
     this.name = name;
-    this.#feed = memory.connection((one) => new MemoryFeed(one));
-    this.joinedAt = this.#feed.generation;
+    this.feed = memory.connection((one) => new MemoryFeed(one));
+    this.joinedAt = this.feed.generation;
   }
 
   get instance(): string {
@@ -59,11 +60,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   }
 
   get sharing(): OptionSharing {
-    return this.#feed.sharing;
-  }
-
-  get hints(): HintFeed {
-    return this;
+    return this.feed.sharing;
   }
 
   isInstance(id: string): boolean {
@@ -141,28 +138,11 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     }, lost);
   }
 
-  watch(key: string, watcher: KeyWatcher): void {
-    this.#feed.watch(key, watcher, this);
-  }
-
-  unwatch(key: string, watcher: KeyWatcher): void {
-    this.#feed.unwatch(key, watcher);
-  }
-
-  watchPrefix(prefix: string, watcher: PrefixWatcher): void {
-    this.#feed.watchPrefix(prefix, watcher, this);
-  }
-
-  unwatchPrefix(prefix: string, watcher: PrefixWatcher): void {
-    this.#feed.unwatchPrefix(prefix, watcher);
-  }
-
-  confirmedAt(): number {
-    return this.#feed.confirmedAt();
-  }
-
-  reportClockStep(): void {
-    this.#feed.reportClockStep();
+  subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
+    const [name, isPrefix] = 'key' in to ? [to.key, false] : [to.prefix, true];
+    const subscription = new MemorySubscription(name, isPrefix, subscriber, this);
+    this.feed.subscribe(subscription);
+    return subscription;
   }
 
   close(): Promise<void> {
@@ -190,7 +170,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
       expiresAt: entry?.expiresAt,
       toleranceMs: 0,
       serverNow,
-      time: this.#feed.sample(serverNow, sentAt),
+      time: this.feed.sample(serverNow, sentAt),
     });
   }
 
@@ -211,7 +191,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
     await this.#turn();
     if (this.#closed) throw new ClosedError();
     if (!this.#memory.connected) throw new UnavailableError('the memory is disconnected');
-    const { generation } = this.#feed;
+    const { generation } = this.feed;
     const answer = execute();
     await this.#turn();
     if (this.#lostSince(generation)) throw lost;
@@ -219,7 +199,7 @@ export class MemoryBackend implements Backend, HintFeed, MemoryListener {
   }
 
   #lostSince(generation: number): boolean {
-    return generation !== this.#feed.generation && !this.#memory.connected;
+    return generation !== this.feed.generation && !this.#memory.connected;
   }
 
   #turn(): Promise<void> {

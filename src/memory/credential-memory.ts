@@ -1,4 +1,5 @@
 import type { Clock } from '../time/clock.js';
+import { rootClock } from '../time/root-clock.js';
 import type { AttemptHint, Hint } from '../backend/backend.js';
 import { hasEnded } from '../credential/state.js';
 import { checkMs } from '../util/option-checks.js';
@@ -67,7 +68,9 @@ export class CredentialMemory {
 
   /** @throws InvalidOptionError */
   constructor(options: CredentialMemoryOptions = {}) {
-    ({ clock: this.clock, random: this.random } = resolveOptions(MEMORY_OPTIONS, options));
+    const { clock: given, random: jitter } = resolveOptions(MEMORY_OPTIONS, options);
+    this.clock = rootClock(given);
+    this.random = jitter;
     this.#offset = this.clock.now() - this.clock.monotonic();
   }
 

@@ -1,4 +1,4 @@
-import { CredentialDirectory } from '../stores/directory/base.js';
+import { CredentialDirectory } from '../stores/directory/credential-directory.js';
 import {
   DIRECTORY_OPTIONS,
   resolveDirectoryOptions,

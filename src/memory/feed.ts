@@ -3,41 +3,21 @@ import {
   type AttemptHint,
   type Hint,
   type FeedCondition,
-  type KeyWatcher,
-  type PrefixWatcher,
 } from '../backend/backend.js';
 import { OptionSharing } from '../util/option-sharing.js';
 import { ServerTime } from '../time/server-time.js';
 import type { CredentialMemory, MemoryClient } from './credential-memory.js';
-
-/** A store as its feed sees it. */
-export interface MemoryListener {
-  /** The generation in which the store was created. */
-  readonly joinedAt: number;
-  /** Whether it writes as this instance. */
-  isInstance(id: string): boolean;
-}
-
-interface Watch {
-  readonly subscriber: KeyWatcher;
-  readonly listener: MemoryListener;
-}
-
-interface PrefixWatch {
-  readonly prefix: string;
-  readonly watcher: PrefixWatcher;
-  readonly listener: MemoryListener;
-}
+import type { MemorySubscription, SubscribedBackend } from './subscription.js';
 
 /**
- * The feed that the stores on one {@link CredentialMemory} share: their watches, the condition of their link, one view of the memory's
+ * The feed that the stores on one {@link CredentialMemory} share: their subscriptions, the condition of their link, one view of the memory's
  * clock.
  */
 export class MemoryFeed implements MemoryClient {
   readonly sharing: OptionSharing = new OptionSharing();
   readonly #memory: CredentialMemory;
-  readonly #watches = new Map<string, readonly Watch[]>();
-  #prefixWatches: readonly PrefixWatch[] = [];
+  readonly #keys = new Map<string, readonly MemorySubscription[]>();
+  #prefixes: readonly MemorySubscription[] = [];
   #time: ServerTime;
   #condition: FeedCondition;
   #lastProofAt: number;
@@ -64,36 +44,26 @@ export class MemoryFeed implements MemoryClient {
     return this.#condition.generation;
   }
 
-  watch(key: string, watcher: KeyWatcher, listener: MemoryListener): void {
-    this.#startTime();
-    const watch: Watch = { subscriber: watcher, listener };
-    this.#watches.set(key, [...this.#watching(key), watch]);
+  subscribe(subscription: MemorySubscription): void {
+    // Without a subscription no step of the clocks was noticed, and no end depends on the old samples.
+    if (this.#keys.size === 0 && this.#prefixes.length === 0) this.#time = timeOf(this.#memory);
+    const { name, isPrefix, subscriber, backend } = subscription;
+    if (isPrefix) this.#prefixes = [...this.#prefixes, subscription];
+    else this.#keys.set(name, [...this.#subscribedTo(name), subscription]);
     this.#memory.clock.nextTurn(() => {
-      if (this.#watching(key).includes(watch))
-        watcher.conditionChanged(this.#conditionFor(listener));
+      if (this.#has(subscription)) subscriber.conditionChanged(this.#conditionFor(backend));
     });
   }
 
-  unwatch(key: string, watcher: KeyWatcher): void {
-    const left = this.#watching(key).filter((one) => one.subscriber !== watcher);
-    if (left.length > 0) this.#watches.set(key, left);
-    else this.#watches.delete(key);
-  }
-
-  watchPrefix(prefix: string, watcher: PrefixWatcher, listener: MemoryListener): void {
-    this.#startTime();
-    const watch: PrefixWatch = { prefix, watcher, listener };
-    this.#prefixWatches = [...this.#prefixWatches, watch];
-    this.#memory.clock.nextTurn(() => {
-      if (this.#prefixWatches.includes(watch))
-        watcher.conditionChanged(this.#conditionFor(listener));
-    });
-  }
-
-  unwatchPrefix(prefix: string, watcher: PrefixWatcher): void {
-    this.#prefixWatches = this.#prefixWatches.filter(
-      (one) => one.watcher !== watcher || one.prefix !== prefix,
-    );
+  unsubscribe(subscription: MemorySubscription): void {
+    const { name, isPrefix } = subscription;
+    if (isPrefix) {
+      this.#prefixes = this.#prefixes.filter((one) => one !== subscription);
+      return;
+    }
+    const left = this.#subscribedTo(name).filter((one) => one !== subscription);
+    if (left.length > 0) this.#keys.set(name, left);
+    else this.#keys.delete(name);
   }
 
   confirmedAt(): number {
@@ -122,13 +92,9 @@ export class MemoryFeed implements MemoryClient {
     const { generation } = this.#condition;
     this.#memory.clock.nextTurn(() => {
       if (generation !== this.#condition.generation) return;
-      for (const { subscriber, listener } of this.#watching(key)) {
-        subscriber.hint(isOwn(hint, listener) ? { ...hint, origin: 'self' } : hint);
-      }
-      for (const { prefix, watcher, listener } of this.#prefixWatches) {
-        if (!key.startsWith(prefix)) continue;
-        watcher.hint(key, isOwn(hint, listener) ? { ...hint, origin: 'self' } : hint);
-      }
+      const below = this.#prefixes.filter(({ name }) => key.startsWith(name));
+      for (const { subscriber, backend } of [...this.#subscribedTo(key), ...below])
+        subscriber.hint(key, isOwn(hint, backend) ? { ...hint, origin: 'self' } : hint);
     });
   }
 
@@ -146,34 +112,32 @@ export class MemoryFeed implements MemoryClient {
       ...next,
       generation: generation + 1,
     });
-    for (const { subscriber } of [...this.#watches.values()].flat())
+    for (const { subscriber } of [...[...this.#keys.values()].flat(), ...this.#prefixes])
       subscriber.conditionChanged(this.#condition);
-    for (const { watcher } of this.#prefixWatches) watcher.conditionChanged(this.#condition);
-  }
-
-  #startTime(): void {
-    // Without a watch no step of the clocks was noticed, and no end depends on the old samples.
-    if (this.#watches.size === 0 && this.#prefixWatches.length === 0)
-      this.#time = timeOf(this.#memory);
   }
 
   /** A store created during an outage is `connecting`, not `reconnecting`. */
-  #conditionFor({ joinedAt }: MemoryListener): FeedCondition {
+  #conditionFor({ joinedAt }: SubscribedBackend): FeedCondition {
     const { link, generation } = this.#condition;
     if (link !== 'reconnecting' || joinedAt !== generation) return this.#condition;
     return createFeedCondition({ ...this.#condition, link: 'connecting' });
   }
 
-  #watching(key: string): readonly Watch[] {
-    return this.#watches.get(key) ?? [];
+  #has(subscription: MemorySubscription): boolean {
+    const { name, isPrefix } = subscription;
+    return (isPrefix ? this.#prefixes : this.#subscribedTo(name)).includes(subscription);
+  }
+
+  #subscribedTo(key: string): readonly MemorySubscription[] {
+    return this.#keys.get(key) ?? [];
   }
 }
 
-function isOwn(hint: Hint | AttemptHint, listener: MemoryListener): hint is Hint {
+function isOwn(hint: Hint | AttemptHint, backend: SubscribedBackend): hint is Hint {
   return (
     hint.type !== 'attempt' &&
     typeof hint.origin === 'object' &&
-    listener.isInstance(hint.origin.instance)
+    backend.isInstance(hint.origin.instance)
   );
 }
 

@@ -1,4 +1,4 @@
-import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
+import { ObservableCredentialStore, ownCredential } from '../stores/observable-credential-store.js';
 import {
   resolveStoreOptions,
   STORE_OPTIONS,

@@ -3,7 +3,7 @@ import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential/s
 import { bytesGone, snapshotOf, type CredentialState } from '../credential/state.js';
 import { ReauthenticationError } from '../errors.js';
 import type { StateEvent } from '../watching/event-source.js';
-import type { StoreInternals } from '../stores/store-internals.js';
+import type { StoreInternals } from '../stores/internals.js';
 import type { Waiter } from './waiters.js';
 import type { RenewalReason } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';

@@ -1,6 +1,6 @@
 import type { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { StoreInternals } from '../stores/store-internals.js';
+import type { StoreInternals } from '../stores/internals.js';
 import type { Pauses } from '../time/pauses.js';
 import type { Semaphore } from '../util/semaphore.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';

@@ -1,9 +1,10 @@
 import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../backend/attempts.js';
+import { abortInRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
 import { callSafely } from '../util/callbacks.js';
 import { digestOf } from '../credential/snapshot.js';
 import { digest } from '../credential/encoding.js';
-import { minDefined } from '../watching/decode-observation.js';
+import { minDefined } from '../watching/entry/decode-observation.js';
 import { isThenable, withDeadline } from '../time/timers.js';
 import { COMMIT_BACK_OFF, commit, type AfterCommit } from './commit.js';
 import { fatalCode } from './fatal-errors.js';
@@ -44,7 +45,7 @@ export class Attempt<T> {
     const { id, number, failures, startedFromNothing = false } = record;
     const request = { key, id, leaseMs, number, failures, startedFromNothing };
     this.#lease = new Lease(backend.clock, context.attempts, request, requestedAt, () => {
-      this.#abort.abort(new Error('another instance has started to re-authenticate'));
+      abortInRootContext(this.#abort, new Error('another instance has started to re-authenticate'));
     });
     this.#abandoned = new Promise((_, reject) => {
       this.#giveUp = reject;
@@ -81,7 +82,7 @@ export class Attempt<T> {
     if (this.#isOver) return;
     this.#lease.drop();
     this.#giveUp(new Unanswered());
-    this.#abort.abort(new Error('the reauthenticator was closed'));
+    abortInRootContext(this.#abort, new Error('the reauthenticator was closed'));
   }
 
   /** The basis, if the reason to renew still holds, and this instance still holds the lease. */
@@ -174,7 +175,7 @@ export class Attempt<T> {
   async #unanswered(): Promise<void> {
     if (this.#context.pauses.ended) return;
     this.#context.counts.unanswered += 1;
-    this.#abort.abort(new Error('the attempt took longer than attemptTimeoutMs'));
+    abortInRootContext(this.#abort, new Error('the attempt took longer than attemptTimeoutMs'));
     await this.#end({ outcome: 'unanswered', ...this.#failure() });
   }
 

@@ -1,14 +1,16 @@
 import type { Observable } from 'rxjs';
 import { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { AttemptStart } from '../backend/attempts.js';
+import { inRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 import type { WatchEvent } from '../watching/event-source.js';
-import type { StoreInternals } from '../stores/store-internals.js';
+import type { StoreInternals } from '../stores/internals.js';
 import { Pauses } from '../time/pauses.js';
 import { withDeadline } from '../time/timers.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
+import { inSubscriberContext } from '../util/subscriber-context.js';
 import type { Semaphore } from '../util/semaphore.js';
 import { Attempt } from './attempt.js';
 import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
@@ -118,7 +120,7 @@ export class Coordinator<T> {
   }
 
   get state$(): Observable<ReauthenticationState> {
-    return this.#states.asObservable();
+    return inSubscriberContext(this.#states.asObservable());
   }
 
   /** Valid credentials from memory, if they stay valid for so long. */
@@ -208,9 +210,12 @@ export class Coordinator<T> {
       this.#cooldown.end();
       this.#show(idle);
     } else if (!this.#cooldown.lasts) {
-      const permit = this.#context.semaphore?.acquire();
-      if (permit === undefined) this.#ask(reason);
-      else this.#queue(permit);
+      // The attempt serves all who wait, not only the caller that came first.
+      inRootContext(() => {
+        const permit = this.#context.semaphore?.acquire();
+        if (permit === undefined) this.#ask(reason);
+        else this.#queue(permit);
+      });
     }
   }
 
@@ -334,7 +339,9 @@ export class Coordinator<T> {
 
   /** New credentials were stored, which ends a fatal failure of the old ones, and an earlier clear, for all instances. */
   #settle(failed = ''): void {
-    settle(this.#context, failed, this.#assessment.storedAt);
+    inRootContext(() => {
+      settle(this.#context, failed, this.#assessment.storedAt);
+    });
   }
 
   /** The last call in each step, because a subscriber may request credentials, or close. */

@@ -15,6 +15,9 @@ import type { ResolvedReauthenticatorOptions } from './options.js';
 /** The answer to a request for the lease; `unanswered` without a reply of Redis. */
 export type LeaseAnswer = AttemptStart | { readonly type: 'unanswered'; readonly error: unknown };
 
+/** A process that is too slow to read three replies within `leaseMs` each is too slow to authenticate; the next attempt is another one's. */
+const MOST_REQUESTS = 3;
+
 type Intervals = Pick<ResolvedReauthenticatorOptions<unknown>, 'leaseMs' | 'minIntervalMs'>;
 
 /**
@@ -103,14 +106,17 @@ export class Lease {
   }
 
   /**
-   * Whether no other instance has started an attempt. Asks Redis when that is not certain, as after a pause of the process.
+   * Whether no other instance has started an attempt. Asks Redis when that is not certain, as after a pause of the process; `false` also
+   * when the lease had ended again with each of a few replies.
    *
    * @throws UnavailableError, RefusedError, OutcomeUnknownError
    */
   async holds(): Promise<boolean> {
-    // The lease of a reply that took too long may have ended since.
-    while (this.#clock.monotonic() >= this.#heldUntil)
-      if ((await this.#prolong()) !== 'held') return false;
+    for (let asked = 0; this.#clock.monotonic() >= this.#heldUntil; asked += 1) {
+      // The lease of a reply that took too long may have ended since.
+      if (asked === MOST_REQUESTS || this.#dropped || (await this.#prolong()) !== 'held')
+        return false;
+    }
     return true;
   }
 

@@ -1,6 +1,7 @@
-import type { CredentialDirectory } from '../stores/directory/base.js';
-import { directoryInternalsOf } from '../stores/directory/base.js';
+import type { CredentialDirectory } from '../stores/directory/credential-directory.js';
+import { directoryInternalsOf } from '../stores/directory/credential-directory.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
+import { bindFunctions } from '../time/async-context.js';
 import { KeyedPool } from '../util/keyed-pool.js';
 import { checkOptions, count, ms, type OptionsTable } from '../util/options.js';
 import { Semaphore } from '../util/semaphore.js';
@@ -99,9 +100,9 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
     const {
       concurrency = REAUTHENTICATOR_POOL_OPTIONS.concurrency.default,
       idleMs = REAUTHENTICATOR_POOL_OPTIONS.idleMs.default,
-      authenticate,
-      ...each
+      ...rest
     } = options;
+    const { authenticate, ...each } = bindFunctions(rest);
     // Without this check a wrong option would be refused only with the first credential.
     resolveReauthenticatorOptions<T>({
       ...each,

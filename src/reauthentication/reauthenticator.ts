@@ -1,6 +1,9 @@
 import { closeOnce } from '../util/close-once.js';
 import type { Observable } from 'rxjs';
-import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
+import {
+  internalsOf,
+  type ObservableCredentialStore,
+} from '../stores/observable-credential-store.js';
 import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
 import { checkFunction, checkReason } from '../util/option-checks.js';

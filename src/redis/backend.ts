@@ -2,9 +2,11 @@ import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
 import type { Clock } from '../time/clock.js';
 import type {
   Backend,
-  HintFeed,
   Observation,
   RemoveRequest,
+  Subscriber,
+  Subscription,
+  SubscriptionTarget,
   WriteRequest,
   Written,
 } from '../backend/backend.js';
@@ -45,7 +47,7 @@ export class RedisBackend implements Backend {
   }
 
   get clock(): Clock {
-    return this.#settings.clock;
+    return this.#pool.clock;
   }
 
   get replyTimeoutMs(): number {
@@ -56,8 +58,8 @@ export class RedisBackend implements Backend {
     return this.#settings.random;
   }
 
-  get hints(): HintFeed {
-    return this.#pool.servers.feed;
+  subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
+    return this.#pool.servers.feed.subscribe(to, subscriber);
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../time/clock.js';
+import { rootClock } from '../time/root-clock.js';
 import type { Backend } from '../backend/backend.js';
 import { InvalidOptionError } from '../errors.js';
 import { ClusterServers } from './servers/cluster-servers.js';
@@ -24,6 +25,7 @@ export class ClientPool {
   readonly instance: string = randomUUID();
   readonly template: RedisTemplate;
   readonly clock: Clock;
+  readonly #givenClock: Clock;
   readonly servers: Servers;
   /** The stores by their settings: thousands may have equal ones. */
   readonly #users = new Map<string, Users>();
@@ -33,8 +35,9 @@ export class ClientPool {
 
   private constructor(template: RedisTemplate, settings: RedisSettings) {
     this.template = template;
-    this.clock = settings.clock;
-    this.#settings = settings;
+    this.#givenClock = settings.clock;
+    this.clock = rootClock(settings.clock);
+    this.#settings = { ...settings, clock: this.clock };
     const context: ServerContext = {
       instance: this.instance,
       settings: () => this.#settings,
@@ -66,7 +69,7 @@ export class ClientPool {
       pool = new ClientPool(template, settings);
       pools.set(redis, pool);
     }
-    if (pool.clock !== settings.clock) {
+    if (pool.#givenClock !== settings.clock) {
       throw new InvalidOptionError(
         'clock',
         'must be the one that the other stores on this client use',
@@ -84,7 +87,8 @@ export class ClientPool {
   /** The last to leave closes the connections, within `timeoutMs`. */
   async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
     if (this.#leave(usersKey(settings, name)) > 0) return;
-    pools.delete(this.template.client);
+    // A second call comes after the end of this pool, when the client may have another one.
+    if (pools.get(this.template.client) === this) pools.delete(this.template.client);
     await this.servers.close(timeoutMs);
   }
 
@@ -118,7 +122,7 @@ export class ClientPool {
   #applySettings(): void {
     const [first, ...more] = [...this.#users.values()].map(({ settings }) => settings);
     if (first === undefined) return;
-    this.#settings = mergeSettings([first, ...more]);
+    this.#settings = { ...mergeSettings([first, ...more]), clock: this.clock };
     this.servers.applySettings();
   }
 }

@@ -1,3 +1,4 @@
+import { bindFunctions } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import {
   clock,
@@ -78,7 +79,7 @@ export const CONNECTION_OPTIONS: OptionsTable<RedisConnectionOptions> = {
  * @throws InvalidOptionError
  */
 export function resolveSettings(options: RedisConnectionOptions): RedisSettings {
-  return resolvePart(CONNECTION_OPTIONS, options);
+  return bindFunctions(resolvePart(CONNECTION_OPTIONS, options));
 }
 
 /** The settings of connections that stores with these settings share. */

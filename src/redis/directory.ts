@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { CredentialDirectory } from '../stores/directory/base.js';
+import { CredentialDirectory } from '../stores/directory/credential-directory.js';
 import {
   DIRECTORY_OPTIONS,
   resolveDirectoryOptions,

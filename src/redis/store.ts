@@ -1,5 +1,5 @@
 import type { Cluster, Redis } from 'ioredis';
-import { ObservableCredentialStore, ownCredential } from '../stores/store-base.js';
+import { ObservableCredentialStore, ownCredential } from '../stores/observable-credential-store.js';
 import { checkKey } from '../util/option-checks.js';
 import {
   resolveStoreOptions,

@@ -1,3 +1,4 @@
+import { AsyncContext } from '../time/async-context.js';
 import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
 import type { SharedStoreOptions } from '../watching/entry-options.js';
 import { checkInstanceName, DEFAULT_INSTANCE_NAME } from '../util/instance-name.js';
@@ -174,11 +175,13 @@ export function sharedOptions<T>(
   options: Omit<Resolved<CredentialStoreOptions<T>, StoreOptionsOpen>, 'key' | 'name'>,
 ): SharedStoreOptions<T> {
   const { serialize, deserialize, expiresAt: _own, onCallbackError: handler, ...values } = options;
+  const context = AsyncContext.capture();
   return {
     ...codecOf(serialize, deserialize),
     ...values,
+    context,
     handler,
-    onCallbackError: errorHandler(handler),
+    onCallbackError: errorHandler(handler && context.bind(handler)),
   };
 }
 

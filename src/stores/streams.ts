@@ -5,9 +5,10 @@ import type { CredentialState } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { EventSource, WatchEvent } from '../watching/event-source.js';
 import type { StoreStatus } from '../credential/status.js';
+import { inSubscriberContext } from '../util/subscriber-context.js';
 import type { WatchedEntry } from '../watching/watched.js';
 
-/** The streams of one credential. */
+/** The streams of one credential, for callers. */
 export interface CredentialStreams<T> {
   readonly changes$: Observable<CredentialChange<T>>;
   readonly credentials$: Observable<T | undefined>;
@@ -17,10 +18,10 @@ export interface CredentialStreams<T> {
 
 export function credentialStreams<T>(live: WatchedEntry<T>): CredentialStreams<T> {
   return {
-    changes$: changeStream(live),
-    credentials$: credentialsStream(live),
-    state$: stateStream(live),
-    status$: statusStream(live),
+    changes$: inSubscriberContext(changeStream(live)),
+    credentials$: inSubscriberContext(credentialsStream(live)),
+    state$: inSubscriberContext(stateStream(live)),
+    status$: inSubscriberContext(statusStream(live)),
   };
 }
 

@@ -1,3 +1,5 @@
+import { inRootContext } from './async-context.js';
+
 /**
  * Time as the store sees it. Every wait and every timestamp comes from a `Clock`, so that tests run in virtual time.
  *
@@ -27,13 +29,14 @@ export const systemClock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   setTimer(run, delayMs) {
-    const timer = setTimeout(run, delayMs);
+    // A timer runs, and keeps alive, the context in which it was set.
+    const timer = inRootContext(() => setTimeout(run, delayMs));
     return () => {
       clearTimeout(timer);
     };
   },
   nextTurn(run) {
-    setImmediate(run);
+    inRootContext(() => setImmediate(run));
   },
 };
 

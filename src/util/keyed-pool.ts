@@ -1,3 +1,4 @@
+import { inRootContext } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import { ClosedError } from '../errors.js';
 import { setLongTimeout } from '../time/timers.js';
@@ -80,7 +81,8 @@ export class KeyedPool<V> {
     if (this.#closed) throw new ClosedError();
     const usedAt = this.#clock.monotonic();
     const before = this.#kept.get(id);
-    const kept = before ?? { value: this.#make(id), users: 0, usedAt };
+    // The value outlives the call that was the first to use it.
+    const kept = before ?? { value: inRootContext(() => this.#make(id)), users: 0, usedAt };
     kept.usedAt = usedAt;
     if (before !== undefined) this.#kept.delete(id);
     this.#kept.set(id, kept);

@@ -1,3 +1,4 @@
+import { bindFunctions } from '../time/async-context.js';
 import { systemClock, type Clock } from '../time/clock.js';
 import { InvalidOptionError } from '../errors.js';
 import {
@@ -72,16 +73,19 @@ export function checkOptions(table: OptionRows, given: object): void {
     for (const name in table) checkValue(table, given, name);
 }
 
-/** Checks names and values, and fills in the defaults. */
+/** Checks names and values, fills in the defaults, and binds the functions to the context of the caller. */
 export function resolveOptions<O extends object, Open extends keyof O>(
   table: OptionsTable<O, Open>,
   given: O,
 ): Resolved<O, Open> {
   checkNames(table, given);
-  return resolvePart(table, given);
+  return bindFunctions(resolvePart(table, given));
 }
 
-/** The options of one table, when the given options belong to several tables whose names were checked together. */
+/**
+ * The options of one table, when the given options belong to several tables whose names were checked together; with the functions as they were
+ * given.
+ */
 export function resolvePart<O extends object, Open extends keyof O>(
   table: OptionsTable<O, Open>,
   given: O,

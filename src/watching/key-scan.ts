@@ -35,11 +35,11 @@ export class KeyScan {
   readonly #backend: Backend;
   readonly #prefix: string;
   readonly #clock: Clock;
-  readonly #pace: () => TimeSlicer;
+  readonly #createSlicer: () => TimeSlicer;
   readonly #holder: KeyScanHolder;
   /** The scan under way. */
   #current: Run | undefined;
-  #asked: ScanTask | undefined;
+  #requested: ScanTask | undefined;
   /** The requested scan is the rest of a failed one. */
   #knownDone = false;
   #failures = 0;
@@ -49,21 +49,21 @@ export class KeyScan {
     backend: Backend,
     prefix: string,
     clock: Clock,
-    pace: () => TimeSlicer,
+    createSlicer: () => TimeSlicer,
     holder: KeyScanHolder,
   ) {
     this.#backend = backend;
     this.#prefix = prefix;
     this.#clock = clock;
-    this.#pace = pace;
+    this.#createSlicer = createSlicer;
     this.#holder = holder;
   }
 
   /** Requests a scan: now, or after the scan under way. */
-  ask(task: ScanTask): void {
+  request(task: ScanTask): void {
     if (task === 'resync') this.stop();
     if (task !== 'unknown') this.#knownDone = false;
-    this.#want(task);
+    this.#raise(task);
     if (this.#current !== undefined || (task === 'unknown' && this.#cancelRest !== undefined))
       return;
     this.#cancelRest?.();
@@ -73,22 +73,22 @@ export class KeyScan {
 
   stop(): void {
     this.#current = undefined;
-    this.#asked = undefined;
+    this.#requested = undefined;
     this.#knownDone = false;
     this.#failures = 0;
     this.#cancelRest?.();
     this.#cancelRest = undefined;
   }
 
-  #want(task: ScanTask): void {
-    const before = this.#asked;
-    if (before === undefined || WEIGHT[before] < WEIGHT[task]) this.#asked = task;
+  #raise(task: ScanTask): void {
+    const before = this.#requested;
+    if (before === undefined || WEIGHT[before] < WEIGHT[task]) this.#requested = task;
   }
 
   #begin(): void {
-    const task = this.#asked;
+    const task = this.#requested;
     if (task === undefined) return;
-    this.#asked = undefined;
+    this.#requested = undefined;
     const current: Run = { task, knownDone: this.#knownDone };
     this.#knownDone = false;
     this.#current = current;
@@ -109,8 +109,8 @@ export class KeyScan {
         this.#current = undefined;
         this.#failures += 1;
         // A larger task that was requested meanwhile begins from the start.
-        this.#knownDone = current.knownDone && (this.#asked ?? 'unknown') === 'unknown';
-        this.#want(task);
+        this.#knownDone = current.knownDone && (this.#requested ?? 'unknown') === 'unknown';
+        this.#raise(task);
         restFor(pauseAfter(this.#failures, RETRY_BACK_OFF, this.#backend.random));
         this.#holder.failed(error instanceof Error ? error : new Error('scanning failed'));
       },
@@ -120,12 +120,12 @@ export class KeyScan {
   /** Returns whether the scan is complete. */
   async #run(current: Run): Promise<boolean> {
     const isOver = (): boolean => this.#current !== current;
-    const pace = this.#pace();
+    const slicer = this.#createSlicer();
     const { task } = current;
     if (task !== 'unknown' && !current.knownDone) {
       for (const key of this.#holder.known()) {
         this.#holder.found(key, task);
-        const rest = pace.yield();
+        const rest = slicer.yield();
         if (rest !== undefined) await rest;
         if (isOver()) return false;
       }
@@ -136,7 +136,7 @@ export class KeyScan {
         if (isOver()) return false;
         // The known keys have been read just now.
         this.#holder.found(key, 'unknown');
-        const rest = pace.yield();
+        const rest = slicer.yield();
         if (rest !== undefined) await rest;
       }
       if (isOver()) return false;

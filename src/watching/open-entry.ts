@@ -1,12 +1,19 @@
-import { withdrawalBy, type Withdrawal } from '../credential/withdrawal.js';
+import type { Withdrawal } from '../credential/withdrawal.js';
 import type { Clock } from '../time/clock.js';
-import { withdraws, type CredentialChange } from '../credential/change.js';
-import type { AttemptHint, Backend, FeedCondition, Hint } from '../backend/backend.js';
+import type { CredentialChange } from '../credential/change.js';
+import type {
+  AttemptHint,
+  Backend,
+  FeedCondition,
+  Hint,
+  Subscription,
+} from '../backend/backend.js';
 import { withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
-import { unknown, type CredentialState, type Known, type KnownState } from '../credential/state.js';
+import { unknown, type CredentialState, type Known } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
-import type { Entry, EntryHandles } from './entry.js';
+import type { Entry } from './entry/entry.js';
+import type { EntryHandles } from './entry/owner.js';
 import { Freshness } from './freshness.js';
 import type { ServerTime } from '../time/server-time.js';
 import type { SharedStoreOptions } from './entry-options.js';
@@ -27,6 +34,8 @@ export abstract class OpenEntry<T>
   #emitted: CredentialState<T> = unknown.state;
   ownWrites = 0;
 
+  /** The subscription that the hints of the key come by; `undefined` while there is none. */
+  protected abstract readonly subscription: Subscription | undefined;
   abstract readonly key: string;
   abstract readonly backend: Backend;
   abstract readonly encoding: Encoding<T>;
@@ -48,7 +57,7 @@ export abstract class OpenEntry<T>
   }
 
   get confirmedAt(): number {
-    return this.backend.hints.confirmedAt(this.key);
+    return this.subscription?.confirmedAt(this.key) ?? this.clock.monotonic();
   }
 
   get isFilled(): boolean {
@@ -72,7 +81,7 @@ export abstract class OpenEntry<T>
     // Timers can be late, and no subscriber may receive a credential past its end.
     const since = this.clock.now();
     if (verdict !== 'stepped') return { type: 'withheld', reason: 'ended', since };
-    this.backend.hints.reportClockStep();
+    this.subscription?.reportClockStep();
     return { type: 'withheld', reason: 'clock', since };
   }
 
@@ -81,7 +90,7 @@ export abstract class OpenEntry<T>
     if (state.type !== 'present' || this.isWithheld()) return undefined;
     const verdict = this.#time?.verdict(state.snapshot.expiresAt);
     if (verdict === 'before') return state.snapshot;
-    if (verdict === 'stepped') this.backend.hints.reportClockStep();
+    if (verdict === 'stepped') this.subscription?.reportClockStep();
     return undefined;
   }
 
@@ -127,12 +136,6 @@ export abstract class OpenEntry<T>
 
   observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void {
     this.stalenessChanged(change, readAt);
-  }
-
-  withdraw(before: KnownState<T>, change: CredentialChange<T>): void {
-    if (before.type !== 'present') return;
-    if (withdraws(change, this.options.abortOnSaved))
-      withdrawalOf(before.snapshot)?.withdraw(withdrawalBy(change));
   }
 
   refused(error: unknown): void {

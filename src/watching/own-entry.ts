@@ -3,21 +3,26 @@ import type {
   Backend,
   FeedCondition,
   Hint,
-  KeyWatcher,
   Observation,
+  PollResult,
+  Subscriber,
+  Subscription,
 } from '../backend/backend.js';
 import type { Encoding } from '../credential/encoding.js';
 import { unknown } from '../credential/state.js';
-import { Entry, type EntryOwner } from './entry.js';
+import { ClosedError } from '../errors.js';
+import { Entry } from './entry/entry.js';
+import type { EntryOwner } from './entry/owner.js';
 import { OpenEntry } from './open-entry.js';
 import type { SharedStoreOptions } from './entry-options.js';
 
 /** The one entry of a store with a subscription of its own: a single store is a directory of one. */
-export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, KeyWatcher {
+export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscriber {
   readonly key: string;
   readonly options: SharedStoreOptions<T>;
   readonly backend: Backend;
   readonly encoding: Encoding<T>;
+  #subscription: Subscription | undefined;
 
   /** @param key - the key of the credential in the backend; `id` is its name in changes and snapshots */
   constructor(
@@ -32,6 +37,14 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, KeyWatch
     this.options = options;
     this.backend = backend;
     this.encoding = encoding;
+  }
+
+  protected get subscription(): Subscription | undefined {
+    return this.#subscription;
+  }
+
+  get size(): number {
+    return this.entry === undefined ? 0 : 1;
   }
 
   get scope(): this {
@@ -51,20 +64,28 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, KeyWatch
   }
 
   read(): Promise<Observation> {
-    return this.backend.hints.read(this.key, this.options.maxBytes);
+    const { subscription } = this;
+    if (subscription === undefined) return Promise.reject(new ClosedError());
+    return subscription.read(this.key, this.options.maxBytes);
   }
 
-  hint(hint: Hint | AttemptHint): void {
+  hint(_key: string, hint: Hint | AttemptHint): void {
+    // A handle that learns the condition may close, and with it the entry.
+    this.entry?.reportCondition();
     this.entry?.hint(hint);
   }
 
-  poll(): boolean {
-    return this.entry?.poll() ?? false;
+  pollNext(): PollResult {
+    return this.entry?.poll() === true ? 'requested' : 'none';
+  }
+
+  pollAll(): PollResult {
+    return this.pollNext();
   }
 
   protected override start(): void {
     super.start();
-    if (this.entry !== undefined) this.backend.hints.watch(this.key, this);
+    if (this.entry !== undefined) this.#subscription ??= this.backend.subscribe(this, this);
   }
 
   protected override enter(): Entry<T> {
@@ -74,7 +95,8 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, KeyWatch
   }
 
   protected override leave(entry: Entry<T>): void {
-    this.backend.hints.unwatch(this.key, this);
+    this.#subscription?.close();
+    this.#subscription = undefined;
     entry.stop();
   }
 }

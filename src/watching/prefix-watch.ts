@@ -4,20 +4,23 @@ import type {
   Hint,
   FeedCondition,
   Observation,
-  PrefixWatcher,
+  PollResult,
+  Subscriber,
+  Subscription,
 } from '../backend/backend.js';
 import { absent, unknown } from '../credential/state.js';
 import type { Clock } from '../time/clock.js';
-import {
-  Entry,
-  type EntryFollower,
-  type EntryHandles,
-  type EntryOwner,
-  type EntryScope,
-} from './entry.js';
+import { Entry } from './entry/entry.js';
+import type {
+  EntryFollower,
+  EntryHandles,
+  EntryOwner,
+  EntryScope,
+  FollowedEntry,
+} from './entry/owner.js';
+import { OpenEntries } from './open-entries.js';
 import { RESERVED_PREFIX } from '../util/option-checks.js';
 import type { ReadBatcher } from './read-batcher.js';
-import { TimeSlicer } from '../time/slicing.js';
 
 /** The receiver of the changes of all keys under a prefix. */
 export interface PrefixFollower<T> extends EntryFollower<T> {
@@ -28,8 +31,8 @@ export interface PrefixFollower<T> extends EntryFollower<T> {
   conditionChanged(condition: FeedCondition): void;
   /** Returns the entry for a key that got a hint and has none, if the key is to have one. */
   newcomer(key: string): Entry<T> | undefined;
-  added(entry: Entry<T>): void;
-  removed(entry: Entry<T>): void;
+  added(entry: FollowedEntry): void;
+  removed(entry: FollowedEntry): void;
   pollAll(): void;
 }
 
@@ -43,14 +46,14 @@ export interface PrefixScope<T> extends EntryScope<T> {
  * A subscription to all keys that begin with a prefix. An entry exists while handles watch it, and, while all keys are followed, as long as
  * its key is stored or a reading is under way.
  */
-export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
+export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
   readonly prefix: string;
   readonly scope: PrefixScope<T>;
   readonly #reads: ReadBatcher;
   readonly #entries = new Map<string, Entry<T>>();
   readonly #open: OpenEntries<T>;
   #follower: PrefixFollower<T> | undefined;
-  #isSubscribed = false;
+  #subscription: Subscription | undefined;
   #condition: FeedCondition | undefined;
   /** The condition of each key, when keys differ. */
   #conditionAt: ((key: string) => FeedCondition) | undefined;
@@ -66,6 +69,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
 
   get follower(): PrefixFollower<T> | undefined {
     return this.#follower;
+  }
+
+  get subscription(): Subscription | undefined {
+    return this.#subscription;
   }
 
   get size(): number {
@@ -108,9 +115,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
     return entry;
   }
 
-  remove(entry: Entry<T>): void {
-    if (this.#entries.get(entry.key) !== entry) return;
-    this.#entries.delete(entry.key);
+  remove(one: FollowedEntry): void {
+    const entry = this.#entries.get(one.key);
+    if (entry === undefined || entry !== one) return;
+    this.#entries.delete(one.key);
     entry.stop();
     this.#follower?.removed(entry);
   }
@@ -154,46 +162,49 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
     // A short prefix is also a beginning of the library's own keys.
     if (key.startsWith(RESERVED_PREFIX)) return;
     let entry = this.#entries.get(key);
+    if (entry?.isOpen === true) {
+      entry.reportCondition();
+      // A handle that learns the condition may close, and with it the entry.
+      entry = this.#entries.get(key);
+    }
     if (entry === undefined && hint.type !== 'attempt' && this.conditionAt(key)?.link === 'live')
       entry = this.#follower?.newcomer(key);
     entry?.hint(hint);
   }
 
-  conditionChanged(condition: FeedCondition, at?: (key: string) => FeedCondition): void {
+  conditionChanged(condition: FeedCondition, of?: (key: string) => FeedCondition): void {
     this.#condition = condition;
-    this.#conditionAt = at;
+    this.#conditionAt = of;
     this.#follower?.conditionChanged(condition);
-    this.#open.conditionChanged();
+    this.#open.conditionChanged(of === undefined ? condition.link === 'live' : undefined);
   }
 
-  poll(): boolean {
+  pollNext(): PollResult {
     for (let left = this.size; left > 0; left -= 1) {
       const entry = this.#next();
-      if (entry === undefined) return false;
-      if (entry.poll()) return true;
+      if (entry === undefined) return 'none';
+      if (entry.poll()) return 'requested';
     }
-    return false;
+    return 'none';
   }
 
-  pollAll(): boolean {
+  pollAll(): PollResult {
     this.#follower?.pollAll();
     this.#open.poll();
-    return this.#open.size > 0 || this.#follower !== undefined;
+    return this.#open.size > 0 || this.#follower !== undefined ? 'requested' : 'none';
   }
 
   #subscribe(): void {
-    if (this.#isSubscribed) return;
-    this.#isSubscribed = true;
-    this.scope.backend.hints.watchPrefix(this.prefix, this);
+    this.#subscription ??= this.scope.backend.subscribe({ prefix: this.prefix }, this);
   }
 
   #unsubscribe(): void {
-    if (!this.#isSubscribed || this.#open.size > 0 || this.#follower !== undefined) return;
-    this.#isSubscribed = false;
+    if (this.#open.size > 0 || this.#follower !== undefined) return;
+    this.#subscription?.close();
+    this.#subscription = undefined;
     this.#condition = undefined;
     this.#conditionAt = undefined;
     this.#rotation = undefined;
-    this.scope.backend.hints.unwatchPrefix(this.prefix, this);
   }
 
   #next(): Entry<T> | undefined {
@@ -203,75 +214,5 @@ export class PrefixWatch<T> implements EntryOwner<T>, PrefixWatcher {
       next = this.#rotation.next();
     }
     return next.done ? undefined : next.value;
-  }
-}
-
-/** The entries that handles watch. There may be very many, therefore a report to all takes many turns. */
-class OpenEntries<T> {
-  readonly clock: Clock;
-  readonly #slicer: TimeSlicer;
-  readonly #all = new Set<Entry<T>>();
-  #newcomers: Entry<T>[] = [];
-  /** Identifies the report under way. */
-  #telling = {};
-  #isPolling = false;
-
-  constructor(clock: Clock, reads: ReadBatcher) {
-    this.clock = clock;
-    this.#slicer = new TimeSlicer(clock, reads);
-  }
-
-  get size(): number {
-    return this.#all.size;
-  }
-
-  add(entry: Entry<T>): void {
-    this.#all.add(entry);
-    this.#newcomers.push(entry);
-    if (this.#newcomers.length > 1) return;
-    this.clock.nextTurn(() => {
-      const newcomers = this.#newcomers;
-      this.#newcomers = [];
-      void this.#forEach(newcomers, (one) => {
-        one.hear();
-        return true;
-      });
-    });
-  }
-
-  delete(entry: Entry<T>): void {
-    this.#all.delete(entry);
-  }
-
-  conditionChanged(): void {
-    const telling = {};
-    this.#telling = telling;
-    void this.#forEach(this.#all, (entry) => {
-      if (this.#telling !== telling) return false;
-      entry.hear();
-      return true;
-    });
-  }
-
-  poll(): void {
-    if (this.#isPolling || this.size === 0) return;
-    this.#isPolling = true;
-    const telling = this.#telling;
-    void this.#forEach(this.#all, (entry) => {
-      if (this.#telling !== telling) return false;
-      entry.poll();
-      return true;
-    }).then(() => {
-      this.#isPolling = false;
-    });
-  }
-
-  /** @param each - returns whether to go on */
-  async #forEach(entries: Iterable<Entry<T>>, each: (entry: Entry<T>) => boolean): Promise<void> {
-    for (const entry of entries) {
-      if (!each(entry)) return;
-      const rest = this.#slicer.yield();
-      if (rest !== undefined) await rest;
-    }
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../time/clock.js';
-import type { HintFeed, Observation } from '../backend/backend.js';
+import type { Observation, Subscription } from '../backend/backend.js';
+import { ClosedError } from '../errors.js';
 
 /** The number of keys in one call; a longer call would only hold up the server's other clients. */
 const BATCH = 100;
@@ -19,7 +20,7 @@ interface Waiting {
  * is bounded.
  */
 export class ReadBatcher {
-  readonly #hints: HintFeed;
+  readonly #subscription: () => Subscription | undefined;
   readonly #clock: Clock;
   readonly #maxBytes: number;
   #waiting: Waiting[] = [];
@@ -30,14 +31,15 @@ export class ReadBatcher {
   #scheduled = false;
   #waiters: (() => void)[] = [];
 
-  constructor(hints: HintFeed, clock: Clock, maxBytes: number) {
-    this.#hints = hints;
+  /** @param subscription - the subscription of now, to all keys that are read */
+  constructor(subscription: () => Subscription | undefined, clock: Clock, maxBytes: number) {
+    this.#subscription = subscription;
     this.#clock = clock;
     this.#maxBytes = maxBytes;
   }
 
   read(key: string): Promise<Observation> {
-    if (this.#hints.readMany === undefined || (this.#calls === 0 && this.#alone === 0))
+    if (this.#subscription()?.readMany === undefined || (this.#calls === 0 && this.#alone === 0))
       return this.#readAlone(key);
     return new Promise((resolve, reject) => {
       this.#waiting.push({ key, resolve, reject });
@@ -56,8 +58,10 @@ export class ReadBatcher {
   }
 
   #readAlone(key: string): Promise<Observation> {
+    const subscription = this.#subscription();
+    if (subscription === undefined) return Promise.reject(new ClosedError());
     this.#alone += 1;
-    return this.#hints.read(key, this.#maxBytes).finally(() => {
+    return subscription.read(key, this.#maxBytes).finally(() => {
       this.#alone -= 1;
       this.#goOn();
     });
@@ -92,7 +96,7 @@ export class ReadBatcher {
   async #readAll(batch: readonly Waiting[]): Promise<void> {
     try {
       const keys = batch.map(({ key }) => key);
-      const seen = (await this.#hints.readMany?.(keys, this.#maxBytes)) ?? [];
+      const seen = (await this.#subscription()?.readMany?.(keys, this.#maxBytes)) ?? [];
       for (const [index, { key, resolve, reject }] of batch.entries()) {
         const observation = seen[index];
         if (observation === undefined) this.#readAlone(key).then(resolve, reject);
@@ -108,8 +112,8 @@ export class ReadBatcher {
   #goOn(): void {
     if (this.#first < this.#waiting.length) this.#schedule();
     if (this.#waiters.length === 0 || this.#load >= ROOM) return;
-    const hoping = this.#waiters;
+    const waiters = this.#waiters;
     this.#waiters = [];
-    for (const resolve of hoping) resolve();
+    for (const resolve of waiters) resolve();
   }
 }

@@ -1,6 +1,7 @@
 import type { Backend, FeedCondition } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
-import type { Entry } from './entry.js';
+import type { Entry } from './entry/entry.js';
+import type { FollowedEntry } from './entry/owner.js';
 import { EventSourceBase } from './event-source.js';
 import {
   idleStatus,
@@ -40,7 +41,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   /** Begun anew whenever everything must be read. */
   #round: Round = { awaited: 0 };
   /** The entries that only a hint has made: as far as is known, nothing is stored there. */
-  readonly #unconfirmed = new Set<Entry<T>>();
+  readonly #unconfirmed = new Set<FollowedEntry>();
   #scanned = false;
   /** All credentials were known once. */
   #complete = false;
@@ -95,7 +96,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       this.#scan.stop();
     } else if (before?.link !== 'live' || before.generation !== condition.generation) {
       this.#startResync();
-      this.#scan.ask('resync');
+      this.#scan.request('resync');
     }
     this.#review();
   }
@@ -104,7 +105,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const { watch } = this.#context;
     if (!this.#context.isKeyOfId(key)) return undefined;
     if (this.#unconfirmed.size >= MOST_NEWCOMERS) {
-      this.#scan.ask('unknown');
+      this.#scan.request('unknown');
       return undefined;
     }
     const entry = watch.add(key);
@@ -112,21 +113,21 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     return entry;
   }
 
-  added(entry: Entry<T>): void {
+  added(entry: FollowedEntry): void {
     if (!entry.isCaughtUp) this.#await(entry);
   }
 
-  removed(entry: Entry<T>): void {
+  removed(entry: FollowedEntry): void {
     this.#unconfirmed.delete(entry);
     this.#settled(entry);
   }
 
-  observed(entry: Entry<T>): void {
+  observed(entry: FollowedEntry): void {
     if (entry.isStored) this.#unconfirmed.delete(entry);
     this.#settled(entry);
   }
 
-  refused(entry: Entry<T>): void {
+  refused(entry: FollowedEntry): void {
     // After a lost link all keys are read again.
     if (this.#condition?.link === 'live') this.#settled(entry);
   }
@@ -135,12 +136,12 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     this.emit({ type: 'state', state: undefined, change });
   }
 
-  idle(entry: Entry<T>): void {
+  idle(entry: FollowedEntry): void {
     if (!entry.isStored && !entry.isOpen) this.#context.watch.remove(entry);
   }
 
   pollAll(): void {
-    if (this.#condition?.link === 'live') this.#scan.ask('all');
+    if (this.#condition?.link === 'live') this.#scan.request('all');
   }
 
   protected override start(): void {
@@ -178,21 +179,23 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   #startResync(): void {
     this.#scanned = false;
     if (this.#staleSince === undefined) {
-      const { clock, hints } = this.#context.backend;
-      const behindMs = clock.monotonic() - hints.confirmedAt(this.#context.watch.prefix);
+      const { backend, watch } = this.#context;
+      const { clock } = backend;
+      const monotonic = clock.monotonic();
+      const behindMs = monotonic - (watch.subscription?.confirmedAt() ?? monotonic);
       // The instant up to which no hint was missed, by the wall clock.
       this.#staleSince = Math.round(clock.now() - behindMs);
     }
     this.#round = { awaited: 0 };
   }
 
-  #await(entry: Entry<T>): void {
+  #await(entry: FollowedEntry): void {
     if (entry.awaitedIn === this.#round) return;
     entry.awaitedIn = this.#round;
     this.#round.awaited += 1;
   }
 
-  #settled(entry: Entry<T>): void {
+  #settled(entry: FollowedEntry): void {
     if (entry.awaitedIn !== this.#round) return;
     entry.awaitedIn = undefined;
     this.#round.awaited -= 1;

@@ -1,5 +1,5 @@
 import { setMaxListeners } from 'node:events';
-import type { Backend, Expected, Hint, Observation } from '../backend/backend.js';
+import type { Expected, Hint, Observation } from '../backend/backend.js';
 import { digestOf, StoredSnapshot, type CredentialSnapshot } from '../credential/snapshot.js';
 import type {
   ClearOptions,
@@ -8,7 +8,7 @@ import type {
   UpdateOptions,
   UpdateReceipt,
 } from '../credential/contract.js';
-import { digest, type Decoded, type Encoded, type Encoding } from '../credential/encoding.js';
+import { digest, type Decoded, type Encoded } from '../credential/encoding.js';
 import { ClosedError, ConflictError, InvalidOptionError } from '../errors.js';
 import { KeyTypeCheck } from './key-type-check.js';
 import { checkFunction } from '../util/option-checks.js';
@@ -16,8 +16,7 @@ import { checkOptions } from '../util/options.js';
 import { resolveRemoval, resolveWrite } from './lost-replies.js';
 import { CLEAR_OPTIONS, replicationOf, SAVE_OPTIONS, UPDATE_OPTIONS } from './options.js';
 import { replicasOf, Replications } from './replication.js';
-import { minDefined } from '../watching/decode-observation.js';
-import type { SharedStoreOptions } from '../watching/entry-options.js';
+import { minDefined } from '../watching/entry/decode-observation.js';
 import { effectiveTtl } from './effective-ttl.js';
 import type { ServerTime } from '../time/server-time.js';
 import { RedactedReceipt } from './redacted-receipt.js';
@@ -33,11 +32,6 @@ type DecodedContent<T> =
 
 /** Reads and writes one credential, in the order of the calls. */
 export class CredentialWriter<T> {
-  readonly #id: string;
-  readonly #key: string;
-  readonly #options: SharedStoreOptions<T>;
-  readonly #backend: Backend;
-  readonly #encoding: Encoding<T>;
   readonly #entry: WatchedEntry<T>;
   readonly #typeCheck: KeyTypeCheck<T>;
   readonly #queue = new WriteQueue();
@@ -47,12 +41,6 @@ export class CredentialWriter<T> {
   readonly #closing = new AbortController();
 
   constructor(entry: WatchedEntry<T>) {
-    const { id, key, options, backend, encoding } = entry;
-    this.#id = id;
-    this.#key = key;
-    this.#options = options;
-    this.#backend = backend;
-    this.#encoding = encoding;
     this.#entry = entry;
     this.#typeCheck = new KeyTypeCheck(entry, () => this.#read());
     // Every paused update adds a listener.
@@ -66,11 +54,12 @@ export class CredentialWriter<T> {
   async readDecoded(held = false, once = false): Promise<DecodedContent<T>> {
     const { content, expiresAt: ttlEnd } = await this.#read();
     if (content.type === 'absent') return content;
+    const { encoding } = this.#entry;
     const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
-    const again = once && this.#encoding.wasReported(this.#id, name);
-    const decoded = held
-      ? await this.#encoding.decodeHeld(content, again)
-      : await this.#encoding.decode(content, again);
+    const again = once && encoding.wasReported(this.#entry.id, name);
+    const decoded = await (held
+      ? encoding.decodeHeld(content, again)
+      : encoding.decode(content, again));
     return { ...decoded, ttlEnd, digest: name };
   }
 
@@ -78,7 +67,8 @@ export class CredentialWriter<T> {
   async load(): Promise<T | undefined> {
     const found = await this.readDecoded(false, true);
     if (found.type === 'readable') return found.credentials;
-    if (found.type === 'unreadable') this.#encoding.report(this.#id, found.digest, found);
+    if (found.type === 'unreadable')
+      this.#entry.encoding.report(this.#entry.id, found.digest, found);
     return undefined;
   }
 
@@ -88,7 +78,7 @@ export class CredentialWriter<T> {
     if (found.type === 'absent') return undefined;
     if (found.type === 'unreadable') throw found.error;
     return new StoredSnapshot(
-      this.#id,
+      this.#entry.id,
       found.credentials,
       minDefined(found.logicalEnd, found.ttlEnd),
       found.digest,
@@ -106,14 +96,14 @@ export class CredentialWriter<T> {
     checkOptions(CLEAR_OPTIONS, options);
     const { reason, signal } = options;
     const expected = this.#expected(options.onlyIf);
-    const key = this.#key;
+    const { key, backend } = this.#entry;
     const removal = this.#queue.run(
       // DEL does not say which type it removed, and unlike SET it cannot be made to refuse. The type is checked beforehand, because the
       // command must be sent without delay, or a later write would overtake it.
       () => this.#typeCheck.check(expected === undefined),
       async () => {
         this.#checkOpen(signal);
-        return this.#backend.remove({ key, expected, reason }).then(
+        return backend.remove({ key, expected, reason }).then(
           (one) => one.removed,
           (error: unknown) => resolveRemoval(error, () => this.#read()),
         );
@@ -141,7 +131,7 @@ export class CredentialWriter<T> {
       if (found.type === 'unreadable') throw found.error;
       const current = found.type === 'readable' ? found.credentials : undefined;
       const next = await abortable(Promise.resolve(fn(current)), signal);
-      if (this.#entry.closed) throw new ClosedError(`the store of "${this.#id}"`);
+      if (this.#entry.closed) throw new ClosedError(`the store of "${this.#entry.id}"`);
       if (next === undefined) return new RedactedReceipt(false, current, attempts);
       try {
         const expected = found.type === 'readable' ? { digest: found.digest } : 'absent';
@@ -166,7 +156,7 @@ export class CredentialWriter<T> {
   }
 
   #checkOpen(signal: AbortSignal | undefined): void {
-    if (this.#closing.signal.aborted) throw new ClosedError(`the store of "${this.#id}"`);
+    if (this.#closing.signal.aborted) throw new ClosedError(`the store of "${this.#entry.id}"`);
     signal?.throwIfAborted();
   }
 
@@ -175,16 +165,16 @@ export class CredentialWriter<T> {
     const replication = replicationOf(options);
     const signals = [this.#closing.signal, ...(signal ? [signal] : [])];
     const wanted = replication && { ...replication, signals };
-    const key = this.#key;
-    const { clock } = this.#backend;
+    const { key, backend, encoding } = this.#entry;
+    const { clock } = backend;
     const now = (): number => this.#time?.latest() ?? clock.now();
     const prepared = ({ bytes, logicalEnd }: Encoded, overLarge: boolean) => {
-      const ttl = effectiveTtl(credentials, requested, logicalEnd, this.#options, now);
+      const ttl = effectiveTtl(credentials, requested, logicalEnd, this.#entry.options, now);
       return { bytes, ttl, overLarge };
     };
     const write = this.#queue.run(
       () => {
-        const encoded = this.#encoding.encode(credentials);
+        const encoded = encoding.encode(credentials);
         const checked = this.#typeCheck.check();
         return encoded instanceof Promise || checked instanceof Promise
           ? Promise.all([encoded, checked]).then(([one, overLarge]) => prepared(one, overLarge))
@@ -201,7 +191,7 @@ export class CredentialWriter<T> {
           throw error;
         }
         const sentAt = clock.monotonic();
-        return this.#backend
+        return backend
           .write({ key, bytes, ttl, expected, overLarge, reason, wanted })
           .then(
             (written) => this.#replications.note(written),
@@ -235,7 +225,7 @@ export class CredentialWriter<T> {
   #expected(snapshot: CredentialSnapshot<T> | undefined): { readonly digest: string } | undefined {
     if (snapshot === undefined) return undefined;
     const name = digestOf(snapshot);
-    if (name === undefined || snapshot.id !== this.#id) {
+    if (name === undefined || snapshot.id !== this.#entry.id) {
       throw new InvalidOptionError(
         'onlyIf',
         'must be a snapshot of this credential that a store gave',
@@ -246,14 +236,15 @@ export class CredentialWriter<T> {
 
   async #read(): Promise<Observation> {
     this.#checkOpen(undefined);
-    const observation = await this.#backend.read(this.#key, this.#options.maxBytes);
+    const { key, backend, options } = this.#entry;
+    const observation = await backend.read(key, options.maxBytes);
     this.#time = observation.time;
     return observation;
   }
 
   /** The pause is jittered, so that two writers that collided do not collide again. */
   async #pause(attempts: number, signal: AbortSignal | undefined): Promise<void> {
-    const { clock, random } = this.#backend;
+    const { clock, random } = this.#entry.backend;
     const longest = Math.min(2 ** attempts * 2, LONGEST_PAUSE_MS);
     const closing = this.#closing.signal;
     const pause = new Promise<void>((resolve) => {
@@ -266,6 +257,6 @@ export class CredentialWriter<T> {
       closing.addEventListener('abort', end);
     });
     await abortable(pause, signal);
-    if (this.#entry.closed) throw new ClosedError(`the store of "${this.#id}"`);
+    if (this.#entry.closed) throw new ClosedError(`the store of "${this.#entry.id}"`);
   }
 }

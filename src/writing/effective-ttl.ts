@@ -38,7 +38,7 @@ export function effectiveTtl<T>(
 
 function defaultTtl<T>(
   credentials: T,
-  { ttlSeconds, onCallbackError }: SharedStoreOptions<T>,
+  { ttlSeconds, context, onCallbackError }: SharedStoreOptions<T>,
 ): number | undefined {
   if (typeof ttlSeconds !== 'function') return ttlSeconds;
   const failed = (error: unknown): void => {
@@ -46,7 +46,7 @@ function defaultTtl<T>(
   };
   let ttl: unknown;
   try {
-    ttl = ttlSeconds(credentials);
+    ttl = context.run(() => ttlSeconds(credentials));
   } catch (error) {
     failed(error);
     throw new EncodeError('threw', 'ttlSeconds threw');

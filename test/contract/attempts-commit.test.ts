@@ -11,13 +11,13 @@ onBothBackends('a commit of an attempt', (scene) => {
   it('stores the new bytes in place of the old ones, and ends the attempt', async () => {
     const { one, two, world } = scene;
     await one.start('a');
-    expect(await one.commit('a', 'new', 'old', { failures: 0, pauseMs: 2_000 })).toBe('committed');
+    expect(await one.commit('a', 'new', 'old', { failures: 0, pauseMs: 1_000 })).toBe('committed');
     expect(await stored()).toBe('new');
     expect(await one.renew('a')).toBe('ended');
     const early = await two.start('b');
     expect(early).toMatchObject({ type: 'early', record: { id: 'a', outcome: 'committed' } });
     if (early.type !== 'early') return;
-    expect(early.leftMs).toBeLessThanOrEqual(2_000);
+    expect(early.leftMs).toBeLessThanOrEqual(1_000);
     await world.advance(early.leftMs);
     expect(await two.start('b')).toMatchObject({ type: 'started', record: { number: 8 } });
   });

@@ -61,18 +61,19 @@ onBothBackends('an attempt', (scene) => {
       const { promise: told, resolve } = deferred();
       const store = scene.world.stores[2]!;
       const watcher = {
-        hint: (hint: { readonly type: string }) => {
+        size: 1,
+        hint: (_key: string, hint: { readonly type: string }) => {
           if (hint.type === 'attempt') resolve();
         },
         conditionChanged: ({ link }: { readonly link: string }) => {
           if (link === 'live') void scene.one.end('a', 'failed');
         },
-        poll: () => true,
+        pollNext: () => 'none' as const,
+        pollAll: () => 'none' as const,
       };
-      const { hints } = backendOf(scene.world, 2);
-      hints.watch(scene.world.key, watcher);
+      const subscription = backendOf(scene.world, 2).subscribe(scene.world, watcher);
       await told;
-      hints.unwatch(scene.world.key, watcher);
+      subscription.close();
       await store.close();
     });
   });

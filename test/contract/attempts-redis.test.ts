@@ -4,7 +4,7 @@ import { RedisCredentialStore } from 'credstream';
 
 import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import { slotOf } from '../../src/redis/keys.js';
-import { internalsOf } from '../../src/stores/store-base.js';
+import { internalsOf } from '../../src/stores/observable-credential-store.js';
 import { makeCanary } from '../integration/canary.js';
 import { useCleanup } from '../support/cleanup.js';
 import { recordMonitor } from '../support/command-counter.js';

@@ -9,7 +9,7 @@ import { VirtualClock } from 'credstream/testing';
 
 import { AttemptVerbs } from '../../src/backend/attempt-verbs.js';
 import type { CommitAttempt, EndAttempt, StartAttempt } from '../../src/backend/attempts.js';
-import { internalsOf } from '../../src/stores/store-base.js';
+import { internalsOf } from '../../src/stores/observable-credential-store.js';
 import type { Backend } from '../../src/backend/backend.js';
 import { connect, disconnect, type RedisTarget, startRedis, uniqueKey } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
@@ -138,11 +138,11 @@ export interface HeardAnnouncement {
 
 /** Hears the announcements about the credential of a world, from when this resolves. */
 export async function hearAnnouncements(world: AttemptWorld, node = 2) {
-  const { hints } = backendOf(world, node);
   const { promise: live, resolve } = deferred();
   let heard: HeardAnnouncement[] = [];
-  hints.watch(world.key, {
-    hint: (hint) => {
+  const subscription = backendOf(world, node).subscribe(world, {
+    size: 1,
+    hint: (_key, hint) => {
       if (hint.type === 'attempt') heard.push({ kind: 'attempt', by: undefined });
       // What others than the attempts do comes without an instance, or is a removal.
       else if (hint.type === 'written' && typeof hint.origin === 'object')
@@ -151,14 +151,15 @@ export async function hearAnnouncements(world: AttemptWorld, node = 2) {
     conditionChanged: ({ link }) => {
       if (link === 'live') resolve();
     },
-    poll: () => true,
+    pollNext: () => 'none',
+    pollAll: () => 'none',
   });
   await world.advance(1);
   await live;
   return {
     /** All that came since the last time; what was announced before is in. */
     take: async (): Promise<HeardAnnouncement[]> => {
-      await hints.read(world.key, 0);
+      await subscription.read(world.key, 0);
       const all = heard;
       heard = [];
       return all;

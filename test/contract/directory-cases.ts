@@ -152,7 +152,7 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
 
   it('a directory emits the end of an unopened credential once', async () => {
     const { changes } = await ready(place());
-    await place().set('app:a', bytesOf('one'), 60);
+    await place().set('app:a', bytesOf('one'), 600);
     expect(say(await changes.next())).toBe('a saved one');
     expect(await changes.next()).toMatchObject({ id: 'a', type: 'expired' });
     await place().set('app:b', bytesOf('two'));

@@ -1,7 +1,7 @@
 import { format, resolveConfig } from 'prettier';
 
 import { DERIVE_EACH_OPTIONS } from '../../src/derived/derive-each.js';
-import { INVALIDATE_OPTIONS } from '../../src/derived/invalidate-options.js';
+import { INVALIDATE_OPTIONS } from '../../src/derived/invalidation/options.js';
 import { DERIVE_OPTIONS, WAIT_OPTIONS } from '../../src/derived/options.js';
 import { MEMORY_OPTIONS } from '../../src/memory/credential-memory.js';
 import { IN_MEMORY_OPTIONS } from '../../src/memory/options.js';

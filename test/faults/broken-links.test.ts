@@ -83,7 +83,7 @@ it.each(['both', 'toClient', 'toServer'] as const)(
     // Before the new link is there, or just after it.
     await connect(server).set(KEY, 'v2');
     await changes.next(saved('v2'));
-    expect(statuses.values.at(-1)?.link).toBe('live');
+    await statuses.next(isLive);
   },
 );
 
@@ -107,8 +107,8 @@ it('a store gives up unanswered handshakes until one is answered', async () => {
     code: 'TIMEOUT',
   });
   await eventually(() => expect(network.accepted).toBeGreaterThanOrEqual(3));
-  // What was given up does not pile up.
-  expect(network.connections).toBeLessThanOrEqual(1);
+  // What was given up does not pile up; the network may hear of an end a moment after it hears of the next try.
+  await eventually(() => expect(network.connections).toBeLessThanOrEqual(1));
   await network.accept();
   await store.ready();
   expect(store.state).toEqual({ type: 'absent' });
@@ -126,7 +126,7 @@ it('a store comes back after many refused connections', async () => {
   network.refuse({ reset: true });
   const status = await statuses.next(({ error }) => String(error?.cause).includes('ECONNREFUSED'));
   expect(status).toMatchObject({ link: 'reconnecting', error: { code: 'UNAVAILABLE' } });
-  await eventually(() => expect(attempts).toBeGreaterThanOrEqual(6));
+  await eventually(() => expect(attempts).toBeGreaterThanOrEqual(5));
   await connect(server).set(KEY, 'v2');
   await network.accept();
   expect(await changes.next()).toMatchObject({ type: 'saved', source: 'resync' });
@@ -159,7 +159,8 @@ it('a store without a confirmed subscription does not become live', async () => 
     swallowed += 1;
     return null;
   });
-  const { changes } = await watch(network, NO_ROUNDS);
+  // Of which the swallowed command takes one, and a busy machine some of the next.
+  const { changes } = await watch(network, { ...NO_ROUNDS, replyTimeoutMs: 1_000 });
   expect(swallowed).toBe(1);
   await connect(server).set(KEY, 'v2');
   expect(await changes.next()).toMatchObject({ type: 'saved', source: 'live' });

@@ -32,7 +32,7 @@ describe.each(closingStates)('a store that is $name', ({ enter, options, user })
     await eventually(() => expect(network.connections).toBe(0));
     const { accepted } = network;
     // The time in which a forgotten retry would come.
-    const other = await watch(network, { key: 'other' });
+    const other = await watch(network, { key: 'other', replyTimeoutMs: 10_000 });
     await other.store.close();
     expect(network.accepted - accepted).toBeLessThanOrEqual(2);
   });
@@ -49,7 +49,7 @@ describe('a process', () => {
       const { timers } = await child.next(undefined, 20_000);
       expect(timers).toBe(0);
       const late = new Error('something keeps the process alive');
-      expect(await within(5_000, late, child.exited)).toEqual({ code: 0, signal: null });
+      expect(await within(10_000, late, child.exited)).toEqual({ code: 0, signal: null });
       expect(child.stderr).toBe('');
     },
   );

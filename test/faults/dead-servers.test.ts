@@ -111,7 +111,7 @@ it('a store treats a loading server as unavailable', async () => {
   const writer = connect(server);
   await writer.set(KEY, 'v1');
   const pipeline = writer.pipeline();
-  for (let index = 0; index < 400; index += 1) pipeline.set(`other:${index}`, 'x'.repeat(2_000));
+  for (let index = 0; index < 600; index += 1) pipeline.set(`other:${index}`, 'x'.repeat(2_000));
   await pipeline.exec();
   const { store, changes, statuses } = await watch(server, { maxStalenessMs: Infinity });
   const config = { 'key-load-delay': '3000', 'loading-process-events-interval-bytes': '1024' };

@@ -57,7 +57,7 @@ describe('a server that sends no expiry notifications', () => {
     await store.save('v1', { ttlSeconds: 1 });
     let end = store.current!.expiresAt!;
     for (let round = 1; round <= 3; round += 1) {
-      end += 250;
+      end += 500;
       expect(await admin.pexpireat(KEY, end)).toBe(1);
       // Nobody tells the store; it comes at the end that it knows and finds another.
       expect(await changes.next(({ type }) => type !== 'saved')).toMatchObject({
@@ -98,8 +98,8 @@ describe('a logical end', () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { store, changes, states } = await watch(server, { expiresAt });
-    const end = Math.ceil(await serverNow(admin)) + 300;
-    await admin.set(KEY, `v1@${end}`, 'PXAT', end + 400);
+    const end = Math.ceil(await serverNow(admin)) + 700;
+    await admin.set(KEY, `v1@${end}`, 'PXAT', end + 700);
     await changes.next(saved(`v1@${end}`));
     const expired = await changes.next();
     expect(expired).toMatchObject({ type: 'expired', expiresAt: end });

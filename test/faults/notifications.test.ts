@@ -88,7 +88,7 @@ describe('configureNotifications', () => {
     const { changes, statuses } = await watch(server, { ...NO_BEAT, configureNotifications: true });
     await statuses.next(({ notifications }) => notifications === 'keyspace');
     expect(await flags(admin)).toBe('$EKeglx');
-    await admin.set(KEY, 'v1', 'PX', 100);
+    await admin.set(KEY, 'v1', 'PX', 600);
     await changes.next(saved('v1'));
     await changes.next(({ type }) => type === 'expired');
   });

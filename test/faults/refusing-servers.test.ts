@@ -38,7 +38,7 @@ describe('a server without memory', () => {
     const server = await startNotifying();
     const admin = connect(server);
     await admin.set(KEY, 'v1');
-    const watched = await watch(server, { maxStalenessMs: 0 });
+    const watched = await watch(server, { maxStalenessMs: 0, replyTimeoutMs: 5_000 });
     const { store, changes } = watched;
     const snapshot = (await store.read())!;
     await admin.config('SET', 'maxmemory', '1');

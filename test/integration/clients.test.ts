@@ -142,8 +142,8 @@ describe.each(kinds)('a store over $name', ({ make, resp }) => {
   it('emits an expiry at its end, without notifications too', async () => {
     const redis = world.connect();
     const { store, key, changes } = await world.watch(client());
-    const ending = collect(store.expiring$(60));
-    await redis.set(key, bytesOf('short'), 'PX', 120);
+    const ending = collect(store.expiring$(400));
+    await redis.set(key, bytesOf('short'), 'PX', 800);
     const { snapshot } = await changes.next(ofType('saved'));
     expect((await ending.next()).credentials).toEqual({ token: 'short' });
     expect(store.current).toBe(snapshot);

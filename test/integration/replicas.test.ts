@@ -10,6 +10,7 @@ import {
 
 import { useCleanup } from '../support/cleanup.js';
 import { recordMonitor } from '../support/command-counter.js';
+import { noiseMs } from '../support/machine-noise.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import { startRedis, uniqueKey } from '../support/redis.js';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
@@ -111,7 +112,7 @@ describe('a save that waits for replicas', () => {
     const [receipt, ms] = await timed(store.save({ token: 'b' }, options));
     expect(receipt).toEqual({ announced: true, replicas: 0 });
     expect(ms).toBeGreaterThanOrEqual(SHORT_MS);
-    expect(ms).toBeLessThan(SHORT_MS + 1_000);
+    expect(ms).toBeLessThan(SHORT_MS + 1_000 + noiseMs());
     expect(await redis.get(store.id)).toBe(bytesOf('b'));
     // On another connection than the one that wrote: that of a store which has opened none yet.
     const other = world.store(world.connect());
@@ -161,16 +162,16 @@ describe('a save that waits for replicas', () => {
     const client = world.connect();
     const [patient, modest, brief] = [1, 2, 3].map(() => world.store(client));
     // One is not there, so this waits for all of its time.
-    const long = patient!.save({ token: 'a' }, { replicas: 2, replicaTimeoutMs: 3_000 });
+    let waits = true;
+    const long = patient!
+      .save({ token: 'a' }, { replicas: 2, replicaTimeoutMs: 3_000 })
+      .finally(() => (waits = false));
     await eventually(() => isBlocked(world.connect()));
-    const [one, oneMs] = await timed(modest!.save({ token: 'b' }, { replicas: 1 }));
+    const one = await modest!.save({ token: 'b' }, { replicas: 1 });
     expect(one).toEqual({ announced: true, replicas: 1 });
-    expect(oneMs).toBeLessThan(1_500);
-    const [two, twoMs] = await timed(
-      brief!.save({ token: 'c' }, { replicas: 2, replicaTimeoutMs: 1_000 }),
-    );
+    const two = await brief!.save({ token: 'c' }, { replicas: 2, replicaTimeoutMs: 1_500 });
     expect(two).toEqual({ announced: true, replicas: 1 });
-    expect(twoMs).toBeLessThan(2_000);
+    expect(waits).toBe(true);
     expect(await long).toEqual({ announced: true, replicas: 1 });
   });
 
@@ -289,7 +290,7 @@ describe('a save without an answer about replicas', () => {
     );
     expect(receipt).toMatchObject({ announced: true, replicas: 0 });
     expect(receipt.replicasError).toBeInstanceOf(UnavailableError);
-    expect(ms).toBeLessThan(2_500);
+    expect(ms).toBeLessThan(LONG_MS / 2);
   });
 
   it('does not count the replicas of a server that has never had the write', async () => {
@@ -328,7 +329,7 @@ describe('a save without an answer about replicas', () => {
     const saving = store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: LONG_MS });
     await eventually(() => isBlocked(world.connect()));
     const [, ms] = await timed(store.close());
-    expect(ms).toBeLessThan(1_500);
+    expect(ms).toBeLessThan(300 + 1_000 + noiseMs());
     const [receipt] = await timed(saving);
     expect(receipt).toMatchObject({ announced: true, replicas: 0 });
     expect(receipt.replicasError).toBeInstanceOf(UnavailableError);
@@ -346,7 +347,7 @@ describe('a save without an answer about replicas', () => {
     await store.close();
     const [receipt, ms] = await timed(saving);
     expect(receipt.replicasError).toBeInstanceOf(UnavailableError);
-    expect(ms).toBeLessThan(1_000);
+    expect(ms).toBeLessThan(1_000 + noiseMs());
     await replica.resume();
     await inStep();
     expect(await other.save({ token: 'b' }, { replicas: 1 })).toMatchObject({ replicas: 1 });
@@ -371,7 +372,7 @@ describe('a save without an answer about replicas', () => {
     await expect(saving).rejects.toBe(reason);
     expect(await store.load()).toEqual({ token: 'a' });
     const [, ms] = await timed(store.close());
-    expect(ms).toBeLessThan(1_000);
+    expect(ms).toBeLessThan(1_000 + noiseMs());
   });
 });
 

@@ -9,7 +9,7 @@ import { useCleanup } from '../support/cleanup.js';
 import { connect, disconnect } from '../support/redis-clients.js';
 import { type ClientOptions, startRedis } from '../support/redis.js';
 import { startTlsRedis, type TlsRedis } from '../support/tls-redis.js';
-import { collect } from '../support/wait.js';
+import { collect, eventually } from '../support/wait.js';
 import { expectScenario } from './scenario.js';
 import { HINTS_ONLY, NOTIFICATIONS, useWorld } from './world.js';
 
@@ -101,7 +101,9 @@ describe.each(majors)('over TLS with %s', (_name, makeClient) => {
     const client = make({}, `rediss://127.0.0.1:${plain.port}`);
     const store = world.store(client, { random, readyTimeoutMs: 300, replyTimeoutMs: 200 });
     await expect(store.ready()).rejects.toMatchObject({ code: 'TIMEOUT' });
-    expect(store.status).toMatchObject({ link: 'connecting', error: { code: 'UNAVAILABLE' } });
+    await eventually(() => {
+      expect(store.status).toMatchObject({ link: 'connecting', error: { code: 'UNAVAILABLE' } });
+    });
     await expect(store.load()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
 });

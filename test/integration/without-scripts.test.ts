@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { noiseMs } from '../support/machine-noise.js';
 import { uniqueKey } from '../support/redis.js';
 import { createTcpProxy } from '../support/tcp-proxy.js';
 import { eventually } from '../support/wait.js';
@@ -67,11 +68,13 @@ describe.each(ways)('a user who $name', ({ rules, command, perLook }) => {
     await redis.del(key);
     await redis.set(key, '');
     await changes.next(ofType('unreadable'));
-    await redis.set(key, bytesOf('b'), 'PX', 150);
+    await redis.set(key, bytesOf('b'), 'PX', 600);
     await changes.next(brings('b'));
     const expired = await changes.next(ofType('expired'));
     expect(await redis.exists(key)).toBe(0);
-    expect(expired.at).toBeGreaterThan(expired.expiresAt!);
+    // Both are estimates where the server may not be asked for its time: as exact as its replies are quick.
+    const slackMs = /-time|\+get \+pttl/.test(rules) ? noiseMs() : 0;
+    expect(expired.at).toBeGreaterThan(expired.expiresAt! - slackMs);
     expect(store.current).toBeUndefined();
   });
 
@@ -174,9 +177,13 @@ describe('bytes and end that were read apart', () => {
         : change.type,
     );
     const kinds = told.map((one) => one.replace(/\d+ /, ''));
-    expect(new Set(kinds)).toEqual(
-      new Set(['saved with an end number', 'saved without end undefined', 'saved last undefined']),
-    );
+    // Which of them it gets to see is chance.
+    expect(kinds.length).toBeGreaterThan(1);
+    expect([
+      'saved with an end number',
+      'saved without end undefined',
+      'saved last undefined',
+    ]).toEqual(expect.arrayContaining(kinds));
   });
 
   it('make no renewal when the link was slow at one read and is fast at the next', async () => {

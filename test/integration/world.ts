@@ -9,6 +9,7 @@ import {
 } from 'credstream';
 
 import { useCleanup } from '../support/cleanup.js';
+import { useMachineNoise } from '../support/machine-noise.js';
 import { connect, disconnect } from '../support/redis-clients.js';
 import type { RedisServer, StartOptions } from '../support/redis-server/index.js';
 import { type ClientOptions, startRedis, uniqueKey } from '../support/redis.js';
@@ -69,6 +70,7 @@ export interface World {
 
 /** Call it at the top of a file: the server lives as long as the file, everything else as long as a test. */
 export function useWorld(options: StartOptions = { config: NOTIFICATIONS }): World {
+  useMachineNoise();
   let server: RedisServer | undefined;
   beforeAll(async () => {
     server = await startRedis(options);

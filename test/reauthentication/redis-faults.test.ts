@@ -7,6 +7,15 @@ import { whoIsAt } from './support/remote-instance.js';
 
 const cluster = useCluster();
 
+/** An attempt that came late may run for a moment until it sees that there is nothing left to do. */
+async function expectFinished(scene: Scene): Promise<void> {
+  await eventually(async () => {
+    const { failures, outcome } = (await scene.record())!;
+    expect(['committed', 'needless']).toContain(outcome);
+    expect(failures).toBe(0);
+  });
+}
+
 async function expectOneRefresh(scene: Scene): Promise<void> {
   await eventually(async () => {
     const stored = await scene.stored();
@@ -21,8 +30,7 @@ async function expectOneRefresh(scene: Scene): Promise<void> {
   const looks = await Promise.all(scene.nodes.map((node) => node.look()));
   expect(looks.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
   expect(scene.nodes.flatMap((node) => node.said('discarded'))).toEqual([]);
-  // Whoever was late has seen that there is nothing left to do.
-  expect(['committed', 'needless']).toContain((await scene.record())?.outcome);
+  await expectFinished(scene);
 }
 
 describe('Redis loses all data while the holder is at the provider', () => {
@@ -111,12 +119,17 @@ describe.each<Loss>(['with the link', 'in silence'])('a reply gets lost %s', (ho
 
   it('of a renewal: the lease is kept, and no other instance takes over', async () => {
     const network = await cluster.proxy();
-    const scene = await cluster.play(0, { redisUrl: network.url, gates: ['after'] });
+    const scene = await cluster.play(0, {
+      redisUrl: network.url,
+      gates: ['after'],
+      // The lost reply takes half a second of it; a busy machine needs some of the rest.
+      reauthenticator: { leaseMs: 2_000 },
+    });
     const holder = await whoIsAt('after', scene.nodes);
     const { leaseEndsAt } = (await scene.record())!;
     await loseAnswer(network, '"outcome":"running"', how);
     // Past the end of the lease that it had then; only later renewals can bring that about.
-    await eventually(() => expect(Date.now()).toBeGreaterThan(leaseEndsAt + 1_000));
+    await eventually(() => expect(Date.now()).toBeGreaterThan(leaseEndsAt + 500));
     expect(await scene.record()).toMatchObject({ number: 1, outcome: 'running' });
     await holder.call({ does: 'pass' });
     await expectOneRefresh(scene);
@@ -137,7 +150,6 @@ describe.each<Loss>(['with the link', 'in silence'])('a reply gets lost %s', (ho
     const outcomes = calls.map(({ outcome }) => outcome);
     expect(outcomes.at(-1)).toBe('granted');
     expect(outcomes.slice(0, -1).every((outcome) => outcome === 'down')).toBe(true);
-    const { failures, outcome } = (await scene.record())!;
-    expect([failures, ['committed', 'needless'].includes(outcome)]).toEqual([0, true]);
+    await expectFinished(scene);
   });
 });

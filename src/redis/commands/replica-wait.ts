@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import type { Clock } from '../../time/clock.js';
 import type { ReplicaAck, ReplicasWanted } from '../../backend/backend.js';
 import { UnavailableError, type RefusedError } from '../../errors.js';
+import { inRootContext } from '../../time/async-context.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { ConnectionLostError, readFailure, replyWord } from '../reply-errors.js';
 import { helperKey } from '../keys.js';
@@ -127,7 +128,7 @@ export class ReplicaWait {
         .then(
           () => {
             this.#unclaimed.push(waiter);
-            void this.#run();
+            void inRootContext(() => this.#run());
           },
           (error: unknown) => {
             waiter.settle(readFailure(error));

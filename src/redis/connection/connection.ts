@@ -1,4 +1,5 @@
 import type { Redis } from 'ioredis';
+import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
@@ -27,8 +28,8 @@ export class Connection {
   #verifiedAt = -Infinity;
   #lastError: Error | undefined;
   readonly #deadline: ReplyDeadline;
-  #open = true;
-  #killed = false;
+  /** `ended`: takes no more commands · `killed`: destroyed by this side. */
+  #life: 'open' | 'ended' | 'killed' = 'open';
   /** Resolves with the end that QUIT brings. */
   #quit: Promise<void> | undefined;
 
@@ -50,7 +51,7 @@ export class Connection {
     });
     this.#closed = new Promise((resolve) => {
       client.once('end', () => {
-        this.#open = false;
+        if (this.#life === 'open') this.#life = 'ended';
         closeSentinels(client);
         this.#deadline.stop(new ConnectionLostError(true, this.#lastError));
         resolve();
@@ -62,7 +63,16 @@ export class Connection {
    * @param signal - aborts the opening
    * @throws ConnectionLostError, NotMasterError, or ioredis's own error when Redis refused the login
    */
-  static async open(
+  static open(
+    template: ServerTemplate,
+    options: ConnectionSettings,
+    signal: AbortSignal,
+  ): Promise<Connection> {
+    // A socket hands its input out in the context in which it was made.
+    return inRootContext(() => Connection.#connect(template, options, signal));
+  }
+
+  static async #connect(
     template: ServerTemplate,
     options: ConnectionSettings,
     signal: AbortSignal,
@@ -106,7 +116,7 @@ export class Connection {
   }
 
   get open(): boolean {
-    return this.#open && this.client.status === 'ready';
+    return this.#life === 'open' && this.client.status === 'ready';
   }
 
   /** Whether replies and messages are distinguishable on this connection, so that it can read while it is subscribed. */
@@ -185,17 +195,17 @@ export class Connection {
     if (!this.mustBeMaster || now - this.#verifiedAt < everyMs) return;
     // Set first, so that concurrent calls do not check again.
     this.#verifiedAt = now;
-    await this.verify();
+    await inRootContext(() => this.verify());
   }
 
   /** Destroys the connection without QUIT. */
   kill(): void {
-    this.#open = false;
+    const wasKilled = this.#life === 'killed';
+    this.#life = 'killed';
     this.#deadline.stop(new ConnectionLostError(true, this.#lastError));
     // Every call under way kills a lost connection, and each disconnect() adds a listener to the socket. After the end of the connection,
     // disconnect() would leave a timer that holds the process for two seconds.
-    if (!this.#killed && this.client.status !== 'end') this.client.disconnect();
-    this.#killed = true;
+    if (!wasKilled && this.client.status !== 'end') this.client.disconnect();
     // disconnect() waits for the other side to close too, which a dead one never does.
     (this.client as { stream?: { destroy(): void } }).stream?.destroy();
   }
@@ -203,11 +213,11 @@ export class Connection {
   /** Waits for the replies under way, then ends the connection; at the latest after `timeoutMs`. */
   async close(timeoutMs: number): Promise<void> {
     if (this.open) {
-      this.#quit = this.client.quit().then(() => this.#closed);
+      this.#quit = inRootContext(() => this.client.quit()).then(() => this.#closed);
       // Redis executes no command after QUIT, so none may count as sent.
-      this.#open = false;
+      this.#life = 'ended';
     }
-    if (this.#quit !== undefined && !this.#killed) {
+    if (this.#quit !== undefined && this.#life !== 'killed') {
       const late = (): Error => new ConnectionLostError(true);
       const deadlineMs = Math.min(timeoutMs, this.#options.replyTimeoutMs());
       await withDeadline(this.#options.clock, this.#quit, deadlineMs, late).catch(() => undefined);

@@ -1,24 +1,23 @@
-import {
-  createFeedCondition,
-  type HintFeed,
-  type FeedCondition,
-  type KeyWatcher,
-  type Observation,
-  type PrefixWatcher,
+import type {
+  Observation,
+  Subscriber,
+  Subscription,
+  SubscriptionTarget,
 } from '../../backend/backend.js';
-import { ClosedError, UnavailableError, type RefusedError } from '../../errors.js';
+import { ClosedError, UnavailableError } from '../../errors.js';
+import { inRootContext } from '../../time/async-context.js';
 import { setLongTimeout } from '../../time/timers.js';
-import { FeedSession } from './session.js';
-import type { FeedSessionContext } from './session-context.js';
-import { isDenial, readFailure } from '../reply-errors.js';
 import { toObservation } from '../commands/reader.js';
 import { retryPauseMs } from '../connection/retry.js';
-import { WatchedKeys, type AnyWatched, type WatchedKey } from './watched-keys.js';
+import { isDenial, readFailure } from '../reply-errors.js';
+import { FeedConditions } from './conditions.js';
+import type { NotificationModes } from './notification-modes.js';
+import type { FeedSessionContext } from './session-context.js';
+import { FeedSession } from './session.js';
+import { FeedSubscription, WatchedKeys } from './watched-keys.js';
 
 /** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;
-
-type Condition = Pick<FeedCondition, 'link' | 'generation' | 'gap' | 'error'>;
 
 export interface FeedContext extends Omit<FeedSessionContext, 'keys' | 'lost' | 'gap' | 'changed'> {
   /** A number that no other generation of any feed has. */
@@ -27,102 +26,127 @@ export interface FeedContext extends Omit<FeedSessionContext, 'keys' | 'lost' | 
   readonly linkLost: () => void;
 }
 
+/** The attempts to open a session, since the first subscription. */
+interface Attempts {
+  /** Failures in a row. */
+  readonly failures: number;
+  /** Whether a session was live. */
+  readonly wasLive: boolean;
+}
+
+/** An object for each stay in a state, so that a late answer can tell whether the state that asked is over. */
+type FeedState =
+  /** Nothing is watched: no connection, no timer. */
+  | { readonly type: 'idle' | 'closed' }
+  | { readonly type: 'opening'; readonly abort: AbortController; readonly attempts: Attempts }
+  | {
+      readonly type: 'live';
+      readonly session: FeedSession;
+      readonly liveSince: number;
+      readonly failures: number;
+    }
+  | { readonly type: 'waiting'; readonly cancelRetry: () => void };
+
+const NO_ATTEMPTS: Attempts = { failures: 0, wasLive: false };
+
 /**
  * Keeps the hints of all watched keys arriving: while any key is watched there is a session, or one is being opened, or a timer will open
  * one. Every gap between sessions begins a new generation.
  */
-export class Feed implements HintFeed {
+export class Feed {
   readonly #context: FeedContext;
   readonly #keys = new WatchedKeys();
-  #session: FeedSession | undefined;
-  /** Identifies the opening under way, and aborts it. */
-  #opening: AbortController | undefined;
-  #cancelRetry: (() => void) | undefined;
-  #wasLive = false;
-  #liveSince = 0;
-  #failures = 0;
-  #condition: Condition = {
-    link: 'connecting',
-    generation: 0,
-    gap: 'link',
-    error: undefined,
-  };
-  /** Keys in the same condition share one object. */
-  readonly #conditions = new Map<string, FeedCondition>();
+  readonly #conditions: FeedConditions;
+  #state: FeedState = { type: 'idle' };
   #lastConfirmedAt: number;
   #recounting = false;
-  /** Whether this process may announce its writes, as far as known. */
-  #canAnnounce = true;
-  #closed = false;
 
   constructor(context: FeedContext) {
     this.#context = context;
+    const modes = (): NotificationModes | undefined => this.#session?.modes;
+    this.#conditions = new FeedConditions(this.#keys, context.newGeneration, modes);
     this.#lastConfirmedAt = context.connectionSettings.clock.monotonic();
   }
 
-  watch(key: string, watcher: KeyWatcher): void {
-    const watched = this.#keys.add(key, watcher);
-    this.#added(watched, () => {
-      if (watched.has(watcher)) watcher.conditionChanged(this.#conditionOf(watched));
+  subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
+    const watched = this.#keys.at(to);
+    const isNew = watched.isAbandoned;
+    const subscription = new FeedSubscription(watched, subscriber, this);
+    this.#keys.add(subscription);
+    this.#context.connectionSettings.clock.nextTurn(() => {
+      if (watched.has(subscription)) subscriber.conditionChanged(this.#conditions.of(watched));
     });
-  }
-
-  unwatch(key: string, watcher: KeyWatcher): void {
-    this.#removed(this.#keys.remove(key, watcher));
-  }
-
-  #added(watched: AnyWatched, report: () => void): void {
-    this.#context.connectionSettings.clock.nextTurn(report);
-    if (this.#session === undefined) this.#open();
-    else if (watched.subscribedTo === undefined && watched.watchers.length === 1)
-      this.#session.subscribe(watched);
+    if (this.#state.type === 'idle')
+      inRootContext(() => {
+        this.#open(NO_ATTEMPTS);
+      });
+    else if (isNew) this.#session?.subscribe(watched);
     this.#recount();
+    return subscription;
   }
 
-  #removed(abandoned: AnyWatched | undefined): void {
-    if (abandoned === undefined) return;
-    this.#session?.unsubscribe(abandoned);
-    if (this.#keys.isEmpty) this.#goIdle();
+  /** Ends a subscription; the last one ends the session. */
+  unsubscribe(subscription: FeedSubscription): void {
+    if (!this.#keys.remove(subscription)) return;
+    inRootContext(() => this.#session?.unsubscribe(subscription.watched));
+    if (this.#keys.isEmpty) this.#end('idle');
     else this.#recount();
   }
 
-  watchPrefix(prefix: string, watcher: PrefixWatcher): void {
-    const watched = this.#keys.addPrefix(prefix, watcher);
-    this.#added(watched, () => {
-      if (watched.has(watcher)) watcher.conditionChanged(this.#conditionOf(watched));
-    });
+  /** Reads a key over the subscribed connection. @throws UnavailableError, RefusedError, ClosedError */
+  read(key: string, maxBytes: number): Promise<Observation> {
+    // Not an async function, because the command has to be sent synchronously.
+    const session = this.#session;
+    return session === undefined
+      ? failWithoutLink(this.#state)
+      : session.reader.read(key, maxBytes);
   }
 
-  unwatchPrefix(prefix: string, watcher: PrefixWatcher): void {
-    this.#removed(this.#keys.removePrefix(prefix, watcher));
+  /** As {@link Feed.read}, in one batch; `undefined` for each key that is to be read alone. */
+  readMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]> {
+    const session = this.#session;
+    return session === undefined
+      ? failWithoutLink(this.#state)
+      : session.reader.readMany(keys, maxBytes);
   }
 
   /** Reads a key over the subscribed connection; `undefined` when there is none or it cannot read. */
   async tryRead(key: string, maxBytes: number): Promise<Observation | undefined> {
-    const session = this.#session;
-    if (session?.reader === undefined) return undefined;
+    const reader = this.#session?.reader;
+    if (reader?.overFeed === undefined) return undefined;
     try {
       return toObservation(
-        await session.reader.read({ key, maxBytes, epochKey: undefined }),
+        await reader.overFeed.read({ key, maxBytes, epochKey: undefined }),
         this.#context.time,
       );
     } catch (error) {
-      // The session ended with its last watcher and was not lost: the other connection can reply.
+      // The session ended with its last subscription and was not lost: the other connection can reply.
       if (this.#keys.isEmpty) return undefined;
-      throw session.failure(error);
+      throw reader.failure(error);
     }
   }
 
-  /** Reports the changed condition to the watchers, of all keys or of `some`. */
-  changed(some?: readonly AnyWatched[]): void {
-    if (some === undefined) this.#conditions.clear();
-    this.#keys.report((watched) => this.#conditionOf(watched), some);
+  /** The monotonic instant up to which all hints are known to have arrived. */
+  confirmedAt(): number {
+    return this.#session?.confirmedAt ?? this.#lastConfirmedAt;
+  }
+
+  reportClockStep(): void {
+    const session = this.#session;
+    if (session !== undefined) {
+      session.reportClockStep();
+      return;
+    }
+    this.#context.connectionSettings.clock.nextTurn(() => {
+      if (this.#session === undefined) this.#conditions.begin({ gap: 'clock' });
+    });
   }
 
   setCanAnnounce(canAnnounce: boolean): void {
-    if (canAnnounce === this.#canAnnounce) return;
-    this.#canAnnounce = canAnnounce;
-    this.changed();
+    this.#conditions.setCanAnnounce(canAnnounce);
   }
 
   applySettings(): void {
@@ -131,125 +155,90 @@ export class Feed implements HintFeed {
   }
 
   close(): void {
-    this.#closed = true;
-    this.#goIdle();
+    this.#end('closed');
   }
 
-  #open(): void {
-    if (this.#closed || this.#opening !== undefined || this.#cancelRetry !== undefined) return;
-    const attempt = new AbortController();
-    this.#opening = attempt;
-    FeedSession.open(
-      {
-        ...this.#context,
-        keys: this.#keys,
-        lost: (session, error) => {
-          this.#lost(session, error);
-        },
-        gap: (session, gap) => {
-          if (session === this.#session)
-            this.#newGeneration({ link: 'live', gap, error: undefined });
-        },
-        changed: (session, some) => {
-          if (session === this.#session) this.changed(some);
-        },
+  get #session(): FeedSession | undefined {
+    return this.#state.type === 'live' ? this.#state.session : undefined;
+  }
+
+  #open(attempts: Attempts): void {
+    const opening: FeedState = { type: 'opening', abort: new AbortController(), attempts };
+    this.#state = opening;
+    const context: FeedSessionContext = {
+      ...this.#context,
+      keys: this.#keys,
+      lost: (session, error) => {
+        if (session === this.#session) this.#lost(error);
       },
-      attempt.signal,
-    ).then(
+      gap: (session, gap) => {
+        if (session === this.#session)
+          this.#conditions.begin({ link: 'live', gap, error: undefined });
+      },
+      changed: (session, some) => {
+        if (session === this.#session) this.#conditions.report(some);
+      },
+    };
+    FeedSession.open(context, opening.abort.signal).then(
       (session) => {
-        if (this.#opening === attempt) this.#live(session);
+        if (this.#state === opening) this.#goLive(session, attempts);
         else session.stop();
       },
       (error: unknown) => {
-        if (this.#opening !== attempt) return;
-        this.#opening = undefined;
+        if (this.#state !== opening) return;
         this.#keys.forgetSubscriptions();
-        this.#retry(readFailure(error));
+        this.#wait(error, attempts);
       },
     );
   }
 
-  #live(session: FeedSession): void {
-    this.#opening = undefined;
-    this.#session = session;
-    this.#wasLive = true;
-    this.#liveSince = this.#context.connectionSettings.clock.monotonic();
+  #goLive(session: FeedSession, { failures }: Attempts): void {
+    const liveSince = this.#context.connectionSettings.clock.monotonic();
+    this.#state = { type: 'live', session, liveSince, failures };
     session.start();
-    this.#newGeneration({ link: 'live', gap: 'link', error: undefined });
+    this.#conditions.begin({ link: 'live', gap: 'link', error: undefined });
   }
 
-  #lost(session: object, error: unknown): void {
-    if (session !== this.#session) return;
-    this.#endSession();
-    if (this.#context.connectionSettings.clock.monotonic() - this.#liveSince >= GOOD_LIFE_MS)
-      this.#failures = 0;
-    this.#retry(readFailure(error));
+  #lost(error: unknown): void {
+    const live = this.#state;
+    if (live.type !== 'live') return;
+    this.#leave();
+    const livedMs = this.#context.connectionSettings.clock.monotonic() - live.liveSince;
+    const failures = livedMs >= GOOD_LIFE_MS ? 0 : live.failures;
+    this.#wait(error, { failures, wasLive: true });
   }
 
-  #retry(error: UnavailableError | RefusedError): void {
-    const denied = isDenial(error);
+  #wait(error: unknown, { failures, wasLive }: Attempts): void {
+    const failure = readFailure(error);
+    const denied = isDenial(failure);
     const { connectionSettings, settings } = this.#context;
-    this.#failures += 1;
-    const pause = retryPauseMs(this.#failures, denied, settings().random);
-    this.#cancelRetry = setLongTimeout(connectionSettings.clock, pause, () => {
-      this.#cancelRetry = undefined;
-      this.#open();
+    const attempts: Attempts = { failures: failures + 1, wasLive };
+    const pause = retryPauseMs(attempts.failures, denied, settings().random);
+    const cancelRetry = setLongTimeout(connectionSettings.clock, pause, () => {
+      this.#open(attempts);
     });
-    const link = denied ? 'unauthorized' : this.#wasLive ? 'reconnecting' : 'connecting';
-    this.#newGeneration({ link, gap: 'link', error });
+    this.#state = { type: 'waiting', cancelRetry };
+    const link = denied ? 'unauthorized' : wasLive ? 'reconnecting' : 'connecting';
+    this.#conditions.begin({ link, gap: 'link', error: failure });
     this.#context.linkLost();
   }
 
-  /** Nothing is watched: no connection, no timer. */
-  #goIdle(): void {
-    this.#opening?.abort();
-    this.#opening = undefined;
-    this.#cancelRetry?.();
-    this.#cancelRetry = undefined;
-    this.#endSession();
-    this.#failures = 0;
-    this.#wasLive = false;
-    this.#conditions.clear();
-    this.#condition = { ...this.#condition, link: 'connecting', error: undefined };
+  #end(as: 'idle' | 'closed'): void {
+    this.#leave();
+    this.#state = { type: this.#state.type === 'closed' ? 'closed' : as };
+    this.#conditions.reset();
   }
 
-  #endSession(): void {
-    if (this.#session === undefined) return;
-    this.#lastConfirmedAt = this.#session.confirmedAt;
-    this.#session.stop();
-    this.#session = undefined;
-    this.#keys.forgetSubscriptions();
-  }
-
-  reportClockStep(): void {
-    const { clock } = this.#context.connectionSettings;
-    if (this.#session !== undefined) this.#session.reportClockStep();
-    else
-      clock.nextTurn(() => {
-        if (this.#session === undefined) this.#newGeneration({ ...this.#condition, gap: 'clock' });
-      });
-  }
-
-  #newGeneration(next: Omit<Condition, 'generation'>): void {
-    this.#condition = { ...next, generation: this.#context.newGeneration() };
-    this.changed();
-  }
-
-  async readMany(
-    keys: readonly string[],
-    maxBytes: number,
-  ): Promise<readonly (Observation | undefined)[]> {
-    return (this.#session ?? this.#failWithoutLink()).readMany(keys, maxBytes);
-  }
-
-  read(key: string, maxBytes: number): Promise<Observation> {
-    // Not an async function, because the command has to be sent synchronously.
-    if (this.#session === undefined) return Promise.resolve().then(() => this.#failWithoutLink());
-    return this.#session.read(key, maxBytes);
-  }
-
-  #failWithoutLink(): never {
-    throw this.#closed ? new ClosedError() : new UnavailableError('there is no link to Redis');
+  /** Ends the work of the present state. */
+  #leave(): void {
+    const state = this.#state;
+    if (state.type === 'opening') state.abort.abort();
+    else if (state.type === 'waiting') state.cancelRetry();
+    else if (state.type === 'live') {
+      this.#lastConfirmedAt = state.session.confirmedAt;
+      state.session.stop();
+      this.#keys.forgetSubscriptions();
+    }
   }
 
   /**
@@ -261,30 +250,14 @@ export class Feed implements HintFeed {
     this.#recounting = true;
     this.#context.connectionSettings.clock.nextTurn(() => {
       this.#recounting = false;
-      if (this.#session !== undefined) this.changed();
+      if (this.#session !== undefined) this.#conditions.report();
     });
   }
+}
 
-  confirmedAt(): number {
-    return this.#session?.confirmedAt ?? this.#lastConfirmedAt;
-  }
-
-  #conditionOf({ subscribedTo: subscribedTo }: Pick<WatchedKey, 'subscribedTo'>): FeedCondition {
-    const { link } = this.#condition;
-    const subscribed = link !== 'live' || subscribedTo !== undefined;
-    const mode = this.#session?.modes.of({ subscribedTo: subscribedTo }) ?? 'polling';
-    const name = `${String(subscribed)} ${mode}`;
-    let condition = this.#conditions.get(name);
-    if (condition === undefined) {
-      condition = createFeedCondition({
-        ...this.#condition,
-        link: subscribed ? link : 'connecting',
-        notifications: mode,
-        announcing: this.#canAnnounce,
-        maxLagMs: this.#session?.modes.maxLagMs(mode, this.#keys.size) ?? 0,
-      });
-      this.#conditions.set(name, condition);
-    }
-    return condition;
-  }
+/** @throws UnavailableError, ClosedError */
+function failWithoutLink({ type }: FeedState): Promise<never> {
+  return Promise.reject(
+    type === 'closed' ? new ClosedError() : new UnavailableError('there is no link to Redis'),
+  );
 }

@@ -37,6 +37,11 @@ export class NotificationModes {
     return Math.min(count * heartbeatMs, probing) + replyTimeoutMs;
   }
 
+  /** Takes a message that may belong to the probe; returns whether it did. */
+  takeProbe(channel: string, message: string): boolean {
+    return this.#probe.take(channel, message);
+  }
+
   /** Reports the arrival of a keyspace notification. */
   notificationSeen(): void {
     if (this.#notified) return;

@@ -3,7 +3,7 @@ import type { DataEpochContext } from './data-epoch.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import type { ConnectionSettings } from '../connection/connection.js';
 import type { RedisSettings } from '../connection-options.js';
-import type { AnyWatched, WatchedKeys } from './watched-keys.js';
+import type { WatchedKey, WatchedKeys } from './watched-keys.js';
 
 /** The surroundings of a feed session, and its callbacks. */
 export interface FeedSessionContext extends DataEpochContext {
@@ -20,5 +20,5 @@ export interface FeedSessionContext extends DataEpochContext {
   /** Hints may have been missed although the link lives. */
   gap(session: object, gap: 'data' | 'clock'): void;
   /** The subscriptions of all keys have changed, or of `some` only. */
-  changed(session: object, some?: readonly AnyWatched[]): void;
+  changed(session: object, some?: readonly WatchedKey[]): void;
 }

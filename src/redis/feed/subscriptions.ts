@@ -3,7 +3,7 @@ import { forgetChannelNames } from '../client/channel-names.js';
 import { isPassing, replyWord } from '../reply-errors.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
 import type { Connection } from '../connection/connection.js';
-import { WatchedKey, WatchedPrefix, type AnyWatched, type SubscribedTo } from './watched-keys.js';
+import { WatchedPrefix, type SubscribedTo, type WatchedKey } from './watched-keys.js';
 
 /** Names in one SUBSCRIBE; a longer command would only delay the commands behind it. */
 const BATCH = 500;
@@ -20,9 +20,9 @@ export class Subscriptions {
   }
 
   /** Resolves when Redis has confirmed; sets `subscribedTo` of each key. @throws ConnectionLostError, or a passing error reply */
-  async subscribe(watched: readonly AnyWatched[]): Promise<void> {
+  async subscribe(watched: readonly WatchedKey[]): Promise<void> {
     const prefixes = watched.filter((one) => one instanceof WatchedPrefix);
-    const keys = watched.filter((one) => one instanceof WatchedKey);
+    const keys = watched.filter((one) => !(one instanceof WatchedPrefix));
     await Promise.all([
       this.#subscribeToKeys(keys),
       ...prefixes.map((one) => this.#subscribeBelow(one)),
@@ -49,7 +49,7 @@ export class Subscriptions {
    * @returns the keys with more subscriptions than before
    * @throws ConnectionLostError, or a passing error reply
    */
-  async retryRefused(watched: Iterable<AnyWatched>, random: () => number): Promise<AnyWatched[]> {
+  async retryRefused(watched: Iterable<WatchedKey>, random: () => number): Promise<WatchedKey[]> {
     const refused = [...watched].filter(
       ({ subscribedTo }) => subscribedTo !== undefined && subscribedTo !== 'both',
     );
@@ -59,13 +59,13 @@ export class Subscriptions {
     await this.subscribe([sample]);
     if (sample.subscribedTo === before) return [];
     await this.subscribe(refused);
-    // The last watcher of a key may have left meanwhile.
-    for (const one of refused) if (one.watchers.length === 0) await this.unsubscribe(one);
+    // The last subscription to a key may have ended meanwhile.
+    for (const one of refused) if (one.isAbandoned) await this.unsubscribe(one);
     return refused;
   }
 
   /** Best effort: a message that still arrives for the key finds no watcher. */
-  async unsubscribe(watched: AnyWatched): Promise<void> {
+  async unsubscribe(watched: WatchedKey): Promise<void> {
     const { subscribedTo } = watched;
     const isPrefix = watched instanceof WatchedPrefix;
     const name = isPrefix ? `${watched.glob}*` : watched.key;

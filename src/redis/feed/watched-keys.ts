@@ -1,65 +1,128 @@
 import type {
   AttemptHint,
-  Hint,
   FeedCondition,
-  KeyWatcher,
-  PrefixWatcher,
+  Hint,
+  Observation,
+  PollResult,
+  Subscriber,
+  Subscription,
+  SubscriptionTarget,
 } from '../../backend/backend.js';
 import { escapeGlob } from '../keys.js';
 
 /** The channels of a key, or of all keys with a prefix, that a link is subscribed to. */
 export type SubscribedTo = 'both' | 'keyspace' | 'announcements' | 'neither';
 
-interface Watcher {
-  conditionChanged(condition: FeedCondition): void;
+/** The feed that a subscription belongs to. */
+interface SubscribedFeed {
+  read(key: string, maxBytes: number): Promise<Observation>;
+  readMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]>;
+  confirmedAt(): number;
+  reportClockStep(): void;
+  unsubscribe(subscription: FeedSubscription): void;
 }
 
-/** A watched key or prefix, its watchers, and its subscriptions on the present link. */
-class Watched<W extends Watcher> {
+/** One subscription to the feed of one server. There may be very many. */
+export class FeedSubscription implements Subscription {
+  readonly subscriber: Subscriber;
+  /** The watched key or prefix. */
+  readonly watched: WatchedKey;
+  readonly #feed: SubscribedFeed;
+
+  constructor(watched: WatchedKey, subscriber: Subscriber, feed: SubscribedFeed) {
+    this.subscriber = subscriber;
+    this.watched = watched;
+    this.#feed = feed;
+  }
+
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#feed.read(key, maxBytes);
+  }
+
+  readMany(
+    keys: readonly string[],
+    maxBytes: number,
+  ): Promise<readonly (Observation | undefined)[]> {
+    return this.#feed.readMany(keys, maxBytes);
+  }
+
+  confirmedAt(): number {
+    return this.#feed.confirmedAt();
+  }
+
+  reportClockStep(): void {
+    this.#feed.reportClockStep();
+  }
+
+  close(): void {
+    this.#feed.unsubscribe(this);
+  }
+}
+
+/** A watched key, its subscriptions, and the channels that the present link is subscribed to for them. */
+export class WatchedKey {
   readonly key: string;
-  /** The subscriptions on the present link; `undefined` before there are any. */
+  /** `undefined` before the present link is subscribed to any channel. */
   subscribedTo: SubscribedTo | undefined;
-  /** Most keys have one watcher: a list for each key would be larger than the rest of it. */
-  #first: W | undefined;
-  #others: readonly W[] | undefined;
+  /** Most keys have one subscription: a list for each key would be larger than the rest of it. */
+  #first: FeedSubscription | undefined;
+  #others: readonly FeedSubscription[] | undefined;
 
   constructor(key: string) {
     this.key = key;
   }
 
-  /** A snapshot: unaffected by watchers that come and go during an iteration. */
-  get watchers(): readonly W[] {
+  /** A snapshot: unaffected by subscriptions that begin and end during an iteration. */
+  get subscriptions(): readonly FeedSubscription[] {
     if (this.#first === undefined) return [];
     return [this.#first, ...(this.#others ?? [])];
   }
 
-  set watchers([first, ...others]: readonly W[]) {
+  set subscriptions([first, ...others]: readonly FeedSubscription[]) {
     this.#first = first;
     this.#others = others.length > 0 ? others : undefined;
   }
 
-  has(watcher: W): boolean {
-    return this.#first === watcher || this.#others?.includes(watcher) === true;
+  get isAbandoned(): boolean {
+    return this.#first === undefined;
+  }
+
+  /** The number of readings that cover all keys. */
+  get size(): number {
+    return Math.max(1, ...this.subscriptions.map(({ subscriber }) => subscriber.size));
+  }
+
+  has(subscription: FeedSubscription): boolean {
+    return this.#first === subscription || this.#others?.includes(subscription) === true;
+  }
+
+  hint(key: string, hint: Hint | AttemptHint): void {
+    for (const one of this.subscriptions) if (this.has(one)) one.subscriber.hint(key, hint);
   }
 
   report(condition: FeedCondition): void {
-    for (const watcher of this.watchers) watcher.conditionChanged(condition);
-  }
-}
-
-/** A watched key. */
-export class WatchedKey extends Watched<KeyWatcher> {
-  poll(): boolean {
-    return this.watchers.map((watcher) => watcher.poll()).includes(true);
+    for (const one of this.subscriptions)
+      if (this.has(one)) one.subscriber.conditionChanged(condition);
   }
 
+  pollNext(): PollResult {
+    const results = this.subscriptions.map(({ subscriber }) => subscriber.pollNext());
+    if (results.includes('requested')) return 'requested';
+    return results.includes('elsewhere') ? 'elsewhere' : 'none';
+  }
+
+  /** Returns whether an observation over this link follows. */
   pollAll(): boolean {
-    return this.poll();
+    const results = this.subscriptions.map(({ subscriber }) => subscriber.pollAll());
+    return results.includes('requested');
   }
 }
 
-/** A watched prefix: all keys below it. */
-export class WatchedPrefix extends Watched<PrefixWatcher> {
+/** A watched prefix: all keys that begin with it. */
+export class WatchedPrefix extends WatchedKey {
   /** The prefix in patterns, where every character stands for itself. */
   readonly glob: string;
 
@@ -67,33 +130,16 @@ export class WatchedPrefix extends Watched<PrefixWatcher> {
     super(prefix);
     this.glob = escapeGlob(prefix);
   }
-
-  /** The number of readings that cover all keys below the prefix. */
-  get size(): number {
-    return Math.max(1, ...this.watchers.map(({ size }) => size));
-  }
-
-  poll(): boolean | 'elsewhere' {
-    const polled = this.watchers.map((watcher) => watcher.poll());
-    return polled.includes(true) || (polled.includes('elsewhere') && 'elsewhere');
-  }
-
-  pollAll(): boolean {
-    return this.watchers.map((watcher) => watcher.pollAll()).includes(true);
-  }
 }
-
-/** A watched key or prefix. */
-export type AnyWatched = WatchedKey | WatchedPrefix;
 
 /** The watched keys and prefixes of a feed, in a rotation for the heartbeat. */
 export class WatchedKeys {
   readonly #keys = new Map<string, WatchedKey>();
   /** By the prefix in patterns. */
   readonly #prefixes = new Map<string, WatchedPrefix>();
-  #rotation: Iterator<AnyWatched> | undefined;
+  #rotation: Iterator<WatchedKey> | undefined;
   /** The present element of the rotation, and its remaining readings. */
-  #current: { readonly watched: AnyWatched; left: number } | undefined;
+  #current: { readonly watched: WatchedKey; left: number } | undefined;
 
   get isEmpty(): boolean {
     return this.#keys.size === 0 && this.#prefixes.size === 0;
@@ -107,56 +153,44 @@ export class WatchedKeys {
   }
 
   /** Whether the key or prefix is still watched. */
-  has(watched: AnyWatched): boolean {
+  has(watched: WatchedKey): boolean {
     return watched instanceof WatchedPrefix
       ? this.#prefixes.has(watched.glob)
       : this.#keys.has(watched.key);
   }
 
-  *[Symbol.iterator](): Generator<AnyWatched> {
+  *[Symbol.iterator](): Generator<WatchedKey> {
     yield* this.#keys.values();
     yield* this.#prefixes.values();
   }
 
-  add(key: string, watcher: KeyWatcher): WatchedKey {
-    let watched = this.#keys.get(key);
-    if (watched === undefined) {
-      watched = new WatchedKey(key);
-      this.#keys.set(key, watched);
+  /** The watched key or prefix of a target, a new one where none is watched. */
+  at(to: SubscriptionTarget): WatchedKey {
+    if ('key' in to) {
+      let watched = this.#keys.get(to.key);
+      if (watched === undefined) this.#keys.set(to.key, (watched = new WatchedKey(to.key)));
+      return watched;
     }
-    watched.watchers = [...watched.watchers, watcher];
-    return watched;
-  }
-
-  addPrefix(prefix: string, watcher: PrefixWatcher): WatchedPrefix {
-    const glob = escapeGlob(prefix);
+    const glob = escapeGlob(to.prefix);
     let watched = this.#prefixes.get(glob);
-    if (watched === undefined) {
-      watched = new WatchedPrefix(prefix);
-      this.#prefixes.set(glob, watched);
-    }
-    watched.watchers = [...watched.watchers, watcher];
+    if (watched === undefined) this.#prefixes.set(glob, (watched = new WatchedPrefix(to.prefix)));
     return watched;
   }
 
-  /** Returns the key when its last watcher left. */
-  remove(key: string, watcher: KeyWatcher): WatchedKey | undefined {
-    const watched = this.#keys.get(key);
-    if (watched?.has(watcher) !== true) return undefined;
-    watched.watchers = watched.watchers.filter((one) => one !== watcher);
-    if (watched.watchers.length > 0) return undefined;
-    this.#keys.delete(key);
-    return watched;
+  add(subscription: FeedSubscription): void {
+    const { watched } = subscription;
+    watched.subscriptions = [...watched.subscriptions, subscription];
   }
 
-  /** Returns the prefix when its last watcher left. */
-  removePrefix(prefix: string, watcher: PrefixWatcher): WatchedPrefix | undefined {
-    const watched = this.#prefixes.get(escapeGlob(prefix));
-    if (watched?.has(watcher) !== true) return undefined;
-    watched.watchers = watched.watchers.filter((one) => one !== watcher);
-    if (watched.watchers.length > 0) return undefined;
-    this.#prefixes.delete(watched.glob);
-    return watched;
+  /** Returns whether that was the last subscription. */
+  remove(subscription: FeedSubscription): boolean {
+    const { watched } = subscription;
+    if (!watched.has(subscription)) return false;
+    watched.subscriptions = watched.subscriptions.filter((one) => one !== subscription);
+    if (!watched.isAbandoned) return false;
+    if (watched instanceof WatchedPrefix) this.#prefixes.delete(watched.glob);
+    else this.#keys.delete(watched.key);
+    return true;
   }
 
   forgetSubscriptions(): void {
@@ -164,14 +198,12 @@ export class WatchedKeys {
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
-    const watchers = this.#keys.get(key)?.watchers;
-    if (watchers !== undefined) for (const watcher of watchers) watcher.hint(hint);
+    this.#keys.get(key)?.hint(key, hint);
   }
 
   /** @param glob - the prefix, as it stood in the pattern that the hint came by */
   hintBelow(glob: string, key: string, hint: Hint | AttemptHint): void {
-    const watchers = this.#prefixes.get(glob)?.watchers;
-    if (watchers !== undefined) for (const watcher of watchers) watcher.hint(key, hint);
+    this.#prefixes.get(glob)?.hint(key, hint);
   }
 
   /** Reads the next element of the rotation that can be read now; returns whether that proves this link alive. */
@@ -179,8 +211,8 @@ export class WatchedKeys {
     for (let left = this.#keys.size + this.#prefixes.size; left >= 0; left -= 1) {
       const next = this.#next();
       if (next === undefined) return false;
-      const polled = next.poll();
-      if (polled !== false) return polled === true;
+      const result = next.pollNext();
+      if (result !== 'none') return result === 'requested';
       // No key below the prefix can be read now.
       this.#current = undefined;
     }
@@ -188,21 +220,21 @@ export class WatchedKeys {
   }
 
   /** Reads everything for which `which` holds; returns whether there was anything. */
-  pollAll(which: (watched: AnyWatched) => boolean): boolean {
+  pollAll(which: (watched: WatchedKey) => boolean): boolean {
     let any = false;
     for (const watched of this) if (which(watched) && watched.pollAll()) any = true;
     return any;
   }
 
   report(
-    conditionOf: (watched: AnyWatched) => FeedCondition,
-    which: Iterable<AnyWatched> = [...this],
+    conditionOf: (watched: WatchedKey) => FeedCondition,
+    which: Iterable<WatchedKey> = [...this],
   ): void {
     for (const watched of which) watched.report(conditionOf(watched));
   }
 
   /** A prefix gets as many places in the rotation as it has keys. */
-  #next(): AnyWatched | undefined {
+  #next(): WatchedKey | undefined {
     if (this.#current !== undefined && this.#current.left > 0 && this.has(this.#current.watched)) {
       this.#current.left -= 1;
       return this.#current.watched;
@@ -212,11 +244,7 @@ export class WatchedKeys {
       this.#rotation = this[Symbol.iterator]();
       next = this.#rotation.next();
     }
-    this.#current = next.done ? undefined : { watched: next.value, left: turnsOf(next.value) - 1 };
+    this.#current = next.done ? undefined : { watched: next.value, left: next.value.size - 1 };
     return next.done ? undefined : next.value;
   }
-}
-
-function turnsOf(watched: AnyWatched): number {
-  return watched instanceof WatchedPrefix ? watched.size : 1;
 }

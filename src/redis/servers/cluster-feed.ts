@@ -1,11 +1,11 @@
 import type { Clock } from '../../time/clock.js';
 import {
   createFeedCondition,
-  type HintFeed,
   type FeedCondition,
-  type KeyWatcher,
   type Observation,
-  type PrefixWatcher,
+  type Subscriber,
+  type Subscription,
+  type SubscriptionTarget,
 } from '../../backend/backend.js';
 import { UnavailableError } from '../../errors.js';
 import { setLongTimeout } from '../../time/timers.js';
@@ -36,22 +36,21 @@ export interface ClusterFeedContext {
 interface Route {
   /** The master of the slot; `undefined` while none is known. */
   server: Server | undefined;
-  readonly watches: Map<string, readonly KeyWatcher[]>;
+  readonly subscriptions: Map<string, readonly KeySubscription[]>;
   /** The confirmation of the previous master; until the first reading from the present one. */
   confirmedAt: number | undefined;
 }
 
 /** Keeps each watched key in the feed of its master, and follows the slot to another master, also without traffic. */
-export class ClusterFeed implements HintFeed {
+export class ClusterFeed {
   readonly #context: ClusterFeedContext;
   readonly #routes = new Map<number, Route>();
   readonly #prefixes: ClusterPrefixes;
   readonly #timers: SessionTimers<'refresh'>;
   /** Keys that were found on another server than the one that sends their hints. */
   readonly #misrouted = new Set<string>();
-  #cancelLocating: (() => void) | undefined;
-  /** Identifies the search under way. */
-  #locating: object | undefined;
+  /** The search for masters that is under way. */
+  #search: { readonly cancel: () => void } | undefined;
   #failures = 0;
   #wasAssigned = false;
   #unassignedCondition: FeedCondition | undefined;
@@ -62,51 +61,60 @@ export class ClusterFeed implements HintFeed {
     this.#timers = new SessionTimers(context.clock);
     this.#prefixes = new ClusterPrefixes({
       ...context,
+      read: (key, maxBytes) => this.read(key, maxBytes),
+      reportClockStep: () => {
+        this.reportClockStep();
+      },
+      emptied: () => {
+        if (this.#isIdle) this.#goIdle();
+      },
       unassigned: () => this.#unassignedCondition ?? this.#unassigned(),
     });
   }
 
-  watch(key: string, watcher: KeyWatcher): void {
+  subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
     if (this.#isIdle) this.#begin();
+    if ('key' in to) return this.#subscribeToKey(to.key, subscriber);
+    const subscription = this.#prefixes.subscribe(to.prefix, subscriber);
+    if (this.#context.masters().length === 0) this.#locate();
+    return subscription;
+  }
+
+  #subscribeToKey(key: string, subscriber: Subscriber): Subscription {
     const slot = slotOf(key);
     let route = this.#routes.get(slot);
     if (route === undefined) {
-      route = { server: this.#context.serverOf(slot), watches: new Map(), confirmedAt: undefined };
+      const server = this.#context.serverOf(slot);
+      route = { server, subscriptions: new Map(), confirmedAt: undefined };
       this.#routes.set(slot, route);
     }
-    route.watches.set(key, [...(route.watches.get(key) ?? []), watcher]);
-    if (route.server !== undefined) route.server.feed.watch(key, watcher);
-    else this.#reportUnassigned(slot, key, watcher);
+    const subscription = new KeySubscription(key, subscriber, this);
+    route.subscriptions.set(key, [...(route.subscriptions.get(key) ?? []), subscription]);
+    if (route.server === undefined) this.#reportUnassigned(slot, subscription);
+    else subscription.moveTo(route.server);
+    return subscription;
   }
 
-  unwatch(key: string, watcher: KeyWatcher): void {
+  /** Ends a subscription to a key. */
+  unsubscribe(subscription: KeySubscription): void {
+    const { key } = subscription;
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
-    const watchers = route?.watches.get(key);
-    if (route === undefined || watchers?.includes(watcher) !== true) return;
-    route.server?.feed.unwatch(key, watcher);
-    const left = watchers.filter((one) => one !== watcher);
+    const all = route?.subscriptions.get(key);
+    if (route === undefined || all?.includes(subscription) !== true) return;
+    subscription.moveTo(undefined);
+    const left = all.filter((one) => one !== subscription);
     if (left.length > 0) {
-      route.watches.set(key, left);
+      route.subscriptions.set(key, left);
       return;
     }
-    route.watches.delete(key);
+    route.subscriptions.delete(key);
     this.#misrouted.delete(key);
-    if (route.watches.size === 0) this.#routes.delete(slot);
+    if (route.subscriptions.size === 0) this.#routes.delete(slot);
     if (this.#isIdle) this.#goIdle();
   }
 
-  watchPrefix(prefix: string, watcher: PrefixWatcher): void {
-    if (this.#isIdle) this.#begin();
-    this.#prefixes.watch(prefix, watcher);
-    if (this.#context.masters().length === 0) this.#locate();
-  }
-
-  unwatchPrefix(_prefix: string, watcher: PrefixWatcher): void {
-    this.#prefixes.unwatch(watcher);
-    if (this.#isIdle) this.#goIdle();
-  }
-
+  /** Reads a key on the server that sends its hints. */
   read(key: string, maxBytes: number): Promise<Observation> {
     return this.#readOver(key, maxBytes).then((observation) => ({
       ...observation,
@@ -118,7 +126,7 @@ export class ClusterFeed implements HintFeed {
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
     // A watched key is read from the server that sends its hints, also in the moment after its slot has moved.
-    const server = route?.watches.has(key) ? route.server : this.#context.serverOf(slot);
+    const server = route?.subscriptions.has(key) ? route.server : this.#context.serverOf(slot);
     if (server === undefined)
       return Promise.reject(new UnavailableError('there is no link to Redis'));
     return server.feed.read(key, maxBytes).then(
@@ -138,8 +146,6 @@ export class ClusterFeed implements HintFeed {
   }
 
   confirmedAt(key: string): number {
-    const below = this.#prefixes.confirmedAt(key);
-    if (below !== undefined) return below;
     const slot = slotOf(key);
     const route = this.#routes.get(slot);
     const server = route?.server ?? this.#context.serverOf(slot);
@@ -190,20 +196,18 @@ export class ClusterFeed implements HintFeed {
       route.confirmedAt ??= before.feed.confirmedAt();
     }
     route.server = server;
-    for (const [key, watchers] of route.watches) {
-      for (const watcher of watchers) {
-        before?.feed.unwatch(key, watcher);
-        if (server !== undefined) server.feed.watch(key, watcher);
-        else this.#reportUnassigned(slot, key, watcher);
-      }
+    for (const subscription of [...route.subscriptions.values()].flat()) {
+      subscription.moveTo(server);
+      if (server === undefined) this.#reportUnassigned(slot, subscription);
     }
   }
 
-  #reportUnassigned(slot: number, key: string, watcher: KeyWatcher): void {
+  #reportUnassigned(slot: number, subscription: KeySubscription): void {
     this.#context.clock.nextTurn(() => {
       const route = this.#routes.get(slot);
-      if (route?.server === undefined && route?.watches.get(key)?.includes(watcher))
-        watcher.conditionChanged(this.#unassigned());
+      if (route?.server !== undefined) return;
+      if (route?.subscriptions.get(subscription.key)?.includes(subscription) === true)
+        subscription.subscriber.conditionChanged(this.#unassigned());
     });
     this.#locate();
   }
@@ -231,22 +235,22 @@ export class ClusterFeed implements HintFeed {
 
   /** Refreshes the topology until every watched slot has a master. */
   #locate(): void {
-    if (this.#closed || this.#locating !== undefined) return;
+    if (this.#closed || this.#search !== undefined) return;
     const { clock, topology, settings } = this.#context;
     const pause =
       this.#failures === 0
         ? 0
         : retryPauseMs(this.#failures, isDenial(topology.failure), settings().random);
-    const search = {};
-    this.#locating = search;
-    this.#cancelLocating = setLongTimeout(clock, pause, () => {
+    const cancel = setLongTimeout(clock, pause, () => {
       void topology.refresh().then(() => {
-        if (this.#locating !== search) return;
-        this.#locating = undefined;
+        if (this.#search !== search) return;
+        this.#search = undefined;
         this.rerouted();
         this.#located();
       });
     });
+    const search = { cancel };
+    this.#search = search;
   }
 
   #located(): void {
@@ -258,8 +262,9 @@ export class ClusterFeed implements HintFeed {
     }
     this.#failures += 1;
     const condition = this.#unassigned(this.#context.topology.failure);
-    for (const { watches } of unassigned)
-      for (const watcher of [...watches.values()].flat()) watcher.conditionChanged(condition);
+    for (const { subscriptions } of unassigned)
+      for (const { subscriber } of [...subscriptions.values()].flat())
+        subscriber.conditionChanged(condition);
     this.#locate();
   }
 
@@ -267,21 +272,56 @@ export class ClusterFeed implements HintFeed {
     const misrouted = [...this.#misrouted];
     this.#misrouted.clear();
     for (const key of misrouted) {
-      const watchers = this.#routes.get(slotOf(key))?.watches.get(key);
-      if (watchers === undefined) this.#prefixes.doubt(key);
-      else for (const watcher of watchers) watcher.poll();
+      const subscriptions = this.#routes.get(slotOf(key))?.subscriptions.get(key);
+      if (subscriptions === undefined) this.#prefixes.doubt(key);
+      else for (const { subscriber } of subscriptions) subscriber.pollNext();
     }
   }
 
   #goIdle(): void {
     this.#timers.stop();
     this.#prefixes.close();
-    this.#cancelLocating?.();
-    this.#cancelLocating = undefined;
-    this.#locating = undefined;
+    this.#search?.cancel();
+    this.#search = undefined;
     this.#failures = 0;
     this.#wasAssigned = false;
     this.#unassignedCondition = undefined;
     this.#misrouted.clear();
+  }
+}
+
+/** One subscription to a key, in the feed of the master of its slot. There may be very many. */
+class KeySubscription implements Subscription {
+  readonly key: string;
+  readonly subscriber: Subscriber;
+  readonly #feed: ClusterFeed;
+  #atServer: Subscription | undefined;
+
+  constructor(key: string, subscriber: Subscriber, feed: ClusterFeed) {
+    this.key = key;
+    this.subscriber = subscriber;
+    this.#feed = feed;
+  }
+
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#feed.read(key, maxBytes);
+  }
+
+  confirmedAt(): number {
+    return this.#feed.confirmedAt(this.key);
+  }
+
+  reportClockStep(): void {
+    this.#feed.reportClockStep();
+  }
+
+  close(): void {
+    this.#feed.unsubscribe(this);
+  }
+
+  /** Leaves the feed of one server for that of another, or for none. */
+  moveTo(server: Server | undefined): void {
+    this.#atServer?.close();
+    this.#atServer = server?.feed.subscribe(this, this.subscriber);
   }
 }

@@ -4,7 +4,10 @@ import {
   type AttemptHint,
   type Hint,
   type FeedCondition,
-  type PrefixWatcher,
+  type Observation,
+  type PollResult,
+  type Subscriber,
+  type Subscription,
 } from '../../backend/backend.js';
 import type { NotificationMode } from '../../credential/status.js';
 import { setLongTimeout } from '../../time/timers.js';
@@ -18,6 +21,11 @@ export interface ClusterPrefixesContext {
   readonly newGeneration: () => number;
   readonly masters: () => readonly Server[];
   readonly serverOf: (slot: number) => Server | undefined;
+  /** Reads a key on the server of its slot. */
+  readonly read: (key: string, maxBytes: number) => Promise<Observation>;
+  readonly reportClockStep: () => void;
+  /** The last prefix has ended its subscription. */
+  readonly emptied: () => void;
   /** The condition of a key that has no master. */
   readonly unassigned: () => FeedCondition;
 }
@@ -25,7 +33,7 @@ export interface ClusterPrefixesContext {
 /** The watched prefixes: each is subscribed to on every master, because any master may have keys below it. */
 export class ClusterPrefixes {
   readonly #context: ClusterPrefixesContext;
-  readonly #watches = new Map<PrefixWatcher, PrefixWatch>();
+  readonly #all = new Set<PrefixSubscription>();
   #cancelResync: (() => void) | undefined;
 
   constructor(context: ClusterPrefixesContext) {
@@ -33,46 +41,37 @@ export class ClusterPrefixes {
   }
 
   get isEmpty(): boolean {
-    return this.#watches.size === 0;
+    return this.#all.size === 0;
   }
 
-  watch(prefix: string, watcher: PrefixWatcher): void {
-    const watch = new PrefixWatch(prefix, watcher, this.#context);
-    this.#watches.set(watcher, watch);
-    watch.spread();
-  }
-
-  unwatch(watcher: PrefixWatcher): void {
-    this.#watches.get(watcher)?.end();
-    this.#watches.delete(watcher);
-    if (this.isEmpty) this.close();
-  }
-
-  /** The confirmation of a prefix, or of a key below one; `undefined` for any other key. */
-  confirmedAt(key: string): number | undefined {
-    for (const watch of this.#watches.values()) {
-      if (watch.prefix === key) return watch.confirmedAt;
-      if (key.startsWith(watch.prefix)) return watch.confirmedAtKey(key);
-    }
-    return undefined;
+  subscribe(prefix: string, subscriber: Subscriber): Subscription {
+    const subscription = new PrefixSubscription(prefix, subscriber, this.#context, () => {
+      if (!this.#all.delete(subscription)) return;
+      if (!this.isEmpty) return;
+      this.close();
+      this.#context.emptied();
+    });
+    this.#all.add(subscription);
+    subscription.spread();
+    return subscription;
   }
 
   /** Emits a hint for a key below a watched prefix, because its own hints may have been missed. */
   doubt(key: string): void {
-    for (const { prefix, watcher } of this.#watches.values())
+    for (const { prefix, subscriber } of this.#all)
       if (key.startsWith(prefix))
-        watcher.hint(key, { type: 'written', origin: 'unknown', reason: undefined });
+        subscriber.hint(key, { type: 'written', origin: 'unknown', reason: undefined });
   }
 
   /** Follows slots to their new masters. */
   rerouted(): void {
-    for (const watch of this.#watches.values()) watch.spread();
+    for (const one of this.#all) one.spread();
     if (this.isEmpty || this.#cancelResync !== undefined) return;
     // Hints of moved keys may have been missed. Slots often move by the hundred, one after the other, and share one resync.
     const { clock, settings } = this.#context;
     this.#cancelResync = setLongTimeout(clock, settings().heartbeatMs, () => {
       this.#cancelResync = undefined;
-      for (const watch of this.#watches.values()) watch.startResync();
+      for (const one of this.#all) one.startResync();
     });
   }
 
@@ -82,11 +81,12 @@ export class ClusterPrefixes {
   }
 }
 
-/** One watcher of a prefix, in the feeds of all masters. */
-class PrefixWatch {
+/** One subscription to a prefix, in the feeds of all masters. */
+class PrefixSubscription implements Subscription {
   readonly prefix: string;
-  readonly watcher: PrefixWatcher;
+  readonly subscriber: Subscriber;
   readonly #context: ClusterPrefixesContext;
+  readonly #closed: () => void;
   readonly #parts = new Map<Server, PrefixPart>();
   #condition: FeedCondition | undefined;
   /** The generations that the present generation is composed of. */
@@ -96,44 +96,61 @@ class PrefixWatch {
   /** The earliest confirmation of the masters that have gone since everything was live. */
   #lost = Infinity;
 
-  constructor(prefix: string, watcher: PrefixWatcher, context: ClusterPrefixesContext) {
+  constructor(
+    prefix: string,
+    subscriber: Subscriber,
+    context: ClusterPrefixesContext,
+    closed: () => void,
+  ) {
     this.prefix = prefix;
-    this.watcher = watcher;
+    this.subscriber = subscriber;
     this.#context = context;
+    this.#closed = closed;
   }
 
-  get confirmedAt(): number {
-    return Math.min(
-      this.#context.clock.monotonic(),
-      this.#lost,
-      ...[...this.#parts.keys()].map(({ feed }) => feed.confirmedAt()),
-    );
+  read(key: string, maxBytes: number): Promise<Observation> {
+    return this.#context.read(key, maxBytes);
   }
 
-  confirmedAtKey(key: string): number {
-    const server = this.#context.serverOf(slotOf(key));
-    return Math.min(this.#lost, server?.feed.confirmedAt() ?? this.#context.clock.monotonic());
+  confirmedAt(key?: string): number {
+    const now = this.#context.clock.monotonic();
+    if (key !== undefined) {
+      const server = this.#context.serverOf(slotOf(key));
+      return Math.min(this.#lost, server?.feed.confirmedAt() ?? now);
+    }
+    const parts = [...this.#parts.keys()].map(({ feed }) => feed.confirmedAt());
+    return Math.min(now, this.#lost, ...parts);
+  }
+
+  reportClockStep(): void {
+    this.#context.reportClockStep();
+  }
+
+  close(): void {
+    for (const part of this.#parts.values()) part.close();
+    this.#parts.clear();
+    this.#condition = undefined;
+    this.#ended = true;
+    this.#closed();
   }
 
   /** The number of readings that each master's heartbeat contributes, so that together they cover all keys. */
   get share(): number {
-    return Math.ceil(this.watcher.size / Math.max(1, this.#parts.size));
+    return Math.ceil(this.subscriber.size / Math.max(1, this.#parts.size));
   }
 
   /** Subscribes on the present masters, and on no others. */
   spread(): void {
     const masters = new Set(this.#context.masters());
-    for (const [node, part] of this.#parts) {
-      if (masters.has(node)) continue;
-      this.#parts.delete(node);
-      this.#lost = Math.min(this.#lost, node.feed.confirmedAt());
-      node.feed.unwatchPrefix(this.prefix, part);
+    for (const [server, part] of this.#parts) {
+      if (masters.has(server)) continue;
+      this.#parts.delete(server);
+      this.#lost = Math.min(this.#lost, server.feed.confirmedAt());
+      part.close();
     }
     for (const server of masters) {
       if (this.#parts.has(server)) continue;
-      const part = new PrefixPart(this, server);
-      this.#parts.set(server, part);
-      server.feed.watchPrefix(this.prefix, part);
+      this.#parts.set(server, new PrefixPart(this, server));
     }
     this.#context.clock.nextTurn(() => {
       this.report();
@@ -144,13 +161,6 @@ class PrefixWatch {
   startResync(): void {
     this.#composition = '';
     this.report();
-  }
-
-  end(): void {
-    for (const [node, part] of this.#parts) node.feed.unwatchPrefix(this.prefix, part);
-    this.#parts.clear();
-    this.#condition = undefined;
-    this.#ended = true;
   }
 
   /** Whether this master is responsible for a key: every master receives all announcements. */
@@ -175,8 +185,8 @@ class PrefixWatch {
     )
       return;
     this.#condition = this.#combined();
-    this.watcher.conditionChanged(this.#condition, (key) => this.#conditionOf(key));
-    // A watcher that became stale has read `confirmedAt` by now.
+    this.subscriber.conditionChanged(this.#condition, (key) => this.#conditionOf(key));
+    // A subscriber that became stale has read `confirmedAt` by now.
     if (this.#condition.link === 'live') this.#lost = Infinity;
   }
 
@@ -213,14 +223,16 @@ class PrefixWatch {
 }
 
 /** A prefix in the feed of one master. */
-class PrefixPart implements PrefixWatcher {
-  readonly #whole: PrefixWatch;
+class PrefixPart implements Subscriber {
+  readonly #whole: PrefixSubscription;
   readonly #server: Server;
+  readonly #subscription: Subscription;
   condition: FeedCondition | undefined;
 
-  constructor(whole: PrefixWatch, server: Server) {
+  constructor(whole: PrefixSubscription, server: Server) {
     this.#whole = whole;
     this.#server = server;
+    this.#subscription = server.feed.subscribe({ prefix: whole.prefix }, this);
   }
 
   get size(): number {
@@ -230,7 +242,7 @@ class PrefixPart implements PrefixWatcher {
   hint(key: string, hint: Hint | AttemptHint): void {
     // A foreign write to a slot that is moving to this master counts too.
     const foreign = hint.type !== 'attempt' && hint.origin === 'out-of-band';
-    if (foreign || this.#whole.isOf(this.#server, key)) this.#whole.watcher.hint(key, hint);
+    if (foreign || this.#whole.isOf(this.#server, key)) this.#whole.subscriber.hint(key, hint);
   }
 
   conditionChanged(condition: FeedCondition): void {
@@ -238,14 +250,18 @@ class PrefixPart implements PrefixWatcher {
     this.#whole.report();
   }
 
-  poll(): false | 'elsewhere' {
+  pollNext(): PollResult {
     // The reading may have gone to another master: this one still has to prove that it is alive.
-    return this.#whole.watcher.poll() !== false && 'elsewhere';
+    return this.#whole.subscriber.pollNext() === 'none' ? 'none' : 'elsewhere';
   }
 
-  pollAll(): boolean {
-    if (this.#whole.polls(this)) this.#whole.watcher.pollAll();
-    return false;
+  pollAll(): PollResult {
+    if (!this.#whole.polls(this)) return 'none';
+    return this.#whole.subscriber.pollAll() === 'none' ? 'none' : 'elsewhere';
+  }
+
+  close(): void {
+    this.#subscription.close();
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Clock } from '../../time/clock.js';
 import type { Observation } from '../../backend/backend.js';
 import { UnavailableError } from '../../errors.js';
-import { setLongTimeout, withDeadline } from '../../time/timers.js';
+import { Pauses } from '../../time/pauses.js';
+import { withDeadline } from '../../time/timers.js';
 import type { CommandSession } from '../commands/channel.js';
 import { readFailure, RedirectedError } from '../reply-errors.js';
 import { ownKey, slotOf } from '../keys.js';
@@ -42,13 +43,13 @@ export class ClusterServers implements Servers {
   readonly #clock: Clock;
   readonly #topology: ClusterTopology;
   readonly #servers: ServerRegistry;
-  readonly #pauses = new Set<() => void>();
-  #closed = false;
+  readonly #pauses: Pauses;
 
   constructor(template: ClusterTemplate, context: ServerContext) {
     this.#template = template;
     this.#context = context;
     this.#clock = context.settings().clock;
+    this.#pauses = new Pauses(this.#clock);
     this.#topology = new ClusterTopology({
       clock: this.#clock,
       candidates: () => this.#candidates(),
@@ -132,10 +133,9 @@ export class ClusterServers implements Servers {
   }
 
   async close(timeoutMs: number): Promise<void> {
-    this.#closed = true;
     this.feed.close();
     this.#topology.close();
-    for (const end of this.#pauses) end();
+    this.#pauses.end();
     await this.#servers.close(timeoutMs);
   }
 
@@ -161,7 +161,10 @@ export class ClusterServers implements Servers {
     for (let redirections = 0; ; redirections += 1) {
       // Servers that have not yet learned of a change may redirect to and fro.
       const names = failure instanceof RedirectedError && failure.address !== undefined;
-      if (redirections >= AT_ONCE) await this.#pause(names ? redirections - AT_ONCE : 0);
+      if (redirections >= AT_ONCE)
+        await this.#pauses.pause(
+          laterMs(this.#context.settings().random, names ? redirections - AT_ONCE : 0),
+        );
       const next = await this.#next(slot, failure, last);
       if (next === undefined) throw failure;
       try {
@@ -181,7 +184,7 @@ export class ClusterServers implements Servers {
     tried: Target | undefined,
   ): Promise<Target | undefined> {
     // Only a command that certainly had no effect is repeated.
-    if (this.#closed || !(error instanceof UnavailableError)) return undefined;
+    if (this.#pauses.ended || !(error instanceof UnavailableError)) return undefined;
     if (!(error instanceof RedirectedError)) {
       await this.#refreshed();
       const owner = this.#owner(slot);
@@ -197,7 +200,7 @@ export class ClusterServers implements Servers {
       void this.#topology.refresh();
       return this.#target(address);
     }
-    await this.#pause();
+    await this.#pauses.pause(laterMs(this.#context.settings().random));
     // With TRYAGAIN the command stays at its server, and waits for the rest of the slot's keys.
     if (error.kind === 'later') await this.#refreshed();
     return this.#located(slot);
@@ -282,23 +285,9 @@ export class ClusterServers implements Servers {
       () => undefined,
     );
   }
+}
 
-  #pause(timesBefore = 0): Promise<void> {
-    if (this.#closed) return Promise.resolve();
-    const { random } = this.#context.settings();
-    const ms = LATER_MS.least + random() * LATER_MS.spread;
-    return new Promise((resolve) => {
-      const end = (): void => {
-        cancel();
-        this.#pauses.delete(end);
-        resolve();
-      };
-      const cancel = setLongTimeout(
-        this.#clock,
-        ms * Math.min(timesBefore + 1, LATER_MS.most),
-        end,
-      );
-      this.#pauses.add(end);
-    });
-  }
+/** The pause before a command that no server could serve is repeated. */
+function laterMs(random: () => number, timesBefore = 0): number {
+  return (LATER_MS.least + random() * LATER_MS.spread) * Math.min(timesBefore + 1, LATER_MS.most);
 }

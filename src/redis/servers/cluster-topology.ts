@@ -1,7 +1,8 @@
+import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { RefusedError, UnavailableError } from '../../errors.js';
-import { SLOTS } from '../keys.js';
 import type { ClusterView } from './cluster-view.js';
+import { SlotOwners } from './slot-owners.js';
 import type { Address } from '../client/address.js';
 
 export interface TopologyContext {
@@ -18,43 +19,40 @@ export interface TopologyContext {
 
 /** A cluster that was created anew counts epochs from the start; so many old views in a row are therefore accepted. */
 const OLD_VIEWS = 3;
-/** How long a redirection from the previous owner of a slot outweighs the views of servers that may not have learned of it yet. */
-const MOVED_MS = 2_000;
-
 /** The master of each slot, as far as known. The topology is a guess that the servers themselves correct. */
 export class ClusterTopology {
   readonly #context: TopologyContext;
-  #owners: (Address | undefined)[] = new Array<Address | undefined>(SLOTS);
-  #masters = new Map<string, Address>();
+  readonly #owners: SlotOwners;
   #replicas: readonly Address[] = [];
-  #epoch = -1;
-  #oldViews = 0;
-  #generation = 0;
-  readonly #moved = new Map<number, { readonly to: Address; readonly until: number }>();
+  /** The newest epoch; the number of old views in a row, and the refresh whose old view was counted last. */
+  #epoch: { readonly newest: number; readonly oldViews: number; readonly countedIn: number } = {
+    newest: -1,
+    oldViews: 0,
+    countedIn: 0,
+  };
   /** Refreshes under way, by the number of servers that they ask at once. */
   readonly #refreshing = new Map<number, Promise<void>>();
   #refreshes = 0;
-  /** The refresh whose old view was counted. */
-  #countedRefresh = 0;
   #reporting = false;
   #closed = false;
   #failure: UnavailableError | RefusedError | undefined;
 
   constructor(context: TopologyContext) {
     this.#context = context;
+    this.#owners = new SlotOwners(context.clock);
   }
 
   owner(slot: number): Address | undefined {
-    return this.#owners[slot];
+    return this.#owners.of(slot);
   }
 
   /** Changes whenever a slot has another master than before. */
   get generation(): number {
-    return this.#generation;
+    return this.#owners.generation;
   }
 
   get masters(): ReadonlyMap<string, Address> {
-    return this.#masters;
+    return this.#owners.masters;
   }
 
   get replicas(): readonly Address[] {
@@ -77,7 +75,7 @@ export class ClusterTopology {
     const running = this.#refreshing.get(atOnce);
     if (running !== undefined) return running;
     this.#refreshes += 1;
-    const refreshing = this.#refresh(atOnce, this.#refreshes).finally(() => {
+    const refreshing = inRootContext(() => this.#refresh(atOnce, this.#refreshes)).finally(() => {
       this.#refreshing.delete(atOnce);
     });
     this.#refreshing.set(atOnce, refreshing);
@@ -87,12 +85,7 @@ export class ClusterTopology {
   /** Applies a redirection from the previous owner of a slot. */
   moved(slot: number, to: Address): void {
     const { clock, reported: seen } = this.#context;
-    this.#moved.set(slot, { to, until: clock.monotonic() + MOVED_MS });
-    if (this.#owners[slot]?.name === to.name) return;
-    this.#owners[slot] = to;
-    // The next view removes a server that is a master no longer.
-    this.#masters.set(to.name, to);
-    this.#generation += 1;
+    if (!this.#owners.move(slot, to)) return;
     // Many redirections may come at once; they share one report.
     if (this.#reporting) return;
     this.#reporting = true;
@@ -133,39 +126,21 @@ export class ClusterTopology {
   }
 
   #apply({ epoch, ranges, replicas }: ClusterView, round: number): void {
-    // A server that hung, or was partitioned, reports an old view until the others have updated it.
-    if (epoch !== undefined && epoch < this.#epoch) {
-      if (round !== this.#countedRefresh) this.#oldViews += 1;
-      this.#countedRefresh = round;
-      if (this.#oldViews < OLD_VIEWS) return;
-    }
-    this.#oldViews = 0;
-    this.#epoch = epoch ?? this.#epoch;
-    this.#replicas = replicas.map(this.#context.reached);
-    const owners = new Array<Address | undefined>(SLOTS);
-    for (const { from, to, master } of ranges)
-      owners.fill(this.#context.reached(master), from, to + 1);
-    this.#settle(owners);
+    if (!this.#accepts(epoch, round)) return;
+    const { reached, reported } = this.#context;
+    this.#replicas = replicas.map(reached);
+    reported(this.#owners.apply(ranges, reached));
   }
 
-  #settle(owners: (Address | undefined)[]): void {
-    const now = this.#context.clock.monotonic();
-    for (const [slot, { to, until }] of this.#moved) {
-      if (until > now) owners[slot] = to;
-      else this.#moved.delete(slot);
+  /** A server that hung, or was partitioned, reports an old view until the others have updated it. */
+  #accepts(epoch: number | undefined, round: number): boolean {
+    const { newest, oldViews, countedIn } = this.#epoch;
+    if (epoch !== undefined && epoch < newest) {
+      const count = round === countedIn ? oldViews : oldViews + 1;
+      this.#epoch = { newest, oldViews: count, countedIn: round };
+      if (count < OLD_VIEWS) return false;
     }
-    const before = this.#owners;
-    this.#owners = owners;
-    this.#masters = new Map();
-    let changed = false;
-    let last: Address | undefined;
-    for (let slot = 0; slot < SLOTS; slot += 1) {
-      const owner = owners[slot];
-      if (owner !== undefined && owner !== last) this.#masters.set(owner.name, owner);
-      last = owner;
-      if (owner?.name !== before[slot]?.name) changed = true;
-    }
-    if (changed) this.#generation += 1;
-    this.#context.reported(changed);
+    this.#epoch = { newest: epoch ?? newest, oldViews: 0, countedIn: this.#epoch.countedIn };
+    return true;
   }
 }

@@ -1,9 +1,9 @@
-import type { HintFeed, Observation } from '../../backend/backend.js';
+import type { Backend, Observation } from '../../backend/backend.js';
 import type { CommandSession } from '../commands/channel.js';
 
 /** The servers that share the keys: one, or the masters of a cluster. */
 export interface Servers {
-  readonly feed: HintFeed;
+  readonly feed: Pick<Backend, 'subscribe'>;
   /**
    * Uses the command connection to the server of the key; again on another server, where the first one does not have the key.
    *

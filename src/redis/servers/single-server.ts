@@ -1,6 +1,7 @@
-import type { HintFeed, Observation } from '../../backend/backend.js';
+import type { Observation } from '../../backend/backend.js';
 import type { CommandSession } from '../commands/channel.js';
 import { ownKey } from '../keys.js';
+import type { Feed } from '../feed/feed.js';
 import { Server, type ServerContext } from './server.js';
 import type { Servers } from './servers.js';
 import type { ServerTemplate } from '../client/server-template.js';
@@ -17,7 +18,7 @@ export class SingleServer implements Servers {
     });
   }
 
-  get feed(): HintFeed {
+  get feed(): Feed {
     return this.#server.feed;
   }
 

@@ -1,8 +1,10 @@
 import type { PrefixWatch } from '../../watching/prefix-watch.js';
+import type { CredentialWriter } from '../../writing/credential-writer.js';
+import type { SharedUse } from '../internals.js';
 import { SharedCredential } from './shared-credential.js';
 
 /** The credentials of a directory that are in use. An unused credential is forgotten. */
-export class CredentialRegistry<T> {
+export class CredentialRegistry<T> implements SharedUse<T> {
   readonly watch: PrefixWatch<T>;
   readonly #shared = new Map<string, SharedCredential<T>>();
   /** The `close` of each object that is built on stores of the directory and closes before it. */
@@ -45,14 +47,18 @@ export class CredentialRegistry<T> {
       this.#shared.delete(shared.id);
   }
 
-  /** Holds the credential for as long as `use` takes. */
-  async using<R>(id: string, use: (shared: SharedCredential<T>) => Promise<R>): Promise<R> {
+  /** Uses the credential for as long as the write takes. */
+  async write<R>(id: string, use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
     const shared = this.take(id);
     try {
-      return await use(shared);
+      return await use(shared.writer);
     } finally {
       this.give(shared);
     }
+  }
+
+  idle(id: string): Promise<void> {
+    return this.get(id)?.usedWriter?.idle() ?? Promise.resolve();
   }
 
   closeFirst(close: () => Promise<void>): () => void {
@@ -60,8 +66,8 @@ export class CredentialRegistry<T> {
     return () => this.#dependents.delete(close);
   }
 
-  async closeDependents(): Promise<void> {
-    await Promise.allSettled([...this.#dependents].map((close) => close()));
+  get dependents(): Iterable<() => Promise<void>> {
+    return this.#dependents;
   }
 
   /** Ends every watch. */
@@ -70,8 +76,8 @@ export class CredentialRegistry<T> {
     for (const shared of [...this.#shared.values()]) shared.close();
   }
 
-  /** Resolves when no write is under way. */
-  async idle(): Promise<void> {
+  /** Resolves when no write of any credential is under way. */
+  async allIdle(): Promise<void> {
     for (const { usedWriter } of [...this.#shared.values()]) await usedWriter?.idle();
   }
 

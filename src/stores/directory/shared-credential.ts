@@ -1,8 +1,8 @@
 import { CredentialWriter } from '../../writing/credential-writer.js';
 import type { LiveWaiter, WatchEvent } from '../../watching/event-source.js';
-import type { Backend } from '../../backend/backend.js';
+import type { Backend, Subscription } from '../../backend/backend.js';
 import type { Encoding } from '../../credential/encoding.js';
-import type { Entry } from '../../watching/entry.js';
+import type { Entry } from '../../watching/entry/entry.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import { OpenEntry } from '../../watching/open-entry.js';
 import type { PrefixWatch } from '../../watching/prefix-watch.js';
@@ -23,6 +23,10 @@ export class SharedCredential<T> extends OpenEntry<T> {
 
   get key(): string {
     return this.entry?.key ?? this.#watch.keyOf(this.id);
+  }
+
+  protected get subscription(): Subscription | undefined {
+    return this.#watch.subscription;
   }
 
   get backend(): Backend {

@@ -2,9 +2,11 @@ import type { AttemptSwap, AttemptView } from '../../backend/attempts.js';
 import type { Clock } from '../../time/clock.js';
 import type {
   Backend,
-  HintFeed,
   Observation,
   RemoveRequest,
+  Subscriber,
+  Subscription,
+  SubscriptionTarget,
   WriteRequest,
 } from '../../backend/backend.js';
 import type { OptionSharing } from '../../util/option-sharing.js';
@@ -17,10 +19,6 @@ export class TimeSlicedBackend implements Backend {
   constructor(backend: Backend, clock: Clock) {
     this.#backend = backend;
     this.clock = clock;
-  }
-
-  get hints(): HintFeed {
-    return this.#backend.hints;
   }
 
   get sharing(): OptionSharing {
@@ -41,6 +39,10 @@ export class TimeSlicedBackend implements Backend {
 
   get replyTimeoutMs(): number {
     return this.#backend.replyTimeoutMs;
+  }
+
+  subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
+    return this.#backend.subscribe(to, subscriber);
   }
 
   swap(request: AttemptSwap): Promise<AttemptView | 'swapped'> {

@@ -66,13 +66,14 @@ async function assertClosed(stage: BackendStage, backend: Backend): Promise<void
   assert.equal(await stage.stored(), before);
 }
 
-function callsOf({ key, prefix }: BackendStage, backend: Backend): (() => Promise<unknown>)[] {
+function callsOf(stage: BackendStage, backend: Backend): (() => Promise<unknown>)[] {
+  const { key, prefix } = stage;
   const bytes = Buffer.from('late');
   const plain = { key, expected: undefined, reason: undefined };
   const write = { ...plain, bytes, ttl: 'none', overLarge: false, wanted: undefined } as const;
   return [
     () => backend.read(key, MAX_BYTES),
-    () => backend.hints.read(key, MAX_BYTES),
+    () => stage.subscribe(backend, { key }).feed.read(key, MAX_BYTES),
     () => backend.write(write),
     () => backend.write({ ...write, expected: 'absent' }),
     () => backend.remove(plain),

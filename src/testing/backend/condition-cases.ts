@@ -4,7 +4,7 @@ import { MAX_BYTES, scene, textOf, type BackendScene } from './stage.js';
 
 /** The condition of a feed, its generations, and the instant up to which hints are confirmed. */
 export const conditionCases: readonly BackendScene[] = [
-  scene('the condition is reported in a later turn, to each watcher', async (stage) => {
+  scene('the condition is reported in a later turn, to each subscriber', async (stage) => {
     for (const to of [{ key: stage.key }, { prefix: stage.prefix }, { key: stage.key }]) {
       const { conditions } = stage.subscribe(stage.first, to);
       assert.deepEqual(conditions.values, []);
@@ -17,14 +17,14 @@ export const conditionCases: readonly BackendScene[] = [
     }
   }),
 
-  scene('a watcher that leaves at once gets no condition', async (stage) => {
+  scene('a subscriber that leaves at once gets no condition', async (stage) => {
     const leaving = stage.subscribe(stage.first, { key: stage.key });
     leaving.stop();
     await stage.listen(stage.first);
     assert.deepEqual(leaving.conditions.values, []);
   }),
 
-  scene('all watchers of a healthy feed are in one generation', async (stage) => {
+  scene('all subscribers of a healthy feed are in one generation', async (stage) => {
     const one = await stage.listen(stage.first);
     const two = await stage.listen(stage.first, { prefix: stage.prefix });
     await stage.write(stage.first, 'one');
@@ -36,29 +36,27 @@ export const conditionCases: readonly BackendScene[] = [
   }),
 
   scene('a lost link and a new link each begin a generation', async (stage) => {
-    const { conditions } = await stage.listen(stage.first);
+    const { conditions, feed } = await stage.listen(stage.first);
     const before = conditions.values.at(-1);
     await stage.harness.network.cut();
     const lost = await conditions.take(({ link }) => link !== 'live');
     assert.equal(lost.link, 'reconnecting');
     assert.equal(lost.gap, 'link');
     assert.notEqual(lost.generation, before?.generation);
-    await failure('UNAVAILABLE', () =>
-      stage.inTime('read', stage.first.hints.read(stage.key, MAX_BYTES)),
-    );
+    await failure('UNAVAILABLE', () => stage.inTime('read', feed.read(stage.key, MAX_BYTES)));
     await stage.outside.set(stage.key, 'meanwhile');
     await stage.harness.network.mend();
     const again = await conditions.take(({ link }) => link === 'live');
     assert.notEqual(again.generation, lost.generation);
     assert.notEqual(again.generation, before?.generation);
-    const observation = stage.first.hints.read(stage.key, MAX_BYTES);
+    const observation = feed.read(stage.key, MAX_BYTES);
     assert.equal(textOf(await stage.inTime('read', observation)), 'meanwhile');
   }),
 
   scene('a reported step of the clocks begins a generation', async (stage) => {
-    const { conditions } = await stage.listen(stage.first);
+    const { conditions, feed } = await stage.listen(stage.first);
     const before = conditions.values.at(-1);
-    stage.first.hints.reportClockStep();
+    feed.reportClockStep();
     const next = await conditions.take(({ gap }) => gap === 'clock');
     assert.notEqual(next.generation, before?.generation);
     assert.equal(next.link, 'live');
@@ -67,16 +65,16 @@ export const conditionCases: readonly BackendScene[] = [
   scene(
     'confirmedAt moves on while the link is live, and never ahead of the clock',
     async (stage) => {
-      await stage.listen(stage.first);
-      const { hints, clock } = stage.first;
-      const start = hints.confirmedAt(stage.key);
+      const { feed } = await stage.listen(stage.first);
+      const { clock } = stage.first;
+      const start = feed.confirmedAt(stage.key);
       assert.ok(start <= clock.monotonic());
       let last = start;
       const deadline = performance.now() + stage.timeoutMs;
       while (last <= start && performance.now() < deadline) {
         await stage.advance(10);
-        await stage.inTime('read', hints.read(stage.key, MAX_BYTES));
-        const next = hints.confirmedAt(stage.key);
+        await stage.inTime('read', feed.read(stage.key, MAX_BYTES));
+        const next = feed.confirmedAt(stage.key);
         assert.ok(next >= last, 'confirmedAt moves back');
         assert.ok(next <= clock.monotonic(), 'confirmedAt is ahead of the clock');
         last = next;
@@ -86,17 +84,17 @@ export const conditionCases: readonly BackendScene[] = [
   ),
 
   scene('confirmedAt stands still while there is no link', async (stage) => {
-    const { conditions } = await stage.listen(stage.first);
-    const { hints, clock } = stage.first;
+    const { conditions, feed } = await stage.listen(stage.first);
+    const { clock } = stage.first;
     await stage.harness.network.cut();
     const cutAt = clock.monotonic();
     await conditions.take(({ link }) => link !== 'live');
-    const stands = hints.confirmedAt(stage.key);
+    const stands = feed.confirmedAt(stage.key);
     assert.ok(stands <= cutAt, 'no proof can have come after the cut');
     await stage.advance(50);
-    assert.equal(hints.confirmedAt(stage.key), stands);
+    assert.equal(feed.confirmedAt(stage.key), stands);
     await stage.harness.network.mend();
     await conditions.take(({ link }) => link === 'live');
-    assert.ok(hints.confirmedAt(stage.key) > stands);
+    assert.ok(feed.confirmedAt(stage.key) > stands);
   }),
 ];

@@ -1,5 +1,5 @@
 import { strict as assert } from 'node:assert';
-import type { Backend, Observation } from '../../backend/backend.js';
+import type { Observation } from '../../backend/backend.js';
 import {
   MAX_BYTES,
   MINUTE_MS,
@@ -92,11 +92,10 @@ export const readCases: readonly BackendScene[] = [
     const keys = names.map((name) => stage.prefix + name);
     for (const name of ['a', 'b', 'c']) await stage.outside.set(stage.prefix + name, name);
     await stage.outside.set(`${stage.prefix}large`, 'x'.repeat(MAX_BYTES + 1));
-    await stage.listen(stage.first, { prefix: stage.prefix });
-    const { hints } = stage.first;
+    const { feed } = await stage.listen(stage.first, { prefix: stage.prefix });
     const answers = await stage.inTime(
       'readMany',
-      hints.readMany?.(keys, MAX_BYTES) ?? Promise.resolve([]),
+      feed.readMany?.(keys, MAX_BYTES) ?? Promise.resolve([]),
     );
     assert.ok(answers.length <= keys.length);
     const observations = await Promise.all(
@@ -131,11 +130,10 @@ type Read = (key: string) => Promise<Observation>;
 
 /** Each way to read one key: without a watch, and with one over the link of the hints. */
 async function readers(stage: BackendStage): Promise<readonly Read[]> {
-  await stage.listen(stage.first);
-  const { hints }: Backend = stage.first;
+  const { feed } = await stage.listen(stage.first);
   return [
     (key) => stage.read(stage.second, key),
     (key) => stage.read(stage.first, key),
-    (key) => stage.inTime('read', hints.read(key, MAX_BYTES)),
+    (key) => stage.inTime('read', feed.read(key, MAX_BYTES)),
   ];
 }

@@ -9,6 +9,8 @@ import type {
   FeedCondition,
   Hint,
   Observation,
+  Subscription,
+  SubscriptionTarget,
   WriteRequest,
 } from '../../backend/backend.js';
 import { digest } from '../../credential/encoding.js';
@@ -20,7 +22,6 @@ import type { BackendContractCase, BackendHarness } from './harness.js';
 export const MAX_BYTES = 1_024;
 export const MINUTE_MS = 60_000;
 
-export type Target = { readonly key: string } | { readonly prefix: string };
 export type AnyHint = Hint | AttemptHint;
 
 /** A hint, and the key that it is about. */
@@ -30,9 +31,11 @@ export interface KeyHint {
 }
 
 /** A subscription of a case, and everything that it got so far. */
-export interface Subscription {
+export interface StagedSubscription {
   readonly hints: Recorder<KeyHint>;
   readonly conditions: Recorder<FeedCondition>;
+  /** The subscription of the backend. */
+  readonly feed: Subscription;
   readonly stop: () => void;
 }
 
@@ -44,7 +47,7 @@ export class BackendStage {
   readonly timeoutMs: number;
   readonly #backends = new Map<ContractInstance, Backend>();
   readonly #closed = new Set<Backend>();
-  readonly #subscriptions = new Set<Subscription>();
+  readonly #subscriptions = new Set<StagedSubscription>();
 
   constructor(harness: BackendHarness, timeoutMs: number) {
     this.harness = harness;
@@ -64,46 +67,40 @@ export class BackendStage {
   }
 
   /** Subscribes to a key or to a prefix. The only place of the contract that knows how a backend is subscribed to. */
-  subscribe(backend: Backend, to: Target): Subscription {
-    const { hints: feed } = backend;
+  subscribe(backend: Backend, to: SubscriptionTarget): StagedSubscription {
     const hints$ = new Subject<KeyHint>();
     const conditions$ = new Subject<FeedCondition>();
-    const conditionChanged = (condition: FeedCondition): void => {
-      conditions$.next(condition);
-    };
-    const subscription: Subscription = {
-      hints: new Recorder(hints$, this.timeoutMs),
-      conditions: new Recorder(conditions$, this.timeoutMs),
-      stop: () => {
-        if (!this.#subscriptions.delete(subscription)) return;
-        if ('key' in to) feed.unwatch(to.key, keyWatcher);
-        else feed.unwatchPrefix(to.prefix, prefixWatcher);
-      },
-    };
-    const keyWatcher = {
-      hint: (hint: AnyHint): void => {
-        if ('key' in to) hints$.next({ key: to.key, hint });
-      },
-      conditionChanged,
-      poll: () => false,
-    };
-    const prefixWatcher = {
+    const hints = new Recorder(hints$, this.timeoutMs);
+    const conditions = new Recorder(conditions$, this.timeoutMs);
+    const feed = backend.subscribe(to, {
       size: 1,
-      hint: (key: string, hint: AnyHint): void => {
+      hint: (key, hint) => {
         hints$.next({ key, hint });
       },
-      conditionChanged,
-      poll: () => false,
-      pollAll: () => false,
+      conditionChanged: (condition) => {
+        conditions$.next(condition);
+      },
+      pollNext: () => 'none',
+      pollAll: () => 'none',
+    });
+    const subscription: StagedSubscription = {
+      hints,
+      conditions,
+      feed,
+      stop: () => {
+        this.#subscriptions.delete(subscription);
+        feed.close();
+      },
     };
     this.#subscriptions.add(subscription);
-    if ('key' in to) feed.watch(to.key, keyWatcher);
-    else feed.watchPrefix(to.prefix, prefixWatcher);
     return subscription;
   }
 
   /** A subscription that is live. */
-  async listen(backend: Backend, to: Target = { key: this.key }): Promise<Subscription> {
+  async listen(
+    backend: Backend,
+    to: SubscriptionTarget = { key: this.key },
+  ): Promise<StagedSubscription> {
     const subscription = this.subscribe(backend, to);
     await subscription.conditions.take(({ link }) => link === 'live');
     return subscription;
@@ -119,7 +116,11 @@ export class BackendStage {
   }
 
   /** Awaits exactly this hint; others may come before, because a place may tell one write in two ways. */
-  async expectHint({ hints }: Subscription, hint: AnyHint, key: string = this.key): Promise<void> {
+  async expectHint(
+    { hints }: StagedSubscription,
+    hint: AnyHint,
+    key: string = this.key,
+  ): Promise<void> {
     try {
       await hints.take((heard) => isDeepStrictEqual(heard, { key, hint }));
     } catch (error) {

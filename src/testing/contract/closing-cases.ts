@@ -45,10 +45,9 @@ export const closingCases: readonly Scene[] = [
     const links = stage.record(store.status$);
     await store.close();
     for (const one of [changes, ...early]) assert.equal(one.completed, true);
-    assert.deepEqual(
-      links.values.map(({ link }) => link),
-      ['live', 'closed'],
-    );
+    // A live store may report another source of hints, and stays live.
+    assert.deepEqual([...new Set(links.values.map(({ link }) => link))], ['live', 'closed']);
+    assert.equal(links.values.at(-1)?.link, 'closed');
     const late = streams();
     for (const one of late) assert.equal(one.completed, true);
     assert.deepEqual(late[0]?.values, []);

@@ -1,4 +1,4 @@
-import type { ObservableCredentialStore } from '../../stores/store-base.js';
+import type { ObservableCredentialStore } from '../../stores/observable-credential-store.js';
 import type { CredentialStoreOptions } from '../../stores/options.js';
 
 /**

@@ -2,7 +2,7 @@ import { strict as assert } from 'node:assert';
 import { randomUUID } from 'node:crypto';
 import { inspect } from 'node:util';
 import type { Observable } from 'rxjs';
-import type { ObservableCredentialStore } from '../../stores/store-base.js';
+import type { ObservableCredentialStore } from '../../stores/observable-credential-store.js';
 import { isCredstreamError, type AnyCredstreamError } from '../../errors.js';
 import type { CredentialStoreOptions } from '../../stores/options.js';
 import type { ContractCase, ContractHarness, ContractInstance, OutsideClient } from './harness.js';

@@ -9,6 +9,7 @@ import {
   type StoreStatus,
 } from '../../../src/index.js';
 import { useCleanup } from '../../support/cleanup.js';
+import { useMachineNoise } from '../../support/machine-noise.js';
 import {
   type ClusterClientOptions as ClientOptions,
   type ClusterNode,
@@ -66,6 +67,7 @@ export function useCluster(
   options: ClusterOptions = {},
   lifetime: 'test' | 'suite' = 'test',
 ): ClusterWorld {
+  useMachineNoise();
   let cluster: RedisCluster | undefined;
   let made = 0;
   beforeAll(async () => {

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 
 import { RedisCredentialStore } from '../../../src/index.js';
 import { useCleanup } from '../../support/cleanup.js';
+import { useMachineNoise } from '../../support/machine-noise.js';
 import { type ClientOptions, disconnect } from '../../support/redis-clients.js';
 import {
   type SentinelOptions,
@@ -36,6 +37,7 @@ export interface SentinelWorld {
 
 /** Call it at the top of a file. */
 export function useSentinels(): SentinelWorld {
+  useMachineNoise();
   const { track } = useCleanup();
   const world: SentinelWorld = {
     start: async ({ config, ...options } = {}) => {

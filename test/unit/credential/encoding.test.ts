@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
+import { AsyncContext } from '../../../src/time/async-context.js';
 import type { EncodeError } from '../../../src/errors.js';
 import {
   digest,
@@ -29,6 +30,7 @@ function world({ expiresAt, ...options }: Options = {}) {
     {
       serialize: (value) => value,
       deserialize: (bytes) => bytes.toString('utf8'),
+      context: AsyncContext.empty(),
       maxBytes: 100,
       decodeTimeoutMs: 1_000,
       onCallbackError: (error, where) => reported.push({ error, where }),

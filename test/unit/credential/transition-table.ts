@@ -239,7 +239,7 @@ const expired: Chapter = {
   ],
 };
 
-const untold: Chapter = {
+const neverValid: Chapter = {
   from: 'expired, and so when it came',
   known: after(readable('one'), readable('two', { logical: NOW - 2 * HOUR, ttl: NOW + HOUR })),
   rows: [
@@ -255,7 +255,7 @@ const untold: Chapter = {
   ],
 };
 
-const untoldTwice: Chapter = {
+const neverValidTwice: Chapter = {
   from: 'expired when it came, and seen again since',
   known: after(
     absent,
@@ -288,7 +288,7 @@ export const chapters: readonly Chapter[] = [
   endless,
   ending,
   expired,
-  untold,
-  untoldTwice,
+  neverValid,
+  neverValidTwice,
   broken,
 ];

@@ -286,26 +286,6 @@ describe('the closing of a derived value', () => {
     await clock.settle();
     expect([clock.pendingTimers, calls.length]).toEqual([0, 1]);
   });
-
-  it('follows the closing of the store', async () => {
-    const { clock, store, derived, save, disposed } = deriveWorld();
-    await save('one');
-    await derived.get();
-    await store.close();
-    await clock.settle();
-    expect([derived.state, disposed(), clock.pendingTimers]).toEqual([
-      { type: 'closed' },
-      ['one'],
-      0,
-    ]);
-  });
-
-  it('happens at the first use when the store is closed already', async () => {
-    const { store, derived } = deriveWorld();
-    await store.close();
-    await expect(derived.get()).rejects.toMatchObject({ code: 'CLOSED' });
-    expect(derived.state).toEqual({ type: 'closed' });
-  });
 });
 
 describe('under random calls', () => {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { OutcomeUnknownError, Reauthenticator, UnavailableError } from 'credstream';
 
-import { internalsOf } from '../../../src/stores/store-base.js';
+import { internalsOf } from '../../../src/stores/observable-credential-store.js';
 import { type Deferred, deferred } from '../../support/wait.js';
 import {
   HOUR,

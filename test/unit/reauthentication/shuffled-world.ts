@@ -9,7 +9,7 @@ import {
   Reauthenticator,
 } from 'credstream';
 
-import { internalsOf } from '../../../src/stores/store-base.js';
+import { internalsOf } from '../../../src/stores/observable-credential-store.js';
 import type { Token } from './world.js';
 
 const KEY = 'k';

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
 import type { Backend } from '../../../src/backend/backend.js';
-import { internalsOf } from '../../../src/stores/store-base.js';
+import { internalsOf } from '../../../src/stores/observable-credential-store.js';
 import { deferred } from '../../support/wait.js';
 import {
   HOUR,

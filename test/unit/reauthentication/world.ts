@@ -13,7 +13,7 @@ import { VirtualClock } from 'credstream/testing';
 
 import { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 import type { EndAttempt } from '../../../src/backend/attempts.js';
-import { internalsOf } from '../../../src/stores/store-base.js';
+import { internalsOf } from '../../../src/stores/observable-credential-store.js';
 import { type Deferred, deferred } from '../../support/wait.js';
 
 export const HOUR = 3_600_000;

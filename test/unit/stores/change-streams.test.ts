@@ -26,7 +26,7 @@ import {
   stateStream,
   statusStream,
 } from '../../../src/stores/streams.js';
-import { StoreEvents } from '../../../src/stores/store-events.js';
+import { StoreEvents } from '../../../src/stores/events.js';
 import { liveWorld, type LiveWorld, watched } from '../watching/entry-world.js';
 import { HOUR } from '../watching/scripted-backend.js';
 
@@ -90,7 +90,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
 
   it('ends the watch when an operator ends the subscription', async () => {
     const world = unwatched();
-    const { backend, clock, told } = world;
+    const { backend, clock, emitted } = world;
     backend.put('one', HOUR / 2);
     const stop$ = new Subject<void>();
     streamOf(world).pipe(takeUntil(stop$)).subscribe();
@@ -98,7 +98,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
     expect(backend.watching).toBe(1);
     stop$.next();
     expect(backend.watching).toBe(0);
-    expect(told()).toEqual([]);
+    expect(emitted()).toEqual([]);
   });
 });
 

@@ -116,7 +116,7 @@ it('a store that is closed by a subscriber of its first status leaves no watch',
   expect(decoded).toBe(0);
 });
 
-it('a store that is opened and closed while its id is read leaves no change untold', async () => {
+it('a store that is opened and closed while its id is read leaves no change out', async () => {
   for (let turns = 0; turns < 12; turns += 1) {
     const { clock, memory, directory, ready } = world();
     memory.set('t:a', '{"token":"one"}');

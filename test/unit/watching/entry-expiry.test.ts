@@ -37,11 +37,14 @@ describe('an end', () => {
     ['is ahead', 5 * DAY],
     ['is behind', -5 * DAY],
   ])('goes by the clock of the server, which %s', async (_name, serverAheadMs) => {
-    const { clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000, serverAheadMs });
+    const { clock, emitted, token } = await watched(
+      { token: 'one' },
+      { inMs: 1_000, serverAheadMs },
+    );
     await clock.advance(998);
-    expect([token(), told()]).toEqual(['one', []]);
+    expect([token(), emitted()]).toEqual(['one', []]);
     await clock.advance(4);
-    expect([token(), told()]).toEqual([undefined, ['expired']]);
+    expect([token(), emitted()]).toEqual([undefined, ['expired']]);
   });
 
   it('is early in memory and late in changes by a round trip at most', async () => {
@@ -62,62 +65,62 @@ describe('an end', () => {
   });
 
   it('that a reading finds still to come is waited for again, silently', async () => {
-    const { backend, clock, told, states } = await watched({ token: 'one' }, { inMs: 1_000 });
+    const { backend, clock, emitted, states } = await watched({ token: 'one' }, { inMs: 1_000 });
     await clock.advance(900);
     backend.stepServer(-500);
     const looks = backend.looks;
     await clock.advance(599);
     expect(backend.looks).toBe(looks + 1);
-    expect([told(), states.map(({ type }) => type)]).toEqual([[], ['present']]);
+    expect([emitted(), states.map(({ type }) => type)]).toEqual([[], ['present']]);
     await clock.advance(3);
     expect(backend.looks).toBe(looks + 2);
-    expect(told()).toEqual(['expired']);
+    expect(emitted()).toEqual(['expired']);
   });
 
   it('that moved imperceptibly is emitted when it has come, and not before', async () => {
-    const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000 });
+    const { backend, clock, emitted, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.toleranceMs = 100;
     // As when a slot moves to another node, with the time that is left.
     backend.put('one', 1_060);
     backend.hint();
     await clock.advance(1_050);
-    expect([token(), told()]).toEqual([undefined, []]);
+    expect([token(), emitted()]).toEqual([undefined, []]);
     await clock.advance(20);
-    expect(told()).toEqual(['expired']);
+    expect(emitted()).toEqual(['expired']);
     expect(clock.pendingTimers).toBe(0);
   });
 
   it('that another client moved unnoticed is emitted as renewed at the old instant', async () => {
-    const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000 });
+    const { backend, clock, emitted, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     const expiresAt = backend.put('one', HOUR);
     await clock.advance(1_100);
-    expect(told()).toEqual(['renewed one']);
+    expect(emitted()).toEqual(['renewed one']);
     expect(token()).toBe('one');
     await clock.advance(expiresAt! - backend.serverNow() + HOUR / 5_000);
-    expect(told()).toEqual(['renewed one', 'expired']);
+    expect(emitted()).toEqual(['renewed one', 'expired']);
   });
 
   it('that was overwritten unnoticed is emitted as saved, never as expired', async () => {
-    const { backend, clock, told } = await watched({ token: 'one' }, { inMs: 1_000 });
+    const { backend, clock, emitted } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.put('two');
     await clock.advance(HOUR);
-    expect(told()).toEqual(['saved two']);
+    expect(emitted()).toEqual(['saved two']);
   });
 
   it.each([2 ** 31 - 1, 2 ** 31 + 5, 100 * DAY])(
     '%d ms away is not emitted early',
     async (inMs) => {
-      const { clock, told, token } = await watched({ token: 'one' }, { inMs });
+      const { clock, emitted, token } = await watched({ token: 'one' }, { inMs });
       // Between two clocks that nobody compares any more, a ten-thousandth is allowed for.
       await clock.advance(inMs - inMs / 5_000);
-      expect([token(), told()]).toEqual(['one', []]);
+      expect([token(), emitted()]).toEqual(['one', []]);
       await clock.advance(inMs / 2_500);
-      expect([token(), told()]).toEqual([undefined, ['expired']]);
+      expect([token(), emitted()]).toEqual([undefined, ['expired']]);
     },
   );
 
   it('of the credential is emitted while its bytes stay, once', async () => {
-    const { backend, clock, changes, told } = await watched(undefined);
+    const { backend, clock, changes, emitted } = await watched(undefined);
     const expiresAt = clock.now() + 1_000;
     backend.put(bytesOf({ token: 'one', expiresAt }), 2_000);
     backend.hint();
@@ -127,17 +130,17 @@ describe('an end', () => {
     await clock.advance(HOUR);
     backend.hint({ type: 'removed', as: 'expired' });
     await clock.settle();
-    expect(told()).toEqual(['saved one', 'expired']);
+    expect(emitted()).toEqual(['saved one', 'expired']);
   });
 
   it('of a replacement is its own', async () => {
-    const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 1_000 });
+    const { backend, clock, emitted, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.put('two', 3_000);
     backend.hint();
     await clock.advance(2_900);
     expect(token()).toBe('two');
     await clock.advance(200);
-    expect(told()).toEqual(['saved two', 'expired']);
+    expect(emitted()).toEqual(['saved two', 'expired']);
   });
 });
 
@@ -166,13 +169,13 @@ describe('an end that comes while cut off', () => {
   });
 
   it('is corrected when it had moved and the link is back', async () => {
-    const { backend, clock, told, token } = await watched({ token: 'one' }, { inMs: 10_000 });
+    const { backend, clock, emitted, token } = await watched({ token: 'one' }, { inMs: 10_000 });
     backend.feed({ link: 'reconnecting' });
     await clock.advance(11_000);
     backend.put('one', HOUR);
     backend.feed({ link: 'live' });
     await clock.settle();
-    expect(told()).toEqual(['expired', 'renewed one']);
+    expect(emitted()).toEqual(['expired', 'renewed one']);
     expect(token()).toBe('one');
   });
 

@@ -12,7 +12,7 @@ beforeAll(() => {
 
 describe('bytes that cannot be decoded', () => {
   it('because decoding hangs are unreadable after the deadline, and hints go on', async () => {
-    const { backend, clock, changes, told, token } = await watched(
+    const { backend, clock, changes, emitted, token } = await watched(
       { token: 'one' },
       {
         deserialize: (bytes) =>
@@ -27,7 +27,7 @@ describe('bytes that cannot be decoded', () => {
     backend.hint();
     await clock.advance(5_000);
     expect(changes[0]).toBeChange('unreadable', { reason: 'timeout', previous: { token: 'one' } });
-    expect(told()).toEqual(['unreadable', 'saved two']);
+    expect(emitted()).toEqual(['unreadable', 'saved two']);
     expect(clock.pendingTimers).toBe(0);
   });
 
@@ -45,7 +45,7 @@ describe('bytes that cannot be decoded', () => {
 
   it('are emitted as saved once the reader can decode them', async () => {
     let keys = 0;
-    const { backend, clock, told } = await watched(undefined, {
+    const { backend, clock, emitted } = await watched(undefined, {
       deserialize: (bytes) => {
         if (keys === 0) throw new Error('no key for it');
         return { token: bytes.toString() };
@@ -57,7 +57,7 @@ describe('bytes that cannot be decoded', () => {
     keys = 1;
     backend.poll();
     await clock.settle();
-    expect(told()).toEqual(['unreadable', 'saved sealed']);
+    expect(emitted()).toEqual(['unreadable', 'saved sealed']);
   });
 });
 
@@ -120,7 +120,7 @@ describe('unreadable bytes with an end', () => {
   });
 
   it('while cut off stay unreadable, and cause no repeated work', async () => {
-    const { backend, clock, told, live } = await watched({ token: 'one' });
+    const { backend, clock, emitted, live } = await watched({ token: 'one' });
     backend.put('garbage', 10_000);
     backend.hint();
     await clock.settle();
@@ -129,7 +129,7 @@ describe('unreadable bytes with an end', () => {
     expect(live.state.type).toBe('unreadable');
     backend.feed({ link: 'live' });
     await clock.settle();
-    expect(told()).toEqual(['unreadable', 'expired']);
+    expect(emitted()).toEqual(['unreadable', 'expired']);
     expect(clock.pendingTimers).toBe(0);
   });
 

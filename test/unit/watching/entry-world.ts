@@ -19,7 +19,7 @@ export interface LiveWorld {
   readonly states: CredentialState<Token>[];
   readonly statuses: StoreStatus[];
   /** What the changes say, in short. */
-  told(): string[];
+  emitted(): string[];
   token(): string | undefined;
   /** Takes back the watch that {@link watched} began. */
   release(): void;
@@ -68,7 +68,7 @@ export function liveWorld({
     changes,
     states,
     statuses,
-    told: () =>
+    emitted: () =>
       changes.map((one) => ('snapshot' in one ? `${one.type} ${one.credentials.token}` : one.type)),
     token: () => live.current?.credentials.token,
     release: live.retain(),

@@ -6,10 +6,11 @@ import {
   createFeedCondition,
   type Backend,
   type Hint,
-  type HintFeed,
   type FeedCondition,
-  type KeyWatcher,
   type Observation,
+  type Subscriber,
+  type Subscription,
+  type SubscriptionTarget,
 } from '../../../src/backend/backend.js';
 import { Encoding } from '../../../src/credential/encoding.js';
 import { UnavailableError } from '../../../src/errors.js';
@@ -36,7 +37,7 @@ class ShuffledBackend implements Backend {
   mostUnderWay = 0;
   readonly #scheduler: fc.Scheduler;
   readonly #time: ServerTime;
-  #watcher: KeyWatcher | undefined;
+  #subscriber: Subscriber | undefined;
   #feed: FeedCondition = createFeedCondition({
     link: 'live',
     generation: 1,
@@ -66,20 +67,20 @@ class ShuffledBackend implements Backend {
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
 
-  readonly hints: HintFeed = {
-    watch: (_key, watcher) => {
-      this.#watcher = watcher;
-      watcher.conditionChanged(this.#feed);
-    },
-    unwatch: () => {
-      this.#watcher = undefined;
-    },
-    watchPrefix: unused,
-    unwatchPrefix: unused,
-    read: () => this.#look(),
-    confirmedAt: () => 0,
-    reportClockStep: () => {},
-  };
+  subscribe(_to: SubscriptionTarget, subscriber: Subscriber): Subscription {
+    this.#subscriber = subscriber;
+    void this.later('condition').then(() => {
+      if (this.#subscriber === subscriber) subscriber.conditionChanged(this.#feed);
+    });
+    return {
+      read: () => this.#look(),
+      confirmedAt: () => 0,
+      reportClockStep: () => {},
+      close: () => {
+        this.#subscriber = undefined;
+      },
+    };
+  }
 
   later(label: string): Promise<void> {
     return this.#scheduler.schedule(Promise.resolve(), label);
@@ -98,7 +99,7 @@ class ShuffledBackend implements Backend {
         ? { type: 'removed', as: 'cleared', ...labels }
         : { type: 'written', ...labels };
     void this.later('hint').then(() => {
-      if (generation === this.#feed.generation) this.#watcher?.hint(hint);
+      if (generation === this.#feed.generation) this.#subscriber?.hint('key', hint);
     });
   }
 
@@ -108,7 +109,7 @@ class ShuffledBackend implements Backend {
       link,
       generation: this.#feed.generation + 1,
     });
-    this.#watcher?.conditionChanged(this.#feed);
+    this.#subscriber?.conditionChanged(this.#feed);
   }
 
   close(): Promise<void> {

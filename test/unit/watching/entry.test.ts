@@ -13,17 +13,17 @@ beforeAll(() => {
 
 describe('hints and observations', () => {
   it('lead to one read for any number of hints that come together', async () => {
-    const { backend, clock, told } = await watched({ token: 'one' });
+    const { backend, clock, emitted } = await watched({ token: 'one' });
     expect(backend.looks).toBe(1);
     backend.put('two');
     for (let n = 0; n < 10; n += 1) backend.hint();
     await clock.settle();
     expect(backend.looks).toBe(2);
-    expect(told()).toEqual(['saved two']);
+    expect(emitted()).toEqual(['saved two']);
   });
 
   it('apply every observation, in order, while hints keep coming', async () => {
-    const { backend, clock, told } = await watched({ token: '0' });
+    const { backend, clock, emitted } = await watched({ token: '0' });
     backend.latencyMs = undefined;
     backend.put('1');
     backend.hint();
@@ -36,7 +36,7 @@ describe('hints and observations', () => {
       await backend.requests[n]?.answer();
     }
     // Each was true when it was seen, although something newer was known to be there already.
-    expect(told()).toEqual(Array.from({ length: 40 }, (_, n) => `saved ${String(n + 1)}`));
+    expect(emitted()).toEqual(Array.from({ length: 40 }, (_, n) => `saved ${String(n + 1)}`));
   });
 
   it('find the write behind a hint that came while the reply was on its way', async () => {
@@ -87,13 +87,13 @@ describe('hints and observations', () => {
 
   it('request one more read when polled, unless one is under way', async () => {
     const { backend, clock } = await watched({ token: 'one' });
-    expect(backend.poll()).toBe(true);
+    expect(backend.poll()).toBe('requested');
     await clock.settle();
     expect(backend.looks).toBe(2);
     backend.latencyMs = undefined;
     backend.hint();
     await clock.settle();
-    expect(backend.poll()).toBe(false);
+    expect(backend.poll()).toBe('none');
   });
 });
 
@@ -122,7 +122,7 @@ describe('a gap in the feed', () => {
   });
 
   it('invalidates the replies of before', async () => {
-    const { backend, clock, told, token } = await watched({ token: 'one' });
+    const { backend, clock, emitted, token } = await watched({ token: 'one' });
     backend.latencyMs = undefined;
     backend.put('old');
     backend.hint();
@@ -134,7 +134,7 @@ describe('a gap in the feed', () => {
     await backend.requests[1]?.answer();
     await backend.requests[0]?.answer();
     expect(token()).toBe('new');
-    expect(told()).toEqual(['saved new']);
+    expect(emitted()).toEqual(['saved new']);
   });
 
   it('invalidates a decoding that was under way', async () => {
@@ -155,7 +155,7 @@ describe('a gap in the feed', () => {
     await clock.settle();
     decoding.resolve({ token: 'late' });
     await clock.settle();
-    expect(world.told()).toEqual(['saved new']);
+    expect(world.emitted()).toEqual(['saved new']);
     expect(clock.pendingTimers).toBe(0);
   });
 
@@ -213,9 +213,9 @@ describe('watching', () => {
     backend.latencyMs = undefined;
     await clock.settle();
     release();
-    const told = states.length;
+    const emitted = states.length;
     await backend.requests[0]?.answer();
-    expect(states).toHaveLength(told);
+    expect(states).toHaveLength(emitted);
     expect(live.state.type).toBe('unknown');
   });
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import type { Hint } from '../../../src/backend/backend.js';
-import { HintLabels } from '../../../src/watching/hint-labels.js';
+import { HintLabels } from '../../../src/watching/entry/hint-labels.js';
 
 const written = (reason: string): Hint => ({
   type: 'written',

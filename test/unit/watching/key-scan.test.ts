@@ -11,7 +11,7 @@ import { UnavailableError } from '../../../src/errors.js';
 import { idleStatus } from '../../../src/credential/status.js';
 import { collect, deferred } from '../../support/wait.js';
 
-/** A sweep over one known key and one that only a scan finds; a scan takes `scanMs` and fails while `broken`. */
+/** A scan over one known key and one that only a scan finds; a scan takes `scanMs` and fails while `broken`. */
 function world({ scanMs = 0 } = {}) {
   const clock = new VirtualClock();
   const state = { broken: true };
@@ -27,19 +27,19 @@ function world({ scanMs = 0 } = {}) {
     },
   };
   const pace = { yield: () => undefined } as unknown as TimeSlicer;
-  const sweep = new KeyScan(backend as unknown as Backend, '', clock, () => pace, {
+  const scan = new KeyScan(backend as unknown as Backend, '', clock, () => pace, {
     known: () => ['known'],
     found: (key) => log.push(key),
     done: (task) => log.push(`done ${task}`),
     failed: () => log.push('failed'),
   });
-  return { clock, state, log, scans, sweep };
+  return { clock, state, log, scans, scan };
 }
 
 describe('a key scan that fails', () => {
   it('is tried again ever more seldom, and reads the known keys once', async () => {
-    const { clock, state, log, scans, sweep } = world();
-    sweep.ask('resync');
+    const { clock, state, log, scans, scan } = world();
+    scan.request('resync');
     await clock.advance(15_000);
     expect(scans).toEqual([0, 1_000, 3_000, 7_000, 12_000]);
     expect(log).toEqual(['known', ...Array<string>(5).fill('failed')]);
@@ -47,28 +47,28 @@ describe('a key scan that fails', () => {
     await clock.advance(16_000);
     expect(log.slice(-2)).toEqual(['new', 'done resync']);
     expect(log.filter((entry) => entry === 'known')).toHaveLength(1);
-    sweep.stop();
+    scan.stop();
     expect(clock.pendingTimers).toBe(0);
   });
 
   it('pauses for as long as it took', async () => {
-    const { clock, scans, sweep } = world({ scanMs: 10_000 });
-    sweep.ask('resync');
+    const { clock, scans, scan } = world({ scanMs: 10_000 });
+    scan.request('resync');
     await clock.advance(60_000);
     expect(scans).toEqual([0, 20_000, 40_000, 60_000]);
-    sweep.stop();
+    scan.stop();
   });
 
   it('reads every key again where that was requested meanwhile', async () => {
-    const { clock, state, log, sweep } = world({ scanMs: 100 });
-    sweep.ask('resync');
+    const { clock, state, log, scan } = world({ scanMs: 100 });
+    scan.request('resync');
     await clock.advance(50);
-    sweep.ask('all');
+    scan.request('all');
     await clock.advance(100);
     state.broken = false;
     await clock.advance(1_500);
     expect(log).toEqual(['known', 'failed', 'known', 'new', 'done resync']);
-    sweep.stop();
+    scan.stop();
   });
 });
 

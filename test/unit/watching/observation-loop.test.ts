@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import type { Clock } from '../../../src/time/clock.js';
-import { ObservationLoop, type Observer } from '../../../src/watching/observation-loop.js';
+import { ObservationLoop, type Observer } from '../../../src/watching/entry/observation-loop.js';
 import { deferred, type Deferred } from '../../support/wait.js';
 
 /** A clock whose turns come when the test says so. */
@@ -21,7 +21,7 @@ function steppedTurns() {
 function world() {
   const { clock, turns, turn } = steppedTurns();
   const observations: Deferred<void>[] = [];
-  const told = { covered: 0 };
+  const emitted = { covered: 0 };
   const observer: Observer = {
     observe: () => {
       const one = deferred();
@@ -29,7 +29,7 @@ function world() {
       return one.promise;
     },
     coveredBy: () => {
-      told.covered += 1;
+      emitted.covered += 1;
     },
     idle: () => {},
   };
@@ -39,7 +39,7 @@ function world() {
     turns,
     turn,
     observations,
-    told,
+    emitted,
     end: async (index: number) => {
       observations[index]?.resolve();
       await microtasks();
@@ -140,12 +140,12 @@ describe('an observation loop', () => {
   );
 
   it('observes at once after received input, and covers the rest of that input', async () => {
-    const { loop, turns, observations, told, end } = world();
+    const { loop, turns, observations, emitted, end } = world();
     for (let n = 0; n < 3; n += 1) loop.requestNow();
     expect(observations).toHaveLength(1);
-    expect(told.covered).toBe(0);
+    expect(emitted.covered).toBe(0);
     await microtasks();
-    expect(told.covered).toBe(1);
+    expect(emitted.covered).toBe(1);
     await end(0);
     expect(turns).toHaveLength(0);
     expect(loop.busy).toBe(false);
@@ -176,24 +176,24 @@ describe('an observation loop', () => {
   });
 
   it('does not settle a request during the current input with an observation issued before it', async () => {
-    const { loop, turn, told, end } = world();
+    const { loop, turn, emitted, end } = world();
     loop.requestNow();
     const settled = loop.settled();
-    expect(told.covered).toBe(1);
+    expect(emitted.covered).toBe(1);
     await end(0);
     expect(await isSettled(settled)).toBe(false);
     turn();
     await end(1);
     expect(await isSettled(settled)).toBe(true);
-    expect(told.covered).toBe(2);
+    expect(emitted.covered).toBe(2);
   });
 
   it('reports no coverage once it is stopped', async () => {
-    const { loop, told } = world();
+    const { loop, emitted } = world();
     loop.requestNow();
     loop.stop();
     await microtasks();
-    expect(told.covered).toBe(0);
+    expect(emitted.covered).toBe(0);
   });
 
   it('does not starve while requests come faster than observations end', async () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { VirtualClock } from 'credstream/testing';
 
 import type { Clock } from '../../../src/time/clock.js';
-import type { HintFeed, Observation } from '../../../src/backend/backend.js';
+import type { Observation, Subscription } from '../../../src/backend/backend.js';
 import { ReadBatcher } from '../../../src/watching/read-batcher.js';
 import { TimeSlicedClock } from '../../../src/time/slicing.js';
 import { KeyedPool } from '../../../src/util/keyed-pool.js';
@@ -116,7 +116,7 @@ function world({ together = true } = {}) {
   const clock = new VirtualClock();
   const alone: { key: string; answer: Deferred<Observation> }[] = [];
   const calls: Call[] = [];
-  const feed: Partial<HintFeed> = {
+  const feed: Partial<Subscription> = {
     read: (key) => {
       const answer = deferred<Observation>();
       alone.push({ key, answer });
@@ -130,7 +130,7 @@ function world({ together = true } = {}) {
       },
     }),
   };
-  return { clock, alone, calls, looks: new ReadBatcher(feed as HintFeed, clock, 1_000) };
+  return { clock, alone, calls, looks: new ReadBatcher(() => feed as Subscription, clock, 1_000) };
 }
 
 describe('a ReadBatcher', () => {

@@ -4,10 +4,12 @@ import {
   createFeedCondition,
   type Backend,
   type Hint,
-  type HintFeed,
   type FeedCondition,
-  type KeyWatcher,
   type Observation,
+  type PollResult,
+  type Subscriber,
+  type Subscription,
+  type SubscriptionTarget,
 } from '../../../src/backend/backend.js';
 import type { Content } from '../../../src/credential/content.js';
 import { OptionSharing } from '../../../src/util/option-sharing.js';
@@ -48,14 +50,15 @@ export class ScriptedBackend implements Backend {
   /** Answers take half of it each way; `undefined`: the test answers. */
   latencyMs: number | undefined = 0;
   vouched: number | undefined;
-  /** How exactly ends can be told. */
+  /** How exactly ends can be emitted. */
   toleranceMs = 0;
   /** Shows keys whose TTL has ended, as a server does that may not delete them. */
   keepsEnded = false;
   readonly #time = new ServerTime(this.clock);
   #serverOffset: number;
   #stored: { readonly content: Content; readonly expiresAt: number | undefined };
-  #watcher: KeyWatcher | undefined;
+  #key = '';
+  #subscriber: Subscriber | undefined;
   #feed: FeedCondition = createFeedCondition({
     link: 'live',
     generation: 1,
@@ -77,27 +80,27 @@ export class ScriptedBackend implements Backend {
   readonly read = unused;
   readonly keys = unused;
 
-  readonly hints: HintFeed = {
-    watch: (_key, watcher) => {
-      this.watching += 1;
-      this.#watcher = watcher;
-      this.clock.nextTurn(() => {
-        if (this.#watcher === watcher) watcher.conditionChanged(this.#feed);
-      });
-    },
-    unwatch: (_key, watcher) => {
-      if (this.#watcher !== watcher) return;
-      this.watching -= 1;
-      this.#watcher = undefined;
-    },
-    watchPrefix: unused,
-    unwatchPrefix: unused,
-    read: () => this.#look(),
-    confirmedAt: () => this.vouched ?? this.clock.monotonic(),
-    reportClockStep: () => {
-      this.clockSteps += 1;
-    },
-  };
+  subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
+    if (!('key' in to)) return unused();
+    this.watching += 1;
+    this.#key = to.key;
+    this.#subscriber = subscriber;
+    this.clock.nextTurn(() => {
+      if (this.#subscriber === subscriber) subscriber.conditionChanged(this.#feed);
+    });
+    return {
+      read: () => this.#look(),
+      confirmedAt: () => this.vouched ?? this.clock.monotonic(),
+      reportClockStep: () => {
+        this.clockSteps += 1;
+      },
+      close: () => {
+        if (this.#subscriber !== subscriber) return;
+        this.watching -= 1;
+        this.#subscriber = undefined;
+      },
+    };
+  }
 
   serverNow(): number {
     return this.#serverOffset + this.clock.monotonic();
@@ -128,18 +131,18 @@ export class ScriptedBackend implements Backend {
 
   hint(hint: Partial<Hint> = {}): void {
     const labels = { origin: 'out-of-band', reason: undefined } as const;
-    this.#watcher?.hint({ type: 'written', ...labels, ...hint } as Hint);
+    this.#subscriber?.hint(this.#key, { type: 'written', ...labels, ...hint } as Hint);
   }
 
-  poll(): boolean | undefined {
-    return this.#watcher?.poll();
+  poll(): PollResult | undefined {
+    return this.#subscriber?.pollNext();
   }
 
   /** Tells a new condition of the feed, of a new generation unless it is given. */
   feed(condition: Partial<FeedCondition>): void {
     const generation = this.#feed.generation + 1;
     this.#feed = createFeedCondition({ ...this.#feed, generation, ...condition });
-    this.#watcher?.conditionChanged(this.#feed);
+    this.#subscriber?.conditionChanged(this.#feed);
   }
 
   close(): Promise<void> {

@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { createFeedCondition } from '../../../src/backend/backend.js';
 import type { Clock } from '../../../src/time/clock.js';
 import type { CredentialChange } from '../../../src/credential/change.js';
-import { Entry } from '../../../src/watching/entry.js';
+import { Entry } from '../../../src/watching/entry/entry.js';
 import { Encoding } from '../../../src/credential/encoding.js';
 import { unknown } from '../../../src/credential/state.js';
 import { ServerTime } from '../../../src/time/server-time.js';
@@ -34,7 +34,7 @@ function follow(
   { expiresAt, judging }: { expiresAt?: () => number; judging?: () => void } = {},
 ) {
   const time = new ServerTime(clock);
-  const told: CredentialChange<string>[] = [];
+  const emitted: CredentialChange<string>[] = [];
   const { shared: options } = resolveStoreOptions<string>({
     key: 'key',
     serialize: (text) => text,
@@ -66,19 +66,19 @@ function follow(
       observed: () => undefined,
       refused: () => undefined,
       changed: (change: CredentialChange<string>) => {
-        told.push(change);
+        emitted.push(change);
       },
       idle: () => undefined,
     },
   };
   const entry = new Entry<string>('key', owner, unknown, 0);
-  return { entry, told: () => told.map(({ type }) => type) };
+  return { entry, emitted: () => emitted.map(({ type }) => type) };
 }
 
 it('an unopened entry emits an end that moved imperceptibly when it has come', async () => {
   const clock = new VirtualClock();
   let end = Math.floor(clock.now() + 1_000);
-  const { entry, told } = follow(clock, 100, () =>
+  const { entry, emitted } = follow(clock, 100, () =>
     clock.now() >= end + 1 ? undefined : { text: 'one', end },
   );
   entry.read();
@@ -86,16 +86,16 @@ it('an unopened entry emits an end that moved imperceptibly when it has come', a
   end += 60;
   entry.read();
   await clock.advance(1_050);
-  expect(told()).toEqual([]);
+  expect(emitted()).toEqual([]);
   await clock.advance(20);
-  expect(told()).toEqual(['expired']);
+  expect(emitted()).toEqual(['expired']);
   entry.stop();
 });
 
 it('an unopened entry emits bytes past their end as saved when they get a later one', async () => {
   const clock = new VirtualClock();
   let stored: Stored = { text: 'one', end: clock.now() + 1_000 };
-  const { entry, told } = follow(clock, 0, () => stored);
+  const { entry, emitted } = follow(clock, 0, () => stored);
   for (const next of [
     { text: 'two', end: clock.now() - 1 },
     { text: 'two', end: clock.now() + 2_000 },
@@ -107,7 +107,7 @@ it('an unopened entry emits bytes past their end as saved when they get a later 
   }
   entry.read();
   await clock.advance(1);
-  expect(told()).toEqual(['expired', 'saved', 'renewed']);
+  expect(emitted()).toEqual(['expired', 'saved', 'renewed']);
   entry.stop();
 });
 
@@ -122,7 +122,7 @@ it('an unopened entry keeps its logical end when that passes while it is judged'
   };
   const stored = { text: 'one', end: clock.now() + 3_600_000 };
   const logicalEnd = clock.now() + 3;
-  const { entry, told } = follow(clock, 0, () => stored, {
+  const { entry, emitted } = follow(clock, 0, () => stored, {
     expiresAt: () => logicalEnd,
     judging: () => {
       aheadMs = 10;
@@ -130,6 +130,6 @@ it('an unopened entry keeps its logical end when that passes while it is judged'
   });
   entry.read();
   await virtual.advance(100);
-  expect(told()).toEqual(['expired']);
+  expect(emitted()).toEqual(['expired']);
   entry.stop();
 });

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import { CredentialMemory, MemoryCredentialStore, Reauthenticator } from 'credstream';
 
-import { internalsOf } from '../../../src/stores/store-base.js';
+import { internalsOf } from '../../../src/stores/observable-credential-store.js';
 import { UnavailableError } from '../../../src/errors.js';
 
 const isWiped = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);

@@ -1,8 +1,8 @@
-import type { Observation } from '../backend/backend.js';
-import { snapshotOf, type Known, type DecodedReading } from '../credential/state.js';
-import { digest, type Decoded, type Encoding } from '../credential/encoding.js';
-import { Outline } from '../credential/outline.js';
-import { thenSync } from '../time/timers.js';
+import type { Observation } from '../../backend/backend.js';
+import { snapshotOf, type Known, type DecodedReading } from '../../credential/state.js';
+import { digest, type Decoded, type Encoding } from '../../credential/encoding.js';
+import { Outline } from '../../credential/outline.js';
+import { thenSync } from '../../time/timers.js';
 
 /**
  * Decodes an observation. Known bytes are not decoded again, unless their decoding failed, or their value is needed and not held. The result

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'eventemitter3';
 import type { Subscription } from 'rxjs';
+import { bindToContext } from '../time/async-context.js';
 import { callSafely } from '../util/callbacks.js';
 import type { CredentialEvents } from '../credential/contract.js';
 import { InvalidOptionError } from '../errors.js';
@@ -53,11 +54,12 @@ export class StoreEvents<T> {
         this.#clear();
       },
     });
+    const bound = bindToContext(listener);
     const registration: Registration = {
       listener,
       wrapped: (value) => {
         if (once) this.#drop(type, registration);
-        callSafely(listener, [value as never], (error) => {
+        callSafely(bound, [value as never], (error) => {
           this.#failed(error, `listener of '${type}'`);
         });
       },

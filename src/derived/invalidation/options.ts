@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.js';
+import { InvalidOptionError } from '../../errors.js';
 import {
   callbackErrors,
   flag,
@@ -7,8 +7,8 @@ import {
   resolveOptions,
   type OptionsTable,
   type Resolved,
-} from '../util/options.js';
-import { errorHandler, type CallbackErrorHandler } from '../util/callbacks.js';
+} from '../../util/options.js';
+import { errorHandler, type CallbackErrorHandler } from '../../util/callbacks.js';
 
 /**
  * Options of `invalidate`.

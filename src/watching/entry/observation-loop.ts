@@ -1,4 +1,4 @@
-import type { Clock } from '../time/clock.js';
+import type { Clock } from '../../time/clock.js';
 
 /** The part that makes the observations of a loop. */
 export interface Observer {

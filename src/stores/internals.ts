@@ -14,15 +14,15 @@ export interface StoreInternals<T> {
   readonly encoding: Encoding<T>;
   readonly live: WatchedEntry<T>;
   /** Registers a `close` that the store calls and awaits before it closes; returns the function that unregisters it. */
-  closeFirst(close: () => Promise<void>): () => void;
+  readonly closeFirst: (close: () => Promise<void>) => () => void;
 }
 
-/** The writer and the end that the stores of one credential share. */
+/** The writers and the end that the stores of one directory share. */
 export interface SharedUse<T> {
-  /** Calls `use` with the common writer, so that the writes of all these stores go out in the order of the calls. */
-  write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R>;
-  /** Resolves when no write is under way. */
-  idle(): Promise<void>;
+  /** Calls `use` with the common writer of a credential, so that the writes of all its stores go out in the order of the calls. */
+  write<R>(id: string, use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R>;
+  /** Resolves when no write of a credential is under way. */
+  idle(id: string): Promise<void>;
   /** Registers a `close` that is called before the directory closes; returns the function that unregisters it. */
   closeFirst(close: () => Promise<void>): () => void;
 }

@@ -1,10 +1,10 @@
 import { Subscription } from 'rxjs';
-import type { Backend } from '../backend/backend.js';
-import type { CredentialChange } from '../credential/change.js';
-import { isSameCredential, type CredentialSnapshot } from '../credential/snapshot.js';
-import type { CredentialState } from '../credential/state.js';
-import type { ObservableCredentialStore } from '../stores/store-base.js';
-import type { ResolvedInvalidateOptions } from './invalidate-options.js';
+import type { Backend } from '../../backend/backend.js';
+import type { CredentialChange } from '../../credential/change.js';
+import { isSameCredential, type CredentialSnapshot } from '../../credential/snapshot.js';
+import type { CredentialState } from '../../credential/state.js';
+import type { ObservableCredentialStore } from '../../stores/observable-credential-store.js';
+import type { ResolvedInvalidateOptions } from './options.js';
 import { Removals, type Remover } from './removals.js';
 
 /**

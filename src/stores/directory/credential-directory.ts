@@ -1,10 +1,10 @@
 import type { Observable } from 'rxjs';
-import type { ObservableCredentialStore } from '../store-base.js';
-import { ChangeIterator } from '../change-iterator.js';
-import { closeOnce } from '../../util/close-once.js';
+import type { ObservableCredentialStore } from '../observable-credential-store.js';
+import type { ClosingSteps } from '../closing-steps.js';
+import { ObservableCredentials } from '../observable-credentials.js';
 import { changeStream, statusStream } from '../streams.js';
 import type { Clock } from '../../time/clock.js';
-import type { Backend } from '../../backend/backend.js';
+import type { Backend, Subscription } from '../../backend/backend.js';
 import type { CredentialChange } from '../../credential/change.js';
 import type { CredentialSnapshot } from '../../credential/snapshot.js';
 import type {
@@ -14,14 +14,14 @@ import type {
   SaveReceipt,
 } from '../../credential/contract.js';
 import { Encoding } from '../../credential/encoding.js';
-import { ClosedError, InvalidOptionError, TimeoutError } from '../../errors.js';
+import { ClosedError, InvalidOptionError } from '../../errors.js';
 import { checkId, isKey } from '../../util/option-checks.js';
 import { becomeReady } from '../readiness.js';
-import { StoreEvents } from '../store-events.js';
+import { StoreEvents } from '../events.js';
 import type { ResolvedStoreOptions } from '../options.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';
 import type { StoreStatus } from '../../credential/status.js';
-import { withDeadline } from '../../time/timers.js';
+import { inSubscriberContext } from '../../util/subscriber-context.js';
 import { clearEach } from './clear-all.js';
 import type { ClearAllOptions, ClearAllReceipt, DirectoryEvents } from './contract.js';
 import { CredentialRegistry } from './credential-registry.js';
@@ -79,9 +79,21 @@ export function directoryInternalsOf(directory: unknown): DirectoryInternals {
  * ```
  * @public
  */
-export abstract class CredentialDirectory<T> implements AsyncDisposable {
+export abstract class CredentialDirectory<T> extends ObservableCredentials<
+  T,
+  keyof DirectoryEvents<T>
+> {
   static {
-    internalsIn = (directory) => (#registry in directory ? directory.#internals() : undefined);
+    internalsIn = (directory) => {
+      if (!(#registry in directory)) return undefined;
+      return {
+        clock: directory.#backend.clock,
+        closeFirst: (close) => {
+          directory.#checkOpen();
+          return directory.#registry.closeFirst(close);
+        },
+      };
+    };
   }
 
   /** The common beginning of the keys of its credentials. */
@@ -92,8 +104,6 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   readonly #encoding: Encoding<T>;
   readonly #registry: CredentialRegistry<T>;
   readonly #tracking: Tracking<T>;
-  readonly #events: StoreEvents<T>;
-  #closing: Promise<void> | undefined;
 
   /**
    * @internal
@@ -104,6 +114,7 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     keyPrefix: string,
     backend: Backend,
   ) {
+    super();
     this.prefix = prefix;
     this.#keyPrefix = keyPrefix;
     this.#backend = backend;
@@ -113,14 +124,15 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     const paced = new TimeSlicedClock(clock);
     const encoding = new Encoding(options, expiresAt, paced, `${prefix}*`);
     this.#encoding = encoding;
-    const reads = new ReadBatcher(backend.hints, clock, options.maxBytes);
+    const subscription = (): Subscription | undefined => watch.subscription;
+    const reads = new ReadBatcher(subscription, clock, options.maxBytes);
     const scope = {
       backend: new TimeSlicedBackend(backend, paced),
       clock: paced,
       options,
       encoding,
     };
-    const watch = new PrefixWatch<T>(keyPrefix, scope, clock, reads);
+    const watch: PrefixWatch<T> = new PrefixWatch<T>(keyPrefix, scope, clock, reads);
     this.#registry = new CredentialRegistry(watch);
     this.#tracking = new Tracking<T>({
       backend,
@@ -128,7 +140,6 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
       reads,
       isKeyOfId: (key) => this.#isKeyOfId(key),
     });
-    this.#events = new StoreEvents(this.#tracking, options.onCallbackError);
   }
 
   /**
@@ -140,13 +151,13 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
    * store watches the credential, and undefined for all others, whose values are not kept; likewise the `signal` of a snapshot aborts only
    * while a store watches. No order is promised across ids.
    */
-  get changes$(): Observable<CredentialChange<T>> {
-    return changeStream(this.#tracking);
+  override get changes$(): Observable<CredentialChange<T>> {
+    return inSubscriberContext(changeStream(this.#tracking));
   }
 
   /** The status of `changes$` at once, then every new one. `live`: all credentials are known. Starts no watch. Never errors, completes with `closed` on `close()`. */
   get status$(): Observable<StoreStatus> {
-    return statusStream(this.#tracking);
+    return inSubscriberContext(statusStream(this.#tracking));
   }
 
   /** The status as `status$` would emit it now. */
@@ -204,30 +215,6 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   }
 
   /**
-   * Calls `listener` on every event of a type, and watches all credentials until `off`. An error that the listener throws or rejects with
-   * goes to `onCallbackError`.
-   */
-  on<Type extends keyof DirectoryEvents<T>>(type: Type, listener: DirectoryEvents<T>[Type]): this {
-    this.#events.add(type, listener, false);
-    return this;
-  }
-
-  /** Like `on`, for one event. */
-  once<Type extends keyof DirectoryEvents<T>>(
-    type: Type,
-    listener: DirectoryEvents<T>[Type],
-  ): this {
-    this.#events.add(type, listener, true);
-    return this;
-  }
-
-  /** Removes a listener; does nothing for an unknown one. */
-  off<Type extends keyof DirectoryEvents<T>>(type: Type, listener: DirectoryEvents<T>[Type]): this {
-    this.#events.remove(type, listener);
-    return this;
-  }
-
-  /**
    * The ids of all stored credentials, each once, in no order; the next page is fetched when the caller asks for it. A credential that is
    * stored all the while is listed; one that comes or goes meanwhile may be. Keys of another Redis type than a string, and keys that belong
    * to no valid id, are left out.
@@ -258,53 +245,27 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
     return clearEach(this.ids(), clear, options, this.#options.onCallbackError);
   }
 
-  /** Iterates over `changes$`, with the bounded buffer of a store's iterator. */
-  [Symbol.asyncIterator](): AsyncIterableIterator<CredentialChange<T>> {
-    return new ChangeIterator(this.changes$);
+  /** @internal */
+  protected override createEvents(): StoreEvents<T> {
+    return new StoreEvents(this.#tracking, this.#options.onCallbackError);
   }
 
-  /**
-   * Closes the objects that were built on its stores, ends every stream of the directory and of the stores, lets writes under way finish
-   * within `closeTimeoutMs`, and releases every connection and timer. Idempotent, never rejects.
-   */
-  close(): Promise<void> {
-    return (
-      this.#closing ??
-      closeOnce(
-        () => this.#close(),
-        (closing) => {
-          this.#closing = closing;
-        },
-      )
-    );
-  }
-
-  /** The same as `close()`, for `await using`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #close(): Promise<void> {
-    const { closeTimeoutMs } = this.#options;
-    const { clock } = this.#backend;
-    await this.#registry.closeDependents();
-    const startedAt = clock.monotonic();
-    this.#tracking.close();
-    this.#registry.close();
-    const late = (): Error =>
-      new TimeoutError('close(): writes are still under way', closeTimeoutMs);
-    await withDeadline(clock, this.#registry.idle(), closeTimeoutMs, late).catch(() => undefined);
-    this.#encoding.close();
-    this.#registry.closeWriters();
-    await this.#backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
-  }
-
-  #internals(): DirectoryInternals {
+  /** @internal */
+  protected override closingSteps(): ClosingSteps {
+    const registry = this.#registry;
     return {
       clock: this.#backend.clock,
-      closeFirst: (close) => {
-        this.#checkOpen();
-        return this.#registry.closeFirst(close);
+      closeTimeoutMs: this.#options.closeTimeoutMs,
+      dependents: registry.dependents,
+      endWatch: () => {
+        this.#tracking.close();
+        registry.close();
+      },
+      idle: () => registry.allIdle(),
+      release: (leftMs) => {
+        this.#encoding.close();
+        registry.closeWriters();
+        return this.#backend.close(leftMs);
       },
     };
   }
@@ -318,6 +279,6 @@ export abstract class CredentialDirectory<T> implements AsyncDisposable {
   }
 
   #checkOpen(): void {
-    if (this.#closing !== undefined) throw new ClosedError('the directory');
+    if (this.closing) throw new ClosedError('the directory');
   }
 }

@@ -2,7 +2,7 @@ import { Observable } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 
 import { idleStatus } from '../../../src/credential/status.js';
-import { StoreEvents } from '../../../src/stores/store-events.js';
+import { StoreEvents } from '../../../src/stores/events.js';
 import type { EventSource, WatchEvent } from '../../../src/watching/event-source.js';
 
 function world() {

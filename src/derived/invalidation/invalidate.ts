@@ -1,12 +1,16 @@
-import { InvalidOptionError } from '../errors.js';
-import { internalsOf, type ObservableCredentialStore } from '../stores/store-base.js';
+import { bindToContext } from '../../time/async-context.js';
+import { InvalidOptionError } from '../../errors.js';
+import {
+  internalsOf,
+  type ObservableCredentialStore,
+} from '../../stores/observable-credential-store.js';
 import { clearerOf, removerOf, type ClearableCache, type KeyedCache } from './cache-target.js';
 import { CacheInvalidation, type Invalidation } from './cache-invalidation.js';
 import {
   resolveInvalidateOptions,
   type InvalidateOptions,
   type ResolvedInvalidateOptions,
-} from './invalidate-options.js';
+} from './options.js';
 import type { Remover } from './removals.js';
 
 /**
@@ -75,9 +79,9 @@ function removerFor(
   id: string,
   { all, keys }: ResolvedInvalidateOptions,
 ): Remover {
-  if (all) return { type: 'all', clear: clearerOf(target) };
+  if (all) return { type: 'all', clear: bindToContext(clearerOf(target)) };
   if (keys !== undefined)
-    return { type: 'entries', keys: () => keys(id), remove: removerOf(target) };
+    return { type: 'entries', keys: () => keys(id), remove: bindToContext(removerOf(target)) };
   throw new InvalidOptionError(
     'keys',
     'must name the entries that depend on the credential; `all: true` instead empties the whole cache',

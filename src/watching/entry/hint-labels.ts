@@ -1,5 +1,5 @@
-import type { Hint } from '../backend/backend.js';
-import type { Labels } from '../credential/state.js';
+import type { Hint } from '../../backend/backend.js';
+import type { Labels } from '../../credential/state.js';
 
 type Removal = Extract<Hint, { type: 'removed' }>;
 type Write = Extract<Hint, { type: 'written' }>;

@@ -1,8 +1,8 @@
-import { TimeoutError } from '../errors.js';
-import { pauseAfter, type BackOff } from '../time/back-off.js';
-import type { Clock } from '../time/clock.js';
-import { isThenable, setLongTimeout } from '../time/timers.js';
-import type { ResolvedInvalidateOptions } from './invalidate-options.js';
+import { TimeoutError } from '../../errors.js';
+import { pauseAfter, type BackOff } from '../../time/back-off.js';
+import type { Clock } from '../../time/clock.js';
+import { isThenable, setLongTimeout } from '../../time/timers.js';
+import type { ResolvedInvalidateOptions } from './options.js';
 
 /** The pauses between two tries of one removal. */
 const REMOVAL_BACK_OFF: BackOff = { initialMs: 1_000, maxMs: 60_000 };

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.js';
+import { InvalidOptionError } from '../../errors.js';
 
 /**
  * A cache whose entries are removed by key: a `Map`, an `LRUCache` of lru-cache, a `Keyv`, a cache of cache-manager, or any other object with

@@ -1,6 +1,5 @@
 import type { Observable } from 'rxjs';
-import { ChangeIterator } from './change-iterator.js';
-import { closeOnce } from '../util/close-once.js';
+import type { ClosingSteps } from './closing-steps.js';
 import { credentialStreams, expiringStream, type CredentialStreams } from './streams.js';
 import type { Backend } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
@@ -18,15 +17,16 @@ import type {
 } from '../credential/contract.js';
 import { CredentialWriter } from '../writing/credential-writer.js';
 import { Encoding } from '../credential/encoding.js';
-import { ClosedError, InvalidOptionError, TimeoutError } from '../errors.js';
+import { ClosedError, InvalidOptionError } from '../errors.js';
 import { OwnEntry } from '../watching/own-entry.js';
 import { checkMs } from '../util/option-checks.js';
 import { becomeReady } from './readiness.js';
-import { StoreEvents } from './store-events.js';
+import { StoreEvents } from './events.js';
+import { ObservableCredentials } from './observable-credentials.js';
 import type { ResolvedStoreOptions } from './options.js';
-import type { SharedUse, StoreInternals } from './store-internals.js';
+import type { SharedUse, StoreInternals } from './internals.js';
 import type { StoreStatus } from '../credential/status.js';
-import { withDeadline } from '../time/timers.js';
+import { inSubscriberContext } from '../util/subscriber-context.js';
 import type { WatchedEntry } from '../watching/watched.js';
 
 let internalsIn: <T>(store: ObservableCredentialStore<T>) => StoreInternals<T> | undefined;
@@ -49,7 +49,6 @@ export function internalsOf<T>(store: ObservableCredentialStore<T>): StoreIntern
 /** The parts that a store creates on first use. */
 interface OnDemand<T> {
   writer?: CredentialWriter<T>;
-  events?: StoreEvents<T>;
   streams?: CredentialStreams<T>;
   /** The `close` of each object that is built on this store and closes before it. */
   dependents?: Set<() => Promise<void>>;
@@ -79,9 +78,26 @@ interface OnDemand<T> {
  * ```
  * @public
  */
-export abstract class ObservableCredentialStore<T> implements CredentialStore<T>, AsyncDisposable {
+export abstract class ObservableCredentialStore<T>
+  extends ObservableCredentials<T, keyof CredentialEvents<T>>
+  implements CredentialStore<T>
+{
   static {
-    internalsIn = (store) => (#live in store ? store.#internals() : undefined);
+    internalsIn = (store) => {
+      if (!(#live in store)) return undefined;
+      const { id, backend, encoding, key, options } = store.#live;
+      const closeFirst: StoreInternals<unknown>['closeFirst'] = (close) => {
+        store.#checkOpen();
+        const dependents = (store.#lazily.dependents ??= new Set());
+        dependents.add(close);
+        const ofShared = store.#shared?.closeFirst(close);
+        return () => {
+          dependents.delete(close);
+          ofShared?.();
+        };
+      };
+      return { id, key, options, backend, encoding, live: store.#live, closeFirst };
+    };
   }
 
   /** The id of the credential in changes and snapshots. */
@@ -90,13 +106,13 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   readonly #shared: SharedUse<T> | undefined;
   /** Most of thousands of watched credentials are only read from memory, and need none of these parts. */
   #onDemand: OnDemand<T> | undefined;
-  #closing: Promise<void> | undefined;
 
   /**
    * @internal
    * @param shared - the parts that several stores share; without them the store owns its watch, and ends it on `close()`
    */
   protected constructor(live: WatchedEntry<T>, shared?: SharedUse<T>) {
+    super();
     this.id = live.id;
     this.#live = live;
     this.#shared = shared;
@@ -106,7 +122,7 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
    * Changes from now on. Hot: a late subscriber gets no past ones. Emits a change only against a known earlier state, never errors,
    * completes on `close()`.
    */
-  get changes$(): Observable<CredentialChange<T>> {
+  override get changes$(): Observable<CredentialChange<T>> {
     return this.#streams.changes$;
   }
 
@@ -193,7 +209,7 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
    * @param leadMs - from 0 to 2^31-1
    */
   expiring$(leadMs: number): Observable<CredentialSnapshot<T>> {
-    return expiringStream(this.#live, checkMs(leadMs, 'leadMs', 0));
+    return inSubscriberContext(expiringStream(this.#live, checkMs(leadMs, 'leadMs', 0)));
   }
 
   /**
@@ -203,108 +219,34 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
    *   signal's reason
    */
   ready(options: ReadyOptions = {}): Promise<void> {
-    if (this.#closing !== undefined)
-      return Promise.reject(new ClosedError(`the store of "${this.id}"`));
+    if (this.closing) return Promise.reject(new ClosedError(`the store of "${this.id}"`));
     const { backend, options: own } = this.#live;
     return becomeReady(this.#live, options, backend.clock, own.readyTimeoutMs);
   }
 
-  /**
-   * Calls `listener` on every event of a type, and keeps watching until `off`. An error that the listener throws or rejects with goes to
-   * `onCallbackError`.
-   *
-   * @returns this store
-   */
-  on<Type extends keyof CredentialEvents<T>>(
-    type: Type,
-    listener: CredentialEvents<T>[Type],
-  ): this {
-    this.#events.add(type, listener, false);
-    return this;
+  /** @internal */
+  protected override createEvents(): StoreEvents<T> {
+    return new StoreEvents(this.#live, this.#live.options.onCallbackError);
   }
 
-  /** Like `on`, for one event. */
-  once<Type extends keyof CredentialEvents<T>>(
-    type: Type,
-    listener: CredentialEvents<T>[Type],
-  ): this {
-    this.#events.add(type, listener, true);
-    return this;
-  }
-
-  /** Removes a listener; does nothing for an unknown one. */
-  off<Type extends keyof CredentialEvents<T>>(
-    type: Type,
-    listener: CredentialEvents<T>[Type],
-  ): this {
-    this.#events.remove(type, listener);
-    return this;
-  }
-
-  /**
-   * Iterates over changes from now on; ends on `close()`. A slow consumer's buffer is bounded: past 1,024 changes the oldest of one credential
-   * are merged, so that the latest is never lost.
-   */
-  [Symbol.asyncIterator](): AsyncIterableIterator<CredentialChange<T>> {
-    return new ChangeIterator(this.changes$);
-  }
-
-  /**
-   * Ends every stream, lets writes under way finish within `closeTimeoutMs`, and releases every connection and timer. The caller's
-   * client stays open. Idempotent, never rejects.
-   */
-  close(): Promise<void> {
-    return (
-      this.#closing ??
-      closeOnce(
-        () => this.#close(),
-        (closing) => {
-          this.#closing = closing;
-        },
-      )
-    );
-  }
-
-  /** The same as `close()`, for `await using`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close();
-  }
-
-  async #close(): Promise<void> {
-    const { closeTimeoutMs } = this.#live.options;
-    const { backend, encoding } = this.#live;
-    const { clock } = backend;
-    const dependents = this.#onDemand?.dependents;
-    if (dependents !== undefined) await Promise.allSettled([...dependents].map((close) => close()));
-    const startedAt = clock.monotonic();
-    this.#live.close();
-    const late = (): Error =>
-      new TimeoutError('close(): writes are still under way', closeTimeoutMs);
-    const idle = (this.#shared ?? this.#onDemand?.writer)?.idle() ?? Promise.resolve();
-    await withDeadline(clock, idle, closeTimeoutMs, late).catch(() => undefined);
-    if (this.#shared !== undefined) return;
-    encoding.close();
-    this.#onDemand?.writer?.close();
-    await backend.close(Math.max(0, closeTimeoutMs - (clock.monotonic() - startedAt)));
-  }
-
-  #internals(): StoreInternals<T> {
+  /** @internal */
+  protected override closingSteps(): ClosingSteps {
+    const { backend, encoding, options } = this.#live;
+    const { dependents = [], writer } = this.#onDemand ?? {};
+    const shared = this.#shared;
     return {
-      id: this.id,
-      key: this.#live.key,
-      options: this.#live.options,
-      backend: this.#live.backend,
-      encoding: this.#live.encoding,
-      live: this.#live,
-      closeFirst: (close) => {
-        this.#checkOpen();
-        const dependents = (this.#lazily.dependents ??= new Set());
-        dependents.add(close);
-        const ofShared = this.#shared?.closeFirst(close);
-        return () => {
-          dependents.delete(close);
-          ofShared?.();
-        };
+      clock: backend.clock,
+      closeTimeoutMs: options.closeTimeoutMs,
+      dependents,
+      endWatch: () => {
+        this.#live.close();
+      },
+      idle: async () => (shared === undefined ? writer?.idle() : shared.idle(this.id)),
+      release: async (leftMs) => {
+        if (shared !== undefined) return;
+        encoding.close();
+        writer?.close();
+        await backend.close(leftMs);
       },
     };
   }
@@ -314,7 +256,7 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
   }
 
   #write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
-    if (this.#shared !== undefined) return this.#shared.write(use);
+    if (this.#shared !== undefined) return this.#shared.write(this.id, use);
     return use((this.#lazily.writer ??= new CredentialWriter(this.#live)));
   }
 
@@ -322,16 +264,8 @@ export abstract class ObservableCredentialStore<T> implements CredentialStore<T>
     return (this.#lazily.streams ??= credentialStreams(this.#live));
   }
 
-  get #events(): StoreEvents<T> {
-    return (this.#lazily.events ??= new StoreEvents(
-      this.#live,
-      this.#live.options.onCallbackError,
-    ));
-  }
-
   #checkOpen(): void {
-    if (this.#closing !== undefined || this.#live.closed)
-      throw new ClosedError(`the store of "${this.id}"`);
+    if (this.closing || this.#live.closed) throw new ClosedError(`the store of "${this.id}"`);
   }
 }
 
