@@ -1,5 +1,6 @@
 import type { Withdrawal } from './withdrawal.js';
-import { createChange, type ChangeSource } from './change.js';
+import { createChange } from './change.js';
+import type { ChangeSource } from './origin.js';
 import { StoredSnapshot, withdrawalOf, type CredentialSnapshot } from './snapshot.js';
 import {
   snapshotOf,

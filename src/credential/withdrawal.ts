@@ -1,6 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { abortInRootContext } from '../time/async-context.js';
-import type { ChangeOrigin, ChangeSource, CredentialChange } from './change.js';
+import type { ChangeOrigin, ChangeSource } from './origin.js';
 import type { UnreadableError } from '../errors.js';
 
 /**
@@ -10,7 +10,7 @@ import type { UnreadableError } from '../errors.js';
  */
 export interface WithdrawalChange {
   /** The type of the change. */
-  readonly type: Exclude<CredentialChange<unknown>['type'], 'renewed'> | 'rejected';
+  readonly type: 'saved' | 'expired' | 'cleared' | 'evicted' | 'unreadable' | 'rejected';
   /** The id of the credential. */
   readonly id: string;
   /** The `reason` of the writer, or of the call of `reject`; `undefined` for none. */
@@ -60,17 +60,6 @@ export class WithdrawnError extends Error {
     super(`the credential "${change.id}" was withdrawn: ${change.type}`);
     this.change = change;
   }
-}
-
-/** The change without the credentials before and after it: a signal may outlive them for long. */
-export function withdrawalBy(change: CredentialChange<unknown>): WithdrawalChange {
-  const { type, id, at, source, origin } = change;
-  return {
-    ...{ type: type as WithdrawalChange['type'], id, at, source, origin },
-    reason: 'reason' in change ? change.reason : undefined,
-    ...('expiresAt' in change && { expiresAt: change.expiresAt }),
-    ...('error' in change && { error: change.error }),
-  };
 }
 
 /** The signal that a credential and its rotations share. The controller is created on first use, because most signals are never used. */

@@ -1,5 +1,6 @@
 import { strict as assert } from 'node:assert';
-import { withdrawalBy, WithdrawnError } from '../../credential/withdrawal.js';
+import { WithdrawnError } from '../../credential/withdrawal.js';
+import { withdrawalBy } from '../../credential/change.js';
 import type { CredentialChange } from '../../credential/change.js';
 import { assertHides, bytesOf, CANARY, scene, type Scene } from './stage.js';
 

@@ -1,13 +1,9 @@
 import type { FeedCondition, Observation } from '../../backend/backend.js';
-import {
-  createChange,
-  withdraws,
-  type ChangeSource,
-  type CredentialChange,
-} from '../../credential/change.js';
+import { createChange, withdraws, type CredentialChange } from '../../credential/change.js';
+import type { ChangeSource } from '../../credential/origin.js';
 import { Outline, outlineOf } from '../../credential/outline.js';
 import { withdrawalOf } from '../../credential/snapshot.js';
-import { withdrawalBy } from '../../credential/withdrawal.js';
+import { withdrawalBy } from '../../credential/change.js';
 import {
   absent,
   hasEnded,

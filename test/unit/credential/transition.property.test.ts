@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { withdrawalOf } from '../../../src/credential/snapshot.js';
-import { withdrawalBy } from '../../../src/credential/withdrawal.js';
+import { withdrawalBy } from '../../../src/credential/change.js';
 import {
   hasEnded,
   type Known,
