@@ -1,3 +1,4 @@
+import { InvalidOptionError } from '../errors.js';
 import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../backend/attempts.js';
 import { abortInRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
@@ -154,7 +155,13 @@ export class Attempt<T> {
 
   #request({ previous }: Basis<T>): AuthenticateRequest<T> {
     const { number: attempt, inDoubt = false } = this.#record;
-    const base = { attempt, signal: this.#abort.signal, inDoubt };
+    const { live } = this.#context.internals;
+    const endsIn = (seconds: number): number => {
+      if (!Number.isFinite(seconds))
+        throw new InvalidOptionError('seconds', 'must be a finite number');
+      return Math.floor(live.serverNow() + seconds * 1_000);
+    };
+    const base = { attempt, signal: this.#abort.signal, inDoubt, endsIn };
     const { cause, reason } = this.#reason;
     return cause === 'absent' || cause === 'cleared'
       ? { ...base, cause, previous: undefined, reason: undefined }
