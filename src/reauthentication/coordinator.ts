@@ -187,9 +187,7 @@ export class Coordinator<T> {
   #evaluate(): void {
     if (this.#work.type === 'closed') return;
     const replaced = this.#assessment.replaced();
-    const returned = this.#assessment.returned();
-    if (replaced !== undefined) this.#cooldown.end();
-    if (replaced !== undefined || returned) this.#settle(replaced);
+    if (this.#assessment.returned() || replaced !== undefined) this.#settle(replaced);
     this.#schedule.follow(this.#assessment.present);
     this.#answer(this.#waiters);
     this.#pursue();
@@ -302,7 +300,6 @@ export class Coordinator<T> {
     const reason: RenewalReason<T> =
       afterClear && wanted.cause === 'absent' ? { ...wanted, cause: 'cleared' } : wanted;
     const attempt = new Attempt(this.#context, reason, record, requestedAt);
-    const since = internals.backend.clock.now();
     const running: Running<T> = {
       type: 'running',
       attempt,
@@ -314,15 +311,15 @@ export class Coordinator<T> {
       }),
     };
     this.#work = running;
-    const { cause } = reason;
-    this.#show({ type: 'authenticating', attempt: record.number, cause, since, error: undefined });
+    const common = { attempt: record.number, cause: reason.cause, error: undefined };
+    this.#show({ type: 'authenticating', ...common, since: internals.backend.clock.now() });
   }
 
   /** Another instance holds the lease, or all instances pause. */
   #awaitOther({ type, record, leftMs }: Extract<AttemptStart, { leftMs: number }>): void {
     const { instance, number: attempt, failures } = record;
-    const until = this.#context.internals.backend.clock.now() + leftMs;
     this.#cooldown.begin(leftMs);
+    const until = this.#context.internals.backend.clock.now() + leftMs;
     if (type === 'held') this.#show({ type: 'waiting', instance, attempt, until });
     else this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
   }
@@ -333,15 +330,19 @@ export class Coordinator<T> {
     const pauseMs = pauseAfter(this.#requests.unanswered, options.backOff, random);
     this.#cooldown.begin(pauseMs);
     const nextAt = clock.now() + pauseMs;
-    const known = { attempt: undefined, failures: 0, nextAt, error: shown(error) };
-    this.#show({ type: 'backing-off', ...known });
+    this.#show({
+      type: 'backing-off',
+      attempt: undefined,
+      failures: 0,
+      nextAt,
+      error: shown(error),
+    });
   }
 
   /** New credentials were stored, which ends a fatal failure of the old ones, and an earlier clear, for all instances. */
   #settle(failed = ''): void {
-    inRootContext(() => {
-      settle(this.#context, failed, this.#assessment.storedAt);
-    });
+    if (failed !== '') this.#cooldown.end();
+    inRootContext(() => settle(this.#context, failed, this.#assessment.storedAt));
   }
 
   /** The last call in each step, because a subscriber may request credentials, or close. */
