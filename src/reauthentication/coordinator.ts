@@ -4,7 +4,7 @@ import type { AttemptStart } from '../backend/attempts.js';
 import { inRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+import { ClosedError } from '../errors.js';
 import type { WatchEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/internals.js';
 import { Pauses } from '../time/pauses.js';
@@ -16,7 +16,14 @@ import { Attempt } from './attempt.js';
 import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
 import { CredentialAssessment } from './assessment.js';
 import { Cooldown } from './cooldown.js';
-import { ClearCheck, LeaseRequests, releaseLease, settle, type LeaseAnswer } from './lease.js';
+import {
+  ClearCheck,
+  LeaseRequests,
+  releaseLease,
+  settle,
+  shown,
+  type LeaseAnswer,
+} from './lease.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
 import type { ReauthenticationState } from './state.js';
@@ -350,13 +357,4 @@ export class Coordinator<T> {
     if (this.state.type === 'idle' && state.type === 'idle') return;
     this.#states.emit(state);
   }
-}
-
-/** The error as a state may show it: only errors of this package, which quote no data of the caller. */
-function shown(error: unknown): UnavailableError | RefusedError | OutcomeUnknownError | undefined {
-  const isKnown =
-    error instanceof UnavailableError ||
-    error instanceof RefusedError ||
-    error instanceof OutcomeUnknownError;
-  return isKnown ? error : undefined;
 }

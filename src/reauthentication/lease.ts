@@ -1,3 +1,4 @@
+import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 import { randomUUID } from 'node:crypto';
 import type {
   AttemptRecord,
@@ -216,4 +217,15 @@ export class ClearCheck<T> {
       () => undefined,
     );
   }
+}
+
+/** The error as a state may show it: only errors of this package, which quote no data of the caller. */
+export function shown(
+  error: unknown,
+): UnavailableError | RefusedError | OutcomeUnknownError | undefined {
+  const isKnown =
+    error instanceof UnavailableError ||
+    error instanceof RefusedError ||
+    error instanceof OutcomeUnknownError;
+  return isKnown ? error : undefined;
 }
