@@ -1,3 +1,4 @@
+import type { Withdrawal } from '../credential/withdrawal.js';
 import type { Clock } from '../time/clock.js';
 import type { CredentialChange } from '../credential/change.js';
 import type {
@@ -7,7 +8,7 @@ import type {
   Hint,
   Subscription,
 } from '../backend/backend.js';
-import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
+import { withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import {
   unknown,
   type CredentialState,
@@ -144,15 +145,15 @@ export abstract class OpenEntry<T>
     this.takeObservation();
   }
 
-  observed(change: CredentialChange<T> | undefined): void {
-    this.stalenessChanged(change);
+  observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void {
+    this.stalenessChanged(change, readAt);
   }
 
   refused(error: unknown): void {
     this.takeRefusal(error instanceof Error ? error : undefined);
   }
 
-  stalenessChanged(change?: CredentialChange<T>): void {
+  stalenessChanged(change?: CredentialChange<T>, readAt?: number): void {
     this.judge(this.isFilled);
     const before = this.#emitted;
     const { state: known } = this.known;
@@ -165,7 +166,8 @@ export abstract class OpenEntry<T>
     }
     const state = view === before ? undefined : view;
     this.#emitted = view;
-    if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
+    if (state !== undefined || change !== undefined)
+      this.emit({ type: 'state', state, change, readAt });
   }
 
   /** A read finds the proof too old before any event: the next event tells the listeners that the credential is back, or what has come. */
