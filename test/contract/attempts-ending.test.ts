@@ -30,7 +30,7 @@ onBothBackends('an attempt', (scene) => {
       expect(await scene.one.renew('a')).toBe('held');
       expect(await scene.two.start('b')).toMatchObject({
         type: 'held',
-        record: { id: 'a', instance: scene.one.node, number: 7, outcome: 'running' },
+        record: { id: 'a', instance: scene.one.instance, number: 7, outcome: 'running' },
       });
     });
   });

@@ -21,7 +21,7 @@ export const INTERVAL_MS = 10;
 
 type Store = MemoryCredentialStore<string> | RedisCredentialStore<string>;
 
-/** One credential, three nodes, and some other client that acts directly on what is stored. */
+/** One credential, three instances, and some other client that acts directly on what is stored. */
 export interface AttemptWorld {
   readonly key: string;
   readonly stores: readonly Store[];
@@ -125,8 +125,8 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
   };
 }
 
-export function backendOf(world: AttemptWorld, node = 0): Backend {
-  return internalsOf(world.stores[node]!).backend;
+export function backendOf(world: AttemptWorld, instance = 0): Backend {
+  return internalsOf(world.stores[instance]!).backend;
 }
 
 /** An announcement about an attempt, as an instance that takes no part hears it. */
@@ -137,10 +137,10 @@ export interface HeardAnnouncement {
 }
 
 /** Hears the announcements about the credential of a world, from when this resolves. */
-export async function hearAnnouncements(world: AttemptWorld, node = 2) {
+export async function hearAnnouncements(world: AttemptWorld, instance = 2) {
   const { promise: live, resolve } = deferred();
   let heard: HeardAnnouncement[] = [];
-  const subscription = backendOf(world, node).subscribe(world, {
+  const subscription = backendOf(world, instance).subscribe(world, {
     size: 1,
     maxStalenessMs: Infinity,
     hint: (_key, hint) => {
@@ -168,10 +168,10 @@ export async function hearAnnouncements(world: AttemptWorld, node = 2) {
   };
 }
 
-/** What one node says, with everything filled in that a test does not care about. */
+/** What one instance says, with everything filled in that a test does not care about. */
 export interface Speaker {
   readonly backend: AttemptVerbs;
-  readonly node: string;
+  readonly instance: string;
   start(id: string, more?: Partial<StartAttempt>): ReturnType<AttemptVerbs['start']>;
   renew(id: string, leaseMs?: number): ReturnType<AttemptVerbs['renew']>;
   commit(
@@ -192,16 +192,16 @@ export function forgetStarts(world: AttemptWorld): void {
   fromNothing.delete(world);
 }
 
-export function speaker(world: AttemptWorld, node = 0): Speaker {
+export function speaker(world: AttemptWorld, instance = 0): Speaker {
   const own = fromNothing.get(world) ?? new Set<string>();
   fromNothing.set(world, own);
   const { key } = world;
-  const place = backendOf(world, node);
+  const place = backendOf(world, instance);
   const backend = new AttemptVerbs(place);
   const common = { key, number: 7, failures: 0 };
   return {
     backend,
-    node: place.instance,
+    instance: place.instance,
     start: async (id, more = {}) => {
       const start = await backend.start({
         key,
@@ -251,7 +251,7 @@ function sha1(text: string): string {
 
 export const newId = (): string => randomUUID();
 
-/** What a test has at hand: a fresh credential, of which `old` is stored, and two nodes that speak. */
+/** What a test has at hand: a fresh credential, of which `old` is stored, and two instances that speak. */
 export interface AttemptScene {
   readonly world: AttemptWorld;
   readonly one: Speaker;

@@ -17,7 +17,7 @@ export interface Token {
 export interface DirectoryPlace {
   open(
     options?: Partial<CredentialDirectoryOptions<Token>>,
-    node?: 'first' | 'second',
+    instance?: 'first' | 'second',
   ): CredentialDirectory<Token>;
   /** Keys in full. */
   set(key: string, value: string, ttlMs?: number): Promise<unknown>;

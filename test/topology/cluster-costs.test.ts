@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { RedisCredentialDirectory } from '../../src/index.js';
-import type { ClusterNode } from '../support/redis-cluster/index.js';
+import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { collect, eventually } from '../support/wait.js';
 import { brings, FAST, useCluster } from './support/cluster-world.js';
 
@@ -20,7 +20,7 @@ async function connections(): Promise<number[]> {
 async function calls(...names: string[]): Promise<number> {
   const masters = await world.cluster.masters();
   const infos = await Promise.all(
-    masters.map(({ admin }: ClusterNode) => admin.info('commandstats')),
+    masters.map(({ admin }: ClusterServer) => admin.info('commandstats')),
   );
   const counts = infos.flatMap((info) =>
     names.map((name) => {

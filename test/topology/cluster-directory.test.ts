@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { type CredentialChange, RedisCredentialDirectory } from '../../src/index.js';
-import type { ClusterNode } from '../support/redis-cluster/index.js';
+import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { collect, type Collected, eventually } from '../support/wait.js';
 import { FAILOVER, FAST, useCluster } from './support/cluster-world.js';
 
@@ -14,7 +14,7 @@ interface Filled {
   readonly directory: RedisCredentialDirectory<string>;
   readonly prefix: string;
   readonly changes: Collected<CredentialChange<string>>;
-  readonly idsOf: ReadonlyMap<ClusterNode, readonly string[]>;
+  readonly idsOf: ReadonlyMap<ClusterServer, readonly string[]>;
   readonly ids: readonly string[];
 }
 
@@ -23,9 +23,9 @@ async function filled(): Promise<Filled> {
   made += 1;
   const prefix = `d${String(made)}:`;
   const directory = open(prefix);
-  const idsOf = new Map<ClusterNode, string[]>();
-  const nodes = await world.cluster.masters();
-  for (const node of nodes) idsOf.set(node, []);
+  const idsOf = new Map<ClusterServer, string[]>();
+  const servers = await world.cluster.masters();
+  for (const server of servers) idsOf.set(server, []);
   for (let n = 0; [...idsOf.values()].some(({ length }) => length < PER_MASTER); n += 1) {
     const id = `id${String(n)}`;
     // Slots lie in a row on each master of a new cluster; nothing has moved for good here.
@@ -88,7 +88,7 @@ it('a directory emits no clear for keys that move during a resync', async () => 
   const move = world.cluster.moveOf(slots, from!, to!);
   await move.open();
   for (const key of keys.slice(0, PER_MASTER / 2)) await move.moveKeys([key]);
-  for (const node of [from!, to!]) await node.admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  for (const server of [from!, to!]) await server.admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
   await eventually(() => expect(one.directory.status.link).not.toBe('live'));
   await one.directory.ready();
   await eventually(() => expect(one.directory.status.link).toBe('live'));
@@ -107,8 +107,8 @@ it('a directory emits changes of every id on every master exactly once, whoever 
   const other = open(one.prefix);
   await Promise.all(one.ids.map((id) => other.save(id, 'second')));
   await eventually(() => expect(told(one)).toEqual(all(one.ids, 'saved')));
-  for (const [node, ids] of one.idsOf)
-    for (const id of ids) await node.admin.del(`${one.prefix}${id}`);
+  for (const [server, ids] of one.idsOf)
+    for (const id of ids) await server.admin.del(`${one.prefix}${id}`);
   const both = [...all(one.ids, 'saved'), ...all(one.ids, 'cleared')].sort();
   await eventually(() => expect(told(one)).toEqual(both));
   // Nothing is left there to be looked at.
@@ -143,7 +143,7 @@ it('a directory follows a failover of one master, and emits only real changes', 
   const [lost] = one.idsOf.keys();
   const [id = '', other = ''] = one.idsOf.get(lost!)!;
   await lost!.replicated();
-  await lost!.server.kill();
+  await lost!.process.kill();
   const heir = await world.cluster.takeover(lost!, `${one.prefix}${id}`);
   await heir.admin.set(`${one.prefix}${id}`, '"foreign"');
   const change = await one.changes.next((candidate) => candidate.id === id, FAILOVER.timeoutMs);

@@ -21,7 +21,7 @@ const ANSWER_DEADLINE_MS = 20_000;
 export class RemoteInstance {
   readonly #child: NodeProcess<InstanceMessage, NumberedOrder>;
   #ids = 0;
-  /** What it had said when its present node was opened. */
+  /** What it had said when its present instance was opened. */
   #mark = 0;
   #running = true;
 
@@ -79,7 +79,7 @@ export class RemoteInstance {
     return this.call({ does: 'look' });
   }
 
-  /** What it has said of this kind since its node was opened. */
+  /** What it has said of this kind since its instance was opened. */
   said<Type extends InstanceEvent['type']>(type: Type): EventOf<Type>[] {
     const since = this.#child.messages.slice(this.#mark);
     return since.filter((one): one is EventOf<Type> => one.type === type);
@@ -134,13 +134,14 @@ export class RemoteInstance {
 /** Resolves with the one that waits at a gate, of those that are not excepted. */
 export function whoIsAt(
   gate: 'before' | 'after',
-  nodes: readonly RemoteInstance[],
+  instances: readonly RemoteInstance[],
   ...except: readonly RemoteInstance[]
 ): Promise<RemoteInstance> {
   return eventually(
     () => {
-      const at = nodes.filter(
-        (node) => !except.includes(node) && node.said('gate').some((one) => one.at === gate),
+      const at = instances.filter(
+        (instance) =>
+          !except.includes(instance) && instance.said('gate').some((one) => one.at === gate),
       );
       if (at[0] === undefined) throw new Error(`nobody is at the gate ${gate}`);
       if (at.length > 1) throw new Error('several are at the gate');

@@ -83,7 +83,7 @@ describe('an end', () => {
   it('that moved imperceptibly is emitted when it has come, and not before', async () => {
     const { backend, clock, emitted, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.toleranceMs = 100;
-    // As when a slot moves to another node, with the time that is left.
+    // As when a slot moves to another server, with the time that is left.
     backend.put('one', 1_060);
     backend.hint();
     await clock.advance(1_050);
