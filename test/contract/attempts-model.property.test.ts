@@ -9,7 +9,7 @@ import {
   forgetStarts,
   hearAnnouncements,
   type AttemptWorld,
-  type HeardAnnouncement,
+  type ReceivedAnnouncement,
   memoryWorld,
   redisWorld,
   speaker,
@@ -150,9 +150,12 @@ function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
   ) as unknown;
 }
 
-function announcements(world: AttemptWorld, heard: readonly HeardAnnouncement[]) {
+function announcements(world: AttemptWorld, received: readonly ReceivedAnnouncement[]) {
   const instances = [0, 1].map((which) => speaker(world, which).instance);
-  return heard.map(({ kind, by }) => ({ kind, by: by === undefined ? by : instances.indexOf(by) }));
+  return received.map(({ kind, by }) => ({
+    kind,
+    by: by === undefined ? by : instances.indexOf(by),
+  }));
 }
 
 async function kept(world: AttemptWorld): Promise<unknown> {

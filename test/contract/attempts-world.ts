@@ -113,7 +113,7 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
     },
     advance: async (ms) => {
       const until = (await now()) + ms;
-      // A short wait is over before a pause between two looks would be.
+      // A short wait is over before a pause between two reads would be.
       if (ms <= 20) while ((await now()) < until);
       else await eventually(async () => expect(await now()).toBeGreaterThanOrEqual(until));
     },
@@ -130,7 +130,7 @@ export function backendOf(world: AttemptWorld, instance = 0): Backend {
 }
 
 /** An announcement about an attempt, as an instance that takes no part hears it. */
-export interface HeardAnnouncement {
+export interface ReceivedAnnouncement {
   readonly kind: 'saved' | 'attempt';
   /** The instance that announced it, where it says so. */
   readonly by: string | undefined;
@@ -139,15 +139,15 @@ export interface HeardAnnouncement {
 /** Hears the announcements about the credential of a world, from when this resolves. */
 export async function hearAnnouncements(world: AttemptWorld, instance = 2) {
   const { promise: live, resolve } = deferred();
-  let heard: HeardAnnouncement[] = [];
+  let received: ReceivedAnnouncement[] = [];
   const subscription = backendOf(world, instance).subscribe(world, {
     size: 1,
     maxStalenessMs: Infinity,
     hint: (_key, hint) => {
-      if (hint.type === 'attempt') heard.push({ kind: 'attempt', by: undefined });
+      if (hint.type === 'attempt') received.push({ kind: 'attempt', by: undefined });
       // What others than the attempts do comes without an instance, or is a removal.
       else if (hint.type === 'written' && typeof hint.origin === 'object')
-        heard.push({ kind: 'saved', by: hint.origin.instance });
+        received.push({ kind: 'saved', by: hint.origin.instance });
     },
     conditionChanged: ({ link }) => {
       if (link === 'live') resolve();
@@ -159,10 +159,10 @@ export async function hearAnnouncements(world: AttemptWorld, instance = 2) {
   await live;
   return {
     /** All that came since the last time; what was announced before is in. */
-    take: async (): Promise<HeardAnnouncement[]> => {
+    take: async (): Promise<ReceivedAnnouncement[]> => {
       await subscription.read(world.key, 0);
-      const all = heard;
-      heard = [];
+      const all = received;
+      received = [];
       return all;
     },
   };

@@ -47,8 +47,8 @@ it('fifty expiries in a row cost fifty refreshes while every process asks all th
     expect(tokens.at(-1)).toBe(last);
     expect(asks).toBeGreaterThan(EXPIRIES * 5);
   }
-  const looks = await Promise.all(instances.map((instance) => instance.look()));
+  const views = await Promise.all(instances.map((instance) => instance.view()));
   const total = (name: 'calls' | 'committed'): number =>
-    looks.reduce((sum, { counts }) => sum + counts[name], 0);
+    views.reduce((sum, { counts }) => sum + counts[name], 0);
   expect([total('calls'), total('committed')]).toEqual([EXPIRIES, EXPIRIES]);
 }, 90_000);

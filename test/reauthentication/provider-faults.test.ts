@@ -107,9 +107,9 @@ describe('a provider that is slower than attemptTimeoutMs', () => {
     await recovered(scene);
     const aborted = scene.instances.flatMap((instance) => instance.said('aborted'));
     expect(aborted[0]?.why).toContain('attemptTimeoutMs');
-    const looks = await Promise.all(scene.instances.map((instance) => instance.look()));
-    const takeovers = looks.reduce((sum, { counts }) => sum + counts.takeovers, 0);
-    const unanswered = looks.reduce((sum, { counts }) => sum + counts.unanswered, 0);
+    const views = await Promise.all(scene.instances.map((instance) => instance.view()));
+    const takeovers = views.reduce((sum, { counts }) => sum + counts.takeovers, 0);
+    const unanswered = views.reduce((sum, { counts }) => sum + counts.unanswered, 0);
     expect(takeovers).toBe(unanswered);
     expect(outcomesOf((await provider.report()).calls).at(-1)).toBe('granted');
   });

@@ -27,8 +27,8 @@ async function expectOneRefresh(scene: Scene): Promise<void> {
   const { calls, revoked } = await cluster.provider.report();
   expect(calls.map(({ outcome }) => outcome)).toEqual(['granted']);
   expect(revoked).toBe(0);
-  const looks = await Promise.all(scene.instances.map((instance) => instance.look()));
-  expect(looks.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
+  const views = await Promise.all(scene.instances.map((instance) => instance.view()));
+  expect(views.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
   expect(scene.instances.flatMap((instance) => instance.said('discarded'))).toEqual([]);
   await expectFinished(scene);
 }
@@ -57,7 +57,7 @@ describe('Redis loses all data while the holder is at the provider', () => {
     await holder!.says('gate');
     await cluster.admin.flushall();
     await eventually(async () => {
-      for (const instance of rest) expect((await instance.look()).stored).toBe('absent');
+      for (const instance of rest) expect((await instance.view()).stored).toBe('absent');
     });
     const asking = rest.map((instance) => instance.call({ does: 'get' }));
     await Promise.any(rest.map((instance) => instance.says('failure', ({ fatal }) => !fatal)));
@@ -74,7 +74,7 @@ describe('Redis loses all data while the holder is at the provider', () => {
     await cluster.redis.restart();
     await eventually(async () => {
       for (const instance of scene.instances) {
-        const { link, stored } = await instance.look();
+        const { link, stored } = await instance.view();
         expect([link, stored]).toEqual(['live', 'absent']);
       }
     });
@@ -106,7 +106,7 @@ function loseAnswer(network: TcpProxy, text: string, how: Loss): Promise<unknown
 
 describe.each<Loss>(['with the link', 'in silence'])('a reply gets lost %s', (how) => {
   it.each([
-    ['first look', 'credstream:attempt:'],
+    ['first read', 'credstream:attempt:'],
     ['lease', '"outcome":"running"'],
     ['commit', '"outcome":"committed"'],
   ])('of the %s: one refresh all the same, and its result is seen', async (_of, text) => {

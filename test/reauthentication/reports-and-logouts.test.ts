@@ -65,7 +65,7 @@ describe('a logout is not undone', () => {
     const scene = await cluster.play(LONG_MS);
     expect(await scene.store.clear({ reason: 'logout' })).toBe(true);
     await eventually(async () => {
-      for (const instance of scene.instances) expect((await instance.look()).stored).toBe('absent');
+      for (const instance of scene.instances) expect((await instance.view()).stored).toBe('absent');
     });
     await expectLoggedOut([...scene.instances, await startLate(scene.key)], 0);
     expect(await scene.stored()).toBeUndefined();
@@ -100,7 +100,7 @@ describe('a logout is not undone', () => {
     await provider.behave('normal');
     await Promise.all(
       scene.instances.map((instance) =>
-        eventually(async () => expect((await instance.look()).stored).toBe('absent')),
+        eventually(async () => expect((await instance.view()).stored).toBe('absent')),
       ),
     );
     const { length } = (await provider.report()).calls;

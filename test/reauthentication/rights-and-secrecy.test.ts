@@ -52,11 +52,11 @@ describe('the rights of a process that re-authenticates', () => {
     const scene = await cluster.play(0, { ...user, key: `${prefix}tokens` });
     await expectOneRefresh(scene);
     for (const instance of scene.instances)
-      expect((await instance.look()).notifications).toBe('polling');
+      expect((await instance.view()).notifications).toBe('polling');
     // A logout is seen too, and stays one.
     await scene.store.clear();
     await eventually(async () => {
-      for (const instance of scene.instances) expect((await instance.look()).stored).toBe('absent');
+      for (const instance of scene.instances) expect((await instance.view()).stored).toBe('absent');
     });
     for (const instance of scene.instances)
       expect(await instance.call({ does: 'get' })).toMatchObject({ error: { reason: 'cleared' } });
@@ -144,7 +144,7 @@ it('tokens appear where SET writes them, and nowhere else', async () => {
   all.push(await scene.logIn());
   await scene.agree(all[2]!.accessToken);
   await scene.store.clear({ reason: 'logout' });
-  await eventually(async () => expect((await instance!.look()).stored).toBe('absent'));
+  await eventually(async () => expect((await instance!.view()).stored).toBe('absent'));
   records.push(await instance!.call({ does: 'get' }), await admin.keys('*'));
   const lines = await recording.stop();
 

@@ -80,9 +80,9 @@ describe('a change', () => {
       await writer.save(String(n));
       await one.changes.next(brings(String(n)));
     }
-    const looks = (await calls('evalsha_ro')) - before;
-    expect(looks).toBeGreaterThanOrEqual(20);
-    expect(looks).toBeLessThanOrEqual(26);
+    const reads = (await calls('evalsha_ro')) - before;
+    expect(reads).toBeGreaterThanOrEqual(20);
+    expect(reads).toBeLessThanOrEqual(26);
   });
 
   it('costs one read of a directory, which receives the hint on every master', async () => {
@@ -97,9 +97,9 @@ describe('a change', () => {
       await writer.save('id', String(n));
       await changes.next();
     }
-    const looks = (await calls('evalsha_ro')) - before;
-    expect(looks).toBeGreaterThanOrEqual(20);
-    // Without a look of the writer before each save there would be half as many.
-    expect(looks).toBeLessThanOrEqual(46);
+    const reads = (await calls('evalsha_ro')) - before;
+    expect(reads).toBeGreaterThanOrEqual(20);
+    // Without a read of the writer before each save there would be half as many.
+    expect(reads).toBeLessThanOrEqual(46);
   });
 });

@@ -46,7 +46,7 @@ describe.each(['silently', 'refused'] as const)(
         // Nobody waits for the one that is away.
         expect(performance.now() - before).toBeLessThan(PATIENT.replyTimeoutMs);
       }
-      await world.looks();
+      await world.reads();
       for (const [index, { statuses }] of there.entries())
         expect(statuses.values.slice(seen[index]).filter((one) => !isLive(one))).toEqual([]);
       expect(away.store.current?.credentials).toBe('before');

@@ -146,7 +146,7 @@ describe('missing rights', () => {
     await user.set('-cluster|slots');
     await one.store.save('x');
     await one.changes.next(brings('x'));
-    await world.looks();
+    await world.reads();
     expect(isLive(one.store.status)).toBe(true);
     await one.store.save('y');
     await one.changes.next(brings('y'));

@@ -57,7 +57,7 @@ describe('a store while a slot moves', () => {
     await move.open();
     await moveLate(moved, move);
     // More than a heartbeat and a poll in the open slot.
-    await world.looks();
+    await world.reads();
     expect(one.store.current?.credentials).toBe('one');
     expect(await one.store.load()).toBe('one');
     expect(await rest.store.load()).toBe('rest');
@@ -175,7 +175,7 @@ describe('a store while a slot moves', () => {
     await move.open();
     await move.moveKeys([moved]);
     for (const [index, one] of instances.entries()) one.reauthenticator.reject(first[index]!);
-    await world.looks();
+    await world.reads();
     await complete(move);
     await eventually(
       async () => {
@@ -205,7 +205,7 @@ describe('a store while a slot moves', () => {
         () => writers.every(({ written }, index) => written.length >= until[index]!),
         { timeoutMs: 20_000 },
       );
-      await world.looks();
+      await world.reads();
     };
     for (const [here, there] of [
       [from, to],

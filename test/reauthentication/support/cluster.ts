@@ -154,7 +154,7 @@ export function useCluster(
       agree: async (token, those = instances) => {
         await Promise.all(
           those.map((instance) =>
-            eventually(async () => expect((await instance.look()).current).toBe(token)),
+            eventually(async () => expect((await instance.view()).current).toBe(token)),
           ),
         );
       },

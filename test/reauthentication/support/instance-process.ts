@@ -36,8 +36,8 @@ async function carryOut(order: NumberedOrder): Promise<InstanceAnswers[keyof Ins
     case 'pass':
       instance.pass(order.at);
       return undefined;
-    case 'look':
-      return instance.look();
+    case 'view':
+      return instance.view();
   }
 }
 

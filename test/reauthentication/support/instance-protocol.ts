@@ -39,7 +39,7 @@ export type InstanceOrder =
   | { readonly does: 'reject'; readonly times: number }
   /** Opens this gate for good, or both. */
   | { readonly does: 'pass'; readonly at?: Gate }
-  | { readonly does: 'look' };
+  | { readonly does: 'view' };
 
 /** What came of asking all the time. */
 export interface Asked {
@@ -81,7 +81,7 @@ export interface InstanceAnswers {
   readonly use: readonly (number | string)[];
   readonly reject: { readonly current: number };
   readonly pass: undefined;
-  readonly look: InstanceView;
+  readonly view: InstanceView;
 }
 
 /** What an instance says by itself. */

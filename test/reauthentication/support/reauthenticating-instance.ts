@@ -194,7 +194,7 @@ export class ReauthenticatingInstance {
     return { current: reports.filter(Boolean).length };
   }
 
-  look(): InstanceAnswers['look'] {
+  view(): InstanceAnswers['view'] {
     const { link, notifications } = this.#store.status;
     return {
       state: this.#auth.state.type,

@@ -75,8 +75,8 @@ export class RemoteInstance {
     );
   }
 
-  look(): Promise<InstanceView> {
-    return this.call({ does: 'look' });
+  view(): Promise<InstanceView> {
+    return this.call({ does: 'view' });
   }
 
   /** What it has said of this kind since its instance was opened. */
@@ -103,8 +103,8 @@ export class RemoteInstance {
 
   isIn(state: EventOf<'state'>['state']): Promise<void> {
     return eventually(async () => {
-      const look = await this.look();
-      if (look.state !== state) throw new Error(`it is ${look.state}, not ${state}`);
+      const view = await this.view();
+      if (view.state !== state) throw new Error(`it is ${view.state}, not ${state}`);
     });
   }
 

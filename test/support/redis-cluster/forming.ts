@@ -32,11 +32,11 @@ export async function formCluster(
 /** Everybody to everybody: by gossip alone it takes seconds more. */
 export async function introduce(
   servers: readonly ClusterServer[],
-  newcomers: readonly ClusterServer[] = servers,
+  added: readonly ClusterServer[] = servers,
 ): Promise<void> {
-  for (const newcomer of newcomers) {
+  for (const server of added) {
     for (const { id, host, port, busPort } of servers) {
-      if (id !== newcomer.id) await newcomer.admin.cluster('MEET', host, port, busPort);
+      if (id !== server.id) await server.admin.cluster('MEET', host, port, busPort);
     }
   }
   await eventually(async () => {

@@ -26,7 +26,7 @@ export interface SentinelOptions {
 export async function startSentinelSet(options: SentinelOptions = {}): Promise<SentinelSet> {
   const { name = 'mymaster', replicas = 2, sentinels = 3, config = {} } = options;
   const servers: ReplicaServer[] = [];
-  const watchers: SentinelServer[] = [];
+  const started: SentinelServer[] = [];
   try {
     const password = config['requirepass'];
     const master = await startServer(config);
@@ -39,17 +39,17 @@ export async function startSentinelSet(options: SentinelOptions = {}): Promise<S
       return !follow.includes(false);
     }, PATIENCE);
     const watch = (): Promise<SentinelServer> => startSentinel(options, name, master, password);
-    watchers.push(...(await startAll(Array<typeof watch>(sentinels).fill(watch), stop)));
+    started.push(...(await startAll(Array<typeof watch>(sentinels).fill(watch), stop)));
     await eventually(async () => {
-      for (const watcher of watchers) {
-        const known = await watcher.knows(name);
+      for (const sentinel of started) {
+        const known = await sentinel.knows(name);
         if (known.sentinels < sentinels - 1 || known.replicas < replicas) return false;
       }
       return true;
     }, PATIENCE);
-    return new SentinelSet(name, servers, watchers);
+    return new SentinelSet(name, servers, started);
   } catch (error) {
-    await Promise.all([...watchers, ...servers].map(stop));
+    await Promise.all([...started, ...servers].map(stop));
     throw error;
   }
 }

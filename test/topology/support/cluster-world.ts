@@ -55,8 +55,8 @@ export interface ClusterWorld {
   readonly keyOn: (server: ClusterServer) => Promise<string>;
   /** Masters, as they are now, each with a new key of its own. */
   readonly keys: () => Promise<readonly { readonly server: ClusterServer; readonly key: string }[]>;
-  /** Waits until those who watch have looked at keys so many times more: where nothing is to happen, that is what happens. */
-  readonly looks: (count?: number) => Promise<void>;
+  /** Waits until those who watch have read keys so many times more: where nothing is to happen, that is what happens. */
+  readonly reads: (count?: number) => Promise<void>;
   /** Writes without a rest, until it is stopped or the test ends. */
   readonly writer: (write: (text: string) => Promise<unknown>) => Writer;
   readonly track: <T>(resource: T, end: (resource: T) => unknown) => T;
@@ -117,9 +117,9 @@ export function useCluster(
           masters.map(async (server) => ({ server, key: await world.keyOn(server) })),
         );
       }, FAILOVER),
-    looks: async (count = 10) => {
-      const until = (await looksAt(world.cluster)) + count;
-      await eventually(async () => (await looksAt(world.cluster)) >= until, { timeoutMs: 20_000 });
+    reads: async (count = 10) => {
+      const until = (await readsOf(world.cluster)) + count;
+      await eventually(async () => (await readsOf(world.cluster)) >= until, { timeoutMs: 20_000 });
     },
     writer: (write) => track(new Writer(write), (one) => one.stop()),
     track,
@@ -127,8 +127,8 @@ export function useCluster(
   return world;
 }
 
-/** How often the script that looks at keys was called on all servers together, also where it was sent on. */
-async function looksAt({ servers }: RedisCluster): Promise<number> {
+/** How often the script that reads keys was called on all servers together, also where it was sent on. */
+async function readsOf({ servers }: RedisCluster): Promise<number> {
   const counts = servers.map(async ({ admin, process }) => {
     if (process.pid === undefined) return 0;
     const info = await admin.info('commandstats');

@@ -65,12 +65,12 @@ describe('a temporary failure', () => {
   });
 
   it('is reported to onFailure only', async () => {
-    const told: unknown[] = [];
-    const instances = await due(2, { onFailure: (error, fatal) => told.push([error, fatal]) });
+    const emitted: unknown[] = [];
+    const instances = await due(2, { onFailure: (error, fatal) => emitted.push([error, fatal]) });
     await world.fail(1, down);
     await world.clock.advance(1_000);
     await world.fail(2, invalidGrant);
-    expect(told).toEqual([
+    expect(emitted).toEqual([
       [down, false],
       [invalidGrant, true],
     ]);

@@ -47,10 +47,10 @@ describe('a credential that was cleared', () => {
 
   it('stays cleared also without a hint of the clear', async () => {
     await open();
-    const { tell } = world.memory;
-    world.memory.tell = () => undefined;
+    const { emit } = world.memory;
+    world.memory.emit = () => undefined;
     await world.person.clear();
-    world.memory.tell = tell;
+    world.memory.emit = emit;
     world.memory.disconnect();
     world.memory.reconnect();
     await world.clock.settle();
@@ -234,17 +234,17 @@ describe('a clear of an absent credential', () => {
     await world.clock.advance(10_001);
     for (const call of world.calls) call.fail(new Error('provider down'));
     await world.clock.advance(500);
-    const { tell } = world.memory;
-    world.memory.tell = () => undefined;
+    const { emit } = world.memory;
+    world.memory.emit = () => undefined;
     await world.person.clear();
     const start = vi.spyOn(AttemptVerbs.prototype, 'start');
     onTestFinished(() => {
       start.mockRestore();
     });
     await world.clock.advance(60_000);
-    // Told once of the clear, it looks, instead of asking until it sees it.
+    // Told once of the clear, the instance reads, instead of asking until it sees it.
     expect(start).toHaveBeenCalledTimes(1);
-    world.memory.tell = tell;
+    world.memory.emit = emit;
     const later = await world.instance();
     await expect(later.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
     expect(world.stored).toBeUndefined();

@@ -9,10 +9,10 @@ const typesOf = ({ states }: Instance): string[] => states.map(({ type }) => typ
 
 /** Does something of which no hint tells. */
 async function mute(act: () => Promise<unknown>): Promise<void> {
-  const { tell } = world.memory;
-  world.memory.tell = () => undefined;
+  const { emit } = world.memory;
+  world.memory.emit = () => undefined;
   await act();
-  world.memory.tell = tell;
+  world.memory.emit = emit;
 }
 
 describe('credentials that are about to end', () => {
@@ -146,7 +146,7 @@ describe('several instances', () => {
     const deaf = world.memory.put.bind(world.memory);
     world.memory.put = (key, bytes, end) => {
       deaf(key, bytes, end);
-      world.memory.tell = () => undefined;
+      world.memory.emit = () => undefined;
     };
     await world.answer(1, 'new', HOUR);
     expect(first!.store.current?.credentials.token).toBe('new');

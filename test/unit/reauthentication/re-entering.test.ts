@@ -118,18 +118,18 @@ describe('a listener to the states', () => {
   it('may close again at closed, and is refused credentials', async () => {
     world = new World();
     const instance = await world.instance();
-    let told = 0;
+    let emitted = 0;
     let refused: { error?: unknown } = {};
     instance.auth.state$.subscribe(({ type }) => {
       if (type !== 'closed') return;
-      told += 1;
-      if (told > 1) return;
+      emitted += 1;
+      if (emitted > 1) return;
       void instance.auth.close();
       refused = watch(instance.auth.credentials());
     });
     await instance.auth.close();
     await world.clock.settle();
-    expect(told).toBe(1);
+    expect(emitted).toBe(1);
     expect(refused.error).toMatchObject({ code: 'CLOSED' });
     expect(world.clock.pendingTimers).toBe(0);
   });

@@ -68,15 +68,15 @@ describe('an end', () => {
     const { backend, clock, emitted, states } = await watched({ token: 'one' }, { inMs: 1_000 });
     await clock.advance(900);
     backend.stepServer(-500);
-    const looks = backend.looks;
+    const reads = backend.reads;
     await clock.advance(599);
-    expect(backend.looks).toBe(looks + 1);
+    expect(backend.reads).toBe(reads + 1);
     expect([emitted(), states.map(({ type }) => type)]).toEqual([
       [],
       ['present', 'withheld', 'present'],
     ]);
     await clock.advance(3);
-    expect(backend.looks).toBe(looks + 2);
+    expect(backend.reads).toBe(reads + 2);
     expect(emitted()).toEqual(['expired']);
   });
 
