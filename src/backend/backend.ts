@@ -1,6 +1,6 @@
 import type { AttemptBackend } from './attempts.js';
 import type { Content } from '../credential/content.js';
-import type { ChangeOrigin } from '../credential/change.js';
+import type { ChangeOrigin } from '../credential/origin.js';
 import type { Clock } from '../time/clock.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
 import type { LinkProof } from './link-proof.js';

@@ -7,7 +7,7 @@ import {
   type AttemptView,
 } from '../backend/attempts.js';
 import { digest } from '../credential/encoding.js';
-import type { ChangeOrigin } from '../credential/change.js';
+import type { ChangeOrigin } from '../credential/origin.js';
 import type { CredentialMemory } from './credential-memory.js';
 
 const recordKey = (key: string): string => `credstream:attempt:${key}`;

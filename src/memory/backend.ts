@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
-import type { ChangeOrigin } from '../credential/change.js';
+import type { ChangeOrigin } from '../credential/origin.js';
 import type { Clock } from '../time/clock.js';
 import type {
   Backend,

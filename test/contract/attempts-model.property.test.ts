@@ -76,19 +76,16 @@ const commit = verb(
     bytes,
     // Mostly what is there, or else there would be nothing but conflicts.
     expected: fc.constantFrom('stored', 'stored', 'z', undefined),
-    evicted: fc.boolean(),
-    due: fc.constantFrom(undefined, -10, LONG_MS),
     agoMs: fc.constantFrom(0, 0, 0, CLEARED_MS),
     pauseMs: ms,
     failures: fc.nat({ max: 3 }),
   }),
-  async (world, { instance: which, id: name, bytes: text, expected, due, agoMs, ...more }) => {
+  async (world, { instance: which, id: name, bytes: text, expected, agoMs, ...more }) => {
     const held = (await world.outside.get(world.key)) ?? 'x';
     const now = await world.now();
     return speaker(world, which).commit(name, text, expected === 'stored' ? held : expected, {
       ...more,
       startedAt: now - agoMs,
-      expectedTtlEnd: due === undefined ? undefined : now + due,
     });
   },
 );
@@ -98,8 +95,8 @@ const end = verb(
   (world, { instance: which, id: name, outcome: how, ...more }) =>
     speaker(world, which).end(name, how, more),
 );
-const clearFailure = verb('clearFailure', fc.tuple(instance, id), (world, [which, name]) =>
-  speaker(world, which).clearFailure(name),
+const settle = verb('settle', fc.tuple(instance, id), (world, [which, name]) =>
+  speaker(world, which).settle(name),
 );
 const outside: readonly fc.Arbitrary<Verb>[] = [
   verb('set', bytes, (world, text) => world.outside.set(world.key, text)),
@@ -115,7 +112,7 @@ const verbs = fc.array(
     { weight: 2, arbitrary: renew },
     { weight: 5, arbitrary: commit },
     { weight: 4, arbitrary: end },
-    { weight: 1, arbitrary: clearFailure },
+    { weight: 1, arbitrary: settle },
     ...outside.map((arbitrary) => ({ weight: 1, arbitrary })),
   ),
   { minLength: 5, maxLength: 25 },

@@ -181,7 +181,7 @@ export interface Speaker {
     more?: Partial<CommitAttempt>,
   ): ReturnType<AttemptVerbs['commit']>;
   end(id: string, outcome: EndAttempt['outcome'], more?: Partial<EndAttempt>): Promise<void>;
-  clearFailure(id: string): Promise<void>;
+  settle(id: string, storedAt?: number): Promise<void>;
 }
 
 /** The attempts that started from nothing, as each instance remembers of its own. */
@@ -224,8 +224,6 @@ export function speaker(world: AttemptWorld, instance = 0): Speaker {
         bytes: Buffer.from(bytes),
         ttl: 'none',
         expected: expected === undefined ? 'absent' : { digest: sha1(expected) },
-        expectedTtlEnd: undefined,
-        evicted: false,
         startedFromNothing: own.has(id),
         startedAt: await world.now(),
         pauseMs: 0,
@@ -241,7 +239,7 @@ export function speaker(world: AttemptWorld, instance = 0): Speaker {
         oauthError: undefined,
         ...more,
       }),
-    clearFailure: (id) => backend.clearFailure({ key, id }),
+    settle: (id, storedAt) => backend.settle({ key, id, storedAt }),
   };
 }
 

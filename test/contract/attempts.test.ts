@@ -176,7 +176,10 @@ onBothBackends('the start of an attempt', (scene) => {
   it('is refused after a clear, unless the caller wants to start then', async () => {
     await scene.world.stores[0]!.clear();
     expect(await scene.two.start('a')).toEqual({ type: 'cleared' });
-    expect((await scene.two.start('a', { clearedBefore: Infinity })).type).toBe('started');
+    expect(await scene.two.start('a', { clearedBefore: Infinity })).toMatchObject({
+      type: 'started',
+      afterClear: true,
+    });
     await scene.two.end('a', 'failed');
     await scene.world.advance(INTERVAL_MS + 1);
     // Who started took the mark away.
@@ -222,7 +225,7 @@ onBothBackends('the start of an attempt', (scene) => {
         () => scene.one.renew('a'),
         () => scene.one.end('a', 'failed'),
         () => scene.one.commit('a', 'new', 'old'),
-        () => scene.one.clearFailure('a'),
+        () => scene.one.settle('a'),
       ]) {
         await scene.world.outside.set(scene.world.recordKey, garbage);
         await act();

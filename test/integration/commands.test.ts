@@ -125,7 +125,7 @@ describe('a clear', () => {
     const recording = await record();
     expect(await store.clear()).toBe(true);
     await recording.flush();
-    expect(sent(recording.lines)).toEqual([READ, 'set', 'multi', 'del', 'publish', 'exec']);
+    expect(sent(recording.lines)).toEqual([READ, 'multi', 'set', 'del', 'publish', 'exec']);
     const mark = recording.lines.find((line) => nameOf(line) === 'set');
     // No re-authentication undoes it for an hour.
     const name = `credstream:cleared:{${store.id}}:${store.id}`;

@@ -8,6 +8,7 @@ import {
 } from '../../backend/attempts.js';
 import { UnavailableError } from '../../errors.js';
 import type { CommandConnection } from '../connection/connection.js';
+import { hideBytes } from '../client/hidden-bytes.js';
 import { clearedKey, helperKey } from '../keys.js';
 import { readFailure, replyWord, writeFailure } from '../reply-errors.js';
 import {
@@ -136,6 +137,7 @@ export async function swapAttempt(
     replySwap(reply, key),
   );
   const [staged, swapped] = await Promise.allSettled([staging, swapping]);
+  copy?.bytes.fill(0);
   if (swapped.status === 'fulfilled') {
     if (swapped.value !== 'unstaged') return swapped.value;
     if (staged.status === 'rejected') throw writeFailure(staged.reason);
@@ -149,7 +151,8 @@ export async function swapAttempt(
 }
 
 function stagedCopy({ bytes, replaces }: NonNullable<AttemptChange['write']>): Buffer {
-  return Buffer.concat([Buffer.from(replaces === 'absent' ? NO_DIGEST : replaces.digest), bytes]);
+  const digest = replaces === 'absent' ? NO_DIGEST : replaces.digest;
+  return hideBytes(Buffer.concat([Buffer.from(digest), bytes]));
 }
 
 function changeArguments(

@@ -216,7 +216,7 @@ function recordOf({ instance }: Backend, { now }: AttemptView): AttemptRecord {
   return {
     ...{ id: randomUUID(), instance, number: 1, startedAt: now, leaseEndsAt: now + MINUTE_MS },
     ...{ outcome: 'running', failures: 0, notBefore: now + 10 },
-    ...{ inDoubt: undefined, recordLost: undefined, startedFromNothing: undefined },
+    ...{ inDoubt: undefined, startedFromNothing: undefined },
     ...{ committed: undefined, endsAt: undefined, oauthError: undefined },
   };
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { withdrawalOf } from '../../../src/credential/snapshot.js';
+import { withdrawalBy } from '../../../src/credential/change.js';
 import {
   hasEnded,
   type Known,
@@ -239,7 +240,7 @@ describe('after any sequence of readings', () => {
           if (change !== undefined && state.type === 'present') {
             const rotated = change.type === 'saved' || change.type === 'renewed';
             const withdrawn = !rotated || (abortOnSaved && change.type === 'saved');
-            if (withdrawn) withdrawalOf(state.snapshot)?.withdraw(change);
+            if (withdrawn) withdrawalOf(state.snapshot)?.withdraw(withdrawalBy(change));
             expect(state.snapshot.signal.aborted).toBe(withdrawn);
           }
           if (known.state.type === 'present')

@@ -22,7 +22,10 @@ describe('rejected credentials', () => {
     for (let n = 0; n < 25; n += 1)
       for (const [which, one] of instances.entries()) expect(one.reject(held[which]!)).toBe(true);
     for (const { signal } of held) expect(signal.aborted).toBe(true);
-    expect(held[0]!.signal.reason).toEqual({ type: 'rejected', id: 'k', reason: undefined });
+    expect(held[0]!.signal.reason).toMatchObject({
+      name: 'AbortError',
+      change: { type: 'rejected', id: 'k', reason: undefined },
+    });
     const asked = instances.map((one) => watch(one.credentials()));
     await world.clock.settle();
     expect(asked.every(({ settled }) => !settled)).toBe(true);

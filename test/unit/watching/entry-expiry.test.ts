@@ -29,7 +29,7 @@ describe('an end', () => {
     await backend.requests[0]?.answer();
     expect(changes[0]).toBeChange('expired', { expiresAt: held?.expiresAt, source: 'live' });
     expect(changes[0]?.previous).toBe(held);
-    expect(held?.signal.reason).toBe(changes[0]);
+    expect(held?.signal.reason).toMatchObject({ change: { type: 'expired', at: changes[0]?.at } });
     expect(clock.pendingTimers).toBe(0);
   });
 
