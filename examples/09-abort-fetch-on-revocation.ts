@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
 
 import { Redis } from 'ioredis';
 
-import { Reauthenticator, RedisCredentialStore } from 'credstream';
+import { Reauthenticator, RedisCredentialStore, WithdrawnError } from 'credstream';
 
 import { startRedis } from './support/start-redis.js';
 
@@ -69,7 +69,7 @@ function get(path: string): Promise<string> {
         throw error;
       }
     },
-    // A fetch that is aborted rejects with the signal's reason: here, what became of the token.
+    // A fetch that is aborted rejects with the signal's reason: an error that has the change of the token.
     { rejected: (outcome) => outcome instanceof Unauthorized || typeOf(outcome) === 'rejected' },
   );
 }
@@ -79,7 +79,7 @@ class Unauthorized extends Error {
 }
 
 function typeOf(reason: unknown): string | undefined {
-  return (reason as { readonly type?: string }).type;
+  return reason instanceof WithdrawnError ? reason.change.type : undefined;
 }
 
 /** Resolves when the API has begun to answer a report. */
@@ -106,7 +106,8 @@ await store.clear({ reason: 'the token has leaked' });
 console.log(
   '/report:',
   await second.catch((error: unknown) => {
-    const { type, reason } = error as { type: string; reason: string };
+    if (!(error instanceof WithdrawnError)) throw error;
+    const { type, reason } = error.change;
     return `${type}, ${reason}`;
   }),
 );

@@ -282,7 +282,7 @@ onBothBackends('a commit of an attempt', (scene) => {
     await one.commit('a', 'new', 'old');
     await eventually(() =>
       expect(changes).toEqual([
-        ['new', { instance: one.node, name: expect.any(String) as unknown }],
+        ['new', { instance: one.instance, name: expect.any(String) as unknown }],
       ]),
     );
   });

@@ -30,7 +30,7 @@ onBothBackends('an attempt', (scene) => {
       expect(await scene.one.renew('a')).toBe('held');
       expect(await scene.two.start('b')).toMatchObject({
         type: 'held',
-        record: { id: 'a', instance: scene.one.node, number: 7, outcome: 'running' },
+        record: { id: 'a', instance: scene.one.instance, number: 7, outcome: 'running' },
       });
     });
   });
@@ -56,11 +56,11 @@ onBothBackends('an attempt', (scene) => {
       expect((await scene.one.start('c')).type).toBe('started');
     });
 
-    it('is announced to every watcher', async () => {
+    it('is announced to every subscriber', async () => {
       await scene.one.start('a');
-      const { promise: told, resolve } = deferred();
+      const { promise: emitted, resolve } = deferred();
       const store = scene.world.stores[2]!;
-      const watcher = {
+      const subscriber = {
         size: 1,
         maxStalenessMs: Infinity,
         hint: (_key: string, hint: { readonly type: string }) => {
@@ -72,8 +72,8 @@ onBothBackends('an attempt', (scene) => {
         pollNext: () => 'none' as const,
         pollAll: () => 'none' as const,
       };
-      const subscription = backendOf(scene.world, 2).subscribe(scene.world, watcher);
-      await told;
+      const subscription = backendOf(scene.world, 2).subscribe(scene.world, subscriber);
+      await emitted;
       subscription.close();
       await store.close();
     });

@@ -95,8 +95,8 @@ end
 if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 if ARGV[4] == '1' then redis.call('DEL', KEYS[2]) end
 if ARGV[6] == '' then return says('swapped', 0) end
-local told = redis.pcall('PUBLISH', ARGV[6], ARGV[7])
-return says('swapped', type(told) == 'table' and 0 or 1)
+local published = redis.pcall('PUBLISH', ARGV[6], ARGV[7])
+return says('swapped', type(published) == 'table' and 0 or 1)
 `);
 
 /** Stands for a digest where no bytes are to be replaced. */

@@ -142,6 +142,6 @@ else
   redis.call('SET', KEYS[1], string.sub(staged, 41), 'PX', ARGV[2])
 end
 if ARGV[3] == '' then return says('done', 0) end
-local told = redis.pcall('PUBLISH', ARGV[3], ARGV[4])
-return says('done', type(told) == 'table' and 0 or 1)
+local published = redis.pcall('PUBLISH', ARGV[3], ARGV[4])
+return says('done', type(published) == 'table' and 0 or 1)
 `);

@@ -22,7 +22,7 @@ export class FeedSession {
   readonly #receiver: MessageReceiver;
   readonly #gaps: GapReporter;
   readonly #role: RoleProbe;
-  readonly #timers: SessionTimers<'beat' | 'poll' | 'probe'>;
+  readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe'>;
   /** Everything was polled since the last heartbeat. */
   #polled = false;
 
@@ -105,7 +105,7 @@ export class FeedSession {
   applySettings(): void {
     const period = (name: 'heartbeatMs' | 'pollMs' | 'probeMs') => () =>
       this.#context.settings()[name];
-    this.#timers.every('beat', period('heartbeatMs'), () => {
+    this.#timers.every('heartbeat', period('heartbeatMs'), () => {
       this.#heartbeat();
     });
     this.#timers.every('poll', period('pollMs'), () => {

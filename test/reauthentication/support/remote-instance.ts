@@ -27,7 +27,7 @@ const EXPECTED = [
 export class RemoteInstance {
   readonly #child: NodeProcess<InstanceMessage, NumberedOrder>;
   #ids = 0;
-  /** What it had said when its present node was opened. */
+  /** What it had said when its present instance was opened. */
   #mark = 0;
   #running = true;
 
@@ -83,11 +83,11 @@ export class RemoteInstance {
     );
   }
 
-  look(): Promise<InstanceView> {
-    return this.call({ does: 'look' });
+  view(): Promise<InstanceView> {
+    return this.call({ does: 'view' });
   }
 
-  /** What it has said of this kind since its node was opened. */
+  /** What it has said of this kind since its instance was opened. */
   said<Type extends InstanceEvent['type']>(type: Type): EventOf<Type>[] {
     const since = this.#child.messages.slice(this.#mark);
     return since.filter((one): one is EventOf<Type> => one.type === type);
@@ -111,8 +111,8 @@ export class RemoteInstance {
 
   isIn(state: EventOf<'state'>['state']): Promise<void> {
     return eventually(async () => {
-      const look = await this.look();
-      if (look.state !== state) throw new Error(`it is ${look.state}, not ${state}`);
+      const view = await this.view();
+      if (view.state !== state) throw new Error(`it is ${view.state}, not ${state}`);
     });
   }
 
@@ -142,13 +142,14 @@ export class RemoteInstance {
 /** Resolves with the one that waits at a gate, of those that are not excepted. */
 export function whoIsAt(
   gate: 'before' | 'after',
-  nodes: readonly RemoteInstance[],
+  instances: readonly RemoteInstance[],
   ...except: readonly RemoteInstance[]
 ): Promise<RemoteInstance> {
   return eventually(
     () => {
-      const at = nodes.filter(
-        (node) => !except.includes(node) && node.said('gate').some((one) => one.at === gate),
+      const at = instances.filter(
+        (instance) =>
+          !except.includes(instance) && instance.said('gate').some((one) => one.at === gate),
       );
       if (at[0] === undefined) throw new Error(`nobody is at the gate ${gate}`);
       if (at.length > 1) throw new Error('several are at the gate');

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { HOUR, type Node, watch, World } from './world.js';
+import { HOUR, type Instance, watch, World } from './world.js';
 
 let world: World;
 afterEach(() => world.close());
@@ -11,8 +11,8 @@ const foreignSet = async (): Promise<void> => {
 };
 
 /** All instances, running and later, log in by one attempt. */
-async function expectLogin(running: readonly Node[]): Promise<void> {
-  const all = [...running, await world.node()];
+async function expectLogin(running: readonly Instance[]): Promise<void> {
+  const all = [...running, await world.instance()];
   const asked = all.map(({ auth }) => watch(auth.credentials()));
   await world.clock.advance(1_500);
   expect(world.call(1).request.cause).toBe('absent');
@@ -25,25 +25,25 @@ describe('a logout ends with the next credential', () => {
   it('that an instance has observed, so that a later removal is none', async () => {
     world = new World();
     await world.put('old', HOUR);
-    const node = await world.node();
+    const instance = await world.instance();
     await world.person.clear();
     await world.clock.advance(10);
     await foreignSet();
     world.memory.delete('k');
     await world.clock.settle();
-    await expectLogin([node]);
+    await expectLogin([instance]);
   });
 
   it('also when the credential is removed in the turn in which it is observed', async () => {
     world = new World();
     await world.put('old', HOUR);
-    const node = await world.node();
+    const instance = await world.instance();
     await world.person.clear();
     await world.clock.advance(10);
-    node.store.once('saved', () => world.memory.delete('k'));
+    instance.store.once('saved', () => world.memory.delete('k'));
     await foreignSet();
-    expect(node.store.state.type).toBe('absent');
-    await expectLogin([node]);
+    expect(instance.store.state.type).toBe('absent');
+    await expectLogin([instance]);
   });
 
   it('that an instance found at its start', async () => {
@@ -52,8 +52,8 @@ describe('a logout ends with the next credential', () => {
     await world.person.clear();
     await world.clock.advance(10);
     await foreignSet();
-    const node = await world.node();
-    await node.store.close();
+    const instance = await world.instance();
+    await instance.store.close();
     world.memory.delete('k');
     await expectLogin([]);
   });
@@ -61,13 +61,13 @@ describe('a logout ends with the next credential', () => {
   it('and not with one that was removed before an instance read the key', async () => {
     world = new World();
     await world.put('old', HOUR);
-    const node = await world.node();
+    const instance = await world.instance();
     await world.person.clear();
     await world.clock.advance(10);
     world.memory.set('k', '{"token":"foreign"}');
     world.memory.delete('k');
     await world.clock.settle();
-    for (const { auth } of [node, await world.node()])
+    for (const { auth } of [instance, await world.instance()])
       await expect(auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
   });
 });
@@ -76,15 +76,15 @@ describe('a logout', () => {
   it('does not depend on the hint, nor on the cause that the hint names', async () => {
     world = new World();
     await world.put('old', HOUR);
-    const node = await world.node();
-    const { tell } = world.memory;
-    world.memory.tell = (key, hint) => {
-      tell.call(world.memory, key, hint.type === 'removed' ? { ...hint, as: 'expired' } : hint);
+    const instance = await world.instance();
+    const { emit } = world.memory;
+    world.memory.emit = (key, hint) => {
+      emit.call(world.memory, key, hint.type === 'removed' ? { ...hint, as: 'expired' } : hint);
     };
     await world.person.clear();
     await world.clock.settle();
-    world.memory.tell = tell;
-    for (const { auth } of [node, await world.node()])
+    world.memory.emit = emit;
+    for (const { auth } of [instance, await world.instance()])
       await expect(auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
     expect(world.calls).toEqual([]);
   });
@@ -93,8 +93,8 @@ describe('a logout', () => {
     const discarded: unknown[] = [];
     world = new World({ onDiscarded: (_credentials, reason) => discarded.push(reason) });
     await world.put('old', HOUR);
-    const node = await world.node();
-    node.auth.reject(await node.auth.snapshot());
+    const instance = await world.instance();
+    instance.auth.reject(await instance.auth.snapshot());
     await world.clock.advance(10);
     await world.person.clear();
     await world.clock.advance(10);
@@ -109,14 +109,14 @@ describe('a logout', () => {
   it('is asked of again after a while: another instance may have seen its end', async () => {
     world = new World();
     await world.put('old', HOUR);
-    const node = await world.node();
+    const instance = await world.instance();
     await world.person.clear();
     await world.clock.settle();
-    await expect(node.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+    await expect(instance.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
     world.memory.delete('credstream:cleared:k');
-    await expect(node.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+    await expect(instance.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
     await world.clock.advance(1_500);
-    const asked = watch(node.auth.credentials());
+    const asked = watch(instance.auth.credentials());
     await world.clock.settle();
     await world.answer(1, 'new', HOUR);
     expect(asked.value).toMatchObject({ token: 'new' });

@@ -25,15 +25,15 @@ interface Past {
 }
 
 interface Call {
-  readonly node: number;
+  readonly instance: number;
   readonly previous: string | undefined;
-  /** What had happened when its node got the lease. */
+  /** What had happened when its instance got the lease. */
   readonly since: Past;
   settled: boolean;
   brought: string | undefined;
 }
 
-interface ShuffledNode {
+interface ShuffledInstance {
   readonly store: MemoryCredentialStore<Token>;
   readonly auth: Reauthenticator<Token>;
   crashed: boolean;
@@ -91,14 +91,14 @@ class ShuffledClock implements Clock {
   }
 }
 
-/** Nodes on one memory, and a provider whose refresh tokens can be spent once; watches over what must never happen. */
+/** Instances on one memory, and a provider whose refresh tokens can be spent once; watches over what must never happen. */
 export class ShuffledWorld {
   readonly clock: ShuffledClock;
   readonly memory: CredentialMemory;
-  readonly nodes: ShuffledNode[];
+  readonly instances: ShuffledInstance[];
   readonly calls: Call[] = [];
   readonly started = new Set<string>();
-  readonly demands: { readonly node: ShuffledNode; settled: boolean }[] = [];
+  readonly demands: { readonly instance: ShuffledInstance; settled: boolean }[] = [];
   readonly violations: string[] = [];
   /** What the provider does next; when there is no more, it works, and what it gives has no end. */
   outcomes: Outcome[];
@@ -116,7 +116,7 @@ export class ShuffledWorld {
     this.#person = this.#open();
     this.save();
     this.#guardWrites();
-    this.nodes = Array.from({ length: count }, (_, which) => this.#node(which));
+    this.instances = Array.from({ length: count }, (_, which) => this.#instance(which));
   }
 
   get stored(): string | undefined {
@@ -147,21 +147,21 @@ export class ShuffledWorld {
   }
 
   demand(which: number, minValidityMs: number): void {
-    const node = this.#at(which);
-    const demand = { node, settled: false };
+    const instance = this.#at(which);
+    const demand = { instance, settled: false };
     this.demands.push(demand);
     const settle = (): void => {
       demand.settled = true;
     };
-    node.auth.credentials({ minValidityMs, timeoutMs: Infinity }).then(settle, settle);
+    instance.auth.credentials({ minValidityMs, timeoutMs: Infinity }).then(settle, settle);
   }
 
   /** From now on nothing that it says arrives, and nothing is answered. */
   crash(which: number): void {
-    if (this.nodes.filter(({ crashed }) => !crashed).length === 1) return;
-    const node = this.#at(which);
-    node.crashed = true;
-    const { backend } = internalsOf(node.store);
+    if (this.instances.filter(({ crashed }) => !crashed).length === 1) return;
+    const instance = this.#at(which);
+    instance.crashed = true;
+    const { backend } = internalsOf(instance.store);
     const never = (): Promise<never> => new Promise(() => undefined);
     backend.swap = never;
   }
@@ -176,7 +176,7 @@ export class ShuffledWorld {
   }
 
   async close(): Promise<void> {
-    const closing = [...this.nodes.map(({ store }) => store), this.#person].map((store) =>
+    const closing = [...this.instances.map(({ store }) => store), this.#person].map((store) =>
       store.close(),
     );
     await this.#scheduler.waitIdle();
@@ -186,8 +186,8 @@ export class ShuffledWorld {
     expect(this.clock.pendingTimers).toBe(0);
   }
 
-  #at(which: number): ShuffledNode {
-    return this.nodes[which % this.nodes.length]!;
+  #at(which: number): ShuffledInstance {
+    return this.instances[which % this.instances.length]!;
   }
 
   #open(): MemoryCredentialStore<Token> {
@@ -198,7 +198,7 @@ export class ShuffledWorld {
     });
   }
 
-  #node(which: number): ShuffledNode {
+  #instance(which: number): ShuffledInstance {
     const store = this.#open();
     const { backend } = internalsOf(store);
     const swap = backend.swap.bind(backend);
@@ -231,12 +231,12 @@ export class ShuffledWorld {
     return inMs === undefined ? { token } : { token, expiresAt: this.clock.now() + inMs };
   }
 
-  async #provide(node: number, request: AuthenticateRequest<Token>): Promise<Token> {
+  async #provide(instance: number, request: AuthenticateRequest<Token>): Promise<Token> {
     const previous = request.previous?.token;
     const call: Call = {
-      node,
+      instance,
       previous,
-      since: this.#since.get(node)!,
+      since: this.#since.get(instance)!,
       settled: false,
       brought: undefined,
     };

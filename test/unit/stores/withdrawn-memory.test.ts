@@ -40,7 +40,7 @@ async function withdraw(
   return { signal, ref };
 }
 
-describe('after a withdrawal has been told', () => {
+describe('after a withdrawal', () => {
   it.each(['clear', 'unreadable'] as const)(
     'by %s, a store holds the credentials no longer',
     async (how) => {
@@ -48,9 +48,9 @@ describe('after a withdrawal has been told', () => {
       const store = new MemoryCredentialStore<Token>({
         ...{ key: 'k', memory, onCallbackError: () => undefined },
       });
-      const told: string[] = [];
+      const emitted: string[] = [];
       store.on('change', ({ type, previous }) => {
-        told.push(`${type} ${String(previous?.credentials.token)}`);
+        emitted.push(`${type} ${String(previous?.credentials.token)}`);
       });
       store.state$.subscribe();
       store.credentials$.subscribe();
@@ -61,7 +61,7 @@ describe('after a withdrawal has been told', () => {
       await expectCollected(ref);
       const reason = signal.reason as Error;
       expect(reason).toMatchObject({ name: 'AbortError', code: 'CREDENTIAL_WITHDRAWN' });
-      expect(told).toEqual(['saved undefined', `${how === 'clear' ? 'cleared' : how} revoked`]);
+      expect(emitted).toEqual(['saved undefined', `${how === 'clear' ? 'cleared' : how} revoked`]);
       await store.close();
     },
   );
