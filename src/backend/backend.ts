@@ -63,8 +63,8 @@ export interface FeedCondition {
   readonly provenWithinMs: number;
   /** The status of a store that is up to date with this feed; one object for all stores with the same limit. */
   fresh(servingLimitMs: number): StoreStatus;
-  /** The status of a store without an observation; one object for all stores with the same limit. */
-  unseen(servingLimitMs: number): StoreStatus;
+  /** The status of a store without an observation; one object for all of them. */
+  readonly unseen: StoreStatus;
 }
 
 /** The longest time after a proof for which a credential is served from memory, in milliseconds. */
@@ -89,12 +89,13 @@ export function createFeedCondition(
       error,
     };
   });
-  const unseen = memoized((servingLimitMs): StoreStatus => ({
-    ...fresh(servingLimitMs),
+  const unseen: StoreStatus = {
+    ...fresh(0),
     link: link === 'live' ? 'connecting' : link,
     freshness: 'unknown',
     maxLagMs: undefined,
-  }));
+    servingLimitMs: undefined,
+  };
   return { ...condition, fresh, unseen };
 }
 

@@ -241,7 +241,7 @@ function statusOf(
   isStale: boolean,
 ): StoreStatus {
   if (isCaughtUp && trouble?.refusal === undefined) return condition.fresh(limitMs);
-  if (trouble === undefined) return condition.unseen(limitMs);
+  if (trouble === undefined) return condition.unseen;
   const { refusal, staleSince } = trouble;
   const link = linkOf(condition, refusal, isCaughtUp, isStale);
   return {
@@ -251,7 +251,7 @@ function statusOf(
     notifications: condition.notifications,
     announcing: condition.announcing,
     maxLagMs: link === 'live' ? condition.maxLagMs : undefined,
-    servingLimitMs: limitMs,
+    servingLimitMs: isStale || isCaughtUp ? limitMs : undefined,
     error: refusal ?? condition.error,
   };
 }

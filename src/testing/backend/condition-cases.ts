@@ -13,7 +13,7 @@ export const conditionCases: readonly BackendScene[] = [
       assert.ok(condition.maxLagMs >= 0 && condition.maxLagMs < Infinity);
       assert.equal(condition.fresh(0).link, 'live');
       assert.equal(condition.fresh(0).freshness, 'fresh');
-      assert.equal(condition.unseen(0).freshness, 'unknown');
+      assert.equal(condition.unseen.freshness, 'unknown');
     }
   }),
 
