@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
 
 import { Redis } from 'ioredis';
 
-import { RedisCredentialStore, type CredentialChange } from 'credstream';
+import { RedisCredentialStore, WithdrawnError } from 'credstream';
 
 import { startRedis } from './support/start-redis.js';
 
@@ -54,13 +54,9 @@ async function fetchReport(): Promise<string> {
     const response = await fetch(url, { headers, signal });
     return await response.text();
   } catch (error) {
-    if (!signal.aborted) throw error;
-    // The reason of the signal is the change that withdrew the token.
-    const change = signal.reason as CredentialChange<AccessToken>;
-    return `the request was aborted: ${change.type}${reasonOf(change)}`;
+    // The reason of the signal names the change that withdrew the token.
+    if (!(error instanceof WithdrawnError)) throw error;
+    const { type, reason } = error.change;
+    return `the request was aborted: ${type}${reason === undefined ? '' : `, ${reason}`}`;
   }
-}
-
-function reasonOf(change: CredentialChange<AccessToken>): string {
-  return change.type === 'cleared' && change.reason !== undefined ? `, ${change.reason}` : '';
 }

@@ -6,13 +6,13 @@
  *
  * Takes the Redis at REDIS_URL, or starts one.
  */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import { Redis } from 'ioredis';
 
-import { Reauthenticator, RedisCredentialStore } from 'credstream';
+import { Reauthenticator, RedisCredentialStore, WithdrawnError } from 'credstream';
 
 import { startRedis } from './support/start-redis.js';
 
@@ -36,6 +36,7 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   else response.write('half of the ');
 }
 
+const answers = new EventEmitter();
 const api = createServer(answer);
 api.listen(0, '127.0.0.1');
 await once(api, 'listening');
@@ -63,13 +64,15 @@ function get(path: string): Promise<string> {
       try {
         const response = await fetch(`${url}${path}`, { headers, signal });
         if (response.status === 401) throw new Unauthorized();
-        return await response.text();
+        const text = response.text();
+        answers.emit('begun');
+        return await text;
       } catch (error) {
         if (signal.aborted) console.log(`${path} was aborted: ${typeOf(signal.reason)}`);
         throw error;
       }
     },
-    // A fetch that is aborted rejects with the signal's reason: here, what became of the token.
+    // A fetch that is aborted rejects with the signal's reason: an error that has the change of the token.
     { rejected: (outcome) => outcome instanceof Unauthorized || typeOf(outcome) === 'rejected' },
   );
 }
@@ -79,12 +82,12 @@ class Unauthorized extends Error {
 }
 
 function typeOf(reason: unknown): string | undefined {
-  return (reason as { readonly type?: string }).type;
+  return reason instanceof WithdrawnError ? reason.change.type : undefined;
 }
 
-/** Resolves when the API has begun to answer a report. */
+/** Resolves when an answer of the API has begun to arrive. */
 async function begun(): Promise<void> {
-  await once(api, 'request');
+  await once(answers, 'begun');
 }
 
 // 1. Another request is refused with the token that the report is being made with.
@@ -106,7 +109,8 @@ await store.clear({ reason: 'the token has leaked' });
 console.log(
   '/report:',
   await second.catch((error: unknown) => {
-    const { type, reason } = error as { type: string; reason: string };
+    if (!(error instanceof WithdrawnError)) throw error;
+    const { type, reason } = error.change;
     return `${type}, ${reason}`;
   }),
 );

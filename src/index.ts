@@ -19,8 +19,6 @@ export type { ObservableCredentials } from './stores/observable-credentials.js';
 export { systemClock, type Clock } from './time/clock.js';
 export { jsonCodec, type CredentialCodec, type StandardSchema } from './credential/codec.js';
 export type {
-  ChangeOrigin,
-  ChangeSource,
   ClearedChange,
   CredentialChange,
   CredentialChangeType,
@@ -30,7 +28,9 @@ export type {
   SavedChange,
   UnreadableChange,
 } from './credential/change.js';
+export type { ChangeOrigin, ChangeSource } from './credential/origin.js';
 export type { CredentialSnapshot } from './credential/snapshot.js';
+export { WithdrawnError, type WithdrawalChange } from './credential/withdrawal.js';
 export type {
   AbsentState,
   CredentialState,

@@ -27,11 +27,11 @@ interface ApiKey {
 const TENANTS = ['acme', 'stark', 'umbrella'];
 const KEY = 'example:billing:api-key';
 
-await using servers = await startRedisCluster({ config: { 'notify-keyspace-events': 'Kg$xe' } });
+await using cluster = await startRedisCluster({ config: { 'notify-keyspace-events': 'Kg$xe' } });
 console.log('three masters and three replicas are running');
 
-// Some of the nodes are enough; the others are found out.
-const redis = new Cluster(servers.nodes.slice(0, 3).map(({ host, port }) => ({ host, port })));
+// Some of the servers are enough; the others are found out.
+const redis = new Cluster(cluster.servers.slice(0, 3).map(({ host, port }) => ({ host, port })));
 redis.on('error', () => {
   // Your client loses the master too. It is yours to listen to.
 });
@@ -61,7 +61,7 @@ redis.on('error', () => {
   // One directory, whichever master has which of its keys.
   const heard = firstValueFrom(tenants.changes$.pipe(take(TENANTS.length), toArray()));
   for (const tenant of TENANTS) await tenants.save(tenant, { apiKey: `secret-${tenant}` });
-  const owners = await Promise.all(TENANTS.map((id) => servers.ownerOf(`example:tenant:${id}`)));
+  const owners = await Promise.all(TENANTS.map((id) => cluster.ownerOf(`example:tenant:${id}`)));
   const ids = (await heard).map(({ id }) => id).sort();
   console.log(`heard of ${ids.join(', ')}, which are on ${new Set(owners).size} masters`);
 
@@ -69,22 +69,22 @@ redis.on('error', () => {
   const { replicas } = await store.save({ apiKey: 'secret-key-1' }, { replicas: 1 });
   console.log(`replicas that have it: ${replicas}`);
 
-  const first = await servers.ownerOf(KEY);
-  const second = (await servers.masters()).find((node) => node !== first);
+  const first = await cluster.ownerOf(KEY);
+  const second = (await cluster.masters()).find((server) => server !== first);
   if (second === undefined) throw new Error('the cluster has one master only');
   const before = told;
   // The old master deletes the key in the end, and says so. That is no change.
-  await servers.migrateSlot(servers.slotOf(KEY), first, second);
+  await cluster.migrateSlot(cluster.slotOf(KEY), first, second);
   console.log(`the slot of the key has moved to another master, changes told: ${told - before}`);
   await saveAndSee(store, { apiKey: 'secret-key-2' }, { replicas: 1 });
 
   const lost = firstValueFrom(store.status$.pipe(filter(({ link }) => link !== 'live')));
-  await second.server.kill();
+  await second.process.kill();
   console.log('that master was killed');
   await lost;
   console.log(`still known: ${String(store.current?.credentials.apiKey.length)} characters`);
 
-  const heir = await servers.takeover(second, KEY);
+  const heir = await cluster.takeover(second, KEY);
   console.log('its replica has taken over');
   await saveAndSee(store, { apiKey: 'secret-key-3' });
   const stored = await heir.admin.get(KEY);

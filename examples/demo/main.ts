@@ -1,6 +1,6 @@
 /**
  * Several processes react to a real OAuth token in a real Redis: `npm run demo`, or with `-- --json` for machines.
- * Ends by itself: with 0 when every node saw everything, with 1 and a reason when not.
+ * Ends by itself: with 0 when every instance saw everything, with 1 and a reason when not.
  */
 import { readCommandLine, USAGE, type CommandLine } from './command-line.js';
 import { Interruption, onInterruption } from './interruption.js';

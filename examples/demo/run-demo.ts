@@ -15,7 +15,7 @@ import { setRedisStage } from './stage/redis-stage.js';
 import type { Stage } from './stage/stage.js';
 import { untilAborted } from './until-aborted.js';
 
-const NODES = ['node-1', 'node-2', 'node-3'];
+const INSTANCES = ['instance-1', 'instance-2', 'instance-3'];
 /** Long enough for every scene, short enough to wait for the end of one. */
 const TOKEN_SECONDS = 5;
 /**
@@ -30,7 +30,7 @@ const PACE_MS = 400;
  * Plays all scenes, and stops what it started. When `end` is aborted it lets go at once; what was just being started then goes with this
  * process.
  *
- * @throws DemoFailure when a node did not see what it should; the reason of `end`
+ * @throws DemoFailure when an instance did not see what it should; the reason of `end`
  */
 export async function runDemo(report: Report, end: AbortController): Promise<void> {
   const redis = await untilAborted(end.signal, openRedis(process.env));
@@ -44,8 +44,8 @@ export async function runDemo(report: Report, end: AbortController): Promise<voi
   report({ event: 'oauth', issuer, tokenSeconds: TOKEN_SECONDS });
 
   await using stage = await untilAborted(end.signal, setStage(redis));
-  for (const { name: node, where, notifications } of stage.nodes) {
-    report({ event: 'node', node, where, notifications });
+  for (const { name: instance, where, notifications } of stage.instances) {
+    report({ event: 'instance', instance, where, notifications });
   }
   await untilAborted(end.signal, play(stage, oauthServer, report));
 }
@@ -53,11 +53,11 @@ export async function runDemo(report: Report, end: AbortController): Promise<voi
 async function play(stage: Stage, oauthServer: OAuthServer, report: Report): Promise<void> {
   const startedAtMs = monotonicMs();
   report({ event: 'rehearsal', ...(await rehearse(stage)) });
-  const witnesses = new Witnesses(stage.nodes, report);
+  const witnesses = new Witnesses(stage.instances, report);
   const context: SceneContext = {
     stage,
     witnesses,
-    loginWitness: new LoginWitness(stage.nodes, oauthServer, report),
+    loginWitness: new LoginWitness(stage.instances, oauthServer, report),
     oauthServer: oauthServer.address,
     tokenSeconds: TOKEN_SECONDS,
     session: undefined,
@@ -68,16 +68,16 @@ async function play(stage: Stage, oauthServer: OAuthServer, report: Report): Pro
     report({ event: 'scene', scene: name, title, seconds });
     await play(context);
   }
-  // What a node was told too much may still be on its way; when it has ended, all of it has arrived.
-  await Promise.all(stage.nodes.map((node) => node.stop()));
+  // What an instance was told too much may still be on its way; when it has ended, all of it has arrived.
+  await Promise.all(stage.instances.map((instance) => instance.stop()));
   witnesses.checkAll();
   report({ event: 'summary', columns: witnesses.columns });
 }
 
 function setStage(redis: OpenedRedis): Promise<Stage> {
   return redis.endpoint === undefined
-    ? setEmbeddedStage(NODES)
-    : setRedisStage(redis.endpoint.url, NODES);
+    ? setEmbeddedStage(INSTANCES)
+    : setRedisStage(redis.endpoint.url, INSTANCES);
 }
 
 function reportRedis(redis: OpenedRedis, report: Report): void {

@@ -55,7 +55,7 @@ redis.on('error', () => {
   await servers.replicated(first);
 
   const lost = firstValueFrom(store.status$.pipe(filter(({ link }) => link !== 'live')));
-  await first.server.kill();
+  await first.process.kill();
   console.log('the master was killed');
   await lost;
   console.log(`still known: ${String(store.current?.credentials.apiKey.length)} characters`);

@@ -12,7 +12,7 @@ export type OpenedRedis =
   | { readonly endpoint: RedisEndpoint; readonly product: string; readonly how: string }
   | { readonly endpoint: undefined; readonly why: string };
 
-/** What the nodes need to hear of writes by anybody. */
+/** What the instances need to hear of writes by anybody. */
 const NOTIFICATIONS = { 'notify-keyspace-events': 'Kg$xe' };
 
 const NOTICE_AFTER_MS = 2_000;

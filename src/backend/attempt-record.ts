@@ -49,8 +49,7 @@ export function parseRecord(bytes: Buffer): Pick<AttemptView, 'record' | 'newer'
 
 function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | undefined {
   const { id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore } = value;
-  const { changedAt, inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError } =
-    value;
+  const { changedAt, inDoubt, startedFromNothing, committed, endsAt, oauthError } = value;
   const fits =
     isText(id, ID) &&
     isText(instance, INSTANCE) &&
@@ -62,7 +61,6 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
     isWhole(notBefore) &&
     isOptional(changedAt, isWholeNumber) &&
     isOptional(inDoubt, isBoolean) &&
-    isOptional(recordLost, isBoolean) &&
     isOptional(startedFromNothing, isBoolean) &&
     isOptional(committed, (one) => isText(one, ID)) &&
     isOptional(endsAt, isNumber) &&
@@ -71,7 +69,7 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
   return {
     ...{ id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore },
     ...(changedAt !== undefined && { changedAt }),
-    ...{ inDoubt, recordLost, startedFromNothing, committed, endsAt, oauthError },
+    ...{ inDoubt, startedFromNothing, committed, endsAt, oauthError },
   };
 }
 

@@ -3,7 +3,6 @@ import {
   LONGEST_PAUSE_MS,
   SAME_END_MS,
   type AttemptChange,
-  type AttemptName,
   type AttemptRecord,
   type AttemptStart,
   type AttemptView,
@@ -12,6 +11,7 @@ import {
   type EndAttempt,
   type RenewAttempt,
   type RenewOutcome,
+  type SettleAttempt,
   type StartAttempt,
 } from './attempts.js';
 import { MAX_COUNT } from './attempt-record.js';
@@ -35,12 +35,17 @@ export function start(
   instance: string,
 ): Decision<AttemptStart> {
   const { now, record, stored, clearedAt } = view;
-  const { id, leaseMs, minIntervalMs, clearedBefore = -Infinity } = request;
+  const { id, leaseMs, minIntervalMs, clearedBefore } = request;
   const old = record && bounded(record, now);
   if (old?.id === id) {
-    if (old.outcome !== 'running') return { answer: { type: 'started', record: old } };
+    const again = (one: AttemptRecord): AttemptStart => ({
+      type: 'started',
+      record: one,
+      afterClear: false,
+    });
+    if (old.outcome !== 'running') return { answer: again(old) };
     const prolonged = { ...old, changedAt: now, leaseEndsAt: later(now, leaseMs) };
-    return { answer: { type: 'started', record: prolonged }, change: { record: prolonged } };
+    return { answer: again(prolonged), change: { record: prolonged } };
   }
   const refuse = (
     type: 'held' | 'early' | 'fatal',
@@ -53,8 +58,7 @@ export function start(
   });
   if (old?.outcome === 'running' && old.leaseEndsAt > now)
     return refuse('held', old, old.leaseEndsAt - now);
-  const counts = clearedBefore !== Infinity && clearedAt !== undefined;
-  if (!stored && counts && clearedAt >= clearedBefore) return { answer: { type: 'cleared' } };
+  if (isCleared(view, clearedBefore)) return { answer: { type: 'cleared' } };
   const endsAt = finite(request.endsAt);
   if (old?.outcome === 'fatal' && (!stored || isSameEnd(old.endsAt, endsAt)))
     return refuse('fatal', old, 0);
@@ -77,9 +81,23 @@ export function start(
       (fromNothing && (old === undefined || old.startedFromNothing === true)) || undefined,
   };
   return {
-    answer: { type: 'started', record: started },
+    answer: { type: 'started', record: started, afterClear: !stored && clearedAt !== undefined },
     change: { record: started, dropTombstone: clearedAt !== undefined },
   };
+}
+
+/**
+ * Whether the credential is absent because of a clear.
+ *
+ * @param clearedBefore - an earlier clear does not count; `Infinity`: no clear does
+ */
+export function isCleared(
+  { stored, clearedAt }: AttemptView,
+  clearedBefore: number = -Infinity,
+): boolean {
+  return (
+    !stored && clearedAt !== undefined && clearedBefore !== Infinity && clearedAt >= clearedBefore
+  );
 }
 
 /** Prolongs the lease, even when its record was lost. */
@@ -101,8 +119,8 @@ export function renew(
 }
 
 /**
- * Stores new credentials, if no other attempt takes precedence and the key still holds the bytes that the attempt started from, or has lost
- * them by accident.
+ * Stores new credentials, if no other attempt takes precedence, and the key still holds the bytes that the attempt started from, or was
+ * removed without a clear.
  */
 export function commit(
   view: AttemptView,
@@ -117,7 +135,8 @@ export function commit(
   if (old?.outcome === 'committed') return { answer: 'committed' };
   if (clearedAt !== undefined) return { answer: 'cleared' };
   if (conflict) return { answer: 'conflict' };
-  if (!stored && !wasLost(request, now, old)) return { answer: 'cleared' };
+  // The tombstone of a clear since the start may be gone by now.
+  if (!stored && now - request.startedAt >= CLEARED_MS) return { answer: 'cleared' };
   const record: AttemptRecord = {
     id,
     instance,
@@ -153,18 +172,31 @@ export function end(view: AttemptView, request: EndAttempt, instance: string): D
 }
 
 /**
- * Takes the fatal outcome of this attempt back, because new credentials were stored. While a credential is stored, a tombstone is older and
- * is dropped too.
+ * Takes the fatal outcome of this attempt back, because new credentials were stored. A tombstone from before they were stored is dropped
+ * too: a clear ends with the next credential, so that a later removal by other means is no logout.
  */
-export function clearFailure(
+export function settle(
   { record: old, stored, clearedAt }: AttemptView,
-  { id }: AttemptName,
+  { id, storedAt = -Infinity }: SettleAttempt,
 ): Decision<undefined> {
-  const dropTombstone = stored && clearedAt !== undefined;
+  // A clear removes the key in the same step, so a tombstone beside a stored credential is older than the credential.
+  const dropTombstone = clearedAt !== undefined && (stored || clearedAt < storedAt);
   const isOver = old?.id === id && old.outcome === 'fatal';
-  if (!isOver) return { answer: undefined, ...(dropTombstone && { change: { dropTombstone } }) };
-  const record: AttemptRecord = { ...old, outcome: 'needless', failures: 0, notBefore: 0 };
-  return { answer: undefined, change: { record, dropTombstone } };
+  // Without the tombstone, a late commit of an attempt from before the clear would bring the cleared credential back.
+  const isVoid = dropTombstone && old?.outcome !== 'committed' && isBefore(old, clearedAt);
+  if (isOver || isVoid) {
+    const ended = { ...old, id: isVoid ? SETTLED : id, leaseEndsAt: 0 };
+    const record: AttemptRecord = { ...ended, outcome: 'needless', failures: 0, notBefore: 0 };
+    return { answer: undefined, change: { record, dropTombstone } };
+  }
+  return { answer: undefined, ...(dropTombstone && { change: { dropTombstone } }) };
+}
+
+/** The id of a record that supersedes an attempt from before a clear. No attempt has it. */
+const SETTLED = 'settled';
+
+function isBefore(record: AttemptRecord | undefined, instant: number): record is AttemptRecord {
+  return record !== undefined && record.startedAt <= instant;
 }
 
 /**
@@ -189,7 +221,7 @@ function bounded(record: AttemptRecord, now: number): AttemptRecord {
 
 /** The replacement of a record that was lost with all other data. */
 function recreated(
-  { now, stored }: AttemptView,
+  { now }: AttemptView,
   { id, number, failures }: RenewAttempt | EndAttempt,
   instance: string,
 ): AttemptRecord {
@@ -202,19 +234,7 @@ function recreated(
     outcome: 'running',
     failures: count(failures),
     notBefore: 0,
-    recordLost: !stored || undefined,
   };
-}
-
-/** Whether an absent credential was lost by accident: no client removed it. */
-function wasLost(
-  { expected, expectedTtlEnd, evicted, startedAt }: CommitAttempt,
-  now: number,
-  old: AttemptRecord | undefined,
-): boolean {
-  if (now - startedAt >= CLEARED_MS) return false;
-  const due = expectedTtlEnd !== undefined && now >= expectedTtlEnd;
-  return expected === 'absent' || evicted || due || old === undefined || old.recordLost === true;
 }
 
 /** Whether the effect of an attempt without an answer is still unknown; a later failed or needless attempt does not settle that. */

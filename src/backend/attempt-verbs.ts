@@ -1,5 +1,5 @@
 import { UnavailableError } from '../errors.js';
-import { clearFailure, commit, end, renew, start, type Decision } from './attempt-rules.js';
+import { commit, end, isCleared, renew, settle, start, type Decision } from './attempt-rules.js';
 import type {
   AttemptBackend,
   AttemptName,
@@ -10,6 +10,7 @@ import type {
   EndAttempt,
   RenewAttempt,
   RenewOutcome,
+  SettleAttempt,
   StartAttempt,
 } from './attempts.js';
 
@@ -29,33 +30,43 @@ export class AttemptVerbs {
 
   /** Takes the lease, if no other attempt holds it and no rule refuses an attempt now. */
   start(request: StartAttempt): Promise<AttemptStart> {
-    return this.#settle(request, start, keepOff);
+    return this.#carryOut(request, start, keepOff);
+  }
+
+  /**
+   * Whether the credential is absent because of a clear. Only reads.
+   *
+   * @param clearedBefore - an earlier clear does not count
+   */
+  async isCleared(key: string, clearedBefore: number | undefined): Promise<boolean> {
+    const view = await this.#backend.swap({ key });
+    return view !== 'swapped' && isCleared(view, clearedBefore);
   }
 
   /** Prolongs the lease. */
   renew(request: RenewAttempt): Promise<RenewOutcome> {
-    return this.#settle(request, renew, () => 'superseded');
+    return this.#carryOut(request, renew, () => 'superseded');
   }
 
   /**
    * Stores the result of an attempt, in one step with the checks: no other attempt takes precedence, and the key still holds the bytes that the
-   * attempt started from, or has lost them by accident.
+   * attempt started from, or was removed without a clear.
    */
   commit(request: CommitAttempt): Promise<CommitOutcome> {
-    return this.#settle(request, commit, () => 'superseded');
+    return this.#carryOut(request, commit, () => 'superseded');
   }
 
   /** Gives up the lease and announces the end to all waiters. Does nothing for an attempt that is superseded or committed. */
   end(request: EndAttempt): Promise<void> {
-    return this.#settle(request, end, () => undefined);
+    return this.#carryOut(request, end, () => undefined);
   }
 
-  /** Takes the fatal outcome of this attempt back, because new credentials were stored. */
-  clearFailure(name: AttemptName): Promise<void> {
-    return this.#settle(name, clearFailure, () => undefined);
+  /** Takes the fatal outcome of this attempt back, and ends an earlier clear, because new credentials were stored. */
+  settle(request: SettleAttempt): Promise<void> {
+    return this.#carryOut(request, settle, () => undefined);
   }
 
-  async #settle<Q extends AttemptName, R>(
+  async #carryOut<Q extends AttemptName, R>(
     request: Q,
     decide: (view: AttemptView, request: Q, instance: string) => Decision<R>,
     whenNewer: () => R,

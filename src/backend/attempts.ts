@@ -59,8 +59,6 @@ export interface AttemptRecord {
   readonly notBefore: number;
   /** An earlier attempt ended without an answer, and none has succeeded since. */
   readonly inDoubt?: boolean | undefined;
-  /** The record replaces one that was lost with all other data, and with the credential. */
-  readonly recordLost?: boolean | undefined;
   /**
    * The attempt started from nothing: no credential, no record, no tombstone. An attempt from before a loss of data was unknown to it, and
    * takes precedence.
@@ -80,6 +78,11 @@ export interface AttemptName {
   readonly id: string;
 }
 
+export interface SettleAttempt extends AttemptName {
+  /** The server's time of a reading that found the key stored: every clear before it has ended. */
+  readonly storedAt: number | undefined;
+}
+
 export interface StartAttempt extends AttemptName {
   readonly leaseMs: number;
   /** The time after this start in which no other attempt starts. */
@@ -91,7 +94,12 @@ export interface StartAttempt extends AttemptName {
 }
 
 export type AttemptStart =
-  | { readonly type: 'started'; readonly record: AttemptRecord }
+  | {
+      readonly type: 'started';
+      readonly record: AttemptRecord;
+      /** No credential is stored, because of a clear. */
+      readonly afterClear: boolean;
+    }
   /** Another attempt is running (`held`), the pause is not over (`early`), or the last attempt was `fatal`; a start may succeed after `leftMs`. */
   | {
       readonly type: 'held' | 'early' | 'fatal';
@@ -118,10 +126,6 @@ export interface CommitAttempt extends AttemptName {
   readonly ttl: Ttl;
   /** The stored bytes that the attempt started from. */
   readonly expected: { readonly digest: string } | 'absent';
-  /** The server's end of the bytes that the attempt started from: bytes that are gone after this instant were not cleared. */
-  readonly expectedTtlEnd: number | undefined;
-  /** The bytes that the attempt started from were evicted. */
-  readonly evicted: boolean;
   /** As in the record of this attempt at its start. */
   readonly startedFromNothing: boolean;
   /** The start of the attempt: {@link CLEARED_MS} later the tombstone of a clear since then may be gone. */
@@ -133,8 +137,8 @@ export interface CommitAttempt extends AttemptName {
 }
 
 /**
- * `superseded`: another attempt takes precedence · `conflict`: other bytes are stored · `cleared`: the bytes that the attempt started from were
- * removed on purpose.
+ * `superseded`: another attempt takes precedence · `conflict`: other bytes are stored · `cleared`: the credential was cleared. A removal
+ * by any other means is no clear.
  */
 export type CommitOutcome = 'committed' | 'superseded' | 'conflict' | 'cleared';
 

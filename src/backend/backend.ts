@@ -1,6 +1,6 @@
 import type { AttemptBackend } from './attempts.js';
 import type { Content } from '../credential/content.js';
-import type { ChangeOrigin } from '../credential/change.js';
+import type { ChangeOrigin } from '../credential/origin.js';
 import type { Clock } from '../time/clock.js';
 import type { RefusedError, UnavailableError } from '../errors.js';
 import type { LinkProof } from './link-proof.js';
@@ -65,8 +65,8 @@ export interface FeedCondition {
   readonly provenWithinMs: number;
   /** The status of a store that is up to date with this feed; one object for all stores with the same limit. */
   fresh(servingLimitMs: number): StoreStatus;
-  /** The status of a store without an observation; one object for all stores with the same limit. */
-  unseen(servingLimitMs: number): StoreStatus;
+  /** The status of a store without an observation; one object for all of them. */
+  readonly unseen: StoreStatus;
 }
 
 /** The longest time after a proof for which a credential is served from memory, in milliseconds. */
@@ -91,12 +91,13 @@ export function createFeedCondition(
       error,
     };
   });
-  const unseen = memoized((servingLimitMs): StoreStatus => ({
-    ...fresh(servingLimitMs),
+  const unseen: StoreStatus = {
+    ...fresh(0),
     link: link === 'live' ? 'connecting' : link,
     freshness: 'unknown',
     maxLagMs: undefined,
-  }));
+    servingLimitMs: undefined,
+  };
   return { ...condition, fresh, unseen };
 }
 

@@ -1,34 +1,8 @@
 import { inspect, type InspectOptions } from 'node:util';
+import type { ChangeOrigin, ChangeSource } from './origin.js';
 import type { CredentialSnapshot } from './snapshot.js';
+import type { WithdrawalChange } from './withdrawal.js';
 import type { UnreadableError } from '../errors.js';
-
-/**
- * How a change was noticed. `live`: while connected · `resync`: on catching up after a gap · `local`: an expiry that this process concluded
- * alone, while the link was lost.
- *
- * @public
- */
-export type ChangeSource = 'live' | 'resync' | 'local';
-
-/**
- * The author of a change, as far as hints show; a label, not a proof. `self`: this store's own instance · `{ instance, name }`: another
- * instance · `out-of-band`: any other client of Redis · `unknown`: no hint named an author, or Redis itself made the change.
- *
- * `instance` is the random id of one pool of connections, the same for all its writes. `name` is the label from the option `name` of that
- * instance; empty when the message held none.
- *
- * @public
- */
-export type ChangeOrigin =
-  | 'self'
-  | 'out-of-band'
-  | 'unknown'
-  | {
-      /** The random id of the instance. */
-      readonly instance: string;
-      /** The label of the instance; empty when its message told none. */
-      readonly name: string;
-    };
 
 /**
  * New bytes were stored.
@@ -219,4 +193,15 @@ export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
 /** Whether a change withdraws the previous credential; the caller decides whether a newer credential in its place does. */
 export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
   return change.type === 'saved' ? onSaved : change.type !== 'renewed';
+}
+
+/** The change without the credentials before and after it: a signal may outlive them for long. */
+export function withdrawalBy(change: CredentialChange<unknown>): WithdrawalChange {
+  const { type, id, at, source, origin } = change;
+  return {
+    ...{ type: type as WithdrawalChange['type'], id, at, source, origin },
+    reason: 'reason' in change ? change.reason : undefined,
+    ...('expiresAt' in change && { expiresAt: change.expiresAt }),
+    ...('error' in change && { error: change.error }),
+  };
 }

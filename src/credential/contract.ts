@@ -13,7 +13,9 @@ export interface CredentialStore<T> {
   /**
    * Reads the stored credentials from Redis, without judging whether they are still valid.
    *
-   * @returns the credentials, a private copy; `undefined` when nothing is stored or when the bytes cannot be decoded
+   * @returns the credentials, a private copy; `undefined` when nothing is stored or when the bytes cannot be decoded. A store of this package
+   *   warns of bytes that it cannot decode, once per value, by `onCallbackError`; do not take `undefined` for a reason to log in and overwrite:
+   *   ask `read()`
    * @throws UnavailableError, RefusedError, ClosedError
    */
   load(): Promise<T | undefined>;

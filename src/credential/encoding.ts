@@ -13,6 +13,9 @@ import { isThenable, abortable, thenSync, withDeadline } from '../time/timers.js
 const EARLIEST_MS = 1e11;
 const LATEST_MS = 8.64e15;
 
+/** The number of values that are remembered, so that each causes one warning. */
+const MOST_REPORTED = 1_000;
+
 /** The caller's function that gives the end of credentials. */
 export type ExpiresAt<T> = (credentials: T) => Date | number | null | undefined;
 
@@ -31,7 +34,12 @@ export interface Encoded {
 
 export type Decoded<T> =
   | { readonly type: 'readable'; readonly credentials: T; readonly logicalEnd: number | undefined }
-  | { readonly type: 'unreadable'; readonly error: UnreadableError };
+  | {
+      readonly type: 'unreadable';
+      readonly error: UnreadableError;
+      /** `onCallbackError` has received the error behind it. */
+      readonly isReported?: true;
+    };
 
 /**
  * Converts between credentials and bytes, and confines the caller's functions: deadlines, a size limit, and none of their errors passed on.
@@ -41,6 +49,8 @@ export class Encoding<T> {
   readonly #expiresAt: ExpiresAt<T> | undefined;
   readonly #clock: Clock;
   readonly #subject: string | undefined;
+  /** The values that `load` has warned of; created by the first. */
+  #reported: Set<string> | undefined;
   /** Created on the first wait. */
   #closing: AbortController | undefined;
 
@@ -113,6 +123,25 @@ export class Encoding<T> {
     return thenSync(this.decode(content, again), (one) => this.#frozen(one, again));
   }
 
+  /** Whether `load` has warned of this value of this credential. */
+  wasReported(id: string, digest: string): boolean {
+    return this.#reported?.has(`${digest} ${id}`) === true;
+  }
+
+  /** Warns once of a value that `load` shows as `undefined`. */
+  report(
+    id: string,
+    digest: string,
+    { error, isReported }: Extract<Decoded<T>, { type: 'unreadable' }>,
+  ): void {
+    if (this.wasReported(id, digest)) return;
+    const reported = (this.#reported ??= new Set());
+    reported.add(`${digest} ${id}`);
+    const [oldest] = reported;
+    if (reported.size > MOST_REPORTED && oldest !== undefined) reported.delete(oldest);
+    if (isReported !== true) this.#options.onCallbackError(error, 'load');
+  }
+
   /** The logical end of credentials that were decoded before. */
   judge(credentials: T): Decoded<T> {
     const end = this.#logicalEnd(credentials);
@@ -174,7 +203,10 @@ export class Encoding<T> {
     if (this.#isClosing(error)) throw error;
     // The error may quote the bytes; that of JSON.parse does.
     if (!again) this.#options.onCallbackError(error, 'deserialize');
-    return unreadable('decode', `${this.#callOf('deserialize')} could not read the stored bytes`);
+    return {
+      ...unreadable('decode', `${this.#callOf('deserialize')} could not read the stored bytes`),
+      isReported: true,
+    };
   }
 
   #inTime<R>(result: PromiseLike<R>, late: (ms: string) => Error): Promise<R> {

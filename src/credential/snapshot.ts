@@ -1,6 +1,5 @@
-import { setMaxListeners } from 'node:events';
 import { inspect, type InspectOptions } from 'node:util';
-import { abortInRootContext } from '../time/async-context.js';
+import { Withdrawal } from './withdrawal.js';
 
 /**
  * A credential as this process knows it.
@@ -21,48 +20,12 @@ export interface CredentialSnapshot<T> {
    */
   readonly expiresAt: number | undefined;
   /**
-   * Aborts when the credential is withdrawn: cleared, evicted, expired or unreadable; the change is the reason. A newer credential in its
-   * place aborts it only with the option `abortOnSaved`. Has no listener limit.
+   * Aborts when the credential is withdrawn: cleared, evicted, expired, unreadable or rejected; the reason is a {@link WithdrawnError}.
+   * A newer credential in its place aborts it only with the option `abortOnSaved`. Has no listener limit.
    *
    * The signal of a snapshot from `read()` can abort only while the store is also being watched.
    */
   readonly signal: AbortSignal;
-}
-
-/** The reason of a withdrawal that came before the first use of the signal. */
-class Withdrawn {
-  readonly reason: unknown;
-
-  constructor(reason: unknown) {
-    this.reason = reason;
-  }
-}
-
-/** The signal that a credential and its rotations share. The controller is created on first use, because most signals are never used. */
-export class Withdrawal {
-  /** One field holds the whole state, because every credential has a withdrawal. */
-  #state: AbortController | Withdrawn | undefined;
-
-  get signal(): AbortSignal {
-    const before = this.#state;
-    if (before instanceof AbortController) return before.signal;
-    const controller = new AbortController();
-    setMaxListeners(0, controller.signal);
-    if (before !== undefined) controller.abort(before.reason);
-    this.#state = controller;
-    return controller.signal;
-  }
-
-  get withdrawn(): boolean {
-    return this.#state instanceof AbortController
-      ? this.#state.signal.aborted
-      : this.#state !== undefined;
-  }
-
-  withdraw(reason: unknown): void {
-    if (this.#state instanceof AbortController) abortInRootContext(this.#state, reason);
-    else this.#state ??= new Withdrawn(reason);
-  }
 }
 
 let digestIn: (snapshot: object) => string | undefined;

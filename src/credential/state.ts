@@ -1,4 +1,5 @@
-import type { ChangeOrigin, ChangeSource, CredentialChange } from './change.js';
+import type { CredentialChange } from './change.js';
+import type { ChangeOrigin, ChangeSource } from './origin.js';
 import type { CredentialSnapshot } from './snapshot.js';
 import type { UnreadableError } from '../errors.js';
 

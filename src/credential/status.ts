@@ -39,7 +39,7 @@ export interface StoreStatus {
   /**
    * The longest time for which a credential is served from memory after the last proof that changes would have arrived, in milliseconds:
    * `maxStalenessMs`, at least `heartbeatMs + replyTimeoutMs`. Every read compares this limit with the clock, also while `live`; `undefined`
-   * while nothing is watched.
+   * while nothing is known.
    */
   readonly servingLimitMs: number | undefined;
   /** Why the link is not live, if known; carries no secret. */

@@ -1,10 +1,7 @@
-import { createChange, type ChangeSource } from './change.js';
-import {
-  StoredSnapshot,
-  type Withdrawal,
-  withdrawalOf,
-  type CredentialSnapshot,
-} from './snapshot.js';
+import type { Withdrawal } from './withdrawal.js';
+import { createChange } from './change.js';
+import type { ChangeSource } from './origin.js';
+import { StoredSnapshot, withdrawalOf, type CredentialSnapshot } from './snapshot.js';
 import {
   snapshotOf,
   absent,

@@ -7,7 +7,7 @@ import {
   type AttemptView,
 } from '../backend/attempts.js';
 import { digest } from '../credential/encoding.js';
-import type { ChangeOrigin } from '../credential/change.js';
+import type { ChangeOrigin } from '../credential/origin.js';
 import type { CredentialMemory } from './credential-memory.js';
 
 const recordKey = (key: string): string => `credstream:attempt:${key}`;
@@ -39,8 +39,8 @@ export function swapAttempt(
     memory.put(recordKey(key), bytes, memory.now() + RECORD_MS);
   }
   if (dropTombstone) memory.drop(clearedKey(key));
-  if (announce === 'attempt') memory.tell(key, { type: 'attempt' });
-  else if (announce === 'saved') memory.tell(key, { type: 'written', origin, reason: undefined });
+  if (announce === 'attempt') memory.emit(key, { type: 'attempt' });
+  else if (announce === 'saved') memory.emit(key, { type: 'written', origin, reason: undefined });
   return 'swapped';
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AttemptSwap, AttemptView } from '../backend/attempts.js';
-import type { ChangeOrigin } from '../credential/change.js';
+import type { ChangeOrigin } from '../credential/origin.js';
 import type { Clock } from '../time/clock.js';
 import type {
   Backend,
@@ -101,7 +101,7 @@ export class MemoryBackend implements Backend, SubscribedBackend {
       const expiresAt =
         ttl === 'keep' ? before?.expiresAt : ttl === 'none' ? undefined : this.#memory.now() + ttl;
       this.#memory.put(key, Buffer.from(bytes), expiresAt);
-      this.#memory.tell(key, { type: 'written', origin: this.#origin, reason });
+      this.#memory.emit(key, { type: 'written', origin: this.#origin, reason });
       return () => ({
         announced: true,
         ...(wanted && { replicated: Promise.resolve(NO_REPLICAS) }),
@@ -119,7 +119,7 @@ export class MemoryBackend implements Backend, SubscribedBackend {
       const removed = this.#memory.drop(key);
       storeTombstone(this.#memory, key);
       if (removed) {
-        this.#memory.tell(key, {
+        this.#memory.emit(key, {
           type: 'removed',
           as: 'cleared',
           origin: this.#origin,

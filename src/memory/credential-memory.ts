@@ -94,7 +94,7 @@ export class CredentialMemory {
     const ttlMs =
       options.ttlMs === undefined ? undefined : checkMs(options.ttlMs, 'ttlMs', 1, 2 ** 52);
     this.put(key, Buffer.from(value), ttlMs === undefined ? undefined : this.now() + ttlMs);
-    this.tell(key, { type: 'written', origin: 'out-of-band', reason: undefined });
+    this.emit(key, { type: 'written', origin: 'out-of-band', reason: undefined });
   }
 
   /**
@@ -109,7 +109,7 @@ export class CredentialMemory {
     const expiresAt =
       ttlMs === undefined ? undefined : this.now() + checkMs(ttlMs, 'ttlMs', 1, 2 ** 52);
     this.put(key, entry.bytes, expiresAt);
-    this.tell(key, { type: 'written', origin: 'out-of-band', reason: undefined });
+    this.emit(key, { type: 'written', origin: 'out-of-band', reason: undefined });
     return true;
   }
 
@@ -159,7 +159,7 @@ export class CredentialMemory {
     const entry = this.#entries.get(key);
     if (entry === undefined || !hasEnded(entry.expiresAt, this.now())) return entry;
     this.#entries.delete(key);
-    this.tell(key, { type: 'removed', as: 'expired', origin: 'unknown', reason: undefined });
+    this.emit(key, { type: 'removed', as: 'expired', origin: 'unknown', reason: undefined });
     return undefined;
   }
 
@@ -185,7 +185,7 @@ export class CredentialMemory {
   }
 
   /** @internal */
-  tell(key: string, hint: Hint | AttemptHint): void {
+  emit(key: string, hint: Hint | AttemptHint): void {
     if (!this.#connected) return;
     for (const client of this.#clients) client.hint(key, hint);
   }
@@ -208,7 +208,7 @@ export class CredentialMemory {
     const removed = this.drop(key);
     // The server itself evicts, as in Redis; no client is the origin.
     const origin = as === 'evicted' ? 'unknown' : 'out-of-band';
-    if (removed) this.tell(key, { type: 'removed', as, origin, reason: undefined });
+    if (removed) this.emit(key, { type: 'removed', as, origin, reason: undefined });
     return removed;
   }
 

@@ -1,19 +1,12 @@
 import type { AttemptRecord } from '../backend/attempts.js';
 import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { bytesGone, snapshotOf, type CredentialState } from '../credential/state.js';
-import type { CredentialChange } from '../credential/change.js';
 import { ReauthenticationError } from '../errors.js';
+import type { StateEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/internals.js';
 import type { Waiter } from './waiters.js';
 import type { RenewalReason } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
-
-/** The reason with which the signal of a rejected snapshot aborts. */
-interface Rejection {
-  readonly type: 'rejected';
-  readonly id: string;
-  readonly reason: string | undefined;
-}
 
 /** Judges one credential by its state and its history: which waiters are settled, and whether the credential is to be renewed. */
 export class CredentialAssessment<T> {
@@ -25,11 +18,11 @@ export class CredentialAssessment<T> {
   #digest: string | undefined;
   #fatal: AttemptRecord | undefined;
   #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
-  /** The credential was cleared, and none was stored since. */
-  #isCleared = false;
-  /** The instant at which the credential expired or was evicted, if it was. */
-  #lostAt: number | undefined;
-  #wasEvicted = false;
+  /** The monotonic instant until which the answer that the credential was cleared holds. */
+  #clearedUntil = -Infinity;
+  /** The server's time of the last reading that is known to have found the credential stored. */
+  storedAt: number | undefined;
+  #wasStored = false;
 
   constructor(
     internals: StoreInternals<T>,
@@ -58,49 +51,55 @@ export class CredentialAssessment<T> {
     return this.#generation;
   }
 
-  get wasEvicted(): boolean {
-    return this.#wasEvicted;
-  }
-
   /** A clear before this instant does not count, because the credential was stored since. */
   get clearedBefore(): number | undefined {
-    return this.#stays ? this.#lostAt : Infinity;
+    return this.#stays ? this.storedAt : Infinity;
   }
 
-  changed(change: CredentialChange<T>): void {
-    // A loss of all data looks like a clear without an origin; then the tombstone in Redis decides.
-    if (change.type === 'cleared') this.#isCleared = change.origin !== 'unknown';
-    this.#lostAt = lossIn(change);
-    this.#wasEvicted = change.type === 'evicted';
+  /** @param readAt - the server's time of the reading behind the event, if there was one */
+  took({ change, readAt }: StateEvent<T>): void {
     // A saved change means new credentials, even with the same bytes.
-    if (change.type === 'saved') this.#digest = undefined;
+    if (change?.type === 'saved') this.#digest = undefined;
+    if (readAt === undefined) return;
+    if (this.#isStored(this.state)) this.storedAt = readAt;
+    // The server's clock was set back: its times before and after cannot be compared.
+    else if (readAt < (this.storedAt ?? readAt)) this.storedAt = undefined;
   }
 
   failed(record: AttemptRecord): void {
     this.#fatal = record;
   }
 
-  wasCleared(): void {
-    this.#isCleared = true;
+  /**
+   * Redis answered that the credential was cleared. A removal by other means may follow a later save, which this instance may miss both:
+   * after a while Redis is asked again.
+   */
+  wasCleared(forMs: number): void {
+    this.#clearedUntil = this.#internals.backend.clock.monotonic() + forMs;
   }
 
-  /**
-   * Compares the stored credentials with the last known ones. When new credentials end a fatal failure or a clear, returns the id of the
-   * failed attempt, empty for a clear.
-   */
-  replaced(): { readonly id: string } | undefined {
+  /** Compares the stored credentials with the last known ones; returns the id of the failed attempt that new credentials put an end to. */
+  replaced(): string | undefined {
     const { state } = this;
     const snapshot = state.type === 'withheld' ? undefined : snapshotOf(state);
     const digest = snapshot && digestOf(snapshot);
     if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
     this.#digest = digest;
     this.#generation += 1;
-    const ended =
-      this.#fatal !== undefined || this.#isCleared ? { id: this.#fatal?.id ?? '' } : undefined;
+    const ended = this.#fatal?.id;
     this.#fatal = undefined;
     this.#rejected = undefined;
-    this.#isCleared = false;
+    this.#clearedUntil = -Infinity;
     return ended;
+  }
+
+  /** Whether the key is stored now and was not before: an earlier clear has ended. */
+  returned(): boolean {
+    const { state } = this;
+    if (state.type === 'unknown' || state.type === 'withheld') return false;
+    const before = this.#wasStored;
+    this.#wasStored = this.#isStored(state);
+    return this.#wasStored && !before;
   }
 
   /** Valid credentials from memory, if they stay valid for so long. */
@@ -119,9 +118,13 @@ export class CredentialAssessment<T> {
     if (present === undefined || digestOf(present) !== digest) return false;
     if (this.#rejected?.digest === digest) return true;
     this.#rejected = { digest, reason };
-    const rejection: Rejection = { type: 'rejected', id: this.#internals.id, reason };
-    withdrawalOf(present)?.withdraw(rejection);
+    withdrawalOf(present)?.withdraw({ type: 'rejected', id: this.#internals.id, reason });
     return true;
+  }
+
+  /** Whether the credential may have been cleared for good, and only Redis can tell. */
+  get mayBeCleared(): boolean {
+    return this.#stays && this.#isAbsent(this.state);
   }
 
   /** Settles a waiter, if its answer is known. */
@@ -158,8 +161,7 @@ export class CredentialAssessment<T> {
     const { state } = this;
     if (this.#isAbsent(state)) {
       if (!hasWaiters || this.#isClearedForGood(state)) return undefined;
-      const cause = this.#isCleared ? 'cleared' : 'absent';
-      return { cause, snapshot: undefined, reason: undefined };
+      return { cause: 'absent', snapshot: undefined, reason: undefined };
     }
     if (state.type === 'expired')
       return { cause: 'expired', snapshot: state.previous, reason: undefined };
@@ -180,7 +182,14 @@ export class CredentialAssessment<T> {
   }
 
   #isClearedForGood(state: CredentialState<T>): boolean {
-    return this.#stays && this.#isCleared && this.#isAbsent(state);
+    const { clock } = this.#internals.backend;
+    return this.#stays && this.#isAbsent(state) && clock.monotonic() < this.#clearedUntil;
+  }
+
+  /** Whether the key holds anything. */
+  #isStored(state: CredentialState<T>): boolean {
+    if (state.type === 'expired') return !bytesGone(this.#internals.live.known);
+    return state.type === 'present' || state.type === 'unreadable';
   }
 
   /** Whether no credential is stored; bytes that the TTL removed after their end count as absent. */
@@ -191,10 +200,4 @@ export class CredentialAssessment<T> {
   #isRejected(snapshot: CredentialSnapshot<T>): boolean {
     return this.#rejected !== undefined && this.#rejected.digest === digestOf(snapshot);
   }
-}
-
-/** The end of a credential that expired or was evicted, which is no clear. */
-function lossIn<T>(change: CredentialChange<T>): number | undefined {
-  if (change.type === 'expired') return change.expiresAt ?? change.at;
-  return change.type === 'evicted' ? change.at : undefined;
 }

@@ -19,7 +19,6 @@ export interface Basis<T> {
   readonly expected: { readonly digest: string } | 'absent';
   readonly previous: T | undefined;
   readonly end: number | undefined;
-  readonly ttlEnd: number | undefined;
 }
 
 export type Counter = { -readonly [Name in keyof ReauthenticationCounts]: number };
@@ -34,8 +33,6 @@ export interface AttemptContext<T> {
   readonly semaphore: Semaphore | undefined;
   /** The pauses between tries; they end when the reauthenticator closes for good. */
   readonly pauses: Pauses;
-  /** Whether the credential was evicted since the last observation. */
-  readonly wasEvicted: () => boolean;
   /** Receives the reason why Redis did not store the result of this attempt; the attempt tries again. */
   readonly commitFailed: (attempt: number, error: unknown) => void;
 }

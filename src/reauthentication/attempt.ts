@@ -1,3 +1,4 @@
+import { InvalidOptionError } from '../errors.js';
 import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../backend/attempts.js';
 import { abortInRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
@@ -99,7 +100,7 @@ export class Attempt<T> {
     const { content, expiresAt: ttlEnd } = await backend.read(key, options.maxBytes);
     if (content.type === 'absent')
       return snapshot === undefined
-        ? { expected: 'absent', previous: undefined, end: undefined, ttlEnd: undefined }
+        ? { expected: 'absent', previous: undefined, end: undefined }
         : undefined;
     if (content.type === 'foreign' || snapshot === undefined) return undefined;
     const stored = digest(content.bytes);
@@ -110,7 +111,7 @@ export class Attempt<T> {
     const end = minDefined(decoded.logicalEnd, ttlEnd);
     const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
     if (cause !== 'rejected' && moved) return undefined;
-    return { expected: { digest: stored }, previous: decoded.credentials, end, ttlEnd };
+    return { expected: { digest: stored }, previous: decoded.credentials, end };
   }
 
   async #authenticate(basis: Basis<T>): Promise<void> {
@@ -154,7 +155,13 @@ export class Attempt<T> {
 
   #request({ previous }: Basis<T>): AuthenticateRequest<T> {
     const { number: attempt, inDoubt = false } = this.#record;
-    const base = { attempt, signal: this.#abort.signal, inDoubt };
+    const { live } = this.#context.internals;
+    const endsIn = (seconds: number): number => {
+      if (!Number.isFinite(seconds))
+        throw new InvalidOptionError('seconds', 'must be a finite number');
+      return Math.floor(live.serverNow() + seconds * 1_000);
+    };
+    const base = { attempt, signal: this.#abort.signal, inDoubt, endsIn };
     const { cause, reason } = this.#reason;
     return cause === 'absent' || cause === 'cleared'
       ? { ...base, cause, previous: undefined, reason: undefined }

@@ -23,9 +23,9 @@ export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
  * @param after - receives whether the new credentials have ended already
  */
 export async function commit<T>(
-  { attempts, internals, pauses, wasEvicted, commitFailed }: AttemptContext<T>,
+  { attempts, internals, pauses, commitFailed }: AttemptContext<T>,
   { id, number, startedAt, startedFromNothing = false }: AttemptRecord,
-  { expected, ttlEnd }: Basis<T>,
+  { expected }: Basis<T>,
   credentials: T,
   after: (hasEnded: boolean) => AfterCommit,
 ): Promise<Exclude<CommitOutcome, DiscardReason> | 'unchanged' | DiscardReason> {
@@ -33,33 +33,35 @@ export async function commit<T>(
   const prepared = await prepare({ internals }, credentials).catch(() => undefined);
   if (prepared === undefined) return 'unusable';
   const { bytes, ttl, hasEnded } = prepared;
-  if (expected !== 'absent' && digest(bytes) === expected.digest) return 'unchanged';
-  let inDoubt = false;
-  for (let tries = 1; !pauses.ended; tries += 1) {
-    try {
-      const outcome = await attempts.commit({
-        key,
-        id,
-        number,
-        bytes,
-        ttl,
-        expected,
-        expectedTtlEnd: ttlEnd,
-        evicted: wasEvicted(),
-        startedAt,
-        startedFromNothing,
-        ...after(hasEnded),
-      });
-      if (outcome === 'committed')
-        await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
-      return outcome;
-    } catch (error) {
-      inDoubt ||= error instanceof OutcomeUnknownError;
-      commitFailed(number, error);
-      await pauses.pause(pauseAfter(tries, COMMIT_BACK_OFF, backend.random));
+  try {
+    if (expected !== 'absent' && digest(bytes) === expected.digest) return 'unchanged';
+    let inDoubt = false;
+    for (let tries = 1; !pauses.ended; tries += 1) {
+      try {
+        const outcome = await attempts.commit({
+          key,
+          id,
+          number,
+          bytes,
+          ttl,
+          expected,
+          startedAt,
+          startedFromNothing,
+          ...after(hasEnded),
+        });
+        if (outcome === 'committed')
+          await live.refreshed({ type: 'written', origin: 'self', reason: undefined });
+        return outcome;
+      } catch (error) {
+        inDoubt ||= error instanceof OutcomeUnknownError;
+        commitFailed(number, error);
+        await pauses.pause(pauseAfter(tries, COMMIT_BACK_OFF, backend.random));
+      }
     }
+    return inDoubt ? 'unknown' : 'closed';
+  } finally {
+    bytes.fill(0);
   }
-  return inDoubt ? 'unknown' : 'closed';
 }
 
 /**
@@ -72,8 +74,8 @@ async function prepare<T>(
 ): Promise<Prepared | undefined> {
   const { encoding, live, options } = internals;
   const { bytes, logicalEnd } = await encoding.encode(credentials);
-  // Unreadable bytes must not replace a good credential.
-  const again = await encoding.decode({ type: 'bytes', bytes });
+  // Unreadable bytes must not replace a good credential. The codec may keep the bytes that it is given, and these are wiped.
+  const again = await encoding.decode({ type: 'bytes', bytes: Buffer.from(bytes) });
   if (again.type === 'unreadable') return undefined;
   const now = live.serverNow();
   const ttl = effectiveTtl(credentials, undefined, logicalEnd, options, () => now);

@@ -1,10 +1,10 @@
 import type { Observable } from 'rxjs';
 import { AttemptVerbs } from '../backend/attempt-verbs.js';
-import type { AttemptRecord, AttemptStart } from '../backend/attempts.js';
+import type { AttemptStart } from '../backend/attempts.js';
 import { inRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { ClosedError, OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+import { ClosedError } from '../errors.js';
 import type { WatchEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/internals.js';
 import { Pauses } from '../time/pauses.js';
@@ -16,7 +16,14 @@ import { Attempt } from './attempt.js';
 import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
 import { CredentialAssessment } from './assessment.js';
 import { Cooldown } from './cooldown.js';
-import { clearFailure, LeaseRequests, releaseLease, type LeaseAnswer } from './lease.js';
+import {
+  ClearCheck,
+  LeaseRequests,
+  releaseLease,
+  settle,
+  shown,
+  type LeaseAnswer,
+} from './lease.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
 import type { ReauthenticationState } from './state.js';
@@ -37,6 +44,8 @@ interface Asking<T> {
   readonly requestedAt: number;
   readonly done: Promise<void>;
 }
+
+type Started = Extract<AttemptStart, { type: 'started' }>;
 
 /** This instance holds the lease. */
 interface Running<T> {
@@ -63,6 +72,7 @@ export class Coordinator<T> {
   readonly #schedule: RenewalSchedule<T>;
   readonly #cooldown: Cooldown;
   readonly #requests: LeaseRequests;
+  readonly #clearCheck: ClearCheck<T>;
   readonly #unwatch: () => void;
   #work: Work<T> = idle;
 
@@ -91,7 +101,6 @@ export class Coordinator<T> {
       counts,
       semaphore,
       pauses: new Pauses(clock),
-      wasEvicted: () => this.#assessment.wasEvicted,
       commitFailed: (attempt, error) => {
         const { state } = this;
         // An attempt may still repeat its commit after its deadline, when this instance shows another state.
@@ -99,6 +108,7 @@ export class Coordinator<T> {
           this.#show({ ...state, error: shown(error) });
       },
     };
+    this.#clearCheck = new ClearCheck(this.#context, this.#assessment, evaluate);
     const subscription = live.events$.subscribe({
       next: (event) => {
         this.#take(event);
@@ -134,6 +144,7 @@ export class Coordinator<T> {
     const { waiter, settled } = this.#waiters.add(minValidityMs, timeoutMs, signal, cause);
     this.#answer([waiter]);
     this.#pursue();
+    if (this.#waiters.size > 0 && this.#work.type !== 'asking') this.#clearCheck.ask();
     return settled;
   }
 
@@ -171,17 +182,19 @@ export class Coordinator<T> {
       this.#requests.resetUnanswered();
       this.#cooldown.end();
     }
-    if (event.type === 'state' && event.change !== undefined)
-      this.#assessment.changed(event.change);
+    if (event.type === 'state') this.#assessment.took(event);
     // The attempt that this instance waits for has ended.
     if (event.type === 'attempt') this.#cooldown.end();
     this.#evaluate();
+    if (event.type !== 'state' || event.change === undefined) return;
+    this.#clearCheck.reset();
+    if (this.#waiters.size > 0 && this.#work.type !== 'asking') this.#clearCheck.ask();
   }
 
   #evaluate(): void {
     if (this.#work.type === 'closed') return;
     const replaced = this.#assessment.replaced();
-    if (replaced !== undefined) this.#clearFailure(replaced.id);
+    if (this.#assessment.returned() || replaced !== undefined) this.#settle(replaced);
     this.#schedule.follow(this.#assessment.present);
     this.#answer(this.#waiters);
     this.#pursue();
@@ -252,7 +265,7 @@ export class Coordinator<T> {
     const { semaphore } = this.#context;
     const isCurrent = this.#work === asking;
     if (isCurrent) this.#work = idle;
-    if (answer.type === 'started' && isCurrent) this.#begin(answer.record, asking);
+    if (answer.type === 'started' && isCurrent) this.#begin(answer, asking);
     else {
       if (answer.type === 'started') await releaseLease(this.#context, answer.record);
       else if (isCurrent) this.#follow(answer, asking);
@@ -270,13 +283,13 @@ export class Coordinator<T> {
         this.#backOff(answer.error);
         break;
       case 'cleared':
-        if (!isOutdated) this.#assessment.wasCleared();
-        // This instance may not have observed the clear yet.
+        if (!isOutdated) this.#assessment.wasCleared(this.#context.options.minIntervalMs);
+        // This instance may not have observed the clear yet, and would ask again until then.
         void this.#context.internals.live.refreshed();
         this.#cooldown.begin(this.#context.options.minIntervalMs);
         break;
       case 'fatal':
-        if (isOutdated) this.#clearFailure(answer.record.id);
+        if (isOutdated) this.#settle(answer.record.id);
         else {
           const { instance, number: attempt, oauthError } = answer.record;
           this.#assessment.failed(answer.record);
@@ -289,10 +302,11 @@ export class Coordinator<T> {
     }
   }
 
-  #begin(record: AttemptRecord, { reason, requestedAt }: Asking<T>): void {
+  #begin({ record, afterClear }: Started, { reason: wanted, requestedAt }: Asking<T>): void {
     const { internals, semaphore } = this.#context;
+    const reason: RenewalReason<T> =
+      afterClear && wanted.cause === 'absent' ? { ...wanted, cause: 'cleared' } : wanted;
     const attempt = new Attempt(this.#context, reason, record, requestedAt);
-    const since = internals.backend.clock.now();
     const running: Running<T> = {
       type: 'running',
       attempt,
@@ -304,15 +318,15 @@ export class Coordinator<T> {
       }),
     };
     this.#work = running;
-    const { cause } = reason;
-    this.#show({ type: 'authenticating', attempt: record.number, cause, since, error: undefined });
+    const common = { attempt: record.number, cause: reason.cause, error: undefined };
+    this.#show({ type: 'authenticating', ...common, since: internals.backend.clock.now() });
   }
 
   /** Another instance holds the lease, or all instances pause. */
   #awaitOther({ type, record, leftMs }: Extract<AttemptStart, { leftMs: number }>): void {
     const { instance, number: attempt, failures } = record;
-    const until = this.#context.internals.backend.clock.now() + leftMs;
     this.#cooldown.begin(leftMs);
+    const until = this.#context.internals.backend.clock.now() + leftMs;
     if (type === 'held') this.#show({ type: 'waiting', instance, attempt, until });
     else this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
   }
@@ -323,16 +337,19 @@ export class Coordinator<T> {
     const pauseMs = pauseAfter(this.#requests.unanswered, options.backOff, random);
     this.#cooldown.begin(pauseMs);
     const nextAt = clock.now() + pauseMs;
-    const known = { attempt: undefined, failures: 0, nextAt, error: shown(error) };
-    this.#show({ type: 'backing-off', ...known });
+    this.#show({
+      type: 'backing-off',
+      attempt: undefined,
+      failures: 0,
+      nextAt,
+      error: shown(error),
+    });
   }
 
-  /** New credentials were stored, which ends the fatal failure of the old ones for all instances. */
-  #clearFailure(id: string): void {
-    this.#cooldown.end();
-    inRootContext(() => {
-      clearFailure(this.#context, id);
-    });
+  /** New credentials were stored, which ends a fatal failure of the old ones, and an earlier clear, for all instances. */
+  #settle(failed = ''): void {
+    if (failed !== '') this.#cooldown.end();
+    inRootContext(() => settle(this.#context, failed, this.#assessment.storedAt));
   }
 
   /** The last call in each step, because a subscriber may request credentials, or close. */
@@ -340,13 +357,4 @@ export class Coordinator<T> {
     if (this.state.type === 'idle' && state.type === 'idle') return;
     this.#states.emit(state);
   }
-}
-
-/** The error as a state may show it: only errors of this package, which quote no data of the caller. */
-function shown(error: unknown): UnavailableError | RefusedError | OutcomeUnknownError | undefined {
-  const isKnown =
-    error instanceof UnavailableError ||
-    error instanceof RefusedError ||
-    error instanceof OutcomeUnknownError;
-  return isKnown ? error : undefined;
 }

@@ -1,3 +1,4 @@
+import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
 import { randomUUID } from 'node:crypto';
 import type {
   AttemptRecord,
@@ -8,6 +9,7 @@ import type {
 import type { AttemptVerbs } from '../backend/attempt-verbs.js';
 import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
+import type { CredentialAssessment } from './assessment.js';
 import type { AttemptContext } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
@@ -156,11 +158,74 @@ export async function releaseLease<T>(
   await attempts.end({ ...end, outcome: 'needless' }).catch(() => undefined);
 }
 
-/** Clears the fatal failure of an attempt after new credentials were stored. */
-export function clearFailure<T>(
+/**
+ * Ends the fatal failure of an attempt, and an earlier clear, after new credentials were stored.
+ *
+ * @param id - of the attempt that failed; empty for none
+ * @param storedAt - the server's time of the reading that found the credentials
+ */
+export function settle<T>(
   { attempts, internals: { key } }: AttemptContext<T>,
   id: string,
+  storedAt: number | undefined,
 ): void {
-  // An instance without a link need not repeat this: the end of the new credentials, if any, differs from the recorded one.
-  attempts.clearFailure({ key, id }).catch(() => undefined);
+  // An instance without a link need not repeat this: the end of the new credentials, if any, differs from the recorded one, and each
+  // instance that observes them does the same.
+  attempts.settle({ key, id, storedAt }).catch(() => undefined);
+}
+
+/**
+ * Asks Redis whether an absent credential was cleared: only the tombstone tells a logout from a removal by other means. The answer to a
+ * request for the lease tells it too; this question serves waiters while an attempt is under way, or while no attempt may start.
+ */
+export class ClearCheck<T> {
+  readonly #context: AttemptContext<T>;
+  readonly #assessment: CredentialAssessment<T>;
+  readonly #cleared: () => void;
+  /** The monotonic instant of the last question. */
+  #askedAt = -Infinity;
+
+  /** @param cleared - called when the assessment has learned of a clear */
+  constructor(
+    context: AttemptContext<T>,
+    assessment: CredentialAssessment<T>,
+    cleared: () => void,
+  ) {
+    this.#context = context;
+    this.#assessment = assessment;
+    this.#cleared = cleared;
+  }
+
+  /** The credential changed: the last answer is out of date. */
+  reset(): void {
+    this.#askedAt = -Infinity;
+  }
+
+  /** Asks, unless the answer is known already, or the last one is recent. */
+  ask(): void {
+    const { attempts, internals, options } = this.#context;
+    const { clearedBefore, generation, mayBeCleared } = this.#assessment;
+    const now = internals.backend.clock.monotonic();
+    if (!mayBeCleared || now - this.#askedAt < options.minIntervalMs) return;
+    this.#askedAt = now;
+    attempts.isCleared(internals.key, clearedBefore).then(
+      (isCleared) => {
+        if (!isCleared || generation !== this.#assessment.generation) return;
+        this.#assessment.wasCleared(options.minIntervalMs);
+        this.#cleared();
+      },
+      () => undefined,
+    );
+  }
+}
+
+/** The error as a state may show it: only errors of this package, which quote no data of the caller. */
+export function shown(
+  error: unknown,
+): UnavailableError | RefusedError | OutcomeUnknownError | undefined {
+  const isKnown =
+    error instanceof UnavailableError ||
+    error instanceof RefusedError ||
+    error instanceof OutcomeUnknownError;
+  return isKnown ? error : undefined;
 }

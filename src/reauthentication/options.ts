@@ -32,6 +32,14 @@ export type AuthenticateRequest<T> = {
    * spent.
    */
   readonly inDoubt: boolean;
+  /**
+   * The instant so many seconds from now, in epoch milliseconds of the Redis server's clock, by which all ends are judged. Make the end of new
+   * credentials with this function (`expiresAt: endsIn(answer.expires_in)`), and a wrong wall clock of this machine does not matter.
+   *
+   * @param seconds - a finite number
+   * @throws InvalidOptionError
+   */
+  readonly endsIn: (seconds: number) => number;
 } & (
   | {
       /** The reason to renew. */

@@ -164,15 +164,14 @@ export abstract class ObservableCredentialStore<T>
 
   async load(): Promise<T | undefined> {
     this.#checkOpen();
-    const found = await this.#write((writer) => writer.readDecoded());
-    return found.type === 'readable' ? found.credentials : undefined;
+    return this.#write((writer) => writer.load());
   }
 
   /**
    * Reads the stored credential from Redis, with its end and all that `onlyIf` needs. Starts no watch and does not judge validity.
    *
-   * @returns `undefined` when nothing is stored or when the bytes cannot be decoded
-   * @throws UnavailableError, RefusedError, ClosedError
+   * @returns `undefined` when nothing is stored
+   * @throws UnreadableError when the key holds something that this store cannot read, UnavailableError, RefusedError, ClosedError
    */
   async read(): Promise<CredentialSnapshot<T> | undefined> {
     this.#checkOpen();

@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
-import type { ChangeSource, CredentialChangeType } from '../credential/change.js';
+import type { CredentialChangeType } from '../credential/change.js';
+import type { ChangeSource } from '../credential/origin.js';
 
 /**
  * The expected fields of a change; a left-out field may have any value, and `undefined` means that the field must be absent.

@@ -4,7 +4,7 @@ import { Deadlines } from './deadlines.js';
 /** How long one turn may work before others get theirs. */
 const SLICE_MS = 3;
 
-/** How many steps pass between two looks at the clock. */
+/** How many steps pass between two readings of the clock. */
 const STRIDE = 16;
 
 /**

@@ -1,3 +1,4 @@
+import { UnreadableError } from '../errors.js';
 import { isThenable } from '../time/timers.js';
 
 /**
@@ -33,6 +34,11 @@ export function errorHandler(handler: CallbackErrorHandler | undefined): Callbac
   };
 }
 
-function warn(_error: unknown, where: string): void {
-  process.emitWarning(`a function of the caller threw: ${where}`, 'CredstreamWarning');
+function warn(error: unknown, where: string): void {
+  // The messages of this package quote no data.
+  const message =
+    error instanceof UnreadableError
+      ? `${where}: ${error.message}`
+      : `a function of the caller threw: ${where}`;
+  process.emitWarning(message, 'CredstreamWarning');
 }

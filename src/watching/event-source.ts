@@ -17,6 +17,8 @@ export interface StateEvent<T> {
   readonly state: CredentialState<T> | undefined;
   /** The change that led to the state. `undefined` for a state without a change: the first state, `withheld`, and the state after `withheld`. */
   readonly change: CredentialChange<T> | undefined;
+  /** The server's time of the reading behind the event, in epoch milliseconds; `undefined` without a reading. */
+  readonly readAt?: number | undefined;
 }
 
 /** An event of one watched credential, or of many. */

@@ -1,7 +1,7 @@
 import type { Clock } from '../time/clock.js';
 import { servingLimitMs, type Backend, type FeedCondition } from '../backend/backend.js';
 import { EventSourceBase } from './event-source.js';
-import type { WithheldState } from '../credential/state.js';
+import type { Known, WithheldState } from '../credential/state.js';
 import type { HintLabels } from './entry/hint-labels.js';
 import { UnavailableError } from '../errors.js';
 import {
@@ -101,6 +101,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   abstract readonly backend: Pick<Backend, 'clock' | 'replyTimeoutMs'>;
   /** The hints that no reading has explained, if any. */
   abstract readonly unexplained: HintLabels | undefined;
+  abstract readonly known: Known<T>;
   abstract readonly options: { readonly maxStalenessMs: number };
   /** The generation of hints of the last observation; 0 for none. */
   abstract readonly generation: number;
@@ -136,7 +137,11 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   get doubtedFrom(): number {
     const heardAt = this.unexplained?.removalHeardAt;
     if (heardAt === undefined || this.options.maxStalenessMs === Infinity) return Infinity;
-    return heardAt + this.backend.replyTimeoutMs;
+    const { replyTimeoutMs } = this.backend;
+    // A backend in this process replies at once, and an absent credential cannot be removed.
+    return replyTimeoutMs === 0 || this.known.state.type !== 'present'
+      ? Infinity
+      : heardAt + replyTimeoutMs;
   }
 
   /** The condition of the hints, as reported last. */
@@ -236,7 +241,7 @@ function statusOf(
   isStale: boolean,
 ): StoreStatus {
   if (isCaughtUp && trouble?.refusal === undefined) return condition.fresh(limitMs);
-  if (trouble === undefined) return condition.unseen(limitMs);
+  if (trouble === undefined) return condition.unseen;
   const { refusal, staleSince } = trouble;
   const link = linkOf(condition, refusal, isCaughtUp, isStale);
   return {
@@ -246,7 +251,7 @@ function statusOf(
     notifications: condition.notifications,
     announcing: condition.announcing,
     maxLagMs: link === 'live' ? condition.maxLagMs : undefined,
-    servingLimitMs: limitMs,
+    servingLimitMs: isStale || isCaughtUp ? limitMs : undefined,
     error: refusal ?? condition.error,
   };
 }

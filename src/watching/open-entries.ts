@@ -10,7 +10,7 @@ export class OpenEntries<T> {
   readonly #turns: TimeSlicer;
   readonly #readings: TimeSlicer;
   readonly #all = new Set<Entry<T>>();
-  #newcomers: Entry<T>[] = [];
+  #unreported: Entry<T>[] = [];
   /** Identifies the report under way. */
   #report = {};
   #isPolling = false;
@@ -27,12 +27,12 @@ export class OpenEntries<T> {
 
   add(entry: Entry<T>): void {
     this.#all.add(entry);
-    this.#newcomers.push(entry);
-    if (this.#newcomers.length > 1) return;
+    this.#unreported.push(entry);
+    if (this.#unreported.length > 1) return;
     this.clock.nextTurn(() => {
-      const newcomers = this.#newcomers;
-      this.#newcomers = [];
-      void this.#reportTo(newcomers, [false, true], () => false);
+      const unreported = this.#unreported;
+      this.#unreported = [];
+      void this.#reportTo(unreported, [false, true], () => false);
     });
   }
 

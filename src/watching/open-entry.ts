@@ -1,3 +1,4 @@
+import type { Withdrawal } from '../credential/withdrawal.js';
 import type { Clock } from '../time/clock.js';
 import type { CredentialChange } from '../credential/change.js';
 import type {
@@ -7,7 +8,7 @@ import type {
   Hint,
   Subscription,
 } from '../backend/backend.js';
-import { withdrawalOf, type CredentialSnapshot, type Withdrawal } from '../credential/snapshot.js';
+import { withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import {
   unknown,
   type CredentialState,
@@ -78,8 +79,7 @@ export abstract class OpenEntry<T>
     if (state.type === 'unknown' || this.withheld !== undefined) return this.withheld ?? state;
     // Timers can be late, and no subscriber may receive a credential past its end, or one that this process cannot vouch for.
     const at = this.clock.monotonic();
-    if (this.isWithheld(at))
-      return { type: 'withheld', reason: 'stale', since: wallTime(this.clock, this.provenAt) };
+    if (this.isWithheld(at)) return this.withhold();
     const verdict = verdictOf(state, this.#time, at);
     if (verdict === 'before') return state;
     if (verdict === 'passed') return endedState(this.#emitted, this.clock);
@@ -91,7 +91,10 @@ export abstract class OpenEntry<T>
     const { state } = this.known;
     if (state.type !== 'present') return undefined;
     const at = this.clock.monotonic();
-    if (this.isWithheld(at)) return undefined;
+    if (this.isWithheld(at)) {
+      this.withhold();
+      return undefined;
+    }
     const verdict = this.#time?.verdict(state.snapshot.expiresAt, at);
     if (verdict === 'before') return state.snapshot;
     if (verdict === 'stepped') this.subscription?.reportClockStep();
@@ -142,22 +145,40 @@ export abstract class OpenEntry<T>
     this.takeObservation();
   }
 
-  observed(change: CredentialChange<T> | undefined): void {
-    this.stalenessChanged(change);
+  observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void {
+    this.stalenessChanged(change, readAt);
   }
 
   refused(error: unknown): void {
     this.takeRefusal(error instanceof Error ? error : undefined);
   }
 
-  stalenessChanged(change?: CredentialChange<T>): void {
+  stalenessChanged(change?: CredentialChange<T>, readAt?: number): void {
     this.judge(this.isFilled);
+    const before = this.#emitted;
     const { state: known } = this.known;
-    const hasEnded = verdictOf(known, this.#time, this.clock.monotonic()) === 'passed';
-    const view = this.withheld ?? (hasEnded ? endedState(this.#emitted, this.clock) : known);
-    const state = view === this.#emitted ? undefined : view;
+    const at = this.clock.monotonic();
+    let view: CredentialState<T> = this.withheld ?? known;
+    if (view.type !== 'unknown' && view.type !== 'withheld') {
+      if (this.isWithheld(at)) view = this.withhold();
+      else if (verdictOf(known, this.#time, at) === 'passed')
+        view = endedState(this.#emitted, this.clock);
+    }
+    const state = view === before ? undefined : view;
     this.#emitted = view;
-    if (state !== undefined || change !== undefined) this.emit({ type: 'state', state, change });
+    if (state !== undefined || change !== undefined)
+      this.emit({ type: 'state', state, change, readAt });
+  }
+
+  /** A read finds the proof too old before any event: the next event tells the listeners that the credential is back, or what has come. */
+  protected withhold(): WithheldState {
+    if (this.withheld !== undefined) return this.withheld;
+    const emitted = this.#emitted;
+    if (emitted.type === 'withheld' && emitted.reason === 'stale') return emitted;
+    const since = wallTime(this.clock, this.provenAt);
+    const state: WithheldState = { type: 'withheld', reason: 'stale', since };
+    this.#emitted = state;
+    return state;
   }
 
   protected override start(): void {

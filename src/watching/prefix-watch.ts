@@ -31,7 +31,7 @@ export interface PrefixFollower<T> extends EntryFollower<T> {
   readonly isCaughtUp: boolean;
   conditionChanged(condition: FeedCondition): void;
   /** Returns the entry for a key that got a hint and has none, if the key is to have one. */
-  newcomer(key: string): Entry<T> | undefined;
+  enter(key: string): Entry<T> | undefined;
   added(entry: FollowedEntry): void;
   removed(entry: FollowedEntry): void;
   pollAll(): void;
@@ -173,7 +173,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
       entry = this.#entries.get(key);
     }
     if (entry === undefined && hint.type !== 'attempt' && this.conditionAt(key)?.link === 'live')
-      entry = this.#follower?.newcomer(key);
+      entry = this.#follower?.enter(key);
     entry?.hint(hint);
   }
 

@@ -18,7 +18,7 @@ import { KeyScan, type ScanTask } from './key-scan.js';
 import { RefusedError } from '../errors.js';
 
 /** Hints for unknown ids may come without end; beyond this number, one scan finds the stored keys. */
-const MOST_NEWCOMERS = 10_000;
+const MOST_UNCONFIRMED = 10_000;
 
 /** A hint that was dropped, as far as is known of it. */
 const DROPPED_HINT: Hint = { type: 'written', origin: 'unknown', reason: undefined };
@@ -116,10 +116,10 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     this.#review();
   }
 
-  newcomer(key: string): Entry<T> | undefined {
+  enter(key: string): Entry<T> | undefined {
     const { watch } = this.#context;
     if (!this.#context.isKeyOfId(key)) return undefined;
-    if (this.#unconfirmed.size >= MOST_NEWCOMERS) {
+    if (this.#unconfirmed.size >= MOST_UNCONFIRMED) {
       this.#dropped = true;
       this.#scan.request('unknown');
       return undefined;

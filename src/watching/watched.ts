@@ -1,5 +1,6 @@
+import type { Withdrawal } from '../credential/withdrawal.js';
 import type { Backend, Hint } from '../backend/backend.js';
-import type { CredentialSnapshot, Withdrawal } from '../credential/snapshot.js';
+import type { CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState, Known } from '../credential/state.js';
 import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';

@@ -47,22 +47,36 @@ export class CredentialWriter<T> {
     setMaxListeners(0, this.#closing.signal);
   }
 
-  /** @param held - the credentials are shared with the whole process, and therefore frozen */
-  async readDecoded(held = false): Promise<DecodedContent<T>> {
+  /**
+   * @param held - the credentials are shared with the whole process, and therefore frozen
+   * @param once - a value that `load` has warned of causes no other warning
+   */
+  async readDecoded(held = false, once = false): Promise<DecodedContent<T>> {
     const { content, expiresAt: ttlEnd } = await this.#read();
     if (content.type === 'absent') return content;
     const { encoding } = this.#entry;
-    const decoded = await (held ? encoding.decodeHeld(content) : encoding.decode(content));
-    return {
-      ...decoded,
-      ttlEnd,
-      digest: content.type === 'bytes' ? digest(content.bytes) : content.reason,
-    };
+    const name = content.type === 'bytes' ? digest(content.bytes) : content.reason;
+    const again = once && encoding.wasReported(this.#entry.id, name);
+    const decoded = await (held
+      ? encoding.decodeHeld(content, again)
+      : encoding.decode(content, again));
+    return { ...decoded, ttlEnd, digest: name };
   }
 
+  /** The credentials; `undefined` for none, and, with a warning, for a value that cannot be read. */
+  async load(): Promise<T | undefined> {
+    const found = await this.readDecoded(false, true);
+    if (found.type === 'readable') return found.credentials;
+    if (found.type === 'unreadable')
+      this.#entry.encoding.report(this.#entry.id, found.digest, found);
+    return undefined;
+  }
+
+  /** @throws UnreadableError */
   async read(): Promise<CredentialSnapshot<T> | undefined> {
     const found = await this.readDecoded(true);
-    if (found.type !== 'readable') return undefined;
+    if (found.type === 'absent') return undefined;
+    if (found.type === 'unreadable') throw found.error;
     return new StoredSnapshot(
       this.#entry.id,
       found.credentials,
@@ -167,15 +181,26 @@ export class CredentialWriter<T> {
           : prepared(encoded, checked);
       },
       async ({ bytes, ttl, overLarge }) => {
-        this.#checkOpen(signal);
+        const wipe = (): void => {
+          bytes.fill(0);
+        };
+        try {
+          this.#checkOpen(signal);
+        } catch (error) {
+          wipe();
+          throw error;
+        }
         const sentAt = clock.monotonic();
-        return backend.write({ key, bytes, ttl, expected, overLarge, reason, wanted }).then(
-          (written) => this.#replications.note(written),
-          (error: unknown) => {
-            const elapsedMs = (): number => clock.monotonic() - sentAt;
-            return resolveWrite(error, { bytes, ttl }, () => this.#read(), elapsedMs);
-          },
-        );
+        return backend
+          .write({ key, bytes, ttl, expected, overLarge, reason, wanted })
+          .then(
+            (written) => this.#replications.note(written),
+            (error: unknown) => {
+              const elapsedMs = (): number => clock.monotonic() - sentAt;
+              return resolveWrite(error, { bytes, ttl }, () => this.#read(), elapsedMs);
+            },
+          )
+          .finally(wipe);
       },
     );
     const caughtUp = this.#caughtUp(write, { type: 'written', origin: 'self', reason });

@@ -1,4 +1,4 @@
-import { type ClusterNode, startRedisCluster } from '../support/redis-cluster/index.js';
+import { type ClusterServer, startRedisCluster } from '../support/redis-cluster/index.js';
 import { type Bench, type BenchContext, type Finding, NOTIFICATIONS } from './bench.js';
 import { countConnections } from './connections.js';
 import { commandsPerSave, delays, type Stage, startStage } from './save-to-observed.js';
@@ -53,13 +53,13 @@ async function latency(
 /** What all masters ran, per save. */
 async function commands(
   stage: Stage,
-  masters: readonly ClusterNode[],
+  masters: readonly ClusterServer[],
 ): Promise<{ readonly writes: number; readonly reads: number }> {
   const counted: Awaited<ReturnType<typeof commandsPerSave>>[] = [];
   let work = (): Promise<unknown> => delays(stage, 'save', COUNTED);
-  for (const { server } of masters) {
+  for (const { process } of masters) {
     const inner = work;
-    work = async () => counted.push(await commandsPerSave(server.url, COUNTED, inner));
+    work = async () => counted.push(await commandsPerSave(process.url, COUNTED, inner));
   }
   await work();
   const sum = (of: 'writes' | 'reads'): number =>
@@ -69,25 +69,25 @@ async function commands(
 
 async function run(context: BenchContext): Promise<readonly Finding[]> {
   await using server = await context.startRedis();
-  await using servers = await startRedisCluster({
+  await using cluster = await startRedisCluster({
     masters: MASTERS,
     replicasPerMaster: 0,
     config: NOTIFICATIONS,
   });
-  const masters = servers.nodes;
+  const masters = cluster.servers;
   await using workers = new Workers(context.library);
   const [one, many] = await Promise.all([
     startStage(workers, { ...PLACE, url: server.url }),
     startStage(workers, {
       ...PLACE,
-      url: masters[0]!.server.url,
+      url: masters[0]!.process.url,
       cluster: masters.map(({ host, port }) => ({ host, port })),
     }),
   ]);
   for (const stage of [one, many]) await delays(stage, 'save', COUNTED);
   const findings = await latency(one, many, context);
   const { writes, reads } = await commands(many, masters);
-  const connections = await Promise.all(masters.map((node) => countConnections(node.server)));
+  const connections = await Promise.all(masters.map(({ process }) => countConnections(process)));
   const total = connections.reduce((before, count) => before + count, 0);
   const count = (what: string, value: number, most: number): Finding => ({
     what: `${what}, cluster`,

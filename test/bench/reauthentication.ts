@@ -6,7 +6,7 @@ import { type Worker, Workers } from './worker.js';
 import type { AuthenticatorCalls, AuthenticatorPlace } from './workers/authenticator.js';
 
 const LEASE_MS = 1_000;
-/** A lease, and by how much nodes that wait for its end come apart. */
+/** A lease, and by how much instances that wait for its end come apart. */
 const TAKEOVER_MS = LEASE_MS * 1.1;
 const LIFETIME_MS = 800;
 const HOT_NS = 1_000;
@@ -24,16 +24,16 @@ async function stage(
   { library, startRedis }: BenchContext,
   count: number,
   place: Partial<AuthenticatorPlace>,
-  run: (nodes: readonly Authenticator[]) => Promise<readonly Finding[]>,
+  run: (instances: readonly Authenticator[]) => Promise<readonly Finding[]>,
 ): Promise<readonly Finding[]> {
   await using server = await startRedis();
   await using workers = new Workers(library);
-  const nodes: Authenticator[] = [];
-  while (nodes.length < count) nodes.push(await workers.start('authenticator'));
+  const instances: Authenticator[] = [];
+  while (instances.length < count) instances.push(await workers.start('authenticator'));
   await Promise.all(
-    nodes.map((node) => node.call('open', { ...PLACE, url: server.url, ...place })),
+    instances.map((instance) => instance.call('open', { ...PLACE, url: server.url, ...place })),
   );
-  return await run(nodes);
+  return await run(instances);
 }
 
 /** From the provider's answer in the process that holds the lease to the new credentials in another process. */
@@ -65,10 +65,10 @@ function commitToUse(context: BenchContext): Promise<readonly Finding[]> {
 }
 
 function callsPerExpiry(context: BenchContext, count: number): Promise<readonly Finding[]> {
-  return stage(context, count, { lifetimeMs: LIFETIME_MS }, async (nodes) => {
-    await Promise.all(nodes.map((node) => node.call('ask')));
+  return stage(context, count, { lifetimeMs: LIFETIME_MS }, async (instances) => {
+    await Promise.all(instances.map((instance) => instance.call('ask')));
     await delay((context.quick ? 5 : 20) * LIFETIME_MS);
-    const { calls, saves } = await nodes[0]!.call('counted');
+    const { calls, saves } = await instances[0]!.call('counted');
     const processes = count === 1 ? '1 process' : `${count} processes`;
     context.progress(`re-authentication: ${processes}`);
     return [
@@ -118,12 +118,12 @@ async function takeover({
 async function hotPath({ library, quick, progress }: BenchContext): Promise<readonly Finding[]> {
   const reads = quick ? 200_000 : 2_000_000;
   await using workers = new Workers(library);
-  const node: Authenticator = await workers.start('authenticator');
+  const instance: Authenticator = await workers.start('authenticator');
   const ours: number[] = [];
   const floors: number[] = [];
   for (let run = 0; run < 9; run += 1) {
-    ours.push(await node.call('hot', { how: 'credentials', reads }));
-    floors.push(await node.call('hot', { how: 'promise', reads }));
+    ours.push(await instance.call('hot', { how: 'credentials', reads }));
+    floors.push(await instance.call('hot', { how: 'promise', reads }));
   }
   progress('re-authentication: hot path');
   return [

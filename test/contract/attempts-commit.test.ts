@@ -146,7 +146,6 @@ onBothBackends('a commit of an attempt', (scene) => {
 
     it.each([
       ['the API cleared it', () => clear()],
-      ['somebody deleted it', () => scene.world.outside.delete(scene.world.key)],
       [
         'it was cleared and all data were lost',
         async () => {
@@ -160,14 +159,6 @@ onBothBackends('a commit of an attempt', (scene) => {
         async () => {
           await scene.world.outside.flush();
           await clear();
-        },
-      ],
-      [
-        'all data but the credential were lost, and somebody deleted it',
-        async () => {
-          await scene.world.outside.delete(scene.world.recordKey);
-          await scene.one.renew('a');
-          await scene.world.outside.delete(scene.world.key);
         },
       ],
     ] as const)('is refused because %s', async (_why, remove) => {
@@ -217,32 +208,33 @@ onBothBackends('a commit of an attempt', (scene) => {
 
     it('stores the result when the old bytes have ended meanwhile', async () => {
       const { one, world } = scene;
-      const expectedTtlEnd = (await world.now()) + 50;
       await world.outside.set(world.key, 'old', 50);
       await one.start('a');
       await world.advance(60);
-      expect(await one.commit('a', 'new', 'old', { expectedTtlEnd })).toBe('committed');
+      expect(await one.commit('a', 'new', 'old')).toBe('committed');
       expect(await stored()).toBe('new');
     });
 
-    it('is refused when the old bytes were to end only later', async () => {
+    it('stores the result when another client removed the old bytes', async () => {
       const { one, world } = scene;
-      const expectedTtlEnd = (await world.now()) + LEASE_MS;
       await one.start('a');
       await world.outside.delete(world.key);
-      expect(await one.commit('a', 'new', 'old', { expectedTtlEnd })).toBe('cleared');
+      expect(await one.commit('a', 'new', 'old')).toBe('committed');
+      expect(await stored()).toBe('new');
     });
 
-    it('stores the result when the old bytes were evicted, but not when they were cleared after that', async () => {
-      const { one, world } = scene;
+    it('is refused because of a clear after another removal, also once the clear has ended', async () => {
+      const { one, two, world } = scene;
       await one.start('a');
       await world.outside.delete(world.key);
       await clear();
-      expect(await one.commit('a', 'new', 'old', { evicted: true })).toBe('cleared');
+      expect(await one.commit('a', 'new', 'old')).toBe('cleared');
       await world.outside.set(world.key, 'old');
-      await one.clearFailure('');
+      await one.settle('');
       await world.outside.delete(world.key);
-      expect(await one.commit('a', 'new', 'old', { evicted: true })).toBe('committed');
+      expect(await one.commit('a', 'new', 'old')).toBe('superseded');
+      expect(await one.renew('a')).toBe('superseded');
+      expect(await two.start('b')).toMatchObject({ type: 'started', afterClear: false });
     });
 
     it('does not undo the clear of bytes that another client saved meanwhile', async () => {
@@ -290,7 +282,7 @@ onBothBackends('a commit of an attempt', (scene) => {
     await one.commit('a', 'new', 'old');
     await eventually(() =>
       expect(changes).toEqual([
-        ['new', { instance: one.node, name: expect.any(String) as unknown }],
+        ['new', { instance: one.instance, name: expect.any(String) as unknown }],
       ]),
     );
   });

@@ -30,7 +30,7 @@ onBothBackends('an attempt', (scene) => {
       expect(await scene.one.renew('a')).toBe('held');
       expect(await scene.two.start('b')).toMatchObject({
         type: 'held',
-        record: { id: 'a', instance: scene.one.node, number: 7, outcome: 'running' },
+        record: { id: 'a', instance: scene.one.instance, number: 7, outcome: 'running' },
       });
     });
   });
@@ -56,11 +56,11 @@ onBothBackends('an attempt', (scene) => {
       expect((await scene.one.start('c')).type).toBe('started');
     });
 
-    it('is announced to every watcher', async () => {
+    it('is announced to every subscriber', async () => {
       await scene.one.start('a');
-      const { promise: told, resolve } = deferred();
+      const { promise: emitted, resolve } = deferred();
       const store = scene.world.stores[2]!;
-      const watcher = {
+      const subscriber = {
         size: 1,
         maxStalenessMs: Infinity,
         hint: (_key: string, hint: { readonly type: string }) => {
@@ -72,8 +72,8 @@ onBothBackends('an attempt', (scene) => {
         pollNext: () => 'none' as const,
         pollAll: () => 'none' as const,
       };
-      const subscription = backendOf(scene.world, 2).subscribe(scene.world, watcher);
-      await told;
+      const subscription = backendOf(scene.world, 2).subscribe(scene.world, subscriber);
+      await emitted;
       subscription.close();
       await store.close();
     });
@@ -83,10 +83,10 @@ onBothBackends('an attempt', (scene) => {
     it('clears the fatal outcome of this attempt, and of no other', async () => {
       await scene.one.start('a');
       await scene.one.end('a', 'fatal', { failures: 4, pauseMs: LEASE_MS });
-      await scene.two.clearFailure('other');
+      await scene.two.settle('other');
       expect((await scene.two.start('b')).type).toBe('fatal');
-      await scene.two.clearFailure('a');
-      await scene.two.clearFailure('a');
+      await scene.two.settle('a');
+      await scene.two.settle('a');
       expect(await scene.two.start('b')).toMatchObject({
         type: 'started',
         record: { failures: 0 },
@@ -95,21 +95,42 @@ onBothBackends('an attempt', (scene) => {
 
     it('does not touch an attempt that failed in another way, or runs', async () => {
       await scene.one.start('a');
-      await scene.two.clearFailure('a');
+      await scene.two.settle('a');
       expect(await scene.one.renew('a')).toBe('held');
       await scene.one.end('a', 'failed', { pauseMs: LEASE_MS });
-      await scene.two.clearFailure('a');
+      await scene.two.settle('a');
       expect((await scene.two.start('b')).type).toBe('early');
     });
 
     it('removes a tombstone, but only while something is stored', async () => {
       await scene.world.stores[0]!.clear();
-      await scene.one.clearFailure('');
+      await scene.one.settle('');
       expect((await scene.one.start('a')).type).toBe('cleared');
       await scene.world.outside.set(scene.world.key, 'new');
-      await scene.one.clearFailure('');
+      await scene.one.settle('');
       await scene.world.outside.delete(scene.world.key);
       expect((await scene.one.start('a')).type).toBe('started');
+    });
+
+    it('removes a tombstone from before a reading that found something stored, although it is gone now', async () => {
+      const before = await scene.world.now();
+      await scene.world.stores[0]!.clear();
+      await scene.world.advance(10);
+      await scene.world.outside.set(scene.world.key, 'new');
+      const storedAt = await scene.world.now();
+      await scene.world.outside.delete(scene.world.key);
+      await scene.one.settle('', before);
+      expect((await scene.one.start('a')).type).toBe('cleared');
+      await scene.one.settle('', storedAt);
+      expect(await scene.one.start('a')).toMatchObject({ type: 'started', afterClear: false });
+    });
+
+    it('leaves a tombstone from after a reading that found something stored', async () => {
+      const storedAt = await scene.world.now();
+      await scene.world.advance(10);
+      await scene.world.stores[0]!.clear();
+      await scene.one.settle('', storedAt);
+      expect((await scene.one.start('a')).type).toBe('cleared');
     });
   });
 });

@@ -35,7 +35,7 @@ const foreign = fc.oneof(
 );
 const fields = [
   ...Object.keys(good),
-  ...['inDoubt', 'recordLost', 'startedFromNothing', 'committed', 'endsAt', 'oauthError', 'more'],
+  ...['inDoubt', 'startedFromNothing', 'committed', 'endsAt', 'oauthError', 'more'],
 ];
 const spoiled = fc
   .tuple(
@@ -50,7 +50,7 @@ const anything = fc.oneof(
   fc.constant(Buffer.from(JSON.stringify(good).padEnd(MAX_RECORD_BYTES + 1))),
 );
 const hostile = fc.oneof({ weight: 5, arbitrary: spoiled }, { weight: 2, arbitrary: anything });
-const verb = fc.constantFrom('start', 'renew', 'commit', 'end', 'clearFailure');
+const verb = fc.constantFrom('start', 'renew', 'commit', 'end', 'settle');
 
 function expectHarmless(record: AttemptRecord, now: number): void {
   const { id: _, committed: __, ...shown } = record;
@@ -73,7 +73,7 @@ async function expectHarmlessVerb(
     renew: () => one.renew('a'),
     commit: () => one.commit('a', 'new', 'old'),
     end: () => one.end('a', 'failed'),
-    clearFailure: () => one.clearFailure('x'),
+    settle: () => one.settle('x'),
   }[what]!();
   const next = await two.start('b');
   const now = await world.now();

@@ -9,7 +9,7 @@ import {
   forgetStarts,
   hearAnnouncements,
   type AttemptWorld,
-  type HeardAnnouncement,
+  type ReceivedAnnouncement,
   memoryWorld,
   redisWorld,
   speaker,
@@ -27,7 +27,7 @@ interface Verb {
   readonly toString: () => string;
 }
 
-const node = fc.nat({ max: 1 });
+const instance = fc.nat({ max: 1 });
 const id = fc.constantFrom('a', 'a', 'b', 'c');
 const ms = fc.constantFrom(SHORT_MS, SHORT_MS, LONG_MS);
 const bytes = fc.constantFrom('x', 'y', '');
@@ -56,50 +56,47 @@ const verb = <A>(
 const start = verb(
   'start',
   fc.record({
-    node,
+    instance,
     id,
     leaseMs: ms,
     minIntervalMs: ms,
     endsAt,
     clearedBefore: fc.constantFrom(undefined, undefined, 1e12, Infinity),
   }),
-  (world, { node: which, id: name, ...more }) => speaker(world, which).start(name, more),
+  (world, { instance: which, id: name, ...more }) => speaker(world, which).start(name, more),
 );
-const renew = verb('renew', fc.tuple(node, id, ms), (world, [which, name, leaseMs]) =>
+const renew = verb('renew', fc.tuple(instance, id, ms), (world, [which, name, leaseMs]) =>
   speaker(world, which).renew(name, leaseMs),
 );
 const commit = verb(
   'commit',
   fc.record({
-    node,
+    instance,
     id,
     bytes,
     // Mostly what is there, or else there would be nothing but conflicts.
     expected: fc.constantFrom('stored', 'stored', 'z', undefined),
-    evicted: fc.boolean(),
-    due: fc.constantFrom(undefined, -10, LONG_MS),
     agoMs: fc.constantFrom(0, 0, 0, CLEARED_MS),
     pauseMs: ms,
     failures: fc.nat({ max: 3 }),
   }),
-  async (world, { node: which, id: name, bytes: text, expected, due, agoMs, ...more }) => {
+  async (world, { instance: which, id: name, bytes: text, expected, agoMs, ...more }) => {
     const held = (await world.outside.get(world.key)) ?? 'x';
     const now = await world.now();
     return speaker(world, which).commit(name, text, expected === 'stored' ? held : expected, {
       ...more,
       startedAt: now - agoMs,
-      expectedTtlEnd: due === undefined ? undefined : now + due,
     });
   },
 );
 const end = verb(
   'end',
-  fc.record({ node, id, outcome, pauseMs: ms, endsAt, failures: fc.nat({ max: 3 }) }),
-  (world, { node: which, id: name, outcome: how, ...more }) =>
+  fc.record({ instance, id, outcome, pauseMs: ms, endsAt, failures: fc.nat({ max: 3 }) }),
+  (world, { instance: which, id: name, outcome: how, ...more }) =>
     speaker(world, which).end(name, how, more),
 );
-const clearFailure = verb('clearFailure', fc.tuple(node, id), (world, [which, name]) =>
-  speaker(world, which).clearFailure(name),
+const settle = verb('settle', fc.tuple(instance, id), (world, [which, name]) =>
+  speaker(world, which).settle(name),
 );
 const outside: readonly fc.Arbitrary<Verb>[] = [
   verb('set', bytes, (world, text) => world.outside.set(world.key, text)),
@@ -115,13 +112,13 @@ const verbs = fc.array(
     { weight: 2, arbitrary: renew },
     { weight: 5, arbitrary: commit },
     { weight: 4, arbitrary: end },
-    { weight: 1, arbitrary: clearFailure },
+    { weight: 1, arbitrary: settle },
     ...outside.map((arbitrary) => ({ weight: 1, arbitrary })),
   ),
   { minLength: 5, maxLength: 25 },
 );
 
-/** What is the same in both worlds: neither names of nodes nor instants. */
+/** What is the same in both worlds: neither names of instances nor instants. */
 function essence(world: AttemptWorld, answer: unknown): unknown {
   if (typeof answer !== 'object' || answer === null) return answer;
   const { record, leftMs, ...rest } = answer as {
@@ -138,11 +135,11 @@ function essence(world: AttemptWorld, answer: unknown): unknown {
 function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
   const { startedAt, changedAt, leaseEndsAt, notBefore, instance: name, ...rest } = record;
   const far = (instant: number): boolean => instant > startedAt + LONG_MS / 2;
-  const nodes = [0, 1].map((which) => speaker(world, which).node);
+  const instances = [0, 1].map((which) => speaker(world, which).instance);
   return JSON.parse(
     JSON.stringify({
       ...rest,
-      instance: nodes.indexOf(name),
+      instance: instances.indexOf(name),
       lease: leaseEndsAt === 0 ? 'none' : far(leaseEndsAt),
       changed: changedAt !== undefined && changedAt >= startedAt,
       pause: notBefore === 0 ? 'none' : far(notBefore),
@@ -150,9 +147,12 @@ function recordEssence(world: AttemptWorld, record: AttemptRecord): unknown {
   ) as unknown;
 }
 
-function announcements(world: AttemptWorld, heard: readonly HeardAnnouncement[]) {
-  const nodes = [0, 1].map((which) => speaker(world, which).node);
-  return heard.map(({ kind, by }) => ({ kind, by: by === undefined ? by : nodes.indexOf(by) }));
+function announcements(world: AttemptWorld, received: readonly ReceivedAnnouncement[]) {
+  const instances = [0, 1].map((which) => speaker(world, which).instance);
+  return received.map(({ kind, by }) => ({
+    kind,
+    by: by === undefined ? by : instances.indexOf(by),
+  }));
 }
 
 async function kept(world: AttemptWorld): Promise<unknown> {

@@ -37,7 +37,7 @@ async function everything(world: AttemptWorld, old: string, brought: string): Pr
   await one.renew('a');
   await one.commit('a', brought, `${old} no more`);
   await one.end('a', 'fatal', { endsAt: 2e12, oauthError: 'invalid_grant' });
-  await one.clearFailure('a');
+  await one.settle('a');
   await world.advance(INTERVAL_MS + 1);
   await one.start('b');
   await one.commit('b', brought, old);
@@ -150,7 +150,7 @@ describe('another Redis type', () => {
     await spoil();
     await one.end('a', 'failed');
     await spoil();
-    await one.clearFailure('a');
+    await one.settle('a');
     await admin.rpush(world.recordKey.replace('attempt', 'cleared'), 'a');
     expect(await one.commit('a', 'new', undefined)).toBe('committed');
   });

@@ -21,7 +21,7 @@ export const INTERVAL_MS = 10;
 
 type Store = MemoryCredentialStore<string> | RedisCredentialStore<string>;
 
-/** One credential, three nodes, and some other client that acts directly on what is stored. */
+/** One credential, three instances, and some other client that acts directly on what is stored. */
 export interface AttemptWorld {
   readonly key: string;
   readonly stores: readonly Store[];
@@ -113,7 +113,7 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
     },
     advance: async (ms) => {
       const until = (await now()) + ms;
-      // A short wait is over before a pause between two looks would be.
+      // A short wait is over before a pause between two reads would be.
       if (ms <= 20) while ((await now()) < until);
       else await eventually(async () => expect(await now()).toBeGreaterThanOrEqual(until));
     },
@@ -125,29 +125,29 @@ export async function redisWorld(target: RedisTarget, key = uniqueKey()): Promis
   };
 }
 
-export function backendOf(world: AttemptWorld, node = 0): Backend {
-  return internalsOf(world.stores[node]!).backend;
+export function backendOf(world: AttemptWorld, instance = 0): Backend {
+  return internalsOf(world.stores[instance]!).backend;
 }
 
 /** An announcement about an attempt, as an instance that takes no part hears it. */
-export interface HeardAnnouncement {
+export interface ReceivedAnnouncement {
   readonly kind: 'saved' | 'attempt';
   /** The instance that announced it, where it says so. */
   readonly by: string | undefined;
 }
 
 /** Hears the announcements about the credential of a world, from when this resolves. */
-export async function hearAnnouncements(world: AttemptWorld, node = 2) {
+export async function hearAnnouncements(world: AttemptWorld, instance = 2) {
   const { promise: live, resolve } = deferred();
-  let heard: HeardAnnouncement[] = [];
-  const subscription = backendOf(world, node).subscribe(world, {
+  let received: ReceivedAnnouncement[] = [];
+  const subscription = backendOf(world, instance).subscribe(world, {
     size: 1,
     maxStalenessMs: Infinity,
     hint: (_key, hint) => {
-      if (hint.type === 'attempt') heard.push({ kind: 'attempt', by: undefined });
+      if (hint.type === 'attempt') received.push({ kind: 'attempt', by: undefined });
       // What others than the attempts do comes without an instance, or is a removal.
       else if (hint.type === 'written' && typeof hint.origin === 'object')
-        heard.push({ kind: 'saved', by: hint.origin.instance });
+        received.push({ kind: 'saved', by: hint.origin.instance });
     },
     conditionChanged: ({ link }) => {
       if (link === 'live') resolve();
@@ -159,19 +159,19 @@ export async function hearAnnouncements(world: AttemptWorld, node = 2) {
   await live;
   return {
     /** All that came since the last time; what was announced before is in. */
-    take: async (): Promise<HeardAnnouncement[]> => {
+    take: async (): Promise<ReceivedAnnouncement[]> => {
       await subscription.read(world.key, 0);
-      const all = heard;
-      heard = [];
+      const all = received;
+      received = [];
       return all;
     },
   };
 }
 
-/** What one node says, with everything filled in that a test does not care about. */
+/** What one instance says, with everything filled in that a test does not care about. */
 export interface Speaker {
   readonly backend: AttemptVerbs;
-  readonly node: string;
+  readonly instance: string;
   start(id: string, more?: Partial<StartAttempt>): ReturnType<AttemptVerbs['start']>;
   renew(id: string, leaseMs?: number): ReturnType<AttemptVerbs['renew']>;
   commit(
@@ -181,7 +181,7 @@ export interface Speaker {
     more?: Partial<CommitAttempt>,
   ): ReturnType<AttemptVerbs['commit']>;
   end(id: string, outcome: EndAttempt['outcome'], more?: Partial<EndAttempt>): Promise<void>;
-  clearFailure(id: string): Promise<void>;
+  settle(id: string, storedAt?: number): Promise<void>;
 }
 
 /** The attempts that started from nothing, as each instance remembers of its own. */
@@ -192,16 +192,16 @@ export function forgetStarts(world: AttemptWorld): void {
   fromNothing.delete(world);
 }
 
-export function speaker(world: AttemptWorld, node = 0): Speaker {
+export function speaker(world: AttemptWorld, instance = 0): Speaker {
   const own = fromNothing.get(world) ?? new Set<string>();
   fromNothing.set(world, own);
   const { key } = world;
-  const place = backendOf(world, node);
+  const place = backendOf(world, instance);
   const backend = new AttemptVerbs(place);
   const common = { key, number: 7, failures: 0 };
   return {
     backend,
-    node: place.instance,
+    instance: place.instance,
     start: async (id, more = {}) => {
       const start = await backend.start({
         key,
@@ -224,8 +224,6 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         bytes: Buffer.from(bytes),
         ttl: 'none',
         expected: expected === undefined ? 'absent' : { digest: sha1(expected) },
-        expectedTtlEnd: undefined,
-        evicted: false,
         startedFromNothing: own.has(id),
         startedAt: await world.now(),
         pauseMs: 0,
@@ -241,7 +239,7 @@ export function speaker(world: AttemptWorld, node = 0): Speaker {
         oauthError: undefined,
         ...more,
       }),
-    clearFailure: (id) => backend.clearFailure({ key, id }),
+    settle: (id, storedAt) => backend.settle({ key, id, storedAt }),
   };
 }
 
@@ -251,7 +249,7 @@ function sha1(text: string): string {
 
 export const newId = (): string => randomUUID();
 
-/** What a test has at hand: a fresh credential, of which `old` is stored, and two nodes that speak. */
+/** What a test has at hand: a fresh credential, of which `old` is stored, and two instances that speak. */
 export interface AttemptScene {
   readonly world: AttemptWorld;
   readonly one: Speaker;

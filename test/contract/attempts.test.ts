@@ -5,8 +5,8 @@ import { INTERVAL_MS, LEASE_MS, newId, onBothBackends, speaker } from './attempt
 onBothBackends('the start of an attempt', (scene) => {
   it('is granted to one of many instances that ask at once', async () => {
     const three = speaker(scene.world, 2);
-    const asking = [scene.one, scene.two, three].flatMap((node) =>
-      Array.from({ length: 10 }, () => node.start(newId())),
+    const asking = [scene.one, scene.two, three].flatMap((instance) =>
+      Array.from({ length: 10 }, () => instance.start(newId())),
     );
     const answers = await Promise.all(asking);
     const types = answers.map(({ type }) => type);
@@ -22,7 +22,7 @@ onBothBackends('the start of an attempt', (scene) => {
       type: 'started',
       record: {
         id: 'a',
-        instance: scene.two.node,
+        instance: scene.two.instance,
         number: 1,
         outcome: 'running',
         failures: 0,
@@ -66,7 +66,7 @@ onBothBackends('the start of an attempt', (scene) => {
   it('is refused while another attempt holds the lease', async () => {
     await scene.one.start('a', { leaseMs: 500 });
     const held = await scene.two.start('b');
-    expect(held).toMatchObject({ type: 'held', record: { id: 'a', instance: scene.one.node } });
+    expect(held).toMatchObject({ type: 'held', record: { id: 'a', instance: scene.one.instance } });
     if (held.type !== 'held') return;
     expect(held.leftMs).toBeGreaterThan(0);
     expect(held.leftMs).toBeLessThanOrEqual(500);
@@ -151,7 +151,7 @@ onBothBackends('the start of an attempt', (scene) => {
       expect(await scene.two.start(newId(), { endsAt })).toMatchObject({
         type: 'fatal',
         leftMs: 0,
-        record: { id: 'a', instance: scene.one.node, oauthError: 'invalid_grant', endsAt: end },
+        record: { id: 'a', instance: scene.one.instance, oauthError: 'invalid_grant', endsAt: end },
       });
     }
     expect((await scene.two.start('b', { endsAt: end + 1_001 })).type).toBe('started');
@@ -176,7 +176,10 @@ onBothBackends('the start of an attempt', (scene) => {
   it('is refused after a clear, unless the caller wants to start then', async () => {
     await scene.world.stores[0]!.clear();
     expect(await scene.two.start('a')).toEqual({ type: 'cleared' });
-    expect((await scene.two.start('a', { clearedBefore: Infinity })).type).toBe('started');
+    expect(await scene.two.start('a', { clearedBefore: Infinity })).toMatchObject({
+      type: 'started',
+      afterClear: true,
+    });
     await scene.two.end('a', 'failed');
     await scene.world.advance(INTERVAL_MS + 1);
     // Who started took the mark away.
@@ -222,7 +225,7 @@ onBothBackends('the start of an attempt', (scene) => {
         () => scene.one.renew('a'),
         () => scene.one.end('a', 'failed'),
         () => scene.one.commit('a', 'new', 'old'),
-        () => scene.one.clearFailure('a'),
+        () => scene.one.settle('a'),
       ]) {
         await scene.world.outside.set(scene.world.recordKey, garbage);
         await act();

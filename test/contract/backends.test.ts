@@ -93,7 +93,7 @@ describe.each<{ protocol: string; options: ClientOptions }>([
       now,
       advance: async (ms) => {
         const until = (await now()) + ms;
-        // A short wait is over before a pause between two looks would be.
+        // A short wait is over before a pause between two reads would be.
         if (ms <= 50) while ((await now()) < until);
         else await eventually(async () => (await now()) >= until, { timeoutMs: ms + 5_000 });
       },

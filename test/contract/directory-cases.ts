@@ -17,7 +17,7 @@ export interface Token {
 export interface DirectoryPlace {
   open(
     options?: Partial<CredentialDirectoryOptions<Token>>,
-    node?: 'first' | 'second',
+    instance?: 'first' | 'second',
   ): CredentialDirectory<Token>;
   /** Keys in full. */
   set(key: string, value: string, ttlMs?: number): Promise<unknown>;
@@ -96,9 +96,9 @@ export function registerDirectoryCases(place: () => DirectoryPlace): void {
       await changes.next((change) => say(change) === `a saved t${String(round)}`);
       await Promise.allSettled([opened, closed]);
     }
-    const told = changes.values.map(say);
-    expect(told).toEqual([...new Set(told)]);
-    expect(told).toHaveLength(20);
+    const emitted = changes.values.map(say);
+    expect(emitted).toEqual([...new Set(emitted)]);
+    expect(emitted).toHaveLength(20);
   });
 
   it('a directory shares one watch among the stores of an id', async () => {

@@ -13,7 +13,7 @@ function createHarness(): ContractHarness {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock });
   return {
-    createStore: (_node, { key, ...options }) =>
+    createStore: (_instance, { key, ...options }) =>
       new MemoryCredentialDirectory({ ...options, prefix: PREFIX, memory: memory }).store(key),
     now: () => clock.now(),
     advance: (ms) => clock.advance(ms),

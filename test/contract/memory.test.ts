@@ -17,7 +17,7 @@ function createHarness(): MemoryHarness {
   const memory = new CredentialMemory({ clock });
   return {
     clock,
-    createStore: (_node, options) => new MemoryCredentialStore({ ...options, memory: memory }),
+    createStore: (_instance, options) => new MemoryCredentialStore({ ...options, memory: memory }),
     now: () => clock.now(),
     advance: (ms) => clock.advance(ms),
     outside: {

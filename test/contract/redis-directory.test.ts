@@ -22,19 +22,19 @@ describe.each<{ protocol: string; options: ClientOptions }>([
   { protocol: 'RESP2', options: { protocol: 2 } },
 ])('the stores of a RedisCredentialDirectory over $protocol', ({ options }) => {
   let server: RedisServer;
-  let nodes: Record<ContractInstance, Redis>;
+  let instances: Record<ContractInstance, Redis>;
   let admin: Redis;
 
   beforeAll(async () => {
     server = await startRedis({ config: { 'notify-keyspace-events': 'Kg$xe' } });
-    nodes = { first: connect(server, options), second: connect(server, options) };
+    instances = { first: connect(server, options), second: connect(server, options) };
     admin = connect(server);
   });
 
   const directories: RedisCredentialDirectory<unknown>[] = [];
 
   afterAll(async () => {
-    for (const client of [nodes.first, nodes.second, admin]) await disconnect(client);
+    for (const client of [instances.first, instances.second, admin]) await disconnect(client);
     await server.stop();
   });
 
@@ -44,8 +44,8 @@ describe.each<{ protocol: string; options: ClientOptions }>([
   };
 
   const createHarness = (): ContractHarness => ({
-    createStore: (node, { key, ...storeOptions }) => {
-      const directory = new RedisCredentialDirectory(nodes[node], {
+    createStore: (instance, { key, ...storeOptions }) => {
+      const directory = new RedisCredentialDirectory(instances[instance], {
         ...SETTINGS,
         ...storeOptions,
         prefix: PREFIX,

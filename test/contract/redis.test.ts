@@ -20,17 +20,17 @@ describe.each<{ protocol: string; options: ClientOptions }>([
   { protocol: 'RESP2', options: { protocol: 2 } },
 ])('RedisCredentialStore over $protocol', ({ options }) => {
   let server: RedisServer;
-  let nodes: Record<ContractInstance, Redis>;
+  let instances: Record<ContractInstance, Redis>;
   let admin: Redis;
 
   beforeAll(async () => {
     server = await startRedis({ config: { 'notify-keyspace-events': 'Kg$xe' } });
-    nodes = { first: connect(server, options), second: connect(server, options) };
+    instances = { first: connect(server, options), second: connect(server, options) };
     admin = connect(server);
   });
 
   afterAll(async () => {
-    for (const client of [nodes.first, nodes.second, admin]) await disconnect(client);
+    for (const client of [instances.first, instances.second, admin]) await disconnect(client);
     await server.stop();
   });
 
@@ -40,8 +40,8 @@ describe.each<{ protocol: string; options: ClientOptions }>([
   };
 
   const createHarness = (): ContractHarness => ({
-    createStore: (node, storeOptions) =>
-      new RedisCredentialStore(nodes[node], { ...SETTINGS, ...storeOptions }),
+    createStore: (instance, storeOptions) =>
+      new RedisCredentialStore(instances[instance], { ...SETTINGS, ...storeOptions }),
     now,
     advance: async (ms) => {
       const target = (await now()) + ms;

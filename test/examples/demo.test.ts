@@ -12,19 +12,19 @@ import { EXAMPLES, type FinishedProcess, run } from './finished-process.js';
 /** More than the deadline of the demo itself, and finding a Redis may take a download. */
 const TIMEOUT_MS = 180_000;
 const DEMO = 'demo/main.ts';
-const NODES = ['node-1', 'node-2', 'node-3'];
+const INSTANCES = ['instance-1', 'instance-2', 'instance-3'];
 
-/** What every node has to be told, in this order. */
+/** What every instance has to be told, in this order. */
 const STEPS = [
-  { step: 'saved', type: 'saved', origin: 'other-node', source: 'live' },
+  { step: 'saved', type: 'saved', origin: 'other-instance', source: 'live' },
   { step: 'renewed', type: 'renewed', origin: 'out-of-band', source: 'live' },
   { step: 'overwritten', type: 'saved', origin: 'out-of-band', source: 'live' },
   { step: 'expired', type: 'expired', source: 'live' },
-  { step: 'saved again', type: 'saved', origin: 'other-node', source: 'live' },
+  { step: 'saved again', type: 'saved', origin: 'other-instance', source: 'live' },
   {
     step: 'cleared',
     type: 'cleared',
-    origin: 'other-node',
+    origin: 'other-instance',
     source: 'live',
     reason: 'user logged out',
   },
@@ -42,18 +42,18 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
     expect(demo.code).toBe(0);
 
     const events = eventsIn(demo.stdout);
-    const nodes = ofKind(events, 'node');
-    expect(nodes.map(({ node }) => node)).toEqual(NODES);
-    expect(new Set(nodes.map(({ where }) => where)).size).toBe(3);
-    for (const node of NODES) {
-      const told = ofKind(events, 'told').filter((one) => one.node === node);
+    const instances = ofKind(events, 'instance');
+    expect(instances.map(({ instance }) => instance)).toEqual(INSTANCES);
+    expect(new Set(instances.map(({ where }) => where)).size).toBe(3);
+    for (const instance of INSTANCES) {
+      const told = ofKind(events, 'told').filter((one) => one.instance === instance);
       expect(told).toMatchObject(STEPS);
       for (const { latencyMs, since } of told) {
         // The demo itself has checked that no expiry was early, to within what the clocks tell.
         expect(latencyMs).toBeGreaterThan(since === 'write' ? 0 : -1);
       }
     }
-    // Each node has used its token, and has had none after the end.
+    // Each instance has used its token, and has had none after the end.
     expect(ofKind(events, 'used').map(({ status }) => Object.values(status))).toEqual([
       [200, 200, 200],
       [200, 200, 200],
@@ -91,13 +91,13 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
     expect(lines[0]).toMatch(/^(Redis|Valkey) \d+\.\d+\.\d+ \(.+\), port \d+$/);
     const table = lines.slice(lines.findIndex((line) => line.startsWith('ms ')));
     expect(table[0]).toMatch(/^ms +saved +renewed +overwritten +expired\* +saved again +cleared$/);
-    for (const [index, node] of NODES.entries()) {
-      expect(table[index + 1]).toMatch(new RegExp(`^${node}( +\\d+\\.\\d\\d){6}$`));
+    for (const [index, instance] of INSTANCES.entries()) {
+      expect(table[index + 1]).toMatch(new RegExp(`^${instance}( +\\d+\\.\\d\\d){6}$`));
     }
-    expect(demo.stdout).toMatch(/node-\d {2}kill -9 .* still 1 refresh\n/);
-    expect(demo.stdout).toMatch(/node-\d {2}takes over \d+ ms after the kill/);
+    expect(demo.stdout).toMatch(/instance-\d {2}kill -9 .* still 1 refresh\n/);
+    expect(demo.stdout).toMatch(/instance-\d {2}takes over \d+ ms after the kill/);
     expect(demo.stdout).toContain('\nprovider: 2 refreshes, 0 logins revoked\n');
-    expect(demo.stdout).toMatch(/\nEvery node saw everything, in \d+\.\d s\.\n$/);
+    expect(demo.stdout).toMatch(/\nEvery instance saw everything, in \d+\.\d s\.\n$/);
     // No color codes where nobody can see colors.
     expect(demo.stdout).not.toContain('\u001b');
   });
@@ -112,17 +112,17 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
       event: 'embedded',
       why: expect.stringMatching(/no Redis/) as string,
     });
-    for (const node of NODES) {
-      expect(ofKind(events, 'told').filter((one) => one.node === node)).toMatchObject(
+    for (const instance of INSTANCES) {
+      expect(ofKind(events, 'told').filter((one) => one.instance === instance)).toMatchObject(
         STEPS.map(({ type, source }) => ({ type, source })),
       );
     }
     // One refresh for all of them; and nobody can be killed alone.
     expect(
       ofKind(events, 'received')
-        .map(({ node }) => node)
+        .map(({ instance }) => instance)
         .sort(),
-    ).toEqual(NODES);
+    ).toEqual(INSTANCES);
     expect(ofKind(events, 'logins')).toMatchObject([{ refreshes: 1, revoked: 0 }]);
     expect(ofKind(events, 'killed')).toEqual([]);
     expect(ofKind(events, 'left-out')).toMatchObject([
@@ -133,7 +133,7 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
   it('fails when the holder of the lease is not replaced', async () => {
     const server = await redis.startRedis({ config: NOTIFICATIONS });
     const demo = await startDemo({ REDIS_URL: server.url }, '--json');
-    const pids = await nodePids(demo);
+    const pids = await instancePids(demo);
     await eventually(() => demo.stdout.includes('"event":"killed"'), { timeoutMs: TIMEOUT_MS });
     for (const pid of pids.filter(isAlive)) process.kill(pid, 'SIGSTOP');
     await expect(demo.exited).resolves.toMatchObject({ code: 1 });
@@ -141,7 +141,7 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
     expect(result).toMatchObject({
       event: 'result',
       ok: false,
-      problem: 'no node has taken over from the one that was killed',
+      problem: 'no instance has taken over from the one that was killed',
     });
   });
 
@@ -149,12 +149,12 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
     const server = await redis.startRedis({ config: NOTIFICATIONS });
     const demo = await startDemo({ REDIS_URL: server.url }, '--json');
     // Between being ready and the last scene.
-    const [, , victim] = await nodePids(demo);
+    const [, , victim] = await instancePids(demo);
     process.kill(victim!, 'SIGKILL');
     await expect(demo.exited).resolves.toMatchObject({ code: 1 });
     const result = eventsIn(demo.stdout).at(-1);
     expect(result).toMatchObject({ event: 'result', ok: false });
-    expect(result).toMatchObject({ problem: expect.stringMatching(/^node-3 /) as string });
+    expect(result).toMatchObject({ problem: expect.stringMatching(/^instance-3 /) as string });
   });
 
   it('fails and says where it looked when the given Redis does not answer', async () => {
@@ -170,7 +170,7 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
   it('cleans up half-way on Ctrl-C', async () => {
     const server = await redis.startRedis({ config: NOTIFICATIONS });
     const demo = await startDemo({ REDIS_URL: server.url }, '--json');
-    const pids = await nodePids(demo);
+    const pids = await instancePids(demo);
     await eventually(() => demo.stdout.includes('"type":"saved"'), {
       timeoutMs: TIMEOUT_MS,
     });
@@ -182,7 +182,7 @@ describe('the demo', { timeout: TIMEOUT_MS + 60_000, concurrent: true }, () => {
 
   it('leaves no process behind when it is killed half-way', async () => {
     const demo = await startDemo({ REDIS_URL: '' }, '--json');
-    const pids = await nodePids(demo);
+    const pids = await instancePids(demo);
     const [found] = ofKind(eventsIn(demo.stdout), 'redis');
     await demo.kill();
     await eventually(() => expect(pids.filter(isAlive)).toEqual([]), { timeoutMs: TIMEOUT_MS });
@@ -219,20 +219,20 @@ function ofKind<Kind extends DemoEvent['event']>(
   return events.filter((one): one is Extract<DemoEvent, { event: Kind }> => one.event === kind);
 }
 
-/** The processes of the nodes, as soon as all of them watch. */
-function nodePids(demo: NodeProcess): Promise<number[]> {
+/** The processes of the instances, as soon as all of them watch. */
+function instancePids(demo: NodeProcess): Promise<number[]> {
   return eventually(
     () => {
       const complete = demo.stdout.slice(0, demo.stdout.lastIndexOf('\n'));
-      const nodes = ofKind(eventsIn(complete), 'node');
-      expect(nodes, demo.stderr).toHaveLength(NODES.length);
-      return nodes.map(({ where }) => Number(where.replace('process ', '')));
+      const instances = ofKind(eventsIn(complete), 'instance');
+      expect(instances, demo.stderr).toHaveLength(INSTANCES.length);
+      return instances.map(({ where }) => Number(where.replace('process ', '')));
     },
     { timeoutMs: TIMEOUT_MS },
   );
 }
 
-/** One refresh for the first end, and one more although the node that was about to make it is dead. */
+/** One refresh for the first end, and one more although the instance that was about to make it is dead. */
 function expectTwoRefreshes(events: readonly DemoEvent[]): void {
   expect(ofKind(events, 'refreshed').map(({ refreshes }) => refreshes)).toEqual([1, 2]);
   expect(ofKind(events, 'calling')).toMatchObject([
@@ -240,16 +240,16 @@ function expectTwoRefreshes(events: readonly DemoEvent[]): void {
     { attempt: 2, cause: 'expiring', inDoubt: false },
     { attempt: 3, inDoubt: true },
   ]);
-  const [{ node: killed, refreshes }] = ofKind(events, 'killed') as [
+  const [{ instance: killed, refreshes }] = ofKind(events, 'killed') as [
     Extract<DemoEvent, { event: 'killed' }>,
   ];
   expect(refreshes).toBe(1);
   const [takeover] = ofKind(events, 'took-over');
-  expect(takeover?.node).not.toBe(killed);
+  expect(takeover?.instance).not.toBe(killed);
   expect(takeover?.afterMs).toBeGreaterThan(0);
-  const left = NODES.filter((node) => node !== killed);
-  const received = ofKind(events, 'received').map(({ node }) => node);
-  expect(received.slice(0, 3).sort()).toEqual(NODES);
+  const left = INSTANCES.filter((instance) => instance !== killed);
+  const received = ofKind(events, 'received').map(({ instance }) => instance);
+  expect(received.slice(0, 3).sort()).toEqual(INSTANCES);
   expect(received.slice(3).sort()).toEqual(left);
   const [logins] = ofKind(events, 'logins');
   expect(logins).toMatchObject({ refreshes: 2, revoked: 0 });

@@ -14,13 +14,13 @@ import { type Random, seeded } from './support/random.js';
 
 const { connect, proxy, startNotifying, track } = useFaults();
 
-const NODES = 3;
+const INSTANCES = 3;
 const ROUNDS = 4;
 const MOST_ROUNDS = 20;
 const ROUND_MS = 1_500;
 /** Written only from outside, one after the other, so that their values count up. */
 const FOREIGN = Array.from({ length: 8 }, (_, index) => `foreign:${index}`);
-/** Written by the stores of all nodes, against each other. */
+/** Written by the stores of all instances, against each other. */
 const OWN = Array.from({ length: 4 }, (_, index) => `own:${index}`);
 const KEYS = [...FOREIGN, ...OWN];
 
@@ -34,18 +34,18 @@ it.each([1, 42, 7])(
     const random = seeded(seed);
     const server = await startNotifying();
     const admin = connect(server);
-    const networks = await Promise.all(Array.from({ length: NODES }, () => proxy(server)));
-    const nodes = networks.map((network) => {
+    const networks = await Promise.all(Array.from({ length: INSTANCES }, () => proxy(server)));
+    const instances = networks.map((network) => {
       const watched = watchKeys(connect(network, { lazyConnect: true }), KEYS);
       for (const { store } of watched) track(store, () => store.close());
       return watched;
     });
     const written = new Map(KEYS.map((key): [string, string[]] => [key, []]));
     const log: string[] = [];
-    await expectAgreement(nodes, admin, log);
+    await expectAgreement(instances, admin, log);
     const seen = (): number =>
-      nodes.flat().reduce((sum, { changes }) => sum + changes.values.length, 0);
-    const least = NODES * KEYS.length * ROUNDS;
+      instances.flat().reduce((sum, { changes }) => sum + changes.values.length, 0);
+    const least = INSTANCES * KEYS.length * ROUNDS;
     // Fewer changes can be seen in a round while other programs use the machine.
     for (let round = 1; round <= ROUNDS || (seen() <= least && round <= MOST_ROUNDS); round += 1) {
       log.push(`round ${round}`);
@@ -53,18 +53,18 @@ it.each([1, 42, 7])(
       const writing = [
         // It sends each command once and in order, or it would itself be what is out of order.
         writeForeign(connect(server, ONCE), { random, written, signal: stop.signal }),
-        ...nodes.map((node, index) =>
-          writeOwn(node, { random, written, signal: stop.signal, index }),
+        ...instances.map((instance, index) =>
+          writeOwn(instance, { random, written, signal: stop.signal, index }),
         ),
       ];
       await wreak({ server, admin, networks, random, log }, ROUND_MS);
       stop.abort();
       await Promise.all(writing);
-      await expectAgreement(nodes, admin, log);
+      await expectAgreement(instances, admin, log);
     }
-    const histories = nodes.flatMap((node, index) =>
-      node.map(({ store, changes }): History => ({
-        node: `node ${index}`,
+    const histories = instances.flatMap((instance, index) =>
+      instance.map(({ store, changes }): History => ({
+        instance: `instance ${index}`,
         key: store.id,
         changes: changes.values,
       })),
@@ -118,10 +118,10 @@ async function writeForeign(client: Redis, { random, written, signal }: Writing)
 }
 
 async function writeOwn(
-  node: readonly Watched[],
+  instance: readonly Watched[],
   { random, written, signal, index }: Writing & { readonly index: number },
 ): Promise<void> {
-  const own = node.filter(({ store }) => OWN.includes(store.id));
+  const own = instance.filter(({ store }) => OWN.includes(store.id));
   while (!signal.aborted) {
     const { store } = random.pick(own);
     const values = written.get(store.id)!;
@@ -148,11 +148,11 @@ async function writeOwn(
 
 /** Writes have stopped and Redis can be reached: everybody is live soon, and then agrees within the bound that it shows. */
 async function expectAgreement(
-  nodes: readonly (readonly Watched[])[],
+  instances: readonly (readonly Watched[])[],
   admin: Redis,
   log: readonly string[],
 ): Promise<void> {
-  const all = nodes.flat();
+  const all = instances.flat();
   await eventually(
     () => expect(all.filter(({ store }) => store.status.link !== 'live')).toEqual([]),
     {

@@ -148,7 +148,7 @@ it('a reply from before a sleep does not confirm validity after the sleep', asyn
   await store.save('v1', { ttlSeconds: 2 });
   const { expiresAt } = store.current!;
   const savedAt = clock.monotonic();
-  // The answer to the next look is held back on its way.
+  // The answer to the next read is held back on its way.
   const answered = new Promise<void>((resolve) => {
     network.onData('toClient', (chunk) => {
       if (!chunk.includes('v1')) return;
@@ -156,7 +156,7 @@ it('a reply from before a sleep does not confirm validity after the sleep', asyn
       resolve();
     });
   });
-  await admin.publish(`credstream:0:${KEY}`, 'whatever makes it look');
+  await admin.publish(`credstream:0:${KEY}`, 'whatever makes it read');
   await answered;
   clock.sleep(2_300);
   expect(systemClock.now()).toBeGreaterThan(expiresAt!);

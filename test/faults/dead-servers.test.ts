@@ -73,7 +73,7 @@ it('a store emits the clears when a killed server comes back empty', async () =>
   const hinted = changes.next();
   await connect(server).set(KEY, 'v2');
   expect(await hinted).toMatchObject({ type: 'saved', source: 'live' });
-  // It sent the script again and did not fall back to looking in several steps.
+  // It sent the script again and did not fall back to reading in several steps.
   expect(await connect(server).info('commandstats')).not.toContain('cmdstat_pttl');
 });
 

@@ -32,7 +32,7 @@ it('an end that comes while cut off is emitted once, at that end', async () => {
   expect(seenAt).toBeGreaterThan(expiresAt);
   expect(seenAt - expiresAt).toBeLessThan(noiseMs());
   expect(store.current).toBeUndefined();
-  expect(signal.reason).toBe(expired);
+  expect(signal.reason).toMatchObject({ change: { type: 'expired', at: expired.at } });
   expect(store.state).toMatchObject({ type: 'expired', expiresAt });
   await network.accept();
   await statuses.next(isLive);

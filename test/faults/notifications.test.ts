@@ -64,7 +64,7 @@ describe('notifications switched off at run time', () => {
     await admin.config('SET', FLAGS, 'Kg$xe');
     const status = await statuses.next(({ notifications }) => notifications === 'keyspace');
     expect(status.link).toBe('live');
-    // A look may still be on its way.
+    // A read may still be on its way.
     await eventually(async () => {
       const counted = await countCommands(admin, () => moreProbes(admin, 2));
       expect(counted.get('evalsha_ro') ?? 0).toBe(0);

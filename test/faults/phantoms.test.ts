@@ -35,10 +35,10 @@ const forged: readonly (readonly [what: string, channel: string, message: string
     (kind) => [`announcement of ${kind}`, ANNOUNCEMENTS, announce({ kind })] as const,
   ),
   ...[
-    ['fields of other types', announce({ kind: 7, node: ['x'], at: 'now', reason: { a: 1 } })],
+    ['fields of other types', announce({ kind: 7, instance: ['x'], at: 'now', reason: { a: 1 } })],
     ['a value', announce({ kind: 'saved', credentials: 'forged', value: 'forged' })],
     ['a time far ahead', announce({ kind: 'cleared', at: 2 ** 60 })],
-    ['a prototype', '{"kind":"cleared","__proto__":{"node":"x"},"constructor":null}'],
+    ['a prototype', '{"kind":"cleared","__proto__":{"instance":"x"},"constructor":null}'],
     ['null', 'null'],
     ['an array', '["cleared"]'],
     ['half of an object', '{"kind":"cle'],
@@ -66,7 +66,7 @@ describe.each(['present', 'absent'] as const)(
       const watched = await watch(server, NO_ROUNDS);
       const { store, changes, states } = watched;
       const before = store.state;
-      const own = await ownNode(connect(server), watched, is);
+      const own = await ownInstance(connect(server), watched, is);
       const all = [
         ...forged,
         ...['saved', 'cleared'].map(
@@ -179,7 +179,7 @@ describe('a flood of forged hints', () => {
 });
 
 /** The name under which the store announces its own writes; leaves everything as it was. */
-async function ownNode(
+async function ownInstance(
   subscriber: Redis,
   { store }: Watched,
   is: 'present' | 'absent',

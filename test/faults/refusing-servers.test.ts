@@ -23,7 +23,10 @@ describe('a server without memory', () => {
       const change = await changes.next();
       expect(change).toMatchObject({ type: 'evicted', source: 'live', origin: 'unknown' });
       expect(say(change)).toBe('evicted v1');
-      expect(signal.reason).toBe(change);
+      expect(signal.reason).toMatchObject({
+        name: 'AbortError',
+        change: { type: change.type, at: change.at },
+      });
       expect(store.state).toEqual({ type: 'absent' });
       await admin.config('SET', 'maxmemory', '0');
       await store.save('v2');

@@ -135,7 +135,7 @@ it('a heartbeat sends nothing beside a read that is under way', async () => {
   const server = await startNotifying();
   const network = await proxy(server);
   network.delay(30);
-  // Each look is still under way when the next beats come.
+  // Each read is still under way when the next beats come.
   const { store } = await watch(network, { heartbeatMs: 15, replyTimeoutMs: 2_000 });
   const recording = await recordMonitor(server);
   const calls = (name: string): number =>

@@ -20,7 +20,7 @@ import {
 const world = useWorld();
 
 /** Looking at a credential. */
-const LOOK = '+evalsha_ro +eval_ro +strlen +get +pexpiretime +time';
+const READ = '+evalsha_ro +eval_ro +strlen +get +pexpiretime +time';
 /** Saving and clearing, also over what was seen. */
 const WRITE = '+multi +exec +set +del +publish +evalsha +eval';
 /** Watching. */
@@ -28,13 +28,13 @@ const WATCH = '+subscribe +unsubscribe';
 
 // What the documentation prints, for keys below one prefix.
 const writer = (prefix: string): string =>
-  `-@all ${LOOK} ${WRITE} ~${prefix}* ~credstream:stage:* ~credstream:cleared:*
+  `-@all ${READ} ${WRITE} ~${prefix}* ~credstream:stage:* ~credstream:cleared:*
    resetchannels &credstream:0:${prefix}*`;
 const watcher = (prefix: string): string =>
-  `-@all ${LOOK} ${WATCH} %R~${prefix}* %R~credstream:epoch
+  `-@all ${READ} ${WATCH} %R~${prefix}* %R~credstream:epoch
    resetchannels &credstream:0:${prefix}* &__keyspace@0__:${prefix}*`;
 const watchingWriter = (prefix: string): string =>
-  `-@all ${LOOK} ${WRITE} ${WATCH} ~${prefix}* ~credstream:* resetchannels &credstream:0:${prefix}*
+  `-@all ${READ} ${WRITE} ${WATCH} ~${prefix}* ~credstream:* resetchannels &credstream:0:${prefix}*
    &__keyspace@0__:${prefix}* &__keyspace@0__:credstream:probe:*`;
 
 const commandsIn = (rules: string): string[] =>
@@ -131,13 +131,13 @@ describe('a writer that waits for replicas', () => {
 });
 
 describe('a watcher that may not write', () => {
-  const look = (user: User, key: string, options = {}): Promise<Watched<Token>> =>
+  const watch = (user: User, key: string, options = {}): Promise<Watched<Token>> =>
     world.watch(user.connect(), { ...options, key });
 
   it('sees every change and its expiry, and reports the mode once it is known', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
-    const { store, key, changes } = await look(
+    const { store, key, changes } = await watch(
       await makeUser(world, watcher(prefix)),
       `${prefix}a`,
     );
@@ -157,7 +157,7 @@ describe('a watcher that may not write', () => {
   it('is refused with a typed error when it writes, and nothing happens', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
-    const { store, key } = await look(await makeUser(world, watcher(prefix)), `${prefix}a`);
+    const { store, key } = await watch(await makeUser(world, watcher(prefix)), `${prefix}a`);
     await admin.set(key, bytesOf('a'));
     const refused = expect.objectContaining({ code: 'REFUSED', reply: 'NOPERM' }) as Error;
     await expect(store.save({ token: 'b' })).rejects.toEqual(refused);
@@ -177,11 +177,11 @@ describe('a watcher that may not write', () => {
     const admin = world.connect();
     const user = await makeUser(
       world,
-      `-@all ${LOOK} ${WATCH} %R~${prefix}* resetchannels &credstream:0:${prefix}*`,
+      `-@all ${READ} ${WATCH} %R~${prefix}* resetchannels &credstream:0:${prefix}*`,
     );
     const key = `${prefix}a`;
-    const hearing = await look(user, key);
-    const polling = await look(user, key, { pollMs: 50 });
+    const hearing = await watch(user, key);
+    const polling = await watch(user, key, { pollMs: 50 });
     await world.store(admin, { key }).save({ token: 'a' });
     await hearing.changes.next(brings('a'));
     expect(hearing.store.status.notifications).toBe('announcements');
@@ -194,8 +194,8 @@ describe('a watcher that may not write', () => {
   it('polls for everything without the right to any channel', async () => {
     const prefix = uniquePrefix();
     const admin = world.connect();
-    const user = await makeUser(world, `-@all ${LOOK} ${WATCH} %R~${prefix}*`);
-    const { store, key, changes } = await look(user, `${prefix}a`, { pollMs: 50 });
+    const user = await makeUser(world, `-@all ${READ} ${WATCH} %R~${prefix}*`);
+    const { store, key, changes } = await watch(user, `${prefix}a`, { pollMs: 50 });
     expect(store.status).toMatchObject({ link: 'live', notifications: 'polling', maxLagMs: 2_050 });
     await admin.set(key, bytesOf('a'), 'PX', 800);
     await changes.next(brings('a'));
@@ -221,10 +221,10 @@ describe('a watcher that may not write', () => {
     const recording = await recordMonitor(world.server);
     const sent = (): string[] =>
       recording.lines.filter(({ source }) => source !== 'lua').map(({ args }) => args[0]!);
-    // At first it asks for the epoch by all means; then it looks as usual.
+    // At first it asks for the epoch by all means; then it reads as usual.
     await eventually(() => {
       const last = sent()
-        // The heartbeat asks for the role beside the look.
+        // The heartbeat asks for the role beside the read.
         .filter((name) => name.toUpperCase() !== 'HELLO')
         .slice(-10);
       return last.length === 10 && last.every((name) => name === 'EVALSHA_RO');

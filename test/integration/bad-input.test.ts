@@ -37,8 +37,8 @@ describe.each([
     const dump = await redis.dumpBuffer(store.id);
 
     expect(await store.load()).toBeUndefined();
-    expect(await store.read()).toBeUndefined();
     const error = unreadable('wrong-type');
+    await expect(store.read()).rejects.toEqual(error);
     await expect(store.save({ token: 'b' })).rejects.toEqual(error);
     await expect(store.save({ token: 'b' }, { ttlSeconds: 60 })).rejects.toEqual(error);
     await expect(store.save({ token: 'b' }, { onlyIf: 'absent' })).rejects.toThrow();
@@ -109,7 +109,7 @@ describe('bytes that do not decode', () => {
     expect(store.state).toEqual({ type: 'unreadable', error: change.error });
     expect(store.current).toBeUndefined();
     expect(await store.load()).toBeUndefined();
-    expect(await store.read()).toBeUndefined();
+    await expect(store.read()).rejects.toEqual(unreadable('decode'));
     await expect(store.update(() => ({ token: 'x' }))).rejects.toEqual(unreadable('decode'));
     expect(await redis.getBuffer(key)).toEqual(Buffer.from(bytes));
     expect(({} as Partial<Token>).token).toBeUndefined();
@@ -162,7 +162,7 @@ describe('300 MB at the key', () => {
 
     expect((await changes.next(ofType('unreadable'))).error).toEqual(unreadable('too-large'));
     expect(await store.load()).toBeUndefined();
-    expect(await store.read()).toBeUndefined();
+    await expect(store.read()).rejects.toEqual(unreadable('too-large'));
     await expect(store.update(() => ({ token: 'x' }))).rejects.toEqual(unreadable('too-large'));
     expect(await redis.strlen(key)).toBe(SIZE);
 

@@ -4,13 +4,13 @@ import { VirtualClock } from 'credstream/testing';
 
 import { brings, bytesOf, useWorld } from './world.js';
 
-// Without notifications, so that what a foreign client writes is seen by looking and by nothing else.
+// Without notifications, so that what a foreign client writes is seen by reading and by nothing else.
 const world = useWorld();
 
 const PERIOD_MS = 50;
 const ROUND_MS = 10;
 const NEVER_MS = 600_000;
-/** Time enough for one look. */
+/** Time enough for one read. */
 const ROUNDS = PERIOD_MS / ROUND_MS;
 
 const kinds = [

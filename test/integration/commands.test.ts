@@ -18,9 +18,9 @@ const world = useWorld();
 /** A tombstone has a value of its own: the id of the instance and a number. */
 const UNIQUE = /^[\da-f-]{36}:\d+$/;
 
-const LOOK = 'evalsha_ro';
+const READ = 'evalsha_ro';
 
-/** Live, and past everything that is done only once: probing, the first look at the key, the loading of scripts. */
+/** Live, and past everything that is done only once: probing, the first read of the key, the loading of scripts. */
 async function steady(store: RedisCredentialStore<Token>): Promise<void> {
   await store.ready();
   await eventually(() => expect(store.status.notifications).toBe('keyspace'));
@@ -38,13 +38,13 @@ const nameOf = ({ args }: MonitoredCommand): string => args[0]!.toLowerCase();
 const sent = (lines: readonly MonitoredCommand[]): string[] =>
   lines.filter(({ source }) => source !== 'lua').map(nameOf);
 
-const looks = (lines: readonly MonitoredCommand[]): MonitoredCommand[] =>
-  lines.filter((line) => nameOf(line) === LOOK);
+const reads = (lines: readonly MonitoredCommand[]): MonitoredCommand[] =>
+  lines.filter((line) => nameOf(line) === READ);
 
 /** The notification can come a turn before the reply, on another connection, and is then a hint of its own. */
-function expectFewLooks(lines: readonly MonitoredCommand[], writes: number): void {
-  expect(looks(lines).length).toBeGreaterThanOrEqual(writes);
-  expect(looks(lines).length).toBeLessThanOrEqual(writes * 1.5);
+function expectFewReads(lines: readonly MonitoredCommand[], writes: number): void {
+  expect(reads(lines).length).toBeGreaterThanOrEqual(writes);
+  expect(reads(lines).length).toBeLessThanOrEqual(writes * 1.5);
 }
 
 describe('a save', () => {
@@ -59,8 +59,8 @@ describe('a save', () => {
     await recording.flush();
     const names = sent(recording.lines);
     const transaction = ['multi', 'set', 'publish', 'exec'];
-    expect(names.filter((name) => name !== LOOK)).toEqual(Array(saves).fill(transaction).flat());
-    expectFewLooks(recording.lines, saves);
+    expect(names.filter((name) => name !== READ)).toEqual(Array(saves).fill(transaction).flat());
+    expectFewReads(recording.lines, saves);
   });
 
   it('is one transaction and nothing else without a watcher', async () => {
@@ -97,10 +97,10 @@ describe('a save', () => {
     }
     await recording.flush();
     const names = sent(recording.lines);
-    expect(names.filter((name) => name !== LOOK)).toEqual(
+    expect(names.filter((name) => name !== READ)).toEqual(
       Array(saves).fill(['set', 'evalsha']).flat(),
     );
-    expectFewLooks(recording.lines, saves);
+    expectFewReads(recording.lines, saves);
   });
 
   it('with onlyIf waits for no reply in between: one round trip', async () => {
@@ -125,7 +125,7 @@ describe('a clear', () => {
     const recording = await record();
     expect(await store.clear()).toBe(true);
     await recording.flush();
-    expect(sent(recording.lines)).toEqual([LOOK, 'set', 'multi', 'del', 'publish', 'exec']);
+    expect(sent(recording.lines)).toEqual([READ, 'multi', 'set', 'del', 'publish', 'exec']);
     const mark = recording.lines.find((line) => nameOf(line) === 'set');
     // No re-authentication undoes it for an hour.
     const name = `credstream:cleared:{${store.id}}:${store.id}`;
@@ -141,7 +141,7 @@ describe('a clear', () => {
     const recording = await record();
 
     const clear = store.clear();
-    await eventually(() => looks(recording.lines).length > 0);
+    await eventually(() => reads(recording.lines).length > 0);
     link.pause('toClient', { select: nonSubscribers });
     await eventually(async () => expect(await redis.exists(store.id)).toBe(0));
     link.resume('toClient');
@@ -157,7 +157,7 @@ describe('a read', () => {
     await store.load();
     await store.read();
     await recording.flush();
-    expect(sent(recording.lines)).toEqual([LOOK, LOOK]);
+    expect(sent(recording.lines)).toEqual([READ, READ]);
   });
 
   it('costs no command from memory', async () => {
@@ -187,11 +187,11 @@ describe('a change by another client', () => {
         await Promise.all(watchers.map((one) => one.changes.next(brings(String(number)))));
       }
     });
-    const looks = counted.get(LOOK)! / changes / watchers.length;
-    expect(looks).toBeGreaterThanOrEqual(1);
-    expect(looks).toBeLessThanOrEqual(1.2);
-    // A look reads the key, and nothing else reads.
-    expect(counted.get('get')).toBe(counted.get(LOOK));
+    const reads = counted.get(READ)! / changes / watchers.length;
+    expect(reads).toBeGreaterThanOrEqual(1);
+    expect(reads).toBeLessThanOrEqual(1.2);
+    // A read gets the key, and nothing else does.
+    expect(counted.get('get')).toBe(counted.get(READ));
   });
 
   it('by a store costs no more for being announced as well as notified', async () => {
@@ -207,7 +207,7 @@ describe('a change by another client', () => {
         await watcher.changes.next(brings(String(number)));
       }
     });
-    expect(counted.get(LOOK)! / changes).toBeLessThanOrEqual(1.2);
+    expect(counted.get(READ)! / changes).toBeLessThanOrEqual(1.2);
     expect(counted.get('set')).toBe(changes);
   });
 
@@ -222,7 +222,7 @@ describe('a change by another client', () => {
       await changes.next(brings('499'));
     });
     expect(counted.get('set')).toBe(500);
-    expect(counted.get(LOOK)).toBeLessThan(50);
+    expect(counted.get(READ)).toBeLessThan(50);
   });
 });
 
@@ -237,20 +237,20 @@ describe('an idle store', () => {
   }
 
   /** A recording may begin or end between the two. */
-  function expectRoleAskedBesideLooks(lines: readonly MonitoredCommand[]): void {
+  function expectRoleAskedBesideReads(lines: readonly MonitoredCommand[]): void {
     const names = sent(lines);
     const roles = names.filter((name) => name === 'hello').length;
-    expect(names.filter((name) => name !== LOOK && name !== 'hello')).toEqual([]);
-    expect(Math.abs(roles - looks(lines).length)).toBeLessThanOrEqual(1);
+    expect(names.filter((name) => name !== READ && name !== 'hello')).toEqual([]);
+    expect(Math.abs(roles - reads(lines).length)).toBeLessThanOrEqual(1);
   }
 
   it('sends one read and one question for the role per heartbeat and no other', async () => {
     const { store } = await world.watch(world.connect(), { heartbeatMs });
     await steady(store);
     const recording = await record();
-    await eventually(() => looks(recording.lines).length >= beats);
-    expectRoleAskedBesideLooks(recording.lines);
-    expectOnePerHeartbeat(looks(recording.lines));
+    await eventually(() => reads(recording.lines).length >= beats);
+    expectRoleAskedBesideReads(recording.lines);
+    expectOnePerHeartbeat(reads(recording.lines));
   });
 
   it('sends no more when many stores watch on the same client', async () => {
@@ -262,9 +262,9 @@ describe('an idle store', () => {
     // Watchers of more than one key make it once.
     await eventually(async () => expect(await redis.exists('credstream:epoch')).toBe(1));
     const recording = await record();
-    await eventually(() => looks(recording.lines).length >= beats);
-    const taken = looks(recording.lines).slice(0, beats);
-    expectRoleAskedBesideLooks(recording.lines);
+    await eventually(() => reads(recording.lines).length >= beats);
+    const taken = reads(recording.lines).slice(0, beats);
+    expectRoleAskedBesideReads(recording.lines);
     expectOnePerHeartbeat(taken);
     // Each is the turn of another credential.
     expect(new Set(taken.map(({ args }) => args[3])).size).toBe(beats);
@@ -278,7 +278,7 @@ describe('an idle store', () => {
       recording.lines.filter((line) => nameOf(line) === 'ping');
     await eventually(() => pings().length >= beats);
     expectOnePerHeartbeat(pings());
-    expect(looks(recording.lines).length).toBeLessThanOrEqual(pings().length);
+    expect(reads(recording.lines).length).toBeLessThanOrEqual(pings().length);
   });
 
   it('that watches nothing sends nothing', async () => {
@@ -287,8 +287,8 @@ describe('an idle store', () => {
     const store = world.store(world.connect(), { heartbeatMs: 10, pollMs: 10, probeMs: 10 });
     await store.save({ token: 'a' });
     const recording = await record();
-    await eventually(() => looks(recording.lines).length >= 10);
-    expect(new Set(looks(recording.lines).map(({ source }) => source)).size).toBe(1);
-    expectRoleAskedBesideLooks(recording.lines);
+    await eventually(() => reads(recording.lines).length >= 10);
+    expect(new Set(reads(recording.lines).map(({ source }) => source)).size).toBe(1);
+    expectRoleAskedBesideReads(recording.lines);
   });
 });

@@ -14,14 +14,14 @@ interface Client {
   ended: number;
 }
 
-interface Node {
+interface Instance {
   readonly store: RedisCredentialStore<Token>;
   readonly client: Derived<Client>;
   readonly clients: Client[];
 }
 
 /** A process of its own, as far as credstream can tell: it has a client of its own. */
-function node(key: string): Node {
+function instance(key: string): Instance {
   const store = open<Token>(connect(), { ...HINTS_ONLY, key });
   const clients: Client[] = [];
   const client = derive(
@@ -44,7 +44,7 @@ function node(key: string): Node {
 describe('a value derived from a credential on a real Redis', () => {
   it('is replaced on the other instance by a rotation, and the old one is disposed of after its last use', async () => {
     const key = uniqueKey();
-    const [writer, reader] = [node(key), node(key)];
+    const [writer, reader] = [instance(key), instance(key)];
     await writer.store.save({ token: 'one' }, { ttlSeconds: 3_600 });
     const [used, work] = [deferred<Client>(), deferred()];
     const use = reader.client.use(async (client) => {

@@ -70,7 +70,7 @@ async function expectRareCommands(on: Stage): Promise<void> {
   await eventually(async () => expect(await refusedSoFar()).toBeGreaterThan(refused + 20));
   const perHeartbeat =
     ((await refusedSoFar()) - refused) / ((performance.now() - from) / FAST.heartbeatMs);
-  // A look, and a look in the other way, of the heartbeat and of polling.
+  // A read, and a read in the other way, of the heartbeat and of polling.
   expect(perHeartbeat).toBeLessThan(12);
   expect(on.link.accepted - accepted).toBeLessThanOrEqual(1);
 }

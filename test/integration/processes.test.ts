@@ -57,12 +57,12 @@ describe('several processes', () => {
     expect(store.current?.credentials).toEqual({ count: total });
 
     const written = changes.values.flatMap((change) => (change.type === 'saved' ? [change] : []));
-    const nodes = new Set<unknown>();
+    const instances = new Set<unknown>();
     for (const { origin, reason } of written) {
-      if (typeof origin === 'object') nodes.add(origin.instance);
+      if (typeof origin === 'object') instances.add(origin.instance);
       expect(reason).toMatch(/^by \d+$/);
     }
-    expect(nodes.size).toBe(PROCESSES);
+    expect(instances.size).toBe(PROCESSES);
     const pids = new Set(written.map(({ reason }) => Number(reason?.slice(3))));
     expect([...pids].sort()).toEqual(children.map(({ pid }) => pid).sort());
   });

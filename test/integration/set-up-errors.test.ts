@@ -173,14 +173,14 @@ describe('a client of the wrong kind', () => {
     world.track(cluster, (one) => one.stop());
     // The slot of "token" belongs to one of the three; the other two redirect.
     const strangers: number[] = [];
-    for (const { server, admin } of await cluster.masters())
+    for (const { port, admin } of await cluster.masters())
       if (
         await admin.get('token').then(
           () => false,
           () => true,
         )
       )
-        strangers.push(server.port);
+        strangers.push(port);
     expect(strangers).toHaveLength(2);
     await expectTold(() => new Redis({ port: strangers[0]!, lazyConnect: true }), {
       says: /is part of a cluster: give a Cluster of ioredis/,

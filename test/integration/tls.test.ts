@@ -91,8 +91,9 @@ describe.each(majors)('over TLS with %s', (_name, makeClient) => {
     const ready = store.ready();
     const status = await statuses.next(({ link }) => link === 'unauthorized');
     expect(status.error).toMatchObject({ code: 'REFUSED', reply: 'WRONGPASS' });
+    await expect(ready).rejects.toMatchObject({ reply: 'WRONGPASS' });
     client.options.password = account.password;
-    await ready;
+    await statuses.next(({ link }) => link === 'live');
     await store.save({ token: 'a' });
   });
 

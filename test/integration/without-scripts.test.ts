@@ -15,35 +15,35 @@ const ways = [
     name: 'may run scripts, but not the read-only kind',
     rules: '+@all -evalsha_ro -eval_ro ~* &*',
     command: 'evalsha',
-    perLook: 1,
+    perRead: 1,
   },
   {
     name: 'may run no scripts',
     rules: '+@all -@scripting ~* &*',
     command: 'pttl',
-    perLook: 2,
+    perRead: 2,
   },
   {
     name: 'may run no scripts and not ask for the time or a length',
     rules: '+@all -@scripting -time -strlen ~* &*',
     command: 'pttl',
-    perLook: 2,
+    perRead: 2,
   },
   {
     name: 'may only read, subscribe and ping',
     rules: '-@all +get +pttl +subscribe +unsubscribe +ping %R~* &*',
     command: 'pttl',
-    perLook: 2,
+    perRead: 2,
   },
   {
     name: 'may run scripts, but not PEXPIRETIME in them, as on an older Redis',
     rules: '+@all -pexpiretime ~* &*',
     command: 'evalsha',
-    perLook: 1,
+    perRead: 1,
   },
 ] as const;
 
-describe.each(ways)('a user who $name', ({ rules, command, perLook }) => {
+describe.each(ways)('a user who $name', ({ rules, command, perRead }) => {
   it('sees saved, renewed, expired, cleared and unreadable', async () => {
     const redis = world.connect();
     const user = await makeUser(world, rules);
@@ -86,12 +86,12 @@ describe.each(ways)('a user who $name', ({ rules, command, perLook }) => {
     const { expiresAt } = await changes.next(ofType('saved'));
 
     let reads = 0;
-    const looks = async (): Promise<number> => {
+    const watchReads = async (): Promise<number> => {
       const stats = await redis.info('commandstats');
       const calls = new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0;
-      return Number(calls) / perLook - reads;
+      return Number(calls) / perRead - reads;
     };
-    // What it may not do it has found out with the first look of each connection.
+    // What it may not do it has found out with the first read of each connection.
     const refused = async (): Promise<number> => {
       const stats = await redis.info('commandstats');
       const [, rejected, failed] =
@@ -99,10 +99,10 @@ describe.each(ways)('a user who $name', ({ rules, command, perLook }) => {
       return Number(rejected ?? 0) + Number(failed ?? 0);
     };
     const refusedBefore = await refused();
-    const before = await looks();
-    while ((await looks()) - before < 200) {
+    const before = await watchReads();
+    while ((await watchReads()) - before < 200) {
       for (let hints = 0; hints < 20; hints += 1) {
-        // A hint that says nothing makes the watch look again; reading gives it the time to.
+        // A hint that says nothing makes the watch read again; reading gives it the time to.
         await redis.publish(`credstream:0:${key}`, '{}');
         await store.read();
         reads += 1;
@@ -144,7 +144,7 @@ describe('bytes and end that were read apart', () => {
     const user = await makeUser(world, '+@all -@scripting ~* &*');
     const { key, changes } = await world.watch(user.connect({}, link.url));
 
-    // In the midst of a look comes another credential, one with an end after one without, and so on.
+    // In the midst of a read comes another credential, one with an end after one without, and so on.
     let armed = true;
     let writes = 0;
     const flip = (): void => {
@@ -162,21 +162,21 @@ describe('bytes and end that were read apart', () => {
       return undefined;
     });
     link.slice(40, 1, 'toServer');
-    for (let looks = 1; looks <= 80; looks += 1) {
+    for (let reads = 1; reads <= 80; reads += 1) {
       armed = true;
       await redis.publish(`credstream:0:${key}`, '{}');
-      await eventually(() => writes === 2 * looks);
+      await eventually(() => writes === 2 * reads);
     }
     stop();
     await redis.set(key, bytesOf('last'));
     await changes.next(brings('last'));
 
-    const told = changes.values.map((change) =>
+    const emitted = changes.values.map((change) =>
       'snapshot' in change
         ? `${change.type} ${change.snapshot.credentials.token} ${typeof change.expiresAt}`
         : change.type,
     );
-    const kinds = told.map((one) => one.replace(/\d+ /, ''));
+    const kinds = emitted.map((one) => one.replace(/\d+ /, ''));
     // Which of them it gets to see is chance.
     expect(kinds.length).toBeGreaterThan(1);
     expect([

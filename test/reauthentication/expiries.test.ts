@@ -18,8 +18,9 @@ it('fifty expiries in a row cost fifty refreshes while every process asks all th
   const { provider } = cluster;
   await provider.behave('normal', { tokenSeconds: TOKEN_SECONDS, shortLived: EXPIRIES });
   const scene = await cluster.play(800, { marginMs: MARGIN_MS });
-  const { nodes } = scene;
-  for (const node of nodes) await node.call({ does: 'ask', minValidityMs: MIN_VALIDITY_MS });
+  const { instances } = scene;
+  for (const instance of instances)
+    await instance.call({ does: 'ask', minValidityMs: MIN_VALIDITY_MS });
   await eventually(
     async () => expect((await provider.report()).calls.length).toBeGreaterThanOrEqual(EXPIRIES),
     { timeoutMs: 60_000 },
@@ -29,7 +30,9 @@ it('fifty expiries in a row cost fifty refreshes while every process asks all th
   );
   const last = (await scene.stored())!.accessToken;
   await scene.agree(last);
-  const asked = await Promise.all(nodes.map((node) => node.call({ does: 'stop-asking' })));
+  const asked = await Promise.all(
+    instances.map((instance) => instance.call({ does: 'stop-asking' })),
+  );
 
   const { calls, revoked } = await provider.report();
   expect(calls.map(({ outcome }) => outcome)).toEqual(Array(EXPIRIES).fill('granted'));
@@ -44,8 +47,8 @@ it('fifty expiries in a row cost fifty refreshes while every process asks all th
     expect(tokens.at(-1)).toBe(last);
     expect(asks).toBeGreaterThan(EXPIRIES * 5);
   }
-  const looks = await Promise.all(nodes.map((node) => node.look()));
+  const views = await Promise.all(instances.map((instance) => instance.view()));
   const total = (name: 'calls' | 'committed'): number =>
-    looks.reduce((sum, { counts }) => sum + counts[name], 0);
+    views.reduce((sum, { counts }) => sum + counts[name], 0);
   expect([total('calls'), total('committed')]).toEqual([EXPIRIES, EXPIRIES]);
 }, 90_000);

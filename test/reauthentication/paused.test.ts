@@ -16,9 +16,9 @@ async function leaseIsOver(scene: Scene): Promise<void> {
   });
 }
 
-async function expectOneRefresh(scene: Scene, nodes: readonly RemoteInstance[]): Promise<void> {
+async function expectOneRefresh(scene: Scene, instances: readonly RemoteInstance[]): Promise<void> {
   await eventually(async () => expect(await scene.stored()).not.toEqual(scene.first));
-  await scene.agree((await scene.stored())!.accessToken, nodes);
+  await scene.agree((await scene.stored())!.accessToken, instances);
   const { calls, revoked } = await cluster.provider.report();
   expect(calls.map(({ outcome }) => outcome)).toEqual(['granted']);
   expect(revoked).toBe(0);
@@ -27,13 +27,13 @@ async function expectOneRefresh(scene: Scene, nodes: readonly RemoteInstance[]):
 describe('a holder that is stopped for longer than its lease, and goes on,', () => {
   it('before its call learns that another attempt has started, and spends no token', async () => {
     const scene = await cluster.play(0, { gates: ['before'] });
-    const holder = await whoIsAt('before', scene.nodes);
+    const holder = await whoIsAt('before', scene.instances);
     await holder.suspend();
-    const successor = await whoIsAt('before', scene.nodes, holder);
+    const successor = await whoIsAt('before', scene.instances, holder);
     await successor.call({ does: 'pass' });
     await expectOneRefresh(
       scene,
-      scene.nodes.filter((node) => node !== holder),
+      scene.instances.filter((instance) => instance !== holder),
     );
     holder.resume();
     expect(await holder.says('aborted')).toMatchObject({
@@ -41,17 +41,17 @@ describe('a holder that is stopped for longer than its lease, and goes on,', () 
     });
     await holder.call({ does: 'pass' });
     await holder.isIn('idle');
-    await expectOneRefresh(scene, scene.nodes);
+    await expectOneRefresh(scene, scene.instances);
     expect((await scene.record())?.outcome).toBe('committed');
   });
 
   it('with a result while a successor runs is refused, and hands its result over', async () => {
     const scene = await cluster.play(0, { gates: ['before', 'after'] });
-    const holder = await whoIsAt('before', scene.nodes);
+    const holder = await whoIsAt('before', scene.instances);
     await holder.call({ does: 'pass', at: 'before' });
     await holder.says('gate', ({ at }) => at === 'after');
     await holder.suspend();
-    const successor = await whoIsAt('before', scene.nodes, holder);
+    const successor = await whoIsAt('before', scene.instances, holder);
     expect(successor.said('gate')[0]).toMatchObject({ attempt: 2, inDoubt: true });
     holder.resume();
     await holder.call({ does: 'pass' });
@@ -60,7 +60,7 @@ describe('a holder that is stopped for longer than its lease, and goes on,', () 
     expect(await scene.record()).toMatchObject({ number: 2, outcome: 'running' });
     // What was spent stays spent.
     await successor.call({ does: 'pass' });
-    await Promise.all(scene.nodes.map((node) => node.isIn('failed')));
+    await Promise.all(scene.instances.map((instance) => instance.isIn('failed')));
     expect((await cluster.provider.report()).calls).toHaveLength(2);
     expect(await scene.stored()).toEqual(scene.first);
   });
@@ -70,9 +70,9 @@ describe('a holder that is stopped for longer than its lease, and goes on,', () 
     // With a provider where both can get one.
     await provider.behave('normal', { rotation: false });
     const scene = await cluster.play(0, { gates: ['after'] });
-    const holder = await whoIsAt('after', scene.nodes);
+    const holder = await whoIsAt('after', scene.instances);
     await holder.suspend();
-    const successor = await whoIsAt('after', scene.nodes, holder);
+    const successor = await whoIsAt('after', scene.instances, holder);
     await successor.call({ does: 'pass' });
     await eventually(async () => expect(await scene.stored()).not.toEqual(scene.first));
     const stored = (await scene.stored())!;
@@ -88,9 +88,9 @@ describe('a holder that is stopped for longer than its lease, and goes on,', () 
 
   it('after all others have closed stores its result', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
-    const holder = await whoIsAt('after', scene.nodes);
-    const rest = scene.nodes.filter((node) => node !== holder);
-    await Promise.all(rest.map((node) => node.kill()));
+    const holder = await whoIsAt('after', scene.instances);
+    const rest = scene.instances.filter((instance) => instance !== holder);
+    await Promise.all(rest.map((instance) => instance.kill()));
     await holder.suspend();
     await leaseIsOver(scene);
     holder.resume();
@@ -101,21 +101,21 @@ describe('a holder that is stopped for longer than its lease, and goes on,', () 
 
   it('while no other needs credentials stores its result, and the others receive it', async () => {
     const scene = await cluster.play(LONG_MS, { gates: ['after'] });
-    const [holder] = scene.nodes;
+    const [holder] = scene.instances;
     await holder!.call({ does: 'reject', times: 1 });
     await holder!.says('gate');
     await holder!.suspend();
     await leaseIsOver(scene);
     holder!.resume();
     await holder!.call({ does: 'pass' });
-    await expectOneRefresh(scene, scene.nodes);
+    await expectOneRefresh(scene, scene.instances);
   });
 });
 
 describe('SIGTERM in the middle of a call', () => {
   it('lets the call finish, and stores its result', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
-    const holder = await whoIsAt('after', scene.nodes);
+    const holder = await whoIsAt('after', scene.instances);
     holder.terminate();
     await holder.isIn('authenticating');
     await holder.call({ does: 'pass' });
@@ -124,14 +124,14 @@ describe('SIGTERM in the middle of a call', () => {
     expect(holder.said('aborted')).toEqual([]);
     await expectOneRefresh(
       scene,
-      scene.nodes.filter((node) => node !== holder),
+      scene.instances.filter((instance) => instance !== holder),
     );
   });
 
   it('aborts the call after drainMs, and leaves its record for a successor, which is in doubt', async () => {
     const drainMs = 200;
     const scene = await cluster.play(0, { gates: ['before'], reauthenticator: { drainMs } });
-    const holder = await whoIsAt('before', scene.nodes);
+    const holder = await whoIsAt('before', scene.instances);
     holder.terminate();
     expect(await holder.says('aborted')).toMatchObject({
       why: 'Error: the reauthenticator was closed',
@@ -140,7 +140,7 @@ describe('SIGTERM in the middle of a call', () => {
     expect(tookMs).toBeGreaterThanOrEqual(drainMs - 1);
     expect(tookMs).toBeLessThan(drainMs + REAUTHENTICATOR.drainMs / 2);
     expect(await holder.exited).toEqual({ code: 0, signal: null });
-    const rest = scene.nodes.filter((node) => node !== holder);
+    const rest = scene.instances.filter((instance) => instance !== holder);
     const successor = await whoIsAt('before', rest);
     expect(successor.said('gate')[0]).toMatchObject({ attempt: 2, inDoubt: true });
     await successor.call({ does: 'pass' });

@@ -12,18 +12,18 @@ const VALID_MS = 60_000;
 
 const outcomesOf = (calls: readonly RefreshCall[]): string[] => calls.map(({ outcome }) => outcome);
 
-/** All nodes have new credentials, and rest. */
+/** All instances have new credentials, and rest. */
 async function recovered(scene: Scene): Promise<string> {
   await eventually(async () => expect(await scene.stored()).not.toEqual(scene.first));
   const { accessToken } = (await scene.stored())!;
   await scene.agree(accessToken);
-  await Promise.all(scene.nodes.map((node) => node.isIn('idle')));
+  await Promise.all(scene.instances.map((instance) => instance.isIn('idle')));
   return accessToken;
 }
 
-/** One node reports the token, so that there is something to do while the token itself stays valid for all others. */
+/** One instance reports the token, so that there is something to do while the token itself stays valid for all others. */
 async function rejectByOne(scene: Scene): Promise<void> {
-  await scene.nodes[0]!.call({ does: 'reject', times: 1 });
+  await scene.instances[0]!.call({ does: 'reject', times: 1 });
 }
 
 /** The pauses between calls are at least those of one sequence of failures, whoever made them. */
@@ -42,13 +42,13 @@ describe('a provider that answers 500', () => {
     await provider.behave('down');
     const scene = await cluster.play(VALID_MS);
     await rejectByOne(scene);
-    const others = scene.nodes.slice(1);
-    for (const node of others) {
-      expect(await node.call({ does: 'get' })).toEqual({ token: scene.first.accessToken });
+    const others = scene.instances.slice(1);
+    for (const instance of others) {
+      expect(await instance.call({ does: 'get' })).toEqual({ token: scene.first.accessToken });
     }
     await eventually(async () => expect((await provider.report()).calls.length).toBeGreaterThan(2));
-    for (const node of others) {
-      expect(await node.call({ does: 'get' })).toEqual({ token: scene.first.accessToken });
+    for (const instance of others) {
+      expect(await instance.call({ does: 'get' })).toEqual({ token: scene.first.accessToken });
     }
     expect(await scene.stored()).toEqual(scene.first);
     await provider.behave('normal');
@@ -65,7 +65,7 @@ describe('a provider that answers 500', () => {
     const { provider } = cluster;
     await provider.behave('down');
     const scene = await cluster.play(0);
-    const asking = scene.nodes.map((node) => node.call({ does: 'get' }));
+    const asking = scene.instances.map((instance) => instance.call({ does: 'get' }));
     await eventually(async () => expect((await provider.report()).calls.length).toBeGreaterThan(4));
     // Not only one of them had its turn, and still the pauses grew as if there were only one.
     const { failures } = (await scene.record())!;
@@ -73,7 +73,7 @@ describe('a provider that answers 500', () => {
     expect(await scene.stored()).toEqual(scene.first);
     await provider.behave('normal');
     const token = await recovered(scene);
-    expect(await Promise.all(asking)).toEqual(scene.nodes.map(() => ({ token })));
+    expect(await Promise.all(asking)).toEqual(scene.instances.map(() => ({ token })));
     const { calls } = await provider.report();
     expectBackedOff(calls);
     expect(outcomesOf(calls).filter((outcome) => outcome === 'granted')).toHaveLength(1);
@@ -83,9 +83,9 @@ describe('a provider that answers 500', () => {
 it('an unreachable provider leads to the same pauses, and nothing is cleared', async () => {
   const { provider } = cluster;
   const scene = await cluster.play(0, { gates: ['before'] });
-  const holder = await whoIsAt('before', scene.nodes);
+  const holder = await whoIsAt('before', scene.instances);
   await provider.tell('vanish');
-  for (const node of scene.nodes) await node.call({ does: 'pass' });
+  for (const instance of scene.instances) await instance.call({ does: 'pass' });
   await eventually(async () => expect((await scene.record())!.failures).toBeGreaterThan(2));
   expect(holder.said('failure')[0]).toMatchObject({ fatal: false });
   expect(await scene.stored()).toEqual(scene.first);
@@ -105,11 +105,11 @@ describe('a provider that is slower than attemptTimeoutMs', () => {
     expect(await scene.stored()).toEqual(scene.first);
     await provider.behave('normal');
     await recovered(scene);
-    const aborted = scene.nodes.flatMap((node) => node.said('aborted'));
+    const aborted = scene.instances.flatMap((instance) => instance.said('aborted'));
     expect(aborted[0]?.why).toContain('attemptTimeoutMs');
-    const looks = await Promise.all(scene.nodes.map((node) => node.look()));
-    const takeovers = looks.reduce((sum, { counts }) => sum + counts.takeovers, 0);
-    const unanswered = looks.reduce((sum, { counts }) => sum + counts.unanswered, 0);
+    const views = await Promise.all(scene.instances.map((instance) => instance.view()));
+    const takeovers = views.reduce((sum, { counts }) => sum + counts.takeovers, 0);
+    const unanswered = views.reduce((sum, { counts }) => sum + counts.unanswered, 0);
     expect(takeovers).toBe(unanswered);
     expect(outcomesOf((await provider.report()).calls).at(-1)).toBe('granted');
   });
@@ -125,7 +125,7 @@ describe('a provider that is slower than attemptTimeoutMs', () => {
     await eventually(async () => expect((await scene.record())?.outcome).toBe('unanswered'));
     await recovered(scene);
     expect(outcomesOf((await provider.report()).calls)).toEqual(['granted']);
-    expect(scene.nodes.flatMap((node) => node.said('discarded'))).toEqual([]);
+    expect(scene.instances.flatMap((instance) => instance.said('discarded'))).toEqual([]);
   });
 });
 
@@ -133,23 +133,23 @@ it('a provider that answers invalid_grant is called once, and every instance sto
   const { provider } = cluster;
   const scene = await cluster.play(0, { gates: ['before'] });
   await provider.tell('revoke');
-  const asking = scene.nodes.map((node) => node.call({ does: 'get' }));
-  for (const node of scene.nodes) await node.call({ does: 'pass' });
+  const asking = scene.instances.map((instance) => instance.call({ does: 'get' }));
+  for (const instance of scene.instances) await instance.call({ does: 'pass' });
   const fatal = { code: 'REAUTHENTICATION_FAILED', reason: 'fatal', oauthError: 'invalid_grant' };
-  expect(await Promise.all(asking)).toEqual(scene.nodes.map(() => ({ error: fatal })));
-  await Promise.all(scene.nodes.map((node) => node.isIn('failed')));
+  expect(await Promise.all(asking)).toEqual(scene.instances.map(() => ({ error: fatal })));
+  await Promise.all(scene.instances.map((instance) => instance.isIn('failed')));
   expect(await scene.stored()).toEqual(scene.first);
   // Also one that comes later, and whoever asks again.
   const late = await cluster.start();
-  cluster.track(late, (node) => node.stop());
+  cluster.track(late, (instance) => instance.stop());
   await late.call({ does: 'open', settings: cluster.settings(scene.key) });
-  for (const node of [...scene.nodes, late])
-    expect(await node.call({ does: 'get' })).toEqual({ error: fatal });
+  for (const instance of [...scene.instances, late])
+    expect(await instance.call({ does: 'get' })).toEqual({ error: fatal });
   expect(outcomesOf((await provider.report()).calls)).toEqual(['invalid_grant']);
 
   const { accessToken } = await scene.logIn();
-  await scene.agree(accessToken, [...scene.nodes, late]);
-  await Promise.all([...scene.nodes, late].map((node) => node.isIn('idle')));
+  await scene.agree(accessToken, [...scene.instances, late]);
+  await Promise.all([...scene.instances, late].map((instance) => instance.isIn('idle')));
   // And it goes on as before.
   await rejectByOne(scene);
   await eventually(async () => expect((await scene.stored())!.accessToken).not.toBe(accessToken));
@@ -160,14 +160,16 @@ it('a valid token that cannot be renewed is served until its end, and not after 
   const { provider } = cluster;
   const scene = await cluster.play(3_000, { gates: ['before'] });
   await provider.tell('revoke');
-  for (const node of scene.nodes) await node.call({ does: 'pass' });
-  await Promise.all(scene.nodes.map((node) => node.isIn('failed')));
-  const answers = await Promise.all(scene.nodes.map((node) => node.call({ does: 'get' })));
+  for (const instance of scene.instances) await instance.call({ does: 'pass' });
+  await Promise.all(scene.instances.map((instance) => instance.isIn('failed')));
+  const answers = await Promise.all(
+    scene.instances.map((instance) => instance.call({ does: 'get' })),
+  );
   if (Date.now() < scene.first.expiresAt)
-    expect(answers).toEqual(scene.nodes.map(() => ({ token: scene.first.accessToken })));
+    expect(answers).toEqual(scene.instances.map(() => ({ token: scene.first.accessToken })));
   await eventually(() => expect(Date.now()).toBeGreaterThan(scene.first.expiresAt));
-  for (const node of scene.nodes)
-    expect(await node.call({ does: 'get' })).toMatchObject({ error: { reason: 'fatal' } });
+  for (const instance of scene.instances)
+    expect(await instance.call({ does: 'get' })).toMatchObject({ error: { reason: 'fatal' } });
   expect(outcomesOf((await provider.report()).calls)).toEqual(['invalid_grant']);
   expect(await scene.stored()).toEqual(scene.first);
 });
@@ -181,10 +183,10 @@ it('a provider that returns the same token again keeps no caller waiting for a c
   await rejectByOne(scene);
   await eventually(async () => expect((await scene.record())?.outcome).toBe('unchanged'));
   // The others were never told that it is bad.
-  for (const node of scene.nodes.slice(1)) {
-    expect(await node.call({ does: 'get' })).toEqual({ token });
+  for (const instance of scene.instances.slice(1)) {
+    expect(await instance.call({ does: 'get' })).toEqual({ token });
   }
-  const waiting = scene.nodes[0]!.call({ does: 'get' });
+  const waiting = scene.instances[0]!.call({ does: 'get' });
   await eventually(async () => expect((await scene.record())!.failures).toBeGreaterThan(1));
   expect(await scene.stored()).toEqual(stored);
   await provider.behave('normal');

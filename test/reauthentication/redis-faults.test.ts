@@ -23,13 +23,13 @@ async function expectOneRefresh(scene: Scene): Promise<void> {
     expect(stored).not.toEqual(scene.first);
   });
   await scene.agree((await scene.stored())!.accessToken);
-  await Promise.all(scene.nodes.map((node) => node.isIn('idle')));
+  await Promise.all(scene.instances.map((instance) => instance.isIn('idle')));
   const { calls, revoked } = await cluster.provider.report();
   expect(calls.map(({ outcome }) => outcome)).toEqual(['granted']);
   expect(revoked).toBe(0);
-  const looks = await Promise.all(scene.nodes.map((node) => node.look()));
-  expect(looks.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
-  expect(scene.nodes.flatMap((node) => node.said('discarded'))).toEqual([]);
+  const views = await Promise.all(scene.instances.map((instance) => instance.view()));
+  expect(views.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
+  expect(scene.instances.flatMap((instance) => instance.said('discarded'))).toEqual([]);
   await expectFinished(scene);
 }
 
@@ -39,7 +39,7 @@ describe('Redis loses all data while the holder is at the provider', () => {
     ['by a restart', () => cluster.redis.restart()],
   ])('by %s: the new credentials are stored, and every instance gets them', async (_how, lose) => {
     const scene = await cluster.play(0, { gates: ['after'] });
-    const holder = await whoIsAt('after', scene.nodes);
+    const holder = await whoIsAt('after', scene.instances);
     await lose();
     await holder.call({ does: 'pass' });
     await expectOneRefresh(scene);
@@ -52,15 +52,15 @@ describe('Redis loses all data while the holder is at the provider', () => {
       gates: ['after'],
       reauthenticator: { leaseMs: 9_000 },
     });
-    const [holder, ...rest] = scene.nodes;
+    const [holder, ...rest] = scene.instances;
     await holder!.call({ does: 'reject', times: 1 });
     await holder!.says('gate');
     await cluster.admin.flushall();
     await eventually(async () => {
-      for (const node of rest) expect((await node.look()).stored).toBe('absent');
+      for (const instance of rest) expect((await instance.view()).stored).toBe('absent');
     });
-    const asking = rest.map((node) => node.call({ does: 'get' }));
-    await Promise.any(rest.map((node) => node.says('failure', ({ fatal }) => !fatal)));
+    const asking = rest.map((instance) => instance.call({ does: 'get' }));
+    await Promise.any(rest.map((instance) => instance.says('failure', ({ fatal }) => !fatal)));
     await holder!.call({ does: 'pass' });
     await expectOneRefresh(scene);
     expect(holder!.said('discarded')).toEqual([]);
@@ -70,21 +70,21 @@ describe('Redis loses all data while the holder is at the provider', () => {
 
   it('and is back for a while before the answer comes', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
-    const holder = await whoIsAt('after', scene.nodes);
+    const holder = await whoIsAt('after', scene.instances);
     await cluster.redis.restart();
     await eventually(async () => {
-      for (const node of scene.nodes) {
-        const { link, stored } = await node.look();
+      for (const instance of scene.instances) {
+        const { link, stored } = await instance.view();
         expect([link, stored]).toEqual(['live', 'absent']);
       }
     });
     // The lease comes back with its next renewal; from then on also those wait who ask for what is no longer there.
     await eventually(async () => expect(await scene.record()).toMatchObject({ number: 1 }));
-    const asking = scene.nodes.map((node) => node.call({ does: 'get' }));
+    const asking = scene.instances.map((instance) => instance.call({ does: 'get' }));
     await holder.call({ does: 'pass' });
     await expectOneRefresh(scene);
     const { accessToken: token } = (await scene.stored())!;
-    expect(await Promise.all(asking)).toEqual(scene.nodes.map(() => ({ token })));
+    expect(await Promise.all(asking)).toEqual(scene.instances.map(() => ({ token })));
   });
 });
 
@@ -106,7 +106,7 @@ function loseAnswer(network: TcpProxy, text: string, how: Loss): Promise<unknown
 
 describe.each<Loss>(['with the link', 'in silence'])('a reply gets lost %s', (how) => {
   it.each([
-    ['first look', 'credstream:attempt:'],
+    ['first read', 'credstream:attempt:'],
     ['lease', '"outcome":"running"'],
     ['commit', '"outcome":"committed"'],
   ])('of the %s: one refresh all the same, and its result is seen', async (_of, text) => {
@@ -125,7 +125,7 @@ describe.each<Loss>(['with the link', 'in silence'])('a reply gets lost %s', (ho
       // The lost reply takes half a second of it; a busy machine needs some of the rest.
       reauthenticator: { leaseMs: 2_000 },
     });
-    const holder = await whoIsAt('after', scene.nodes);
+    const holder = await whoIsAt('after', scene.instances);
     const { leaseEndsAt } = (await scene.record())!;
     await loseAnswer(network, '"outcome":"running"', how);
     // Past the end of the lease that it had then; only later renewals can bring that about.

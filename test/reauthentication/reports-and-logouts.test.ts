@@ -12,7 +12,7 @@ describe('a hundred reports that one token was refused', () => {
     const { provider } = cluster;
     const scene = await cluster.play(LONG_MS);
     await provider.tell('revoke-access');
-    const uses = scene.nodes.map((node) => node.call({ does: 'use', times: 25 }));
+    const uses = scene.instances.map((instance) => instance.call({ does: 'use', times: 25 }));
     const statuses = (await Promise.all(uses)).flat();
     expect(statuses).toEqual(Array(100).fill(200));
     const { calls, revoked } = await provider.report();
@@ -25,24 +25,27 @@ describe('a hundred reports that one token was refused', () => {
     const { provider } = cluster;
     // Or a slow process might be handed the new token already, and reject that.
     const scene = await cluster.play(LONG_MS, { gates: ['before'] });
-    const [first, ...rest] = scene.nodes;
+    const [first, ...rest] = scene.instances;
     expect(await first!.call({ does: 'reject', times: 25 })).toEqual({ current: 25 });
-    const holder = await whoIsAt('before', scene.nodes);
-    const late = rest.map((node) => node.call({ does: 'reject', times: 25 }));
+    const holder = await whoIsAt('before', scene.instances);
+    const late = rest.map((instance) => instance.call({ does: 'reject', times: 25 }));
     for (const { current } of await Promise.all(late)) expect(current).toBe(25);
     await holder.call({ does: 'pass' });
     await eventually(async () => expect(await scene.stored()).not.toEqual(scene.first));
     await scene.agree((await scene.stored())!.accessToken);
-    await Promise.all(scene.nodes.map((node) => node.isIn('idle')));
+    await Promise.all(scene.instances.map((instance) => instance.isIn('idle')));
     expect((await provider.report()).calls).toHaveLength(1);
   });
 });
 
 describe('a logout is not undone', () => {
   /** Everybody asks, and nobody gets anything or calls the provider. */
-  async function expectLoggedOut(nodes: readonly RemoteInstance[], calls: number): Promise<void> {
+  async function expectLoggedOut(
+    instances: readonly RemoteInstance[],
+    calls: number,
+  ): Promise<void> {
     const answers = await Promise.all(
-      nodes.map((node) => node.call({ does: 'get', timeoutMs: 5_000 })),
+      instances.map((instance) => instance.call({ does: 'get', timeoutMs: 5_000 })),
     );
     for (const answer of answers)
       expect(answer).toMatchObject({
@@ -53,7 +56,7 @@ describe('a logout is not undone', () => {
 
   async function startLate(key: string): Promise<RemoteInstance> {
     const late = await cluster.start();
-    cluster.track(late, (node) => node.stop());
+    cluster.track(late, (instance) => instance.stop());
     await late.call({ does: 'open', settings: cluster.settings(key) });
     return late;
   }
@@ -62,24 +65,26 @@ describe('a logout is not undone', () => {
     const scene = await cluster.play(LONG_MS);
     expect(await scene.store.clear({ reason: 'logout' })).toBe(true);
     await eventually(async () => {
-      for (const node of scene.nodes) expect((await node.look()).stored).toBe('absent');
+      for (const instance of scene.instances) expect((await instance.view()).stored).toBe('absent');
     });
-    await expectLoggedOut([...scene.nodes, await startLate(scene.key)], 0);
+    await expectLoggedOut([...scene.instances, await startLate(scene.key)], 0);
     expect(await scene.stored()).toBeUndefined();
   });
 
   it('by an instance that is calling the provider: its result is refused and handed over', async () => {
     const scene = await cluster.play(0, { gates: ['after'] });
-    const holder = await whoIsAt('after', scene.nodes);
+    const holder = await whoIsAt('after', scene.instances);
     await scene.store.clear({ reason: 'logout' });
     // Everybody wants credentials and waits.
-    const asking = scene.nodes.map((node) => node.call({ does: 'get', timeoutMs: 5_000 }));
+    const asking = scene.instances.map((instance) =>
+      instance.call({ does: 'get', timeoutMs: 5_000 }),
+    );
     await holder.call({ does: 'pass' });
     const discarded = await holder.says('discarded');
     expect(discarded.reason).toBe('cleared');
     for (const answer of await Promise.all(asking))
       expect(answer).toMatchObject({ error: { reason: 'cleared' } });
-    await expectLoggedOut([...scene.nodes, await startLate(scene.key)], 1);
+    await expectLoggedOut([...scene.instances, await startLate(scene.key)], 1);
     expect(await scene.stored()).toBeUndefined();
     // And after it somebody may log in again.
     const { accessToken } = await scene.logIn();
@@ -94,12 +99,12 @@ describe('a logout is not undone', () => {
     await scene.store.clear();
     await provider.behave('normal');
     await Promise.all(
-      scene.nodes.map((node) =>
-        eventually(async () => expect((await node.look()).stored).toBe('absent')),
+      scene.instances.map((instance) =>
+        eventually(async () => expect((await instance.view()).stored).toBe('absent')),
       ),
     );
     const { length } = (await provider.report()).calls;
-    await expectLoggedOut(scene.nodes, length);
+    await expectLoggedOut(scene.instances, length);
     expect(await scene.stored()).toBeUndefined();
   });
 });

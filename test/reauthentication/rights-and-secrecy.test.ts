@@ -19,7 +19,7 @@ const PASSWORD = 'password';
 /** Without any one of these nothing works; with the others of a watching writer it learns of changes sooner. */
 const COMMANDS = '+evalsha_ro +eval_ro +strlen +get +pexpiretime +time +set +del +evalsha +eval';
 
-/** Makes a user who may do this and nothing else, and gives what a node has to know. */
+/** Makes a user who may do this and nothing else, and gives what an instance has to know. */
 async function makeUser(name: string, rules: string) {
   const all = ['reset', 'on', `>${PASSWORD}`, '-@all', ...rules.split(/\s+/)];
   await cluster.admin.call('ACL', 'SETUSER', name, ...all);
@@ -51,14 +51,15 @@ describe('the rights of a process that re-authenticates', () => {
     const user = await makeUser(`${prefix}u`, `${COMMANDS} ${keysOf(prefix)} resetchannels`);
     const scene = await cluster.play(0, { ...user, key: `${prefix}tokens` });
     await expectOneRefresh(scene);
-    for (const node of scene.nodes) expect((await node.look()).notifications).toBe('polling');
+    for (const instance of scene.instances)
+      expect((await instance.view()).notifications).toBe('polling');
     // A logout is seen too, and stays one.
     await scene.store.clear();
     await eventually(async () => {
-      for (const node of scene.nodes) expect((await node.look()).stored).toBe('absent');
+      for (const instance of scene.instances) expect((await instance.view()).stored).toBe('absent');
     });
-    for (const node of scene.nodes)
-      expect(await node.call({ does: 'get' })).toMatchObject({ error: { reason: 'cleared' } });
+    for (const instance of scene.instances)
+      expect(await instance.call({ does: 'get' })).toMatchObject({ error: { reason: 'cleared' } });
     const refused = await refusedTo(user.username);
     const optional =
       /^command (client\|setname|multi|exec|publish|p?subscribe|p?unsubscribe)$|^channel |^key credstream:(epoch|probe:)/;
@@ -72,21 +73,21 @@ describe('the rights of a process that re-authenticates', () => {
       const without = keysOf(prefix).replace(`~credstream:${kind}:{${prefix}*`, '');
       const user = await makeUser(`${prefix}u`, `${COMMANDS} ${without} resetchannels`);
       const scene = await cluster.play(0, { ...user, key: `${prefix}tokens` });
-      for (const node of scene.nodes)
-        expect(await node.says('state', ({ error }) => error === 'REFUSED')).toMatchObject({
+      for (const instance of scene.instances)
+        expect(await instance.says('state', ({ error }) => error === 'REFUSED')).toMatchObject({
           state: 'backing-off',
           reply: 'NOPERM',
         });
-      expect(await scene.nodes[0]!.call({ does: 'get', timeoutMs: 200 })).toMatchObject({
+      expect(await scene.instances[0]!.call({ does: 'get', timeoutMs: 200 })).toMatchObject({
         error: { code: 'TIMEOUT' },
       });
       expect((await cluster.provider.report()).calls).toEqual([]);
       expect(await scene.stored()).toEqual(scene.first);
       const able = await cluster.start();
-      cluster.track(able, (node) => node.stop());
+      cluster.track(able, (instance) => instance.stop());
       await able.call({ does: 'open', settings: cluster.settings(scene.key) });
       await expectOneRefresh(scene);
-      await Promise.all(scene.nodes.map((node) => node.isIn('idle')));
+      await Promise.all(scene.instances.map((instance) => instance.isIn('idle')));
     },
   );
 });
@@ -129,22 +130,22 @@ it('tokens appear where SET writes them, and nowhere else', async () => {
   await eventually(async () => expect((await scene.record())!.failures).toBeGreaterThan(1));
   records.push(await scene.record());
   await provider.behave('normal');
-  for (const node of scene.nodes) await node.call({ does: 'pass' });
+  for (const instance of scene.instances) await instance.call({ does: 'pass' });
   await expect.poll(() => scene.stored()).not.toEqual(scene.first);
   all.push((await scene.stored())!);
   await scene.agree(all[1]!.accessToken);
   records.push(await scene.record());
   await provider.tell('revoke');
-  const [node] = scene.nodes;
-  await node!.call({ does: 'reject', times: 1 });
-  await node!.isIn('failed');
-  const failed = await node!.call({ does: 'get' });
+  const [instance] = scene.instances;
+  await instance!.call({ does: 'reject', times: 1 });
+  await instance!.isIn('failed');
+  const failed = await instance!.call({ does: 'get' });
   records.push(await scene.record(), failed);
   all.push(await scene.logIn());
   await scene.agree(all[2]!.accessToken);
   await scene.store.clear({ reason: 'logout' });
-  await eventually(async () => expect((await node!.look()).stored).toBe('absent'));
-  records.push(await node!.call({ does: 'get' }), await admin.keys('*'));
+  await eventually(async () => expect((await instance!.view()).stored).toBe('absent'));
+  records.push(await instance!.call({ does: 'get' }), await admin.keys('*'));
   const lines = await recording.stop();
 
   const secrets = secretsOf(all);
@@ -163,13 +164,13 @@ it('tokens appear where SET writes them, and nowhere else', async () => {
   expect(published.length).toBeGreaterThan(5);
   expect(published.filter(shows)).toEqual([]);
   expect(shows(JSON.stringify(records))).toBe(false);
-  const said = scene.nodes.flatMap((one) => [
+  const said = scene.instances.flatMap((one) => [
     ...one.said('state').map(({ shown }) => shown),
     ...one.said('failure').map(({ message }) => message),
   ]);
   expect(said.length).toBeGreaterThan(5);
   expect(said.filter(shows)).toEqual([]);
-  const traced = scene.nodes.flatMap((one) => one.said('traced').map(({ shown }) => shown));
+  const traced = scene.instances.flatMap((one) => one.said('traced').map(({ shown }) => shown));
   expect(traced.filter((text) => text.includes('credstream:attempt:')).length).toBeGreaterThan(5);
   expect(traced.filter(shows)).toEqual([]);
 });

@@ -160,9 +160,13 @@ export class TcpProxy implements AsyncDisposable {
     this.#faults.slice({ bytes, gapMs }, direction, select);
   }
 
-  /** Lets `look` see, change or swallow what passes; returns what takes it away again. */
-  onData(direction: Directions, look: Interceptor, { select = everyLink }: Aim = {}): () => void {
-    return this.#faults.intercept(look, direction, select);
+  /** Lets `interceptor` see, change or swallow what passes; returns what takes it away again. */
+  onData(
+    direction: Directions,
+    interceptor: Interceptor,
+    { select = everyLink }: Aim = {},
+  ): () => void {
+    return this.#faults.intercept(interceptor, direction, select);
   }
 
   /**
@@ -177,18 +181,18 @@ export class TcpProxy implements AsyncDisposable {
     const wanted = marker.toLowerCase();
     const seen = new WeakMap<ProxyLink, string>();
     return new Promise((resolve) => {
-      const look: Interceptor = (chunk, link, afterwards) => {
+      const interceptor: Interceptor = (chunk, link, afterwards) => {
         const text = (seen.get(link) ?? '') + chunk.toString('latin1').toLowerCase();
         // A marker may arrive in two chunks.
         seen.set(link, text.slice(-wanted.length));
         if (!text.includes(wanted)) return;
-        stopLooking();
+        stopIntercepting();
         afterwards(() => {
           [...this.#links].find(({ id }) => id === link.id)?.cutBehind(direction);
           resolve(link);
         });
       };
-      const stopLooking = this.#faults.intercept(look, direction, select);
+      const stopIntercepting = this.#faults.intercept(interceptor, direction, select);
     });
   }
 

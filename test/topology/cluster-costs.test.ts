@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { RedisCredentialDirectory } from '../../src/index.js';
-import type { ClusterNode } from '../support/redis-cluster/index.js';
+import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { collect, eventually } from '../support/wait.js';
 import { brings, FAST, useCluster } from './support/cluster-world.js';
 
@@ -20,7 +20,7 @@ async function connections(): Promise<number[]> {
 async function calls(...names: string[]): Promise<number> {
   const masters = await world.cluster.masters();
   const infos = await Promise.all(
-    masters.map(({ admin }: ClusterNode) => admin.info('commandstats')),
+    masters.map(({ admin }: ClusterServer) => admin.info('commandstats')),
   );
   const counts = infos.flatMap((info) =>
     names.map((name) => {
@@ -80,9 +80,9 @@ describe('a change', () => {
       await writer.save(String(n));
       await one.changes.next(brings(String(n)));
     }
-    const looks = (await calls('evalsha_ro')) - before;
-    expect(looks).toBeGreaterThanOrEqual(20);
-    expect(looks).toBeLessThanOrEqual(26);
+    const reads = (await calls('evalsha_ro')) - before;
+    expect(reads).toBeGreaterThanOrEqual(20);
+    expect(reads).toBeLessThanOrEqual(26);
   });
 
   it('costs one read of a directory, which receives the hint on every master', async () => {
@@ -97,9 +97,9 @@ describe('a change', () => {
       await writer.save('id', String(n));
       await changes.next();
     }
-    const looks = (await calls('evalsha_ro')) - before;
-    expect(looks).toBeGreaterThanOrEqual(20);
-    // Without a look of the writer before each save there would be half as many.
-    expect(looks).toBeLessThanOrEqual(46);
+    const reads = (await calls('evalsha_ro')) - before;
+    expect(reads).toBeGreaterThanOrEqual(20);
+    // Without a read of the writer before each save there would be half as many.
+    expect(reads).toBeLessThanOrEqual(46);
   });
 });

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { type CredentialChange, RedisCredentialDirectory } from '../../src/index.js';
-import type { ClusterNode } from '../support/redis-cluster/index.js';
+import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { collect, type Collected, eventually } from '../support/wait.js';
 import { FAILOVER, FAST, useCluster } from './support/cluster-world.js';
 
@@ -14,7 +14,7 @@ interface Filled {
   readonly directory: RedisCredentialDirectory<string>;
   readonly prefix: string;
   readonly changes: Collected<CredentialChange<string>>;
-  readonly idsOf: ReadonlyMap<ClusterNode, readonly string[]>;
+  readonly idsOf: ReadonlyMap<ClusterServer, readonly string[]>;
   readonly ids: readonly string[];
 }
 
@@ -23,9 +23,9 @@ async function filled(): Promise<Filled> {
   made += 1;
   const prefix = `d${String(made)}:`;
   const directory = open(prefix);
-  const idsOf = new Map<ClusterNode, string[]>();
-  const nodes = await world.cluster.masters();
-  for (const node of nodes) idsOf.set(node, []);
+  const idsOf = new Map<ClusterServer, string[]>();
+  const servers = await world.cluster.masters();
+  for (const server of servers) idsOf.set(server, []);
   for (let n = 0; [...idsOf.values()].some(({ length }) => length < PER_MASTER); n += 1) {
     const id = `id${String(n)}`;
     // Slots lie in a row on each master of a new cluster; nothing has moved for good here.
@@ -50,7 +50,7 @@ async function listed(directory: RedisCredentialDirectory<string>): Promise<stri
   return ids.sort();
 }
 
-const told = ({ changes }: Filled): string[] =>
+const emitted = ({ changes }: Filled): string[] =>
   changes.values.map(({ id, type }) => `${id} ${type}`).sort();
 const all = (ids: readonly string[], type: string): string[] =>
   ids.map((id) => `${id} ${type}`).sort();
@@ -76,8 +76,8 @@ it('a directory lists every id once while slots move, and emits nothing', async 
   }
   await move;
   expect(lists).toBeGreaterThan(1);
-  await world.looks();
-  expect(told(one)).toEqual([]);
+  await world.reads();
+  expect(emitted(one)).toEqual([]);
 });
 
 it('a directory emits no clear for keys that move during a resync', async () => {
@@ -88,33 +88,33 @@ it('a directory emits no clear for keys that move during a resync', async () => 
   const move = world.cluster.moveOf(slots, from!, to!);
   await move.open();
   for (const key of keys.slice(0, PER_MASTER / 2)) await move.moveKeys([key]);
-  for (const node of [from!, to!]) await node.admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+  for (const server of [from!, to!]) await server.admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
   await eventually(() => expect(one.directory.status.link).not.toBe('live'));
   await one.directory.ready();
   await eventually(() => expect(one.directory.status.link).toBe('live'));
-  await world.looks();
-  expect(told(one)).toEqual([]);
+  await world.reads();
+  expect(emitted(one)).toEqual([]);
   await move.moveKeys();
   await move.close();
   await world.cluster.settled();
   await world.cluster.migrateSlot(slots, to!, from!);
   await Promise.all(one.ids.map((id) => one.directory.save(id, 'second')));
-  await eventually(() => expect(told(one)).toEqual(all(one.ids, 'saved')));
+  await eventually(() => expect(emitted(one)).toEqual(all(one.ids, 'saved')));
 });
 
 it('a directory emits changes of every id on every master exactly once, whoever wrote them', async () => {
   const one = await filled();
   const other = open(one.prefix);
   await Promise.all(one.ids.map((id) => other.save(id, 'second')));
-  await eventually(() => expect(told(one)).toEqual(all(one.ids, 'saved')));
-  for (const [node, ids] of one.idsOf)
-    for (const id of ids) await node.admin.del(`${one.prefix}${id}`);
+  await eventually(() => expect(emitted(one)).toEqual(all(one.ids, 'saved')));
+  for (const [server, ids] of one.idsOf)
+    for (const id of ids) await server.admin.del(`${one.prefix}${id}`);
   const both = [...all(one.ids, 'saved'), ...all(one.ids, 'cleared')].sort();
-  await eventually(() => expect(told(one)).toEqual(both));
-  // Nothing is left there to be looked at.
+  await eventually(() => expect(emitted(one)).toEqual(both));
+  // Nothing is left there to be read.
   await world.watch((await world.keys())[0]!.key);
-  await world.looks();
-  expect(told(one)).toEqual(both);
+  await world.reads();
+  expect(emitted(one)).toEqual(both);
 });
 
 it('a directory emits the lost keys when one master was flushed, and no others', async () => {
@@ -123,9 +123,9 @@ it('a directory emits the lost keys when one master was flushed, and no others',
   await eventually(async () => expect(await lost!.admin.keys('credstream:epoch*')).toHaveLength(1));
   await world.cluster.flushMaster(lost!);
   const gone = all(one.idsOf.get(lost!)!, 'cleared');
-  await eventually(() => expect(told(one)).toEqual(gone), { timeoutMs: 30_000 });
-  await world.looks();
-  expect(told(one)).toEqual(gone);
+  await eventually(() => expect(emitted(one)).toEqual(gone), { timeoutMs: 30_000 });
+  await world.reads();
+  expect(emitted(one)).toEqual(gone);
 });
 
 it('a directory clears all ids, on every master', async () => {
@@ -134,7 +134,7 @@ it('a directory clears all ids, on every master', async () => {
     cleared: one.ids.length,
     failed: 0,
   });
-  await eventually(() => expect(told(one)).toEqual(all(one.ids, 'cleared')));
+  await eventually(() => expect(emitted(one)).toEqual(all(one.ids, 'cleared')));
   expect(await listed(one.directory)).toEqual([]);
 });
 
@@ -143,7 +143,7 @@ it('a directory follows a failover of one master, and emits only real changes', 
   const [lost] = one.idsOf.keys();
   const [id = '', other = ''] = one.idsOf.get(lost!)!;
   await lost!.replicated();
-  await lost!.server.kill();
+  await lost!.process.kill();
   const heir = await world.cluster.takeover(lost!, `${one.prefix}${id}`);
   await heir.admin.set(`${one.prefix}${id}`, '"foreign"');
   const change = await one.changes.next((candidate) => candidate.id === id, FAILOVER.timeoutMs);
@@ -151,7 +151,7 @@ it('a directory follows a failover of one master, and emits only real changes', 
   await eventually(() => expect(one.directory.status.link).toBe('live'), FAILOVER);
   await one.directory.save(other, 'second');
   await one.changes.next((candidate) => candidate.id === other);
-  await world.looks();
-  expect(told(one)).toEqual(all([id, other], 'saved'));
+  await world.reads();
+  expect(emitted(one)).toEqual(all([id, other], 'saved'));
   expect(await listed(one.directory)).toEqual([...one.ids].sort());
 }, 60_000);

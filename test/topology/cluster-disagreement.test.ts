@@ -1,20 +1,20 @@
 import { expect, it } from 'vitest';
 
 import { UnavailableError } from '../../src/index.js';
-import type { ClusterNode } from '../support/redis-cluster/index.js';
+import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { useCluster } from './support/cluster-world.js';
 
 const world = useCluster({ replicasPerMaster: 0 });
 
-async function commandsOf({ admin }: ClusterNode): Promise<number> {
+async function commandsOf({ admin }: ClusterServer): Promise<number> {
   const info = await admin.info('stats');
   return Number(/^total_commands_processed:(\d+)/m.exec(info)?.[1]);
 }
 
 it('a command does not bounce between two masters that each name the other', async () => {
-  const [{ node: one, key }, { node: other }] = (await world.keys()) as [
-    { node: ClusterNode; key: string },
-    { node: ClusterNode },
+  const [{ server: one, key }, { server: other }] = (await world.keys()) as [
+    { server: ClusterServer; key: string },
+    { server: ClusterServer },
   ];
   const slot = world.cluster.slotOf(key);
   // The other one goes on naming this one.

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { readText } from '../docs/repository.js';
-import type { ClusterNode } from '../support/redis-cluster/index.js';
+import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { eventually } from '../support/wait.js';
 import { brings, isLive, useCluster } from './support/cluster-world.js';
 
@@ -22,7 +22,7 @@ function ruleOf(user: string): string[] {
 }
 
 const allow = async (user: string, ...rule: string[]): Promise<void> => {
-  for (const { admin } of world.cluster.nodes) await admin.call('ACL', 'SETUSER', user, ...rule);
+  for (const { admin } of world.cluster.servers) await admin.call('ACL', 'SETUSER', user, ...rule);
 };
 
 const clientOf = (username: string) =>
@@ -31,7 +31,7 @@ const clientOf = (username: string) =>
 it('the rights in the documents are enough in a cluster, also while a slot moves', async () => {
   await allow('app-both', ...ruleOf('app-both'));
   const client = clientOf('app-both');
-  const [from, to] = world.cluster.nodes as [ClusterNode, ClusterNode];
+  const [from, to] = world.cluster.servers as [ClusterServer, ClusterServer];
   const key = await world.cluster.keyOn(from, 'app:one');
   const one = await world.watch(key, {}, client);
   const other = await world.watch(await world.cluster.keyOn(from, 'app:other'), {}, client);
@@ -50,7 +50,7 @@ it('the rights in the documents are enough in a cluster, also while a slot moves
   await one.changes.next(brings('bc'));
   await other.store.save('d');
   await other.changes.next(brings('d'));
-  for (const { admin } of world.cluster.nodes) {
+  for (const { admin } of world.cluster.servers) {
     const log = (await admin.call('ACL', 'LOG')) as string[][];
     const refused = new Set(log.map((entry) => entry[entry.indexOf('object') + 1]));
     // For the names in CLIENT LIST only; and a refusal proves the link alive.
@@ -61,9 +61,8 @@ it('the rights in the documents are enough in a cluster, also while a slot moves
 it('a store without CLUSTER SLOTS is unauthorized until the right is granted', async () => {
   await allow('app-watcher', ...ruleOf('app-watcher'), '-cluster|slots');
   const store = world.open('app:token', {}, clientOf('app-watcher'));
-  const seen = store.ready({ timeoutMs: 20_000 });
-  await eventually(() => store.status.link === 'unauthorized');
+  await expect(store.ready({ timeoutMs: 20_000 })).rejects.toMatchObject({ reply: 'NOPERM' });
+  expect(store.status.link).toBe('unauthorized');
   await allow('app-watcher', '+cluster|slots');
-  await seen;
   await eventually(() => isLive(store.status));
 });

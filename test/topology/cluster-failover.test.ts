@@ -8,18 +8,18 @@ import { brings, FAILOVER, FAST, isLive, shown, useCluster } from './support/clu
 /** Brings back what a test took away, so that the next one finds three masters with a replica each. */
 async function whole(): Promise<void> {
   const { cluster } = world;
-  for (const { server } of cluster.nodes) {
-    if (server.pid === undefined) await server.restart();
-    else await server.resume();
+  for (const { process } of cluster.servers) {
+    if (process.pid === undefined) await process.restart();
+    else await process.resume();
   }
   await cluster.settled();
   await eventually(async () => {
     const masters = await cluster.masters();
     expect(masters).toHaveLength(3);
     for (const master of masters) expect(await cluster.replicasOf(master)).toHaveLength(1);
-    for (const node of cluster.nodes)
-      if (!masters.includes(node))
-        expect(await node.admin.call('INFO', 'replication')).toContain('master_link_status:up');
+    for (const server of cluster.servers)
+      if (!masters.includes(server))
+        expect(await server.admin.call('INFO', 'replication')).toContain('master_link_status:up');
   }, FAILOVER);
 }
 
@@ -31,13 +31,13 @@ const world = useCluster();
 describe('the loss of a master', () => {
   it('by a kill while nobody does anything: the store follows, and receives changes at the new one', async () => {
     const [first, second] = await world.keys();
-    const lost = first!.node;
+    const lost = first!.server;
     const one = await world.watch(first!.key);
     const other = await world.watch(second!.key);
     await one.store.save('before');
     await other.store.save('unaffected');
     await lost.replicated();
-    await lost.server.kill();
+    await lost.process.kill();
     await one.statuses.next(({ link }) => link === 'reconnecting');
     const heir = await world.cluster.takeover(lost, first!.key);
     await one.statuses.next(isLive, FAILOVER.timeoutMs);
@@ -52,16 +52,16 @@ describe('the loss of a master', () => {
   }, 60_000);
 
   it('by a hang, with a return after a failover: its later messages do not count', async () => {
-    const { node: lost, key } = (await world.keys())[0]!;
+    const { server: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('old');
     await lost.replicated();
-    await lost.server.suspend();
+    await lost.process.suspend();
     const heir = await world.cluster.takeover(lost, key);
     await one.statuses.next(isLive, FAILOVER.timeoutMs);
     await heir.admin.set(key, 'new');
     await one.changes.next(brings('new'));
-    await lost.server.resume();
+    await lost.process.resume();
     // As a split-brained writer would: it is a replica by then, or refuses, or has its write thrown away.
     await lost.admin.set(key, 'split').catch(() => undefined);
     await whole();
@@ -71,10 +71,10 @@ describe('the loss of a master', () => {
   }, 60_000);
 
   it('by a failover on purpose, in the midst of writes: no final state is lost, none comes twice', async () => {
-    const { node, key } = (await world.keys())[0]!;
+    const { server, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     const store = world.open(key);
-    const [replica] = await world.cluster.replicasOf(node);
+    const [replica] = await world.cluster.replicasOf(server);
     const writer = world.writer((text) => store.save(text));
     await eventually(() => shown(one).length > 5);
     await world.cluster.failover(replica!);
@@ -89,18 +89,18 @@ describe('the loss of a master', () => {
   }, 60_000);
 
   it('with writes that no replica had: the data of the new master wins, as a change', async () => {
-    const { node: lost, key } = (await world.keys())[0]!;
+    const { server: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('kept');
     await lost.replicated();
     const [replica] = await world.cluster.replicasOf(lost);
-    await replica!.server.suspend();
+    await replica!.process.suspend();
     // Else the kernel would hand it over when the replica goes on.
     await lost.admin.call('CLIENT', 'KILL', 'TYPE', 'replica');
     await one.store.save('lost');
     await one.changes.next(brings('lost'));
-    await lost.server.kill();
-    await replica!.server.resume();
+    await lost.process.kill();
+    await replica!.process.resume();
     await world.cluster.takeover(lost, key);
     const change = await one.changes.next(brings('kept'), FAILOVER.timeoutMs);
     expect(change).toMatchObject({ type: 'saved', source: 'resync' });
@@ -108,11 +108,11 @@ describe('the loss of a master', () => {
   }, 60_000);
 
   it('an end that passes meanwhile is emitted on time, once', async () => {
-    const { node: lost, key } = (await world.keys())[0]!;
+    const { server: lost, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
     await one.store.save('short', { ttlSeconds: 2 });
     await lost.replicated();
-    await lost.server.kill();
+    await lost.process.kill();
     const change = await one.changes.next(({ type }) => type === 'expired', FAILOVER.timeoutMs);
     expect(change).toMatchObject({ type: 'expired' });
     await world.cluster.takeover(lost, key);
@@ -121,23 +121,23 @@ describe('the loss of a master', () => {
   }, 60_000);
 
   it('a store closes in time, whatever hangs', async () => {
-    const { node, key } = (await world.keys())[0]!;
+    const { server, key } = (await world.keys())[0]!;
     const one = await world.watch(key);
-    await node.server.suspend();
+    await server.process.suspend();
     const saving = one.store.save('x').catch(() => undefined);
     const before = performance.now();
     await one.store.close();
     expect(performance.now() - before).toBeLessThan(FAST.closeTimeoutMs + noiseMs());
     await saving;
-    await node.server.resume();
+    await server.process.resume();
   }, 60_000);
 });
 
 describe('re-authentication', () => {
   it('survives a failover: one call, one commit, every instance has it', async () => {
-    const { node: lost, key } = (await world.keys())[0]!;
+    const { server: lost, key } = (await world.keys())[0]!;
     let calls = 0;
-    const nodes = Array.from({ length: 4 }, () => {
+    const instances = Array.from({ length: 4 }, () => {
       const store = new RedisCredentialStore<{ token: number; until: number }>(world.client(), {
         key,
         expiresAt: ({ until }) => until,
@@ -154,15 +154,17 @@ describe('re-authentication', () => {
       });
       return { store, reauthenticator };
     });
-    const first = await Promise.all(nodes.map(({ reauthenticator }) => reauthenticator.snapshot()));
+    const first = await Promise.all(
+      instances.map(({ reauthenticator }) => reauthenticator.snapshot()),
+    );
     expect(first.map(({ credentials }) => credentials.token)).toEqual([1, 1, 1, 1]);
     await lost.replicated();
-    await lost.server.kill();
-    // A node saw the token refused; nobody can store a new one before a replica has taken over.
-    nodes[0]!.reauthenticator.reject(first[0]!);
+    await lost.process.kill();
+    // An instance saw the token refused; nobody can store a new one before a replica has taken over.
+    instances[0]!.reauthenticator.reject(first[0]!);
     await world.cluster.takeover(lost, key);
     await eventually(async () => {
-      for (const { reauthenticator } of nodes)
+      for (const { reauthenticator } of instances)
         expect((await reauthenticator.credentials()).token).toBe(2);
     }, FAILOVER);
     expect(calls).toBe(2);

@@ -4,7 +4,7 @@ import { expect, it, vi } from 'vitest';
 import { eventually } from '../support/wait.js';
 import { brings, FAILOVER, isLive, shown, useCluster } from './support/cluster-world.js';
 
-// For the connections that the library makes to the nodes of a cluster, too.
+// For the connections that the library makes to the servers of a cluster, too.
 vi.mock('ioredis', () => import('ioredis5'));
 
 const world = useCluster();
@@ -16,11 +16,11 @@ it('the version of ioredis is the older supported major', async () => {
 });
 
 it('a store works on every master, by its own connections of that major', async () => {
-  for (const { node, key } of await world.keys()) {
+  for (const { server, key } of await world.keys()) {
     const one = await world.watch(key);
     await eventually(() => one.store.status.notifications === 'keyspace');
     await one.store.save('saved', { ttlSeconds: 100 });
-    await node.admin.set(key, 'foreign');
+    await server.admin.set(key, 'foreign');
     await one.changes.next(brings('foreign'));
     await one.store.update((text) => `${text ?? ''} updated`);
     await one.changes.next(brings('foreign updated'));
@@ -31,11 +31,11 @@ it('a store works on every master, by its own connections of that major', async 
 });
 
 it('a store follows a failover with that major', async () => {
-  const { node: lost, key } = (await world.keys())[0]!;
+  const { server: lost, key } = (await world.keys())[0]!;
   const one = await world.watch(key);
   await one.store.save('before');
   await lost.replicated();
-  await lost.server.kill();
+  await lost.process.kill();
   await one.statuses.next(({ link }) => link === 'reconnecting');
   const heir = await world.cluster.takeover(lost, key);
   await one.statuses.next(isLive, FAILOVER.timeoutMs);

@@ -8,20 +8,20 @@ const world = useCluster({ replicasPerMaster: 0 });
 
 it('a tombstone is kept where its slot is going, so that no re-authentication undoes the clear', async () => {
   const [first, second] = await world.keys();
-  const { key, node: from } = first!;
+  const { key, server: from } = first!;
   const store = world.open(key);
   await store.save('x');
-  const move = world.cluster.moveOf(world.cluster.slotOf(key), from, second!.node);
+  const move = world.cluster.moveOf(world.cluster.slotOf(key), from, second!.server);
   await move.open();
   expect(await store.clear()).toBe(true);
   await move.moveKeys();
   await move.close();
   await world.cluster.settled();
-  expect(await second!.node.admin.exists(clearedKey(key))).toBe(1);
+  expect(await second!.server.admin.exists(clearedKey(key))).toBe(1);
 });
 
 it('a directory lists and clears keys on their way to a server that is no master yet', async () => {
-  const { node: from, key } = (await world.keys())[0]!;
+  const { server: from, key } = (await world.keys())[0]!;
   const directory = new RedisCredentialDirectory<string>(world.client(), {
     prefix: `{${key}}:`,
     serialize: (text) => text,

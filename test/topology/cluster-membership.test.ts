@@ -38,17 +38,17 @@ describe('a store in a cluster whose masters change', () => {
   }, 60_000);
 
   it('keeps no connection to a master without slots, though it still runs', async () => {
-    const { key, node } = (await world.keys())[0]!;
+    const { key, server } = (await world.keys())[0]!;
     const added = await world.cluster.addMaster();
     const one = await world.watch(key);
     await one.store.save('before');
-    await world.cluster.migrateSlot(slot(key), node, added);
+    await world.cluster.migrateSlot(slot(key), server, added);
     const connected = async (): Promise<number> =>
       String(await added.admin.call('CLIENT', 'LIST')).split('name=credstream').length - 1;
     await eventually(async () => expect(await connected()).toBe(2));
-    await world.cluster.migrateSlot(slot(key), added, node);
+    await world.cluster.migrateSlot(slot(key), added, server);
     await eventually(async () => expect(await connected()).toBe(0));
-    await node.admin.set(key, 'foreign');
+    await server.admin.set(key, 'foreign');
     await one.changes.next(brings('foreign'));
     expect(shown(one)).toEqual(['before', 'foreign']);
     await world.cluster.remove(added);

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { RedisCredentialDirectory, UnavailableError } from '../../src/index.js';
-import type { ClusterNode } from '../support/redis-cluster/index.js';
+import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { expectWithin } from '../support/machine-noise.js';
 import { collect, eventually } from '../support/wait.js';
 import { brings, FAST, isLive, shown, useCluster } from './support/cluster-world.js';
@@ -32,13 +32,13 @@ describe.each(['silently', 'refused'] as const)(
       ];
       for (const { store } of [away, ...there]) await store.save('before');
       const seen = there.map(({ statuses }) => statuses.values.length);
-      proxies.cut(first!.node, how);
+      proxies.cut(first!.server, how);
       const status = await expectWithin(FAST.heartbeatMs + PATIENT.replyTimeoutMs + 500, () =>
         away.statuses.next(({ link }) => link === 'reconnecting'),
       );
       expect(status).toMatchObject({ freshness: 'stale' });
       await expect(away.store.load()).rejects.toBeInstanceOf(UnavailableError);
-      await first!.node.admin.set(first!.key, 'unseen');
+      await first!.server.admin.set(first!.key, 'unseen');
       for (const { store, changes } of there) {
         const before = performance.now();
         await store.save('meanwhile');
@@ -46,11 +46,11 @@ describe.each(['silently', 'refused'] as const)(
         // Nobody waits for the one that is away.
         expect(performance.now() - before).toBeLessThan(PATIENT.replyTimeoutMs);
       }
-      await world.looks();
+      await world.reads();
       for (const [index, { statuses }] of there.entries())
         expect(statuses.values.slice(seen[index]).filter((one) => !isLive(one))).toEqual([]);
       expect(away.store.current?.credentials).toBe('before');
-      await proxies.heal(first!.node);
+      await proxies.heal(first!.server);
       const change = await away.changes.next(brings('unseen'), 30_000);
       expect(change).toMatchObject({ source: 'resync' });
       await eventually(() => isLive(away.store.status));
@@ -73,9 +73,9 @@ describe.each(['silently', 'refused'] as const)(
         new RedisCredentialDirectory<string>(client, { prefix, ...FAST, ...PATIENT }),
         (one) => one.close(),
       );
-      const nodes = await world.cluster.masters();
+      const servers = await world.cluster.masters();
       const [away, near, far] = await Promise.all(
-        nodes.map(async (node) => ({ node, id: await idOn(node, prefix) })),
+        servers.map(async (server) => ({ server, id: await idOn(server, prefix) })),
       );
       const stores = [away!, near!, far!].map(({ id }) => directory.store(id));
       const changes = collect(directory.changes$);
@@ -84,18 +84,18 @@ describe.each(['silently', 'refused'] as const)(
         await directory.save(id, 'before');
         await changes.next((change) => change.id === id);
       }
-      proxies.cut(away!.node, how);
+      proxies.cut(away!.server, how);
       await eventually(() => stores[0]!.status.link === 'reconnecting');
-      for (const { node, id } of [near!, far!]) {
-        await node.admin.set(`${prefix}${id}`, '"foreign"');
+      for (const { server, id } of [near!, far!]) {
+        await server.admin.set(`${prefix}${id}`, '"foreign"');
         expect(await changes.next((change) => change.id === id)).toMatchObject({ type: 'saved' });
         await directory.clear(id);
         await changes.next((change) => change.id === id && change.type === 'cleared');
       }
       expect(stores.slice(1).map(({ status }) => status.link)).toEqual(['live', 'live']);
       expect(directory.status.link).not.toBe('live');
-      await away!.node.admin.set(`${prefix}${away!.id}`, '"unseen"');
-      await proxies.heal(away!.node);
+      await away!.server.admin.set(`${prefix}${away!.id}`, '"unseen"');
+      await proxies.heal(away!.server);
       await changes.next((change) => change.id === away!.id, 30_000);
       await eventually(() => {
         expect(directory.status.link).toBe('live');
@@ -118,7 +118,7 @@ describe('a slot without an owner', () => {
 
   it('is reported for its keys alone, until it has an owner', async () => {
     const [first, second] = await world.keys();
-    const { key, node } = first!;
+    const { key, server } = first!;
     const bare = await world.watch(key);
     const served = await world.watch(second!.key);
     await bare.store.save('before');
@@ -126,7 +126,7 @@ describe('a slot without an owner', () => {
     const slot = world.cluster.slotOf(key);
     assign = async () => {
       assign = undefined;
-      await node.admin.call('CLUSTER', 'ADDSLOTS', slot);
+      await server.admin.call('CLUSTER', 'ADDSLOTS', slot);
       await world.cluster.settled();
     };
     const masters = await world.cluster.masters();
@@ -155,11 +155,11 @@ describe('a slot without an owner', () => {
   });
 
   it('is reported to a store that starts to watch it', async () => {
-    const { key, node } = (await world.keys())[0]!;
+    const { key, server } = (await world.keys())[0]!;
     const slot = world.cluster.slotOf(key);
     assign = async () => {
       assign = undefined;
-      await node.admin.call('CLUSTER', 'ADDSLOTS', slot);
+      await server.admin.call('CLUSTER', 'ADDSLOTS', slot);
       await world.cluster.settled();
     };
     for (const { admin } of await world.cluster.masters())
@@ -172,18 +172,18 @@ describe('a slot without an owner', () => {
     expect(status.error?.message).toMatch(/slot/);
     await assign();
     await statuses.next(isLive, 30_000);
-    await node.admin.set(key, 'there');
+    await server.admin.set(key, 'there');
     await changes.next(brings('there'));
   });
 });
 
 describe('save with replicas', () => {
   it('reaches the replica of each master', async () => {
-    for (const { key, node } of await world.keys()) {
+    for (const { key, server } of await world.keys()) {
       const store = world.open(key);
       const receipt = await store.save('copied', { replicas: 1, replicaTimeoutMs: 5_000 });
       expect(receipt).toMatchObject({ replicas: 1 });
-      const [replica] = await world.cluster.replicasOf(node);
+      const [replica] = await world.cluster.replicasOf(server);
       const copy = replica!.admin.duplicate();
       await copy.call('READONLY');
       expect(await copy.get(key)).toBe('copied');
@@ -193,6 +193,6 @@ describe('save with replicas', () => {
 });
 
 /** An id whose key a master has. */
-async function idOn(node: ClusterNode, prefix: string): Promise<string> {
-  return (await world.cluster.keyOn(node, `${prefix}id`)).slice(prefix.length);
+async function idOn(server: ClusterServer, prefix: string): Promise<string> {
+  return (await world.cluster.keyOn(server, `${prefix}id`)).slice(prefix.length);
 }

@@ -24,13 +24,13 @@ const CLUSTER =
   '+cluster|slots +cluster|info +asking ~credstream:epoch:* ~credstream:probe:* &__keyspace@0__:credstream:probe:*';
 const DIRECTORY = '+psubscribe +punsubscribe +scan +cluster|nodes';
 
-/** A user on all nodes, as which `client` connects. */
+/** A user on all servers, as which `client` connects. */
 class User {
   static #made = 0;
   readonly name = `user${String((User.#made += 1))}`;
 
   async set(...rules: string[]): Promise<void> {
-    for (const { admin } of world.cluster.nodes)
+    for (const { admin } of world.cluster.servers)
       await admin.call('ACL', 'SETUSER', this.name, ...rules.flatMap((rule) => rule.split(' ')));
   }
 
@@ -41,7 +41,7 @@ class User {
   /** What was refused to it, but for what is of no consequence. */
   async refusals(): Promise<string[]> {
     const logs = await Promise.all(
-      world.cluster.nodes.map(({ admin }) => admin.call('ACL', 'LOG', 1_000)),
+      world.cluster.servers.map(({ admin }) => admin.call('ACL', 'LOG', 1_000)),
     );
     const entries = (logs as string[][][]).flat().map((entry) => {
       const field = (name: string): string => entry[entry.indexOf(name) + 1] ?? '';
@@ -61,7 +61,7 @@ async function makeUser(...rules: string[]): Promise<User> {
 /** A key below `app:` on each master. */
 async function appKeys(name: string): Promise<string[]> {
   const masters = await world.cluster.masters();
-  return Promise.all(masters.map((node) => world.cluster.keyOn(node, `app:${name}`)));
+  return Promise.all(masters.map((server) => world.cluster.keyOn(server, `app:${name}`)));
 }
 
 describe('a user with the fewest rights', () => {
@@ -80,7 +80,7 @@ describe('a user with the fewest rights', () => {
       reauthenticator.reject(await reauthenticator.snapshot());
       await one.changes.next(brings('three'));
       const from = await world.cluster.ownerOf(key);
-      const to = (await world.cluster.masters()).find((node) => node !== from)!;
+      const to = (await world.cluster.masters()).find((server) => server !== from)!;
       const move = world.cluster.moveOf(world.cluster.slotOf(key), from, to);
       await move.open();
       await move.moveKeys();
@@ -146,7 +146,7 @@ describe('missing rights', () => {
     await user.set('-cluster|slots');
     await one.store.save('x');
     await one.changes.next(brings('x'));
-    await world.looks();
+    await world.reads();
     expect(isLive(one.store.status)).toBe(true);
     await one.store.save('y');
     await one.changes.next(brings('y'));
@@ -158,7 +158,7 @@ describe('missing rights', () => {
     const store = world.open(key!, {}, user.client());
     await store.save('x');
     const from = await world.cluster.ownerOf(key!);
-    const to = (await world.cluster.masters()).find((node) => node !== from)!;
+    const to = (await world.cluster.masters()).find((server) => server !== from)!;
     const move = world.cluster.moveOf(world.cluster.slotOf(key!), from, to);
     await move.open();
     await move.moveKeys();
@@ -199,7 +199,7 @@ describe('missing rights', () => {
     const one = await world.watch(key!, {}, client);
     await one.store.save('x');
     await user.set('resetpass', '>another');
-    for (const { admin } of world.cluster.nodes)
+    for (const { admin } of world.cluster.servers)
       await admin.call('CLIENT', 'KILL', 'USER', user.name);
     const status = await one.statuses.next(({ link }) => link === 'unauthorized');
     expect(status).toMatchObject({ error: { code: 'REFUSED', reply: 'WRONGPASS' } });
@@ -242,11 +242,11 @@ describe('a store in a cluster under TLS', () => {
           one.disconnect();
         },
       );
-    for (const node of await cluster.masters()) {
-      const one = await world.watch(await cluster.keyOn(node), {}, client(authority.cert));
+    for (const server of await cluster.masters()) {
+      const one = await world.watch(await cluster.keyOn(server), {}, client(authority.cert));
       await one.store.save('x');
       await one.changes.next(brings('x'));
-      await node.admin.set(one.store.id, 'foreign');
+      await server.admin.set(one.store.id, 'foreign');
       await one.changes.next(brings('foreign'));
     }
     const distrustful = world.open('key', {}, client());

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { Reauthenticator, UnavailableError } from '../../src/index.js';
-import type { ClusterNode, SlotMove } from '../support/redis-cluster/index.js';
+import type { ClusterServer, SlotMove } from '../support/redis-cluster/index.js';
 import { expectWithin } from '../support/machine-noise.js';
 import { eventually } from '../support/wait.js';
 import { brings, FAST, isLive, shown, useCluster } from './support/cluster-world.js';
@@ -15,14 +15,14 @@ const BOUND_MS = FAST.heartbeatMs + FAST.replyTimeoutMs + 500;
 async function twoKeys(): Promise<{
   moved: string;
   staying: string;
-  from: ClusterNode;
-  to: ClusterNode;
+  from: ClusterServer;
+  to: ClusterServer;
   move: SlotMove;
 }> {
   const [first, second] = await world.keys();
   const moved = `{${first!.key}}:moved`;
   const staying = `{${first!.key}}:staying`;
-  const [from, to] = [first!.node, second!.node];
+  const [from, to] = [first!.server, second!.server];
   return { moved, staying, from, to, move: world.cluster.moveOf(slot(moved), from, to) };
 }
 
@@ -57,7 +57,7 @@ describe('a store while a slot moves', () => {
     await move.open();
     await moveLate(moved, move);
     // More than a heartbeat and a poll in the open slot.
-    await world.looks();
+    await world.reads();
     expect(one.store.current?.credentials).toBe('one');
     expect(await one.store.load()).toBe('one');
     expect(await rest.store.load()).toBe('rest');
@@ -156,7 +156,7 @@ describe('a store while a slot moves', () => {
   it('waits with a re-authentication, and commits once', async () => {
     const { moved, move } = await twoKeys();
     let calls = 0;
-    const nodes = await Promise.all(
+    const instances = await Promise.all(
       [1, 2, 3].map(async () => {
         const watched = await world.watch(moved);
         const reauthenticator = new Reauthenticator(watched.store, {
@@ -170,21 +170,22 @@ describe('a store while a slot moves', () => {
         return { ...watched, reauthenticator };
       }),
     );
-    const first = await Promise.all(nodes.map((one) => one.reauthenticator.snapshot()));
+    const first = await Promise.all(instances.map((one) => one.reauthenticator.snapshot()));
     expect(first.map(({ credentials }) => credentials)).toEqual(Array(3).fill('token 1'));
     await move.open();
     await move.moveKeys([moved]);
-    for (const [index, one] of nodes.entries()) one.reauthenticator.reject(first[index]!);
-    await world.looks();
+    for (const [index, one] of instances.entries()) one.reauthenticator.reject(first[index]!);
+    await world.reads();
     await complete(move);
     await eventually(
       async () => {
-        for (const one of nodes) expect(await one.reauthenticator.credentials()).toBe('token 2');
+        for (const one of instances)
+          expect(await one.reauthenticator.credentials()).toBe('token 2');
       },
       { timeoutMs: 30_000 },
     );
     expect(calls).toBe(2);
-    for (const one of nodes) expect(shown(one)).toEqual(['token 1', 'token 2']);
+    for (const one of instances) expect(shown(one)).toEqual(['token 1', 'token 2']);
   });
 
   it('emits in order, none twice and no last one lost, while the slot moves back and forth under a steady writer', async () => {
@@ -204,7 +205,7 @@ describe('a store while a slot moves', () => {
         () => writers.every(({ written }, index) => written.length >= until[index]!),
         { timeoutMs: 20_000 },
       );
-      await world.looks();
+      await world.reads();
     };
     for (const [here, there] of [
       [from, to],

@@ -29,15 +29,15 @@ describe('the options of a cluster hold for all its servers', () => {
 
   it('dnsLookup of the caller, for names only it knows', async () => {
     const asked: string[] = [];
-    const { server } = world.cluster.nodes[0]!;
+    const { host: known, port } = world.cluster.servers[0]!;
     const client = world.client({
       lazyConnect: true,
       dnsLookup: (host, found) => {
         asked.push(host);
-        found(null, server.host, 4);
+        found(null, known, 4);
       },
     });
-    Object.assign(client, { startupNodes: [{ host: 'redis.my-tunnel', port: server.port }] });
+    Object.assign(client, { startupNodes: [{ host: 'redis.my-tunnel', port }] });
     const { store } = await world.watch('by-lookup', {}, client);
     await store.save('a');
     expect(await store.load()).toBe('a');

@@ -8,7 +8,7 @@ const world = useCluster();
 
 describe('a store in a cluster', () => {
   it('is live on every master, and receives the changes of its key by any client', async () => {
-    for (const { node, key } of await world.keys()) {
+    for (const { server, key } of await world.keys()) {
       const one = await world.watch(key);
       const other = world.open(key);
       await eventually(() => one.store.status.notifications === 'keyspace');
@@ -17,9 +17,9 @@ describe('a store in a cluster', () => {
         type: 'saved',
         source: 'live',
       });
-      await node.admin.set(key, 'foreign', 'KEEPTTL');
+      await server.admin.set(key, 'foreign', 'KEEPTTL');
       expect(await one.changes.next(brings('foreign'))).toMatchObject({ origin: 'out-of-band' });
-      await node.admin.pexpire(key, 50_000);
+      await server.admin.pexpire(key, 50_000);
       await one.changes.next(({ type }) => type === 'renewed');
       await other.update((text) => `${text ?? ''} updated`);
       await one.changes.next(brings('foreign updated'));
@@ -87,8 +87,8 @@ describe('a store in a cluster', () => {
   it('needs no connection to masters without its keys', async () => {
     const [first, second, third] = await world.keys();
     await world.watch(first!.key);
-    const names = async (node: typeof first): Promise<number> =>
-      String(await node!.node.admin.call('CLIENT', 'LIST')).split('name=credstream').length - 1;
+    const names = async (at: typeof first): Promise<number> =>
+      String(await at!.server.admin.call('CLIENT', 'LIST')).split('name=credstream').length - 1;
     expect(await names(first)).toBe(2);
     // One of those that were asked for the topology may still be about to go.
     await eventually(async () => {
@@ -97,8 +97,8 @@ describe('a store in a cluster', () => {
   });
 
   it('derives values and reads keys that are not watched', async () => {
-    for (const { node, key } of await world.keys()) {
-      await node.admin.set(key, 'bytes');
+    for (const { server, key } of await world.keys()) {
+      await server.admin.set(key, 'bytes');
       const store = world.open(key);
       expect(await store.load()).toBe('bytes');
       await using client = derive(store, (text) => Promise.resolve(`client of ${text}`));
@@ -118,11 +118,11 @@ describe('a store in a cluster', () => {
     // Each master is known by its epoch key now.
     await eventually(async () => {
       const epochs = await Promise.all(
-        keys.map(({ node }) => node.admin.keys('credstream:epoch*')),
+        keys.map(({ server }) => server.admin.keys('credstream:epoch*')),
       );
       expect(epochs.map((found) => found.length)).toEqual([1, 1, 1]);
     });
-    const lost = keys[1]!.node;
+    const lost = keys[1]!.server;
     await lost.admin.call('CONFIG', 'SET', 'notify-keyspace-events', '');
     await lost.admin.flushall();
     for (const { store, changes } of watched) {
@@ -142,13 +142,13 @@ describe('a store in a cluster', () => {
     await one.store.save('real');
     await one.changes.next(brings('real'));
     const { key } = keys[0]!;
-    for (const { node } of keys) {
-      await node.admin.publish(
+    for (const { server } of keys) {
+      await server.admin.publish(
         `credstream:0:${key}`,
-        JSON.stringify({ kind: 'cleared', node: 'x' }),
+        JSON.stringify({ kind: 'cleared', instance: 'x' }),
       );
-      await node.admin.publish(`__keyspace@0__:${key}`, 'del');
-      await node.admin.publish(`__keyspace@0__:${key}`, 'expired');
+      await server.admin.publish(`__keyspace@0__:${key}`, 'del');
+      await server.admin.publish(`__keyspace@0__:${key}`, 'expired');
     }
     await one.store.save('after');
     await one.changes.next(brings('after'));
@@ -175,13 +175,13 @@ describe('a store in a cluster', () => {
   });
 
   it('polls where a master sends no notifications and announcements are refused', async () => {
-    const { node, key } = (await world.keys())[0]!;
-    await node.admin.call('CONFIG', 'SET', 'notify-keyspace-events', '');
+    const { server, key } = (await world.keys())[0]!;
+    await server.admin.call('CONFIG', 'SET', 'notify-keyspace-events', '');
     const one = await world.watch(key);
     await one.statuses.next((status) => isLive(status) && status.notifications === 'announcements');
-    await node.admin.set(key, 'quiet');
+    await server.admin.set(key, 'quiet');
     await one.changes.next(brings('quiet'));
-    await node.admin.call('CONFIG', 'SET', 'notify-keyspace-events', 'KEA');
+    await server.admin.call('CONFIG', 'SET', 'notify-keyspace-events', 'KEA');
     await one.statuses.next((status) => status.notifications === 'keyspace');
   });
 });

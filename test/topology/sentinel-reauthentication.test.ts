@@ -13,8 +13,8 @@ it('a re-authentication commits one result while the master fails over', async (
   const gate = deferred();
   let calls = 0;
   const discarded: string[] = [];
-  const nodes = stores.map(({ store }) => {
-    const node = new Reauthenticator<string>(store, {
+  const instances = stores.map(({ store }) => {
+    const instance = new Reauthenticator<string>(store, {
       authenticate: async () => {
         calls += 1;
         await gate.promise;
@@ -22,23 +22,23 @@ it('a re-authentication commits one result while the master fails over', async (
       },
       onDiscarded: (result) => discarded.push(result),
     });
-    return track(node, (one) => one.close());
+    return track(instance, (one) => one.close());
   });
   await stores[0].store.save('v1');
-  const rejected = await Promise.all(nodes.map((node) => node.snapshot()));
-  for (const [index, node] of nodes.entries()) node.reject(rejected[index]!);
+  const rejected = await Promise.all(instances.map((instance) => instance.snapshot()));
+  for (const [index, instance] of instances.entries()) instance.reject(rejected[index]!);
   await eventually(() => calls === 1);
   const old = await set.settled();
   // The lease is replicated like everything else, a moment after it was taken.
   await set.replicated(old);
-  await old.server.kill();
+  await old.process.kill();
   const master = await set.waitForMaster(old);
   gate.resolve();
   await eventually(async () => expect(await master.admin.get(KEY)).toBe('v2'), FAILOVER);
-  for (const node of nodes) {
-    await eventually(async () => expect(await node.credentials()).toBe('v2'), FAILOVER);
+  for (const instance of instances) {
+    await eventually(async () => expect(await instance.credentials()).toBe('v2'), FAILOVER);
   }
   expect(calls).toBe(1);
   expect(discarded).toEqual([]);
-  expect(nodes.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
+  expect(instances.reduce((sum, { counts }) => sum + counts.committed, 0)).toBe(1);
 });

@@ -17,7 +17,7 @@ it('a store follows the master when it is killed, also where nobody does anythin
   await watched.store.save('v1', { ttlSeconds: 600 });
   const old = await set.master();
   await set.replicated(old);
-  await old.server.kill();
+  await old.process.kill();
   await watched.statuses.next(isNotLive);
   await set.waitForMaster(old);
   await watched.statuses.next(isLive, FAILOVER.timeoutMs);
@@ -48,13 +48,13 @@ it('a store is not misled by a master that hangs, is replaced, and comes back', 
   await watched.store.save('v1');
   const old = await set.master();
   await set.replicated(old);
-  await old.server.suspend();
+  await old.process.suspend();
   await watched.statuses.next(isNotLive);
   const master = await set.waitForMaster(old);
   await watched.statuses.next(isLive, FAILOVER.timeoutMs);
   await master.admin.set(KEY, 'v2');
   await watched.changes.next(brings('v2'), FAILOVER.timeoutMs);
-  await old.server.resume();
+  await old.process.resume();
   // For a while there are two masters.
   await eventually(() => old.admin.set(KEY, 'split brain'));
   expect(await watched.store.load()).toBe('v2');
@@ -77,7 +77,7 @@ it('a store follows a failover on request, and leaves no connection behind', asy
   expect(await master.admin.get(KEY)).toBe('v2');
   await eventually(async () => expect(await storeConnections(old.admin)).toEqual([]));
   await watched.store.close();
-  for (const { admin } of set.nodes) {
+  for (const { admin } of set.servers) {
     await eventually(async () => expect(await storeConnections(admin)).toEqual([]));
   }
   expect(shown(watched)).toEqual(['v1', 'v2']);
@@ -92,11 +92,11 @@ it('a store emits the writes that a failover lost as changes', async () => {
   await set.replicated(old);
   const [replica] = await set.replicas();
   // Not even in a socket of the replica may the write wait.
-  await replica!.server.suspend();
+  await replica!.process.suspend();
   await old.admin.call('CLIENT', 'KILL', 'TYPE', 'replica');
   await watched.store.save('lost');
-  await old.server.kill();
-  await replica!.server.resume();
+  await old.process.kill();
+  await replica!.process.resume();
   expect(await set.waitForMaster(old)).toBe(replica);
   expect(await watched.changes.next(brings('v1'), FAILOVER.timeoutMs)).toMatchObject({
     type: 'saved',
@@ -112,7 +112,7 @@ it('a store emits an expiry on time over a failover', async () => {
   await watched.store.save('v1', { ttlSeconds: 4 });
   const old = await set.settled();
   await set.replicated(old);
-  await old.server.kill();
+  await old.process.kill();
   await watched.changes.next(({ type }) => type === 'expired', 30_000);
   expect(lateness.values.at(-1)).toBeLessThan(1_000 + noiseMs());
   await set.waitForMaster(old);
@@ -122,14 +122,14 @@ it('a store emits an expiry on time over a failover', async () => {
 
 it('a store reports an error while the sentinels name an unreachable master, and recovers', async () => {
   const set = await start({ replicas: 0 });
-  const [master] = set.nodes;
-  await master!.server.kill();
+  const [master] = set.servers;
+  await master!.process.kill();
   const store = open(set);
   const ready = store.ready({ timeoutMs: 20_000 });
   await eventually(() => expect(store.status.error).toMatchObject({ code: 'UNAVAILABLE' }));
   await expect(store.load()).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   expect(store.status).toMatchObject({ link: 'connecting', freshness: 'unknown' });
-  await master!.server.restart();
+  await master!.process.restart();
   await ready;
   await store.save('v1');
   expect(await client(set).get(KEY)).toBe('v1');

@@ -68,8 +68,8 @@ describe('an event', () => {
   });
 
   it('is typed by event', () => {
-    store.on('state', (told) => {
-      expectTypeOf(told).toEqualTypeOf<CredentialState<Token>>();
+    store.on('state', (emitted) => {
+      expectTypeOf(emitted).toEqualTypeOf<CredentialState<Token>>();
     });
     // @ts-expect-error -- there is no such event
     store.on('changed', () => undefined);

@@ -13,10 +13,10 @@ import type { Asked, LoginNews, LoginSettings } from './login-news.js';
 
 type TokenStore = RedisCredentialStore<Tokens> | MemoryCredentialStore<Tokens>;
 
-/** How often each node asks. */
+/** How often each instance asks. */
 const ASK_EVERY_MS = 20;
 
-/** The part of one node in keeping a login valid: it asks for tokens all the time, and refreshes them when it is the one. */
+/** The part of one instance in keeping a login valid: it asks for tokens all the time, and refreshes them when it is the one. */
 export class LoginKeeper {
   readonly #store: TokenStore;
   readonly #auth: Reauthenticator<Tokens>;
@@ -68,7 +68,7 @@ export class LoginKeeper {
     return this.#asked;
   }
 
-  /** While it is shut, a node that holds the lease gets no further than to the door of the provider. */
+  /** While it is shut, an instance that holds the lease gets no further than to the door of the provider. */
   setGate(open: boolean): void {
     if (open) this.#gate.open();
     else this.#gate = shutGate();

@@ -2,7 +2,7 @@ import type { ReauthenticationCause } from 'credstream';
 
 import type { OAuthServerAddress } from '../oauth/oauth-server.js';
 
-/** What a node tells of its part in keeping a login valid. Nothing of the tokens but their end. */
+/** What an instance tells of its part in keeping a login valid. Nothing of the tokens but their end. */
 export type LoginNews =
   /** It holds the lease, and is about to ask the provider. */
   | {
@@ -15,7 +15,7 @@ export type LoginNews =
     }
   /** The provider has answered it. */
   | { readonly kind: 'answered'; readonly atMs: number }
-  /** It has new tokens, its own or those of another node. */
+  /** It has new tokens, its own or those of another instance. */
   | {
       readonly kind: 'received';
       readonly atMs: number;
@@ -24,7 +24,7 @@ export type LoginNews =
       readonly expiresAt: number;
     };
 
-/** How often a node has asked for valid tokens, and what it was given. */
+/** How often an instance has asked for valid tokens, and what it was given. */
 export interface Asked {
   readonly answers: number;
   readonly refusals: number;
@@ -32,7 +32,7 @@ export interface Asked {
   readonly leastValidMs: number;
 }
 
-/** What a node needs to take part. */
+/** What an instance needs to take part. */
 export interface LoginSettings {
   readonly oauthServer: OAuthServerAddress;
   readonly leaseMs: number;

@@ -6,13 +6,13 @@ import type {
 } from 'credstream';
 
 import type { Asked } from '../login/login-news.js';
-import type { NodeChange } from '../nodes/node-change.js';
+import type { InstanceChange } from '../instances/instance-change.js';
 import type { Rehearsal } from '../scenes/rehearsal.js';
 
-/** The latencies of one step, by node. */
+/** The latencies of one step, by instance. */
 export interface SummaryColumn {
   readonly title: string;
-  /** `write`: from just before the write to the moment the node was told · `deadline`: from the server's deadline on. */
+  /** `write`: from just before the write to the moment the instance was told · `deadline`: from the server's deadline on. */
   readonly since: 'write' | 'deadline';
   readonly ms: Readonly<Record<string, number>>;
 }
@@ -29,8 +29,8 @@ export type DemoEvent =
   | { readonly event: 'embedded'; readonly why: string }
   | { readonly event: 'oauth'; readonly issuer: string; readonly tokenSeconds: number }
   | {
-      readonly event: 'node';
-      readonly node: string;
+      readonly event: 'instance';
+      readonly instance: string;
       readonly where: string;
       readonly notifications: NotificationMode;
     }
@@ -45,12 +45,12 @@ export type DemoEvent =
   | {
       readonly event: 'told';
       readonly step: string;
-      readonly node: string;
+      readonly instance: string;
       readonly type: CredentialChangeType;
       readonly since: SummaryColumn['since'];
       readonly latencyMs: number;
       readonly source: ChangeSource;
-      readonly origin: NodeChange['origin'];
+      readonly origin: InstanceChange['origin'];
       readonly reason?: string;
       readonly lastsMs?: number;
       readonly tokenBytes?: number;
@@ -58,32 +58,32 @@ export type DemoEvent =
   | {
       readonly event: 'used';
       readonly step: string;
-      /** HTTP status by node; null where it holds no token. */
+      /** HTTP status by instance; null where it holds no token. */
       readonly status: Readonly<Record<string, number | null>>;
     }
-  /** A node holds the lease and is about to ask the provider. */
+  /** An instance holds the lease and is about to ask the provider. */
   | {
       readonly event: 'calling';
-      readonly node: string;
+      readonly instance: string;
       readonly attempt: number;
       readonly cause: ReauthenticationCause;
       readonly inDoubt: boolean;
     }
-  /** How many refresh tokens the provider has exchanged since the nodes share a login. */
+  /** How many refresh tokens the provider has exchanged since the instances share a login. */
   | { readonly event: 'refreshed'; readonly refreshes: number }
   | {
       readonly event: 'received';
-      readonly node: string;
-      /** From the provider's answer to the node that asked, to the moment this node had the tokens. */
+      readonly instance: string;
+      /** From the provider's answer to the instance that asked, to the moment this instance had the tokens. */
       readonly latencyMs: number;
       readonly refreshed: 'by itself' | 'by another';
       readonly lastsMs: number;
     }
-  | { readonly event: 'killed'; readonly node: string; readonly refreshes: number }
+  | { readonly event: 'killed'; readonly instance: string; readonly refreshes: number }
   | {
       readonly event: 'took-over';
-      readonly node: string;
-      /** From just before the kill to the moment this node was about to ask the provider. */
+      readonly instance: string;
+      /** From just before the kill to the moment this instance was about to ask the provider. */
       readonly afterMs: number;
       readonly leaseMs: number;
       readonly spreadMs: number;

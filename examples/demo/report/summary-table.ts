@@ -1,10 +1,13 @@
 import type { SummaryColumn } from './demo-event.js';
 
-/** Node by step, in milliseconds. */
+/** Instance by step, in milliseconds. */
 export function summaryTable(columns: readonly SummaryColumn[]): string[] {
-  const nodes = Object.keys(columns[0]?.ms ?? {});
+  const instances = Object.keys(columns[0]?.ms ?? {});
   const titles = columns.map(({ title, since }) => (since === 'deadline' ? `${title}*` : title));
-  const rows = nodes.map((node) => [node, ...columns.map(({ ms }) => millis(ms[node]))]);
+  const rows = instances.map((instance) => [
+    instance,
+    ...columns.map(({ ms }) => millis(ms[instance])),
+  ]);
   const table = [['ms', ...titles], ...rows];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
   return table.map((row) =>

@@ -19,7 +19,7 @@ export function textReport(print: (text: string) => void, colors: boolean): Repo
       return;
     }
     for (const line of linesOf(event, paint)) print(line);
-    if (event.event === 'node' && event.notifications !== 'keyspace' && !hinted) {
+    if (event.event === 'instance' && event.notifications !== 'keyspace' && !hinted) {
       hinted = true;
       print(paint('yellow', HINT));
     }
@@ -32,15 +32,15 @@ function linesOf(event: Exclude<DemoEvent, { event: 'scene' }>, paint: Paint): s
       return [`${event.product} ${event.version} (${event.how}), port ${event.port}`];
     case 'embedded':
       return [
-        'No Redis here: the embedded store plays its part, with all nodes in this one process. Commands are shown as a Redis would get them.',
+        'No Redis here: the embedded store plays its part, with all instances in this one process. Commands are shown as a Redis would get them.',
         paint('yellow', event.why),
       ];
     case 'oauth':
       return [
         `OAuth server (oidc-provider) at ${event.issuer}, access tokens last ${event.tokenSeconds} s`,
       ];
-    case 'node':
-      return [`${event.node} watches in ${event.where}, notifications: ${event.notifications}`];
+    case 'instance':
+      return [`${event.instance} watches in ${event.where}, notifications: ${event.notifications}`];
     case 'rehearsal':
       return [
         `Rehearsal, so that the code is warm: ${event.saves} saves of a dummy, seen after ${mediansLine(event.medianMs)} (median)`,
@@ -65,13 +65,16 @@ function linesOf(event: Exclude<DemoEvent, { event: 'scene' }>, paint: Paint): s
       return [
         '',
         ...summaryTable(event.columns),
-        paint('dim', 'from just before the write to the moment the node was told, in milliseconds'),
+        paint(
+          'dim',
+          'from just before the write to the moment the instance was told, in milliseconds',
+        ),
         paint('dim', '* from the deadline of the server on'),
       ];
     case 'result':
       return [
         event.ok
-          ? paint('green', `\nEvery node saw everything, in ${event.seconds.toFixed(1)} s.`)
+          ? paint('green', `\nEvery instance saw everything, in ${event.seconds.toFixed(1)} s.`)
           : paint('red', `Failed: ${event.problem ?? 'no reason given'}`),
       ];
   }
@@ -82,7 +85,7 @@ function toldLine(event: Extract<DemoEvent, { event: 'told' }>, paint: Paint): s
   const after = event.since === 'deadline' ? 'after the deadline' : 'after the write';
   const details = [
     ...(event.origin === 'out-of-band' ? ['by another client'] : []),
-    ...(event.origin === 'other-node' ? ['by another credstream process'] : []),
+    ...(event.origin === 'other-instance' ? ['by another credstream process'] : []),
     ...(event.tokenBytes === undefined ? [] : [`${event.tokenBytes} bytes`]),
     ...(event.lastsMs === undefined ? [] : [`ends in ${(event.lastsMs / 1_000).toFixed(1)} s`]),
     ...(event.reason === undefined ? [] : [`reason: ${event.reason}`]),
@@ -90,11 +93,13 @@ function toldLine(event: Extract<DemoEvent, { event: 'told' }>, paint: Paint): s
   ];
   const type = paint('green', event.type.padEnd(10));
   const facts = details.length === 0 ? '' : `   ${details.join(', ')}`;
-  return `${event.node}  ${type} ${latency} ${after}${paint('dim', facts)}`;
+  return `${event.instance}  ${type} ${latency} ${after}${paint('dim', facts)}`;
 }
 
 function usedLine(status: Readonly<Record<string, number | null>>): string {
-  const answers = Object.entries(status).map(([node, code]) => `${node} ${code ?? 'no token'}`);
+  const answers = Object.entries(status).map(
+    ([instance, code]) => `${instance} ${code ?? 'no token'}`,
+  );
   return `asking the API with what is in memory: ${answers.join(', ')}`;
 }
 

@@ -1,4 +1,4 @@
-/** A node did not see what it should, or not in time. The message is for people. */
+/** An instance did not see what it should, or not in time. The message is for people. */
 export class DemoFailure extends Error {
   override name = 'DemoFailure';
 }

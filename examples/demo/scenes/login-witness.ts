@@ -1,16 +1,16 @@
 import { eventually } from '../../../test/support/wait.js';
 import type { LoginNews, LoginSettings } from '../login/login-news.js';
 import { monotonicMs } from '../monotonic-clock.js';
-import type { DemoNode } from '../nodes/demo-node.js';
+import type { DemoInstance } from '../instances/demo-instance.js';
 import type { OAuthServer } from '../oauth/oauth-server.js';
 import type { Report } from '../report/demo-event.js';
 import { DemoFailure } from './demo-failure.js';
 
 type News<Kind extends LoginNews['kind']> = Extract<LoginNews, { kind: Kind }>;
 
-/** A node that holds the lease, and what it told when it was about to ask the provider. */
+/** An instance that holds the lease, and what it told when it was about to ask the provider. */
 export interface Call {
-  readonly node: DemoNode;
+  readonly instance: DemoInstance;
   readonly news: News<'calling'>;
 }
 
@@ -28,21 +28,21 @@ export class LoginWitness {
   readonly leaseMs: number = LEASE_MS;
   readonly #provider: OAuthServer;
   readonly #report: Report;
-  #nodes: readonly DemoNode[];
+  #instances: readonly DemoInstance[];
   #userinfoUrl = '';
   /** How many refreshes there were before the first scene. */
   #earlier = 0;
   #refreshes = 0;
-  /** How many calls each node has told of that were seen. */
-  readonly #calls = new Map<DemoNode, number>();
+  /** How many calls each instance has told of that were seen. */
+  readonly #calls = new Map<DemoInstance, number>();
 
-  constructor(nodes: readonly DemoNode[], provider: OAuthServer, report: Report) {
-    this.#nodes = nodes;
+  constructor(instances: readonly DemoInstance[], provider: OAuthServer, report: Report) {
+    this.#instances = instances;
     this.#provider = provider;
     this.#report = report;
   }
 
-  /** Saves the tokens of a login, and makes every node one of those that keep it valid. */
+  /** Saves the tokens of a login, and makes every instance one of those that keep it valid. */
   async begin(does: string, save: () => Promise<unknown>, userinfoUrl: string): Promise<void> {
     this.#report({ event: 'step', step: 'shared login', does });
     this.#userinfoUrl = userinfoUrl;
@@ -53,46 +53,47 @@ export class LoginWitness {
       leaseMs: LEASE_MS,
       minValidityMs: MIN_VALIDITY_MS,
     };
-    await Promise.all(this.#nodes.map((node) => node.keepLogin(settings)));
+    await Promise.all(this.#instances.map((instance) => instance.keepLogin(settings)));
   }
 
-  /** From now on a node that holds the lease gets no further than to the door of the provider. */
+  /** From now on an instance that holds the lease gets no further than to the door of the provider. */
   async shutGates(): Promise<void> {
-    await Promise.all(this.#nodes.map((node) => node.setGate(false)));
+    await Promise.all(this.#instances.map((instance) => instance.setGate(false)));
   }
 
-  /** The next node that holds the lease. */
+  /** The next instance that holds the lease. */
   async seeCall(): Promise<Call> {
     const call = await this.#nextCall(
-      'the token was not refreshed: no node has asked the provider',
+      'the token was not refreshed: no instance has asked the provider',
       PATIENCE_MS,
     );
     this.#tell(call);
     return call;
   }
 
-  /** Kills it, and resolves when another node has taken over. */
-  async seeTakeover(holder: DemoNode): Promise<Call> {
+  /** Kills it, and resolves when another instance has taken over. */
+  async seeTakeover(holder: DemoInstance): Promise<Call> {
     const killedAtMs = monotonicMs();
     await holder.kill?.();
-    this.#report({ event: 'killed', node: holder.name, refreshes: this.#seen });
-    this.#nodes = this.#nodes.filter((node) => node !== holder);
-    await Promise.all(this.#nodes.map((node) => node.setGate(true)));
+    this.#report({ event: 'killed', instance: holder.name, refreshes: this.#seen });
+    this.#instances = this.#instances.filter((instance) => instance !== holder);
+    await Promise.all(this.#instances.map((instance) => instance.setGate(true)));
     const call = await this.#nextCall(
-      'no node has taken over from the one that was killed',
+      'no instance has taken over from the one that was killed',
       TAKEOVER_PATIENCE_MS,
     );
-    const { node, news } = call;
+    const { instance, news } = call;
     const afterMs = news.atMs - killedAtMs;
     const limits = { leaseMs: LEASE_MS, spreadMs: SPREAD_MS };
-    this.#report({ event: 'took-over', node: node.name, afterMs, ...limits });
+    this.#report({ event: 'took-over', instance: instance.name, afterMs, ...limits });
     this.#tell(call);
-    if (!news.inDoubt) throw new DemoFailure(`${node.name} was not told that somebody had died`);
+    if (!news.inDoubt)
+      throw new DemoFailure(`${instance.name} was not told that somebody had died`);
     return call;
   }
 
-  /** One refresh at the provider, asked for by this node, and its tokens on every node. */
-  async seeRefresh(caller: DemoNode): Promise<void> {
+  /** One refresh at the provider, asked for by this instance, and its tokens on every instance. */
+  async seeRefresh(caller: DemoInstance): Promise<void> {
     this.#refreshes += 1;
     const due = this.#refreshes;
     const answered = await nth(caller, 'answered', this.#calls.get(caller) ?? 0);
@@ -102,15 +103,15 @@ export class LoginWitness {
     );
     this.#report({ event: 'refreshed', refreshes: this.#seen });
     const ends = await Promise.all(
-      this.#nodes.map(async (node) => {
-        const { atMs, expiresAt, refreshed } = await nth(node, 'received', due);
+      this.#instances.map(async (instance) => {
+        const { atMs, expiresAt, refreshed } = await nth(instance, 'received', due);
         const latencyMs = atMs - answered.atMs;
         const lastsMs = expiresAt - Date.now();
-        this.#report({ event: 'received', node: node.name, latencyMs, refreshed, lastsMs });
+        this.#report({ event: 'received', instance: instance.name, latencyMs, refreshed, lastsMs });
         return expiresAt;
       }),
     );
-    if (new Set(ends).size > 1) throw new DemoFailure('the nodes hold different tokens');
+    if (new Set(ends).size > 1) throw new DemoFailure('the instances hold different tokens');
     await this.#useAll();
   }
 
@@ -122,7 +123,7 @@ export class LoginWitness {
   /** After the last scene: whether there was one refresh too many, or one that asked was refused. */
   async checkAll(): Promise<void> {
     const all = await Promise.all(
-      this.#nodes.map(async (node) => [node.name, await node.asked()] as const),
+      this.#instances.map(async (instance) => [instance.name, await instance.asked()] as const),
     );
     const { revoked } = this.#provider;
     const refreshes = this.#seen;
@@ -145,26 +146,28 @@ export class LoginWitness {
 
   async #nextCall(otherwise: string, timeoutMs: number): Promise<Call> {
     const call = await untilThere(() => this.#newCall(), otherwise, timeoutMs);
-    this.#calls.set(call.node, (this.#calls.get(call.node) ?? 0) + 1);
+    this.#calls.set(call.instance, (this.#calls.get(call.instance) ?? 0) + 1);
     return call;
   }
 
   #newCall(): Call | undefined {
-    for (const node of this.#nodes) {
-      const news = ofKind(node, 'calling')[this.#calls.get(node) ?? 0];
-      if (news !== undefined) return { node, news };
+    for (const instance of this.#instances) {
+      const news = ofKind(instance, 'calling')[this.#calls.get(instance) ?? 0];
+      if (news !== undefined) return { instance, news };
     }
     return undefined;
   }
 
-  #tell({ node, news }: Call): void {
+  #tell({ instance, news }: Call): void {
     const { attempt, cause, inDoubt } = news;
-    this.#report({ event: 'calling', node: node.name, attempt, cause, inDoubt });
+    this.#report({ event: 'calling', instance: instance.name, attempt, cause, inDoubt });
   }
 
   async #useAll(): Promise<void> {
     const answers = await Promise.all(
-      this.#nodes.map(async (node) => [node.name, await node.useLogin(this.#userinfoUrl)] as const),
+      this.#instances.map(
+        async (instance) => [instance.name, await instance.useLogin(this.#userinfoUrl)] as const,
+      ),
     );
     this.#report({ event: 'used', step: 'shared login', status: Object.fromEntries(answers) });
     for (const [name, status] of answers) {
@@ -173,19 +176,19 @@ export class LoginWitness {
   }
 }
 
-/** The news of that kind that a node has told so far. */
-function ofKind<Kind extends LoginNews['kind']>(node: DemoNode, kind: Kind): News<Kind>[] {
-  return node.loginNews.filter((news): news is News<Kind> => news.kind === kind);
+/** The news of that kind that an instance has told so far. */
+function ofKind<Kind extends LoginNews['kind']>(instance: DemoInstance, kind: Kind): News<Kind>[] {
+  return instance.loginNews.filter((news): news is News<Kind> => news.kind === kind);
 }
 
 /** Waits for the `number`th news of that kind, from 1. */
 function nth<Kind extends LoginNews['kind']>(
-  node: DemoNode,
+  instance: DemoInstance,
   kind: Kind,
   number: number,
 ): Promise<News<Kind>> {
-  const otherwise = `${node.name} told "${kind}" less than ${number} times`;
-  return untilThere(() => ofKind(node, kind)[number - 1], otherwise);
+  const otherwise = `${instance.name} told "${kind}" less than ${number} times`;
+  return untilThere(() => ofKind(instance, kind)[number - 1], otherwise);
 }
 
 /** @throws DemoFailure with `otherwise` when nothing comes in time */

@@ -1,9 +1,9 @@
 import { monotonicMs } from '../monotonic-clock.js';
-import type { DemoNode } from '../nodes/demo-node.js';
+import type { DemoInstance } from '../instances/demo-instance.js';
 import { DemoFailure, messageOf } from './demo-failure.js';
 import type { Stage } from '../stage/stage.js';
 
-/** The median latency of its saves on every node. */
+/** The median latency of its saves on every instance. */
 export interface Rehearsal {
   readonly saves: number;
   readonly medianMs: Readonly<Record<string, number>>;
@@ -18,8 +18,8 @@ const PATIENCE_MS = 20_000;
  * Saves a dummy many times before the first scene: a process that has just started runs code that is not compiled yet, and what counts
  * is how fast one is that has been running for a while. A single latency may be unlucky, so this also gives medians.
  */
-export async function rehearse({ store, nodes }: Stage): Promise<Rehearsal> {
-  const latencies = new Map<string, number[]>(nodes.map(({ name }) => [name, []]));
+export async function rehearse({ store, instances }: Stage): Promise<Rehearsal> {
+  const latencies = new Map<string, number[]>(instances.map(({ name }) => [name, []]));
   const startedAtMs = monotonicMs();
   let saves = 0;
   while (saves < MOST_SAVES && monotonicMs() - startedAtMs < LONGEST_MS) {
@@ -27,21 +27,21 @@ export async function rehearse({ store, nodes }: Stage): Promise<Rehearsal> {
     const issuedAtMs = monotonicMs();
     const [, ...told] = await Promise.all([
       store.save({ accessToken: `dummy ${saves}` }),
-      ...nodes.map(toldAt),
+      ...instances.map(toldAt),
     ]);
-    nodes.forEach(({ name }, index) => latencies.get(name)!.push(told[index]! - issuedAtMs));
+    instances.forEach(({ name }, index) => latencies.get(name)!.push(told[index]! - issuedAtMs));
   }
-  await Promise.all([store.clear(), ...nodes.map(toldAt)]);
+  await Promise.all([store.clear(), ...instances.map(toldAt)]);
   const medians = Array.from(latencies, ([name, ms]) => [name, median(ms)] as const);
   return { saves, medianMs: Object.fromEntries(medians) };
 }
 
-async function toldAt(node: DemoNode): Promise<number> {
+async function toldAt(instance: DemoInstance): Promise<number> {
   try {
-    const { toldAtMs } = await node.next(PATIENCE_MS);
+    const { toldAtMs } = await instance.next(PATIENCE_MS);
     return toldAtMs;
   } catch (error) {
-    throw new DemoFailure(`${node.name} missed a write of the rehearsal: ${messageOf(error)}`);
+    throw new DemoFailure(`${instance.name} missed a write of the rehearsal: ${messageOf(error)}`);
   }
 }
 

@@ -8,7 +8,7 @@ import type { Witnesses } from './witnesses.js';
 export interface SceneContext {
   readonly stage: Stage;
   readonly witnesses: Witnesses;
-  /** Of those scenes in which the nodes keep a login valid. */
+  /** Of those scenes in which the instances keep a login valid. */
   readonly loginWitness: LoginWitness;
   readonly oauthServer: OAuthServerAddress;
   /** How long its access tokens last. */

@@ -4,13 +4,13 @@ import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
 import { monotonicMs } from '../monotonic-clock.js';
 import { loginOptions } from '../login/login-options.js';
-import { LocalNode } from '../nodes/local-node.js';
+import { LocalInstance } from '../instances/local-instance.js';
 import type { Deadline, OutsideClient, Stage } from './stage.js';
 
 const KEY = 'credstream-demo';
 
 /** Sets the stage inside this process: the stores share a memory instead of a Redis. */
-export async function setEmbeddedStage(nodeNames: readonly string[]): Promise<Stage> {
+export async function setEmbeddedStage(instanceNames: readonly string[]): Promise<Stage> {
   const memory = new CredentialMemory();
   const open = (): MemoryCredentialStore<AccessToken> =>
     new MemoryCredentialStore({ key: KEY, memory: memory });
@@ -18,17 +18,21 @@ export async function setEmbeddedStage(nodeNames: readonly string[]): Promise<St
     new MemoryCredentialStore({ ...loginOptions, key: `${KEY}:login`, memory: memory });
   const store = open();
   const logins = openLogins();
-  const nodes = await Promise.all(
-    nodeNames.map((name) => LocalNode.start(name, open(), openLogins())),
+  const instances = await Promise.all(
+    instanceNames.map((name) => LocalInstance.start(name, open(), openLogins())),
   );
   return {
     key: KEY,
     store,
     logins,
     outside: outsideClient(memory),
-    nodes,
+    instances,
     [Symbol.asyncDispose]: async () => {
-      await Promise.all([...nodes.map((node) => node.stop()), store.close(), logins.close()]);
+      await Promise.all([
+        ...instances.map((instance) => instance.stop()),
+        store.close(),
+        logins.close(),
+      ]);
     },
   };
 }

@@ -7,18 +7,18 @@ import { RedisCredentialStore } from 'credstream';
 import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
 import { loginOptions } from '../login/login-options.js';
-import type { DemoNode } from '../nodes/demo-node.js';
-import { startRemoteNode } from '../nodes/remote-node.js';
+import type { DemoInstance } from '../instances/demo-instance.js';
+import { startRemoteInstance } from '../instances/remote-instance.js';
 import { serverDeadline } from './server-deadline.js';
 import type { OutsideClient, Stage } from './stage.js';
 
 /** How often a credential is looked at where Redis tells nothing of foreign writes. */
 const POLL_MS = 500;
 
-/** Sets the stage on a Redis: every node is a process. */
+/** Sets the stage on a Redis: every instance is a process. */
 export async function setRedisStage(
   redisUrl: string,
-  nodeNames: readonly string[],
+  instanceNames: readonly string[],
 ): Promise<Stage> {
   const options = { key: `credstream-demo:${randomUUID().slice(0, 8)}`, pollMs: POLL_MS };
   const redis = new Redis(redisUrl, { maxRetriesPerRequest: 1, commandTimeout: 10_000 });
@@ -27,17 +27,19 @@ export async function setRedisStage(
   // A lease cannot be shorter than one and a half times the wait for an answer.
   const login = { ...options, key: `${options.key}:login`, replyTimeoutMs: 1_000 };
   const logins = new RedisCredentialStore<Tokens>(redis, { ...loginOptions, ...login });
-  let nodes: readonly DemoNode[] = [];
+  let instances: readonly DemoInstance[] = [];
   const dispose = async (): Promise<void> => {
-    await Promise.allSettled(nodes.map((node) => node.stop()));
+    await Promise.allSettled(instances.map((instance) => instance.stop()));
     // Left behind when a scene was cut short.
     await redis.del(...keysOf(options.key), ...keysOf(login.key)).catch(() => {});
     await Promise.all([store.close(), logins.close()]);
     redis.disconnect();
   };
   try {
-    nodes = await startAll(
-      nodeNames.map((name) => startRemoteNode(name, { redisUrl, store: options, logins: login })),
+    instances = await startAll(
+      instanceNames.map((name) =>
+        startRemoteInstance(name, { redisUrl, store: options, logins: login }),
+      ),
     );
     // The application's own connection is open from here on, as in any program that runs for a while.
     await store.load();
@@ -50,7 +52,7 @@ export async function setRedisStage(
     store,
     logins,
     outside: outsideClient(redis, options.key),
-    nodes,
+    instances,
     [Symbol.asyncDispose]: dispose,
   };
 }
@@ -61,7 +63,7 @@ function keysOf(key: string): string[] {
 }
 
 /** All of them, or none: what did start is stopped again. */
-async function startAll(starting: readonly Promise<DemoNode>[]): Promise<DemoNode[]> {
+async function startAll(starting: readonly Promise<DemoInstance>[]): Promise<DemoInstance[]> {
   try {
     return await Promise.all(starting);
   } catch (error) {

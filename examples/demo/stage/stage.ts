@@ -2,7 +2,7 @@ import type { ObservableCredentialStore } from 'credstream';
 
 import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
-import type { DemoNode } from '../nodes/demo-node.js';
+import type { DemoInstance } from '../instances/demo-instance.js';
 
 /** An instant on the shared clock, and how far off it may be. */
 export interface Deadline {
@@ -18,7 +18,7 @@ export interface OutsideClient {
   deadline(): Promise<Deadline>;
 }
 
-/** What the scenes play on: one credential, an application that writes it, nodes that watch it, and an outsider. */
+/** What the scenes play on: one credential, an application that writes it, instances that watch it, and an outsider. */
 export interface Stage extends AsyncDisposable {
   readonly key: string;
   /** The application's store. It watches nothing. */
@@ -26,5 +26,5 @@ export interface Stage extends AsyncDisposable {
   /** The application's store of the tokens of a login, under a key of its own. */
   readonly logins: ObservableCredentialStore<Tokens>;
   readonly outside: OutsideClient;
-  readonly nodes: readonly DemoNode[];
+  readonly instances: readonly DemoInstance[];
 }

@@ -2,6 +2,7 @@ import type { Cluster, Redis, RedisOptions } from 'ioredis';
 import { checkClient } from './check.js';
 import { readClusterTemplate, type ClusterTemplate } from './cluster-template.js';
 import type { ServerTemplate } from './server-template.js';
+import { hideBytes } from './hidden-bytes.js';
 import { KnownSentinels, sentinelOverrides } from './known-sentinels.js';
 import { makeUrlClient } from './url-client.js';
 import { hideFromTraces } from './tracing.js';
@@ -81,7 +82,11 @@ export function openClient(
     scripts: undefined,
     himportFieldsets: undefined,
   };
-  return hideFromTraces(template.create({ ...overrides, ...located }));
+  const client = hideFromTraces(template.create({ ...overrides, ...located }));
+  const { options } = client as { options: { password?: unknown } };
+  if (typeof options.password === 'string' && options.password !== '')
+    options.password = hideBytes(Buffer.from(options.password));
+  return client;
 }
 
 function isCluster(client: RedisClient): client is Cluster {

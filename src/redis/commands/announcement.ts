@@ -1,5 +1,5 @@
 import type { AttemptHint, Hint } from '../../backend/backend.js';
-import type { ChangeOrigin } from '../../credential/change.js';
+import type { ChangeOrigin } from '../../credential/origin.js';
 import { isInstanceName } from '../../util/instance-name.js';
 import { isReason } from '../../util/option-checks.js';
 

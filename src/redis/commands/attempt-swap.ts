@@ -8,6 +8,7 @@ import {
 } from '../../backend/attempts.js';
 import { UnavailableError } from '../../errors.js';
 import type { CommandConnection } from '../connection/connection.js';
+import { hideBytes } from '../client/hidden-bytes.js';
 import { clearedKey, helperKey } from '../keys.js';
 import { readFailure, replyWord, writeFailure } from '../reply-errors.js';
 import {
@@ -94,8 +95,8 @@ end
 if ARGV[2] ~= '' then redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
 if ARGV[4] == '1' then redis.call('DEL', KEYS[2]) end
 if ARGV[6] == '' then return says('swapped', 0) end
-local told = redis.pcall('PUBLISH', ARGV[6], ARGV[7])
-return says('swapped', type(told) == 'table' and 0 or 1)
+local published = redis.pcall('PUBLISH', ARGV[6], ARGV[7])
+return says('swapped', type(published) == 'table' and 0 or 1)
 `);
 
 /** Stands for a digest where no bytes are to be replaced. */
@@ -136,6 +137,7 @@ export async function swapAttempt(
     replySwap(reply, key),
   );
   const [staged, swapped] = await Promise.allSettled([staging, swapping]);
+  copy?.bytes.fill(0);
   if (swapped.status === 'fulfilled') {
     if (swapped.value !== 'unstaged') return swapped.value;
     if (staged.status === 'rejected') throw writeFailure(staged.reason);
@@ -149,7 +151,8 @@ export async function swapAttempt(
 }
 
 function stagedCopy({ bytes, replaces }: NonNullable<AttemptChange['write']>): Buffer {
-  return Buffer.concat([Buffer.from(replaces === 'absent' ? NO_DIGEST : replaces.digest), bytes]);
+  const digest = replaces === 'absent' ? NO_DIGEST : replaces.digest;
+  return hideBytes(Buffer.concat([Buffer.from(digest), bytes]));
 }
 
 function changeArguments(

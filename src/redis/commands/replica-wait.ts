@@ -32,13 +32,13 @@ class Waiter {
   underWay = false;
   settled = false;
   #acked = 0;
-  readonly #settle: (reached: ReplicaAck) => void;
+  readonly #settle: (acked: ReplicaAck) => void;
 
   constructor(
     marker: string,
     { replicas, timeoutMs }: ReplicasWanted,
     now: number,
-    settle: (reached: ReplicaAck) => void,
+    settle: (acked: ReplicaAck) => void,
   ) {
     this.marker = marker;
     this.wanted = replicas;

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { CLEARED_MS } from '../../backend/attempts.js';
 
 /** A script and the digest under which Redis caches it. */
 export interface Script {
@@ -114,9 +115,10 @@ ${ENDS_BY_PTTL}${readManyWith('ends(key)')}`);
  * Writes or removes only the expected bytes, in one step. Neither the bytes nor their digest may be arguments, because tracing records the
  * arguments of scripts in full; they come in a staged copy in the same slot.
  *
- * KEYS[1] the credential; KEYS[2] the staged copy: SHA-1 (40 hex digits) of the expected bytes, then the new bytes. ARGV[1] 'set' or 'del';
- * ARGV[2] milliseconds | 'keep' | 'none'; ARGV[3] channel, '' for none; ARGV[4] announcement. Returns
- * { question, key, outcome, announced }: outcome 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was written).
+ * KEYS[1] the credential; KEYS[2] the staged copy: SHA-1 (40 hex digits) of the expected bytes, then the new bytes; KEYS[3], if given, the
+ * tombstone. ARGV[1] 'set' or 'del'; ARGV[2] milliseconds | 'keep' | 'none', or the tombstone's value; ARGV[3] channel, '' for none; ARGV[4]
+ * announcement. Returns { question, key, outcome, announced }: outcome 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was
+ * written).
  */
 export const WRITE_IF: Script = script(`
 local function says(outcome, announced)
@@ -130,6 +132,7 @@ if type(held) ~= 'string' or redis.sha1hex(held) ~= string.sub(staged, 1, 40) th
   return says('conflict', 0)
 end
 if ARGV[1] == 'del' then
+  if KEYS[3] then redis.pcall('SET', KEYS[3], ARGV[2], 'PX', ${String(CLEARED_MS)}) end
   redis.call('DEL', KEYS[1])
 elseif ARGV[2] == 'keep' then
   redis.call('SET', KEYS[1], string.sub(staged, 41), 'KEEPTTL')
@@ -139,6 +142,6 @@ else
   redis.call('SET', KEYS[1], string.sub(staged, 41), 'PX', ARGV[2])
 end
 if ARGV[3] == '' then return says('done', 0) end
-local told = redis.pcall('PUBLISH', ARGV[3], ARGV[4])
-return says('done', type(told) == 'table' and 0 or 1)
+local published = redis.pcall('PUBLISH', ARGV[3], ARGV[4])
+return says('done', type(published) == 'table' and 0 or 1)
 `);

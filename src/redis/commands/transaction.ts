@@ -29,23 +29,29 @@ export interface Publication {
 /**
  * The commands that Redis refused before EXEC, or replied to as to another command; these errors quote arguments and stay inside this room.
  */
-export type Refusals = Map<'multi' | 'command' | 'publish', Error>;
+export type Refusals = Map<'multi' | 'tombstone' | 'command' | 'publish', Error>;
+
+/** A write, with the commands that happen in the same step where Redis permits them. */
+export interface Transaction {
+  readonly command: Command;
+  readonly tombstone?: Command | undefined;
+  readonly publication?: Publication | undefined;
+}
 
 /**
- * Sends a command and its announcement as one transaction, in one piece. Not by the pipeline of ioredis, which costs more than the rest of
- * a write.
+ * Sends a command with its tombstone and its announcement as one transaction, in one piece. Not by the pipeline of ioredis, which costs more
+ * than the rest of a write.
  *
  * @param refusals - collects the refused commands before this function rejects
  * @returns the reply of EXEC; rejects as EXEC does
  */
 export function sendTransaction(
   client: Redis,
-  command: Command,
-  { channel, message }: Publication,
+  { command, tombstone, publication }: Transaction,
   refusals: Refusals,
 ): Promise<unknown> {
   const send = (
-    which: 'multi' | 'command' | 'publish',
+    which: Parameters<Refusals['set']>[0],
     expected: string,
     sent: Promise<unknown>,
   ): void => {
@@ -67,8 +73,12 @@ export function sendTransaction(
   stream?.cork();
   try {
     send('multi', 'OK', client.callBuffer('multi'));
+    if (tombstone !== undefined) send('tombstone', 'QUEUED', client.callBuffer(...tombstone.words));
     send('command', 'QUEUED', client.callBuffer(...command.words));
-    send('publish', 'QUEUED', client.callBuffer('publish', channel, message));
+    if (publication !== undefined) {
+      const { channel, message } = publication;
+      send('publish', 'QUEUED', client.callBuffer('publish', channel, message));
+    }
     return client.callBuffer('exec');
   } finally {
     stream?.uncork();
@@ -76,24 +86,28 @@ export function sendTransaction(
 }
 
 /**
- * Parses the reply of EXEC: `null`, or the replies of the command and of PUBLISH, in which error replies are values.
+ * Parses the reply of EXEC: `null`, or the replies of all commands, in which error replies are values.
  *
  * @throws MalformedReplyError, also for a command before EXEC
  */
 export function replyTransaction(
   reply: unknown,
-  command: Command,
+  { command, tombstone, publication }: Transaction,
   refusals: Refusals,
 ): { readonly reply: unknown; readonly announced: boolean } | null {
   const broken = malformedIn(refusals);
   if (broken !== undefined) throw broken;
   if (reply === null) return null;
-  const [first, second] = replyList(reply, 2);
-  const isRefusal = second instanceof Error && replyWord(second) !== undefined;
-  if (!isRefusal) replyCount(second);
-  if (first instanceof Error)
-    return { reply: replyWord(first) === undefined ? malformed() : first, announced: false };
-  return { reply: command.parse(first), announced: !isRefusal };
+  const commands = [tombstone, command, publication && { parse: replyCount }].filter(
+    (one) => one !== undefined,
+  );
+  const replies = replyList(reply, commands.length).map((one, at) => {
+    if (one instanceof Error) return replyWord(one) === undefined ? malformed() : one;
+    return commands[at]?.parse(one);
+  });
+  const [first, second] = tombstone === undefined ? replies : replies.slice(1);
+  const isRefused = first instanceof Error || second instanceof Error;
+  return { reply: first, announced: publication !== undefined && !isRefused };
 }
 
 /** The malformed reply to one of the commands, if there was any. */

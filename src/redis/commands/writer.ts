@@ -15,6 +15,7 @@ import {
   replyWord,
   writeFailure,
 } from '../reply-errors.js';
+import { hideBytes } from '../client/hidden-bytes.js';
 import {
   replyCount,
   replyList,
@@ -56,7 +57,7 @@ export class Writer {
   async set(request: WriteRequest, publication: Publication | undefined): Promise<boolean> {
     const { key, bytes, ttl, expected, overLarge } = request;
     if (typeof expected === 'object') return this.#setIf(request, expected, publication);
-    const words = ['SET', key, bytes, ...ttlArguments(ttl)] as const;
+    const words = ['SET', key, hideBytes(bytes), ...ttlArguments(ttl)] as const;
     const plain: Command = { words, parse: replyOk };
     if (expected === 'absent') {
       const { reply, announced } = await this.#transact(publication, {
@@ -86,38 +87,36 @@ export class Writer {
     publication: Publication | undefined,
   ): Promise<{ removed: boolean; announced: boolean; hasTombstone: boolean }> {
     if (expected !== undefined) {
-      const announced = await this.#stagedWrite(
-        key,
-        expected.digest,
-        Buffer.alloc(0),
-        ['del', 'none'],
-        publication,
-      );
-      return { removed: true, announced, hasTombstone: await this.#tryTombstone(key) };
+      return { removed: true, ...(await this.#removeIf(key, expected.digest, publication)) };
     }
-    // Stored before the removal, so that no reader finds the key gone without its reason.
-    const tombstone = this.#tryTombstone(key);
     const command: Command = { words: ['del', key], parse: replyCount };
-    const { reply, announced } = await this.#transact(publication, command).catch(
-      (error: unknown) => {
-        // Without memory Redis queues no transaction, but still removes keys.
-        if (error instanceof RefusedError && error.reply === 'OOM')
-          return this.#together(publication, command);
-        throw error;
-      },
-    );
-    return { removed: Number(reply) > 0, announced, hasTombstone: await tombstone };
+    // In the same step as the removal: a reader would take a removal alone for no logout, and a tombstone alone for an old one.
+    const tombstone = this.#tombstoneFor(key);
+    try {
+      const refusals: Refusals = new Map();
+      const { reply, announced } = await this.#transact(publication, command, tombstone, refusals);
+      const refusal = refusals.get('tombstone');
+      const misplaced = refusal !== undefined && readFailure(refusal) instanceof RedirectedError;
+      return { removed: Number(reply) > 0, announced, hasTombstone: !misplaced };
+    } catch (error) {
+      if (!(error instanceof RefusedError && error.reply === 'OOM')) throw error;
+      // Without memory Redis queues no transaction, but still removes keys, and then there is memory for the tombstone.
+      const { reply, announced } = await this.#together(publication, command);
+      return {
+        removed: Number(reply) > 0,
+        announced,
+        hasTombstone: await this.#tryTombstone(key),
+      };
+    }
   }
 
   /** Stores the tombstone of a cleared key, so that no re-authentication undoes the clear. @throws UnavailableError, RefusedError */
   async storeTombstone(key: string): Promise<void> {
-    const tombstone = clearedKey(key);
-    // Each clear leaves another value, so that none is taken for an earlier one.
-    const value = this.#stageName();
+    const tombstone = this.#tombstoneFor(key);
     try {
       await this.#connection.call(
-        (client) => client.set(tombstone, value, 'PX', CLEARED_MS),
-        replyOk,
+        (client) => client.callBuffer(...tombstone.words),
+        tombstone.parse,
       );
     } catch (error) {
       throw readFailure(error);
@@ -136,6 +135,30 @@ export class Writer {
     }
   }
 
+  #tombstoneFor(key: string): Command {
+    // Each clear leaves another value, so that none is taken for an earlier one.
+    const words = ['set', clearedKey(key), this.#stageName(), 'PX', String(CLEARED_MS)] as const;
+    return { words, parse: replyOk };
+  }
+
+  async #removeIf(
+    key: string,
+    expected: string,
+    publication: Publication | undefined,
+  ): Promise<{ announced: boolean; hasTombstone: boolean }> {
+    const remove = (how: string, tombstone?: string): Promise<boolean> =>
+      this.#stagedWrite(key, expected, Buffer.alloc(0), ['del', how], publication, tombstone);
+    try {
+      return { announced: await remove(this.#stageName(), clearedKey(key)), hasTombstone: true };
+    } catch (error) {
+      // The slot is moving, and its new server has only some of the keys.
+      const misplaced = error instanceof RedirectedError && error.kind === 'partly';
+      // A user without the permission does without a tombstone.
+      if (!misplaced && !(error instanceof RefusedError && error.reply === 'NOPERM')) throw error;
+      return { announced: await remove('none'), hasTombstone: !misplaced };
+    }
+  }
+
   #setIf(
     { key, bytes, ttl }: WriteRequest,
     expected: Exclude<Expected, 'absent' | undefined>,
@@ -144,17 +167,24 @@ export class Writer {
     return this.#stagedWrite(key, expected.digest, bytes, ['set', String(ttl)], publication);
   }
 
-  /** Sends the write and its announcement in one transaction and one round trip, or the write alone where announcing is refused. */
+  /**
+   * Sends the write with its tombstone and its announcement in one transaction and one round trip, without those that Redis refuses.
+   *
+   * @param refusals - collects the refused commands
+   */
   async #transact(
     publication: Publication | undefined,
     command: Command,
+    tombstone?: Command,
+    refusals: Refusals = new Map(),
   ): Promise<{ reply: unknown; announced: boolean }> {
-    if (publication === undefined) return { reply: await this.#alone(command), announced: false };
-    const refusals: Refusals = new Map();
+    if (publication === undefined && tombstone === undefined)
+      return { reply: await this.#alone(command), announced: false };
     try {
+      const transaction = { command, tombstone, publication };
       const result = await this.#connection.call(
-        (client) => sendTransaction(client, command, publication, refusals),
-        (reply) => replyTransaction(reply, command, refusals),
+        (client) => sendTransaction(client, transaction, refusals),
+        (reply) => replyTransaction(reply, transaction, refusals),
       );
       if (result === null) throw new ConnectionLostError(true);
       if (result.reply instanceof Error) throw result.reply;
@@ -172,10 +202,22 @@ export class Writer {
         if (refusal !== undefined) throw this.#failure(refusal);
         throw new OutcomeUnknownError('Redis refused MULTI and executed the commands after it');
       }
+      // The slot is moving, and its new server has only some of the keys.
+      if (replyWord(error) === 'TRYAGAIN' && tombstone !== undefined) {
+        refusals.set('tombstone', error as Error);
+        return this.#transact(publication, command, undefined, refusals);
+      }
       // One refused command prevents the whole transaction, so nothing was written yet.
       if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
       if (refusal !== undefined) throw this.#failure(refusal);
-      return { reply: await this.#alone(command), announced: false };
+      const unless = <C>(which: 'tombstone' | 'publish', one: C): C | undefined =>
+        refusals.size > 0 && !refusals.has(which) ? one : undefined;
+      return this.#transact(
+        unless('publish', publication),
+        command,
+        unless('tombstone', tombstone),
+        refusals,
+      );
     }
   }
 
@@ -215,9 +257,10 @@ export class Writer {
     bytes: Buffer,
     how: readonly [string, string],
     publication: Publication | undefined,
+    tombstone?: string,
   ): Promise<boolean> {
     const stage = helperKey('stage', key, this.#stageName());
-    const staged = Buffer.concat([Buffer.from(expected), bytes]);
+    const staged = hideBytes(Buffer.concat([Buffer.from(expected), bytes]));
     const staging = this.#connection.call(
       (client) => client.set(stage, staged, 'PX', STAGE_MS),
       replyOk,
@@ -228,7 +271,9 @@ export class Writer {
       WRITE_IF,
       'EVALSHA',
       'EVAL',
-      ['2', key, stage, ...how, channel, message],
+      tombstone === undefined
+        ? ['2', key, stage, ...how, channel, message]
+        : ['3', key, stage, tombstone, ...how, channel, message],
       (reply) => {
         replyList(reply, 4);
         replyNames(reply[1], key);
@@ -236,6 +281,7 @@ export class Writer {
       },
     );
     const [first, second] = await Promise.allSettled([staging, writing]);
+    staged.fill(0);
     if (first.status === 'rejected') throw this.#failure(first.reason);
     if (second.status === 'rejected') {
       await this.#connection.call((client) => client.del(stage), replyCount).catch(() => undefined);

@@ -5,7 +5,7 @@ import type { Clock } from '../../time/clock.js';
 import { setLongTimeout } from '../../time/timers.js';
 
 const MAX_LENGTH = 256;
-const LOOK_MS = 500;
+const READ_MS = 500;
 
 /**
  * Keeps the error that a server sends in place of any reply before it closes a new connection: it takes no more clients, or is in protected
@@ -39,10 +39,10 @@ export class RefusedConnection {
     const socket = path
       ? connect({ path })
       : connect({ host: host ?? 'localhost', port: port ?? 6379, ...(family && { family }) });
-    return this.#look(socket, signal);
+    return this.#readRefusal(socket, signal);
   }
 
-  #look(socket: Socket, signal: AbortSignal): Promise<Error | undefined> {
+  #readRefusal(socket: Socket, signal: AbortSignal): Promise<Error | undefined> {
     return new Promise((resolve) => {
       const end = (error?: Error): void => {
         cancel();
@@ -53,7 +53,7 @@ export class RefusedConnection {
       const aborted = (): void => {
         end();
       };
-      const cancel = setLongTimeout(this.#clock, LOOK_MS, aborted);
+      const cancel = setLongTimeout(this.#clock, READ_MS, aborted);
       signal.addEventListener('abort', aborted, { once: true });
       socket.once('data', (bytes) => {
         end(refusalIn(bytes));

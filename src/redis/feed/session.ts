@@ -24,7 +24,7 @@ export class FeedSession {
   readonly #receiver: MessageReceiver;
   readonly #gaps: GapReporter;
   readonly #role: RoleProbe;
-  readonly #timers: SessionTimers<'beat' | 'poll' | 'probe'>;
+  readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe'>;
   /** A hint was missed although notifications arrive. */
   readonly #missed: PacedReport;
   /** Everything was polled since the last heartbeat. */
@@ -127,7 +127,7 @@ export class FeedSession {
   applySettings(): void {
     const period = (name: 'heartbeatMs' | 'pollMs' | 'probeMs') => () =>
       this.#context.settings()[name];
-    this.#timers.every('beat', period('heartbeatMs'), () => {
+    this.#timers.every('heartbeat', period('heartbeatMs'), () => {
       this.#heartbeat();
     });
     this.#timers.every('poll', period('pollMs'), () => {

@@ -65,7 +65,7 @@ export class Subscriptions {
     return refused;
   }
 
-  /** Best effort: a message that still arrives for the key finds no watcher. */
+  /** Best effort: a message that still arrives for the key finds no subscriber. */
   async unsubscribe(watched: WatchedKey): Promise<void> {
     const { subscribedTo } = watched;
     const isPrefix = watched instanceof WatchedPrefix;

@@ -1,6 +1,7 @@
 import type { Backend, Hint } from '../../backend/backend.js';
 import type { Encoding } from '../../credential/encoding.js';
-import type { CredentialSnapshot, Withdrawal } from '../../credential/snapshot.js';
+import type { CredentialSnapshot } from '../../credential/snapshot.js';
+import type { Withdrawal } from '../../credential/withdrawal.js';
 import { unknown, type CredentialState, type Known } from '../../credential/state.js';
 import type { Deadline } from '../../time/deadlines.js';
 import type { SharedStoreOptions } from '../../watching/entry-options.js';

@@ -13,7 +13,7 @@ export const conditionCases: readonly BackendScene[] = [
       assert.ok(condition.maxLagMs >= 0 && condition.maxLagMs < Infinity);
       assert.equal(condition.fresh(0).link, 'live');
       assert.equal(condition.fresh(0).freshness, 'fresh');
-      assert.equal(condition.unseen(0).freshness, 'unknown');
+      assert.equal(condition.unseen.freshness, 'unknown');
     }
   }),
 
@@ -28,7 +28,7 @@ export const conditionCases: readonly BackendScene[] = [
     const one = await stage.listen(stage.first);
     const two = await stage.listen(stage.first, { prefix: stage.prefix });
     await stage.write(stage.first, 'one');
-    await stage.heardAll(stage.first);
+    await stage.receivedAll(stage.first);
     const generations = [one, two].map(({ conditions }) => conditions.values.at(-1)?.generation);
     assert.equal(generations[0], generations[1]);
     const live = two.conditions.values.find(({ link }) => link === 'live');

@@ -16,7 +16,7 @@ export const hintCases: readonly BackendScene[] = [
     await stage.write(stage.first, 'one', { reason: 'login' });
     const origin = originOf(stage.first);
     await stage.expectHint(watch, { type: 'written', origin, reason: 'login' });
-    await stage.heardAll(stage.second);
+    await stage.receivedAll(stage.second);
     for (const { hint } of watch.hints.rest) assert.equal(hint.type, 'written');
   }),
 
@@ -35,7 +35,7 @@ export const hintCases: readonly BackendScene[] = [
     const written = { type: 'written', origin: 'out-of-band', reason: undefined } as const;
     await stage.outside.set(stage.key, 'one');
     await stage.expectHint(watch, written);
-    await stage.heardAll(stage.first);
+    await stage.receivedAll(stage.first);
     assert.deepEqual(watch.hints.rest, []);
     await stage.outside.expire(stage.key, 60_000);
     await stage.expectHint(watch, written);
@@ -48,7 +48,7 @@ export const hintCases: readonly BackendScene[] = [
       origin: 'out-of-band',
       reason: undefined,
     });
-    await stage.heardAll(stage.first);
+    await stage.receivedAll(stage.first);
     assert.deepEqual(watch.hints.rest, []);
   }),
 
@@ -71,11 +71,11 @@ export const hintCases: readonly BackendScene[] = [
     const sibling = `${stage.key}s`;
     await stage.outside.set(sibling, 'one');
     await stage.write(stage.first, 'one', { key: sibling });
-    await stage.heardAll(stage.first);
+    await stage.receivedAll(stage.first);
     assert.deepEqual(watch.hints.values, []);
   }),
 
-  scene('a watched prefix gets hints of keys that it never heard of', async (stage) => {
+  scene('a watched prefix gets hints of keys that it never had a hint of', async (stage) => {
     const watch = await stage.listen(stage.first, { prefix: stage.prefix });
     const key = `${stage.prefix}new:1`;
     await stage.write(stage.first, 'one', { key, reason: 'login' });
@@ -100,13 +100,13 @@ export const hintCases: readonly BackendScene[] = [
     const watch = await stage.listen(stage.first, { prefix });
     for (const decoy of ['a', 'axx', 'b?*\\', 'a1anything\\', '[ab]?*'])
       await stage.outside.set(stage.prefix + decoy, 'one');
-    await stage.heardAll(stage.first);
+    await stage.receivedAll(stage.first);
     assert.deepEqual(watch.hints.values, []);
     await stage.outside.set(`${prefix}id`, 'one');
     assert.equal((await watch.hints.take()).key, `${prefix}id`);
   }),
 
-  scene('every watcher of one key gets each hint, until it leaves', async (stage) => {
+  scene('every subscriber of one key gets each hint, until it leaves', async (stage) => {
     const leaving = await stage.listen(stage.first);
     const staying = await stage.listen(stage.first);
     const all = await stage.listen(stage.first, { prefix: stage.prefix });
@@ -116,7 +116,7 @@ export const hintCases: readonly BackendScene[] = [
     const before = leaving.hints.values.length;
     await stage.outside.set(stage.key, 'two');
     for (const { hints } of [staying, all]) await hints.take();
-    await stage.heardAll(stage.first);
+    await stage.receivedAll(stage.first);
     assert.equal(leaving.hints.values.length, before);
   }),
 ];

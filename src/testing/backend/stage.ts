@@ -107,8 +107,8 @@ export class BackendStage {
     return subscription;
   }
 
-  /** Resolves when everything that was written before has been heard: hints keep their order. */
-  async heardAll(backend: Backend): Promise<void> {
+  /** Resolves when everything that was written before has been received: hints keep their order. */
+  async receivedAll(backend: Backend): Promise<void> {
     const key = `fence:${randomUUID()}`;
     const { hints, stop } = await this.listen(backend, { key });
     await this.outside.set(key, 'fence', MINUTE_MS);
@@ -123,7 +123,7 @@ export class BackendStage {
     key: string = this.key,
   ): Promise<void> {
     try {
-      await hints.take((heard) => isDeepStrictEqual(heard, { key, hint }));
+      await hints.take((taken) => isDeepStrictEqual(taken, { key, hint }));
     } catch (error) {
       assert.deepEqual(
         hints.rest.map(({ hint: rest }) => rest),

@@ -186,8 +186,8 @@ export const swapCases: readonly BackendScene[] = [
     const view = await stage.view();
     await swap(stage, stage.first, view, { record: recordOf(stage.first, view) });
     await stage.view(stage.second);
-    await stage.heardAll(stage.first);
-    await stage.heardAll(stage.second);
+    await stage.receivedAll(stage.first);
+    await stage.receivedAll(stage.second);
     assert.deepEqual([own.hints.values, other.hints.values], [[], []]);
   }),
 
@@ -197,7 +197,7 @@ export const swapCases: readonly BackendScene[] = [
     await swap(stage, stage.first, old, { record: recordOf(stage.first, old) });
     const late = { record: recordOf(stage.first, old), announce: 'attempt' } as const;
     assert.notEqual(await swap(stage, stage.first, old, late), 'swapped');
-    await stage.heardAll(stage.second);
+    await stage.receivedAll(stage.second);
     assert.deepEqual(watch.hints.values, []);
   }),
 ];
@@ -216,7 +216,7 @@ function recordOf({ instance }: Backend, { now }: AttemptView): AttemptRecord {
   return {
     ...{ id: randomUUID(), instance, number: 1, startedAt: now, leaseEndsAt: now + MINUTE_MS },
     ...{ outcome: 'running', failures: 0, notBefore: now + 10 },
-    ...{ inDoubt: undefined, recordLost: undefined, startedFromNothing: undefined },
+    ...{ inDoubt: undefined, startedFromNothing: undefined },
     ...{ committed: undefined, endsAt: undefined, oauthError: undefined },
   };
 }

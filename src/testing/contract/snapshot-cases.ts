@@ -1,4 +1,7 @@
 import { strict as assert } from 'node:assert';
+import { WithdrawnError } from '../../credential/withdrawal.js';
+import { withdrawalBy } from '../../credential/change.js';
+import type { CredentialChange } from '../../credential/change.js';
 import { assertHides, bytesOf, CANARY, scene, type Scene } from './stage.js';
 
 /** Signals of snapshots, and representations that must not show credentials. */
@@ -12,7 +15,7 @@ export const snapshotCases: readonly Scene[] = [
     await stage.store({ instance: 'second' }).clear();
     const cleared = await changes.expect('cleared');
     assert.equal(signal.aborted, true);
-    assert.equal(signal.reason, cleared);
+    assertWithdrawn(signal.reason, cleared);
     // The signal is read for the first time here.
     assert.equal(cleared.previous?.signal.aborted, true);
   }),
@@ -24,7 +27,7 @@ export const snapshotCases: readonly Scene[] = [
     const signal = store.current?.signal;
     await stage.reach(expiresAt);
     const expired = await changes.expect('expired');
-    assert.equal(signal?.reason, expired);
+    assertWithdrawn(signal?.reason, expired);
   }),
 
   scene('the signal of a snapshot aborts when the bytes become unreadable', async (stage) => {
@@ -35,7 +38,7 @@ export const snapshotCases: readonly Scene[] = [
     assert.equal(signal?.aborted, false);
     await stage.outside.set(stage.key, '{');
     const unreadable = await changes.expect('unreadable');
-    assert.equal(signal.reason, unreadable);
+    assertWithdrawn(signal.reason, unreadable);
   }),
 
   scene(
@@ -50,7 +53,7 @@ export const snapshotCases: readonly Scene[] = [
       await changes.expect('saved');
       assert.equal(snapshot.signal.aborted, false);
       await store.clear();
-      assert.equal(snapshot.signal.reason, await changes.expect('cleared'));
+      assertWithdrawn(snapshot.signal.reason, await changes.expect('cleared'));
       await store.save({ token: 'three' });
       assert.equal(store.current?.signal.aborted, false);
     },
@@ -65,7 +68,7 @@ export const snapshotCases: readonly Scene[] = [
     assert.equal(one.snapshot.signal.aborted, false);
     await store.save({ token: 'two' });
     const two = await changes.expect('saved');
-    assert.equal(one.snapshot.signal.reason, two);
+    assertWithdrawn(one.snapshot.signal.reason, two);
     assert.equal(two.snapshot.signal.aborted, false);
   }),
 
@@ -132,3 +135,12 @@ export const snapshotCases: readonly Scene[] = [
     assert.equal(reported.length, 3);
   }),
 ];
+
+/** The reason is an error that names the change and holds no credentials. */
+function assertWithdrawn(reason: unknown, change: CredentialChange<unknown>): void {
+  assert.ok(reason instanceof WithdrawnError);
+  assert.equal(reason.name, 'AbortError');
+  assert.equal(reason.code, 'CREDENTIAL_WITHDRAWN');
+  assert.deepEqual(reason.change, withdrawalBy(change));
+  assert.equal('previous' in reason.change || 'credentials' in reason.change, false);
+}

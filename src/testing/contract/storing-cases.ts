@@ -118,16 +118,19 @@ export const storingCases: readonly Scene[] = [
     assert.deepEqual(await stage.store().load(), { token: 'outside' });
   }),
 
-  scene('load returns undefined for bytes that do not decode, and leaves them', async (stage) => {
-    await stage.outside.set(stage.key, '{"token":');
-    const store = stage.store({ onCallbackError: () => undefined });
-    assert.equal(await store.load(), undefined);
-    assert.equal(await store.read(), undefined);
-    assert.equal(
-      Buffer.from((await stage.outside.get(stage.key)) ?? '').toString('utf8'),
-      '{"token":',
-    );
-  }),
+  scene(
+    'load returns undefined for bytes that do not decode, read rejects, and both leave them',
+    async (stage) => {
+      await stage.outside.set(stage.key, '{"token":');
+      const store = stage.store({ onCallbackError: () => undefined });
+      assert.equal(await store.load(), undefined);
+      await assert.rejects(store.read(), { code: 'UNREADABLE' });
+      assert.equal(
+        Buffer.from((await stage.outside.get(stage.key)) ?? '').toString('utf8'),
+        '{"token":',
+      );
+    },
+  ),
 
   scene('clear removes, reports whether it did, and may be repeated', async (stage) => {
     const store = stage.store();

@@ -1,12 +1,9 @@
 import type { FeedCondition, Observation } from '../../backend/backend.js';
-import {
-  createChange,
-  withdraws,
-  type ChangeSource,
-  type CredentialChange,
-} from '../../credential/change.js';
+import { createChange, withdraws, type CredentialChange } from '../../credential/change.js';
+import type { ChangeSource } from '../../credential/origin.js';
 import { Outline, outlineOf } from '../../credential/outline.js';
 import { withdrawalOf } from '../../credential/snapshot.js';
+import { withdrawalBy } from '../../credential/change.js';
 import {
   absent,
   hasEnded,
@@ -127,7 +124,7 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     // A key that ends sends its hint late or never; any other change sends one before the reading that finds it.
     const isSudden = step.change !== undefined && step.change.type !== 'expired';
     if (isSudden && !isHinted && source === 'live') this.owner.hintMissed(this.key);
-    this.emit(before.state, step.change, held);
+    this.emit(before.state, step.change, held, serverNow);
   }
 
   /** The known credentials were read again, and no handle needs their value. */
@@ -191,6 +188,7 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     before: KnownState<T>,
     change: CredentialChange<T> | undefined,
     held: boolean,
+    readAt?: number,
   ): void {
     const { follower, scope } = this.owner;
     const { handles } = this;
@@ -198,10 +196,10 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
       follower?.changed(held ? change : createChange<T>({ ...change, previous: undefined }));
     const known = held ? change : undefined;
     // The follower may have closed the handles, or opened them anew: then they do not know the state before.
-    if (handles === this.handles) handles?.observed(handles.isFilled ? known : undefined);
+    if (handles === this.handles) handles?.observed(handles.isFilled ? known : undefined, readAt);
     if (known === undefined || before.type !== 'present') return;
     if (withdraws(known, scope.options.abortOnSaved))
-      withdrawalOf(before.snapshot)?.withdraw(known);
+      withdrawalOf(before.snapshot)?.withdraw(withdrawalBy(known));
   }
 
   protected when(

@@ -59,8 +59,12 @@ export interface EntryHandles<T> {
   attempted(hint: AttemptHint): void;
   /** A reading is about to be applied. */
   observing(time: ServerTime): void;
-  /** The state may be another one; `change` is a difference from the state that the handles knew. */
-  observed(change: CredentialChange<T> | undefined): void;
+  /**
+   * The state may be another one; `change` is a difference from the state that the handles knew.
+   *
+   * @param readAt - the server's time of the reading; `undefined` for an expiry that was concluded without one
+   */
+  observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void;
   refused(error: unknown): void;
   /** The state may not be fresh any longer. */
   stalenessChanged(): void;

@@ -12,7 +12,7 @@ export interface Token {
 
 export interface Place {
   readonly url: string;
-  /** Where the store is in a cluster: some of its nodes. What is done by hand is not. */
+  /** Where the store is in a cluster: some of its servers. What is done by hand is not. */
   readonly cluster?: readonly { readonly host: string; readonly port: number }[];
   readonly key: string;
   readonly channel: string;

@@ -119,7 +119,7 @@ export const closingStates: readonly ClosingState[] = [
     options: { deserialize: () => neverEnding() },
     enter: async (store) => {
       await store.ready();
-      // The store's own look is the first to wait.
+      // The store's own read is the first to wait.
       await untilCalled(() => store.save('v1'));
       await untilCalled(() => store.load());
     },

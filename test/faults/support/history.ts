@@ -1,16 +1,16 @@
 import type { CredentialChange } from '../../../src/index.js';
 import { say } from './faults.js';
 
-/** What one node said about one key. */
+/** What one instance said about one key. */
 export interface History {
-  readonly node: string;
+  readonly instance: string;
   readonly key: string;
   readonly changes: readonly CredentialChange<string>[];
 }
 
 /**
  * What is wrong with histories of keys at which no value was ever written twice. Each must be an in-order subsequence of
- * what Redis held: nothing invented, nothing twice, nothing before its time, and no two nodes in another order.
+ * what Redis held: nothing invented, nothing twice, nothing before its time, and no two instances in another order.
  */
 export function problemsIn(
   histories: readonly History[],
@@ -18,16 +18,17 @@ export function problemsIn(
 ): string[] {
   const problems: string[] = [];
   for (const history of histories) {
-    const { node, key, changes } = history;
+    const { instance, key, changes } = history;
     const report = (what: string, at: number): void => {
       const around = changes.slice(Math.max(0, at - 3), at + 2).map(say);
-      problems.push(`${node} ${key}: ${what} at ${at} in ${around.join(', ')}`);
+      problems.push(`${instance} ${key}: ${what} at ${at} in ${around.join(', ')}`);
     };
     checkOne(changes, new Set(written.get(key)), report);
     for (const other of histories) {
-      if (other.key !== key || other.node <= node) continue;
+      if (other.key !== key || other.instance <= instance) continue;
       const swapped = orderProblem(values(history), values(other));
-      if (swapped !== undefined) problems.push(`${node} and ${other.node} ${key}: ${swapped}`);
+      if (swapped !== undefined)
+        problems.push(`${instance} and ${other.instance} ${key}: ${swapped}`);
     }
   }
   return problems;
@@ -85,13 +86,13 @@ function orderProblem(one: readonly string[], other: readonly string[]): string 
 }
 
 /** Values that count up, and were written one after the other by one writer, must be seen counting up. */
-export function backwardsIn({ node, key, changes }: History): string[] {
+export function backwardsIn({ instance, key, changes }: History): string[] {
   const numbers = changes.flatMap((change) =>
     change.type === 'saved' ? [Number(change.credentials.split('#')[1])] : [],
   );
   return numbers.flatMap((number, at) =>
     at > 0 && number <= numbers[at - 1]!
-      ? [`${node} ${key}: ${numbers[at - 1]!}, then ${number}`]
+      ? [`${instance} ${key}: ${numbers[at - 1]!}, then ${number}`]
       : [],
   );
 }

@@ -33,11 +33,11 @@ it('a cluster survives the loss of masters, and moves slots under a client', asy
   const [replica] = await cluster.replicasOf(killed);
   await eventually(() => replica!.follows(killed));
 
-  await killed.server.kill();
+  await killed.process.kill();
   expect(await cluster.takeover(killed, 'a')).toBe(replica);
   expect(await eventually(() => client.get('a'))).toBe('1');
 
-  await killed.server.restart();
+  await killed.process.restart();
   await cluster.settled();
   await eventually(() => killed.follows(replica!));
   await cluster.failover(killed);
@@ -56,7 +56,7 @@ it('a cluster survives the loss of masters, and moves slots under a client', asy
   await cluster.removeMaster(added);
   expect(await cluster.masters()).toHaveLength(3);
   expect(await client.get('a')).toBe('1');
-  expect(isAlive(killed.server.pid!)).toBe(true);
+  expect(isAlive(killed.process.pid!)).toBe(true);
 });
 
 it('a cluster can cut one client off from one master', async () => {
@@ -88,7 +88,7 @@ it('clients of a cluster leave no rejection behind where ioredis drops a promise
   const client = track(cluster.clientThrough(proxies, options), (one) => one.disconnect());
   await client.set('a', '1');
   const owner = await cluster.ownerOf('a');
-  const [target] = (await cluster.masters()).filter((node) => node !== owner);
+  const [target] = (await cluster.masters()).filter((server) => server !== owner);
   const move = cluster.moveOf(cluster.slotOf('a'), owner, target!);
   await move.open();
   await move.moveKeys(['a']);
@@ -110,9 +110,9 @@ it('a Sentinel set replaces a master, also one that hangs and comes back', async
   const second = await set.failover();
   expect(second).not.toBe(first);
   await set.settled();
-  await second.server.suspend();
+  await second.process.suspend();
   const third = await set.waitForMaster(second);
-  await second.server.resume();
+  await second.process.resume();
   expect(await second.role()).toBe('master');
   expect(await eventually(() => client.get('a'))).toBe('1');
   expect(await set.settled()).toBe(third);

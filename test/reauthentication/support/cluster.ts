@@ -16,7 +16,7 @@ import { OAuthClient, type Tokens } from './oauth-client.js';
 import { startProvider, type TestProvider } from './provider.js';
 import { RemoteInstance } from './remote-instance.js';
 
-/** Small, so that what waits for a deadline does not take long; yet a busy machine is no dead node. */
+/** Small, so that what waits for a deadline does not take long; yet a busy machine is no dead instance. */
 const STORE = {
   heartbeatMs: 300,
   replyTimeoutMs: 500,
@@ -37,10 +37,10 @@ export const REAUTHENTICATOR = {
 
 type Settings = Partial<InstanceSettings>;
 
-/** A credential, and the nodes of all processes that keep it valid. */
+/** A credential, and the instances of all processes that keep it valid. */
 export interface Scene {
   readonly key: string;
-  readonly nodes: readonly RemoteInstance[];
+  readonly instances: readonly RemoteInstance[];
   /** What was stored at first. */
   readonly first: Tokens;
   /** Of this process: one more that uses the credential. */
@@ -51,8 +51,8 @@ export interface Scene {
   record(): Promise<AttemptRecord | undefined>;
   /** Somebody logs in again. */
   logIn(lastsMs?: number): Promise<Tokens>;
-  /** Resolves when all these nodes have this token. */
-  agree(token: string, nodes?: readonly RemoteInstance[]): Promise<void>;
+  /** Resolves when all these instances have this token. */
+  agree(token: string, instances?: readonly RemoteInstance[]): Promise<void>;
 }
 
 /** Four processes, a provider and a Redis. */
@@ -66,7 +66,7 @@ export interface Cluster {
   readonly start: () => Promise<RemoteInstance>;
   readonly proxy: () => Promise<TcpProxy>;
   /**
-   * Logs in, and opens a node in each process.
+   * Logs in, and opens an instance in each process.
    *
    * @param lastsMs - what the application takes for the rest of the first token's life, whatever the provider says; 0: it has ended
    */
@@ -76,7 +76,7 @@ export interface Cluster {
 
 const PROCESSES = 4;
 
-/** Call it at the top of a file: processes live as long as the file, nodes as long as a test. */
+/** Call it at the top of a file: processes live as long as the file, instances as long as a test. */
 export function useCluster(
   config: Readonly<Record<string, string>> = { 'notify-keyspace-events': 'Kg$xe' },
 ): Cluster {
@@ -87,7 +87,7 @@ export function useCluster(
   let login!: OAuthClient;
   const processes: RemoteInstance[] = [];
   const start = async (): Promise<RemoteInstance> =>
-    trackForSuite(await RemoteInstance.start(), (node) => node.stop());
+    trackForSuite(await RemoteInstance.start(), (instance) => instance.stop());
   beforeAll(async () => {
     const starting = Array.from({ length: PROCESSES }, start);
     [redis, provider] = await Promise.all([startRedis({ config }), startProvider()]);
@@ -100,10 +100,10 @@ export function useCluster(
   beforeEach(async () => {
     await provider.tell('reset');
     // Some are killed by the test before.
-    const present = processes.map(async (node) => (node.isRunning ? node : start()));
+    const present = processes.map(async (instance) => (instance.isRunning ? instance : start()));
     processes.splice(0, PROCESSES, ...(await Promise.all(present)));
   });
-  afterAll(() => expect(processes.flatMap((node) => node.complaints)).toEqual([]));
+  afterAll(() => expect(processes.flatMap((instance) => instance.complaints)).toEqual([]));
   const { track } = useCleanup();
 
   const settings = (key: string, more: Settings = {}): InstanceSettings => ({
@@ -130,16 +130,16 @@ export function useCluster(
       return tokens;
     };
     const first = await logIn(lastsMs);
-    const nodes = [...processes];
+    const instances = [...processes];
     await Promise.all(
-      nodes.map(async (node) => {
-        await node.call({ does: 'open', settings: settings(key, more) });
-        track(node, (one) => (one.isRunning ? one.call({ does: 'close' }) : undefined));
+      instances.map(async (instance) => {
+        await instance.call({ does: 'open', settings: settings(key, more) });
+        track(instance, (one) => (one.isRunning ? one.call({ does: 'close' }) : undefined));
       }),
     );
     return {
       key,
-      nodes,
+      instances,
       first,
       store,
       logIn,
@@ -151,10 +151,10 @@ export function useCluster(
         const text = await admin.get(helperKey('attempt', key));
         return text === null ? undefined : (JSON.parse(text) as AttemptRecord);
       },
-      agree: async (token, those = nodes) => {
+      agree: async (token, those = instances) => {
         await Promise.all(
-          those.map((node) =>
-            eventually(async () => expect((await node.look()).current).toBe(token)),
+          those.map((instance) =>
+            eventually(async () => expect((await instance.view()).current).toBe(token)),
           ),
         );
       },

@@ -2,7 +2,7 @@
 import { ReauthenticatingInstance } from './reauthenticating-instance.js';
 import type { InstanceAnswers, InstanceMessage, NumberedOrder } from './instance-protocol.js';
 
-let node: ReauthenticatingInstance | undefined;
+let instance: ReauthenticatingInstance | undefined;
 
 function send(message: InstanceMessage): void {
   if (process.connected) process.send?.(message);
@@ -10,34 +10,34 @@ function send(message: InstanceMessage): void {
 
 async function carryOut(order: NumberedOrder): Promise<InstanceAnswers[keyof InstanceAnswers]> {
   if (order.does === 'open') {
-    node = await ReauthenticatingInstance.open(order.settings, send);
+    instance = await ReauthenticatingInstance.open(order.settings, send);
     return undefined;
   }
-  if (node === undefined) throw new Error(`nothing is open for ${order.does}`);
+  if (instance === undefined) throw new Error(`nothing is open for ${order.does}`);
   switch (order.does) {
     case 'close': {
-      const closing = node;
-      node = undefined;
+      const closing = instance;
+      instance = undefined;
       return closing.close();
     }
     case 'ask':
-      node.ask(order.minValidityMs);
+      instance.ask(order.minValidityMs);
       return undefined;
     case 'stop-asking':
-      return node.stopAsking();
+      return instance.stopAsking();
     case 'get': {
       const { minValidityMs, timeoutMs } = order;
-      return node.get({ minValidityMs, timeoutMs });
+      return instance.get({ minValidityMs, timeoutMs });
     }
     case 'use':
-      return node.use(order.times);
+      return instance.use(order.times);
     case 'reject':
-      return node.reject(order.times);
+      return instance.reject(order.times);
     case 'pass':
-      node.pass(order.at);
+      instance.pass(order.at);
       return undefined;
-    case 'look':
-      return node.look();
+    case 'view':
+      return instance.view();
   }
 }
 
@@ -46,7 +46,7 @@ process.on('message', (order: NumberedOrder) => {
 });
 process.once('SIGTERM', () => {
   void (async () => {
-    const closed = await node?.close();
+    const closed = await instance?.close();
     if (closed !== undefined) send({ type: 'ended', ...closed });
     process.disconnect();
   })();

@@ -4,7 +4,7 @@ import type { ProviderAddress } from './provider-protocol.js';
 /** Where `authenticate` waits to be let through: before it calls the provider, or with what that answered in its hands. */
 export type Gate = 'before' | 'after';
 
-/** What a node is made with. */
+/** What an instance is made with. */
 export interface InstanceSettings {
   readonly redisUrl: string;
   readonly username?: string;
@@ -24,7 +24,7 @@ export interface InstanceSettings {
   readonly traced?: boolean;
 }
 
-/** What a node is told. */
+/** What an instance is told. */
 export type InstanceOrder =
   | { readonly does: 'open'; readonly settings: InstanceSettings }
   /** Closes what was opened. */
@@ -39,7 +39,7 @@ export type InstanceOrder =
   | { readonly does: 'reject'; readonly times: number }
   /** Opens this gate for good, or both. */
   | { readonly does: 'pass'; readonly at?: Gate }
-  | { readonly does: 'look' };
+  | { readonly does: 'view' };
 
 /** What came of asking all the time. */
 export interface Asked {
@@ -60,7 +60,7 @@ export interface TokenError {
   readonly oauthError: string | undefined;
 }
 
-/** What a node looks like from inside. */
+/** What an instance looks like from inside. */
 export interface InstanceView {
   readonly state: ReauthenticationState['type'];
   readonly counts: ReauthenticationCounts;
@@ -70,7 +70,7 @@ export interface InstanceView {
   readonly notifications: string;
 }
 
-/** What a node answers to an order; `undefined` is nothing to say. */
+/** What an instance answers to an order; `undefined` is nothing to say. */
 export interface InstanceAnswers {
   readonly open: undefined;
   readonly close: { readonly tookMs: number };
@@ -81,10 +81,10 @@ export interface InstanceAnswers {
   readonly use: readonly (number | string)[];
   readonly reject: { readonly current: number };
   readonly pass: undefined;
-  readonly look: InstanceView;
+  readonly view: InstanceView;
 }
 
-/** What a node says by itself. */
+/** What an instance says by itself. */
 export type InstanceEvent =
   | { readonly type: 'ready' }
   | {

@@ -41,10 +41,10 @@ export class ReauthenticatingInstance {
     say: (event: InstanceEvent) => void,
   ): Promise<ReauthenticatingInstance> {
     const client = await OAuthClient.open(settings.provider);
-    const node = new ReauthenticatingInstance(settings, say, client);
-    if (settings.traced === true) node.#trace();
-    await node.#store.ready({ timeoutMs: 20_000 });
-    return node;
+    const instance = new ReauthenticatingInstance(settings, say, client);
+    if (settings.traced === true) instance.#trace();
+    await instance.#store.ready({ timeoutMs: 20_000 });
+    return instance;
   }
 
   private constructor(
@@ -194,7 +194,7 @@ export class ReauthenticatingInstance {
     return { current: reports.filter(Boolean).length };
   }
 
-  look(): InstanceAnswers['look'] {
+  view(): InstanceAnswers['view'] {
     const { link, notifications } = this.#store.status;
     return {
       state: this.#auth.state.type,

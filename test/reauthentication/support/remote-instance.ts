@@ -17,11 +17,17 @@ const START_DEADLINE_MS = 30_000;
 /** More than any order takes. */
 const ANSWER_DEADLINE_MS = 20_000;
 
+/** Tests stop Redis: the one warning of that, and Node's line after the first warning. */
+const EXPECTED = [
+  /CredstreamWarning: Redis at \S+ could not be reached/,
+  /^\(Use `node --trace-warnings/,
+];
+
 /** A process of the cluster, seen from the test. */
 export class RemoteInstance {
   readonly #child: NodeProcess<InstanceMessage, NumberedOrder>;
   #ids = 0;
-  /** What it had said when its present node was opened. */
+  /** What it had said when its present instance was opened. */
   #mark = 0;
   #running = true;
 
@@ -56,7 +62,9 @@ export class RemoteInstance {
   /** What it has printed: nothing is ever printed but warnings and crashes. */
   get complaints(): readonly string[] {
     const { stdout, stderr } = this.#child;
-    return [stdout, stderr].filter((text) => text !== '');
+    return `${stdout}\n${stderr}`
+      .split('\n')
+      .filter((line) => line !== '' && !EXPECTED.some((expected) => expected.test(line)));
   }
 
   async call<D extends Does>(order: Order<D>): Promise<InstanceAnswers[D]> {
@@ -75,11 +83,11 @@ export class RemoteInstance {
     );
   }
 
-  look(): Promise<InstanceView> {
-    return this.call({ does: 'look' });
+  view(): Promise<InstanceView> {
+    return this.call({ does: 'view' });
   }
 
-  /** What it has said of this kind since its node was opened. */
+  /** What it has said of this kind since its instance was opened. */
   said<Type extends InstanceEvent['type']>(type: Type): EventOf<Type>[] {
     const since = this.#child.messages.slice(this.#mark);
     return since.filter((one): one is EventOf<Type> => one.type === type);
@@ -103,8 +111,8 @@ export class RemoteInstance {
 
   isIn(state: EventOf<'state'>['state']): Promise<void> {
     return eventually(async () => {
-      const look = await this.look();
-      if (look.state !== state) throw new Error(`it is ${look.state}, not ${state}`);
+      const view = await this.view();
+      if (view.state !== state) throw new Error(`it is ${view.state}, not ${state}`);
     });
   }
 
@@ -134,13 +142,14 @@ export class RemoteInstance {
 /** Resolves with the one that waits at a gate, of those that are not excepted. */
 export function whoIsAt(
   gate: 'before' | 'after',
-  nodes: readonly RemoteInstance[],
+  instances: readonly RemoteInstance[],
   ...except: readonly RemoteInstance[]
 ): Promise<RemoteInstance> {
   return eventually(
     () => {
-      const at = nodes.filter(
-        (node) => !except.includes(node) && node.said('gate').some((one) => one.at === gate),
+      const at = instances.filter(
+        (instance) =>
+          !except.includes(instance) && instance.said('gate').some((one) => one.at === gate),
       );
       if (at[0] === undefined) throw new Error(`nobody is at the gate ${gate}`);
       if (at.length > 1) throw new Error('several are at the gate');

@@ -1,5 +1,5 @@
 /** A Redis Cluster of processes on this machine. Knows nothing of vitest, as examples use it too. */
-export type { ClusterNode } from './cluster-node.js';
+export type { ClusterServer } from './cluster-server.js';
 export { type ClusterClientOptions, RedisCluster } from './redis-cluster.js';
 export type { SlotMove } from './slot-move.js';
 export { type ClusterOptions, startRedisCluster } from './start-cluster.js';

@@ -1,4 +1,4 @@
-import type { ClusterNode } from './cluster-node.js';
+import type { ClusterServer } from './cluster-server.js';
 
 const MIGRATE_DEADLINE_MS = 5_000;
 /** MIGRATE takes several keys at once, and blocks both sides for so long. */
@@ -8,10 +8,10 @@ const SLOTS_AT_ONCE = 500;
 /** Slots that change hands while the cluster serves, step by step, so that a test can stand between two of them. */
 export class SlotMove {
   readonly slots: readonly number[];
-  readonly from: ClusterNode;
-  readonly to: ClusterNode;
+  readonly from: ClusterServer;
+  readonly to: ClusterServer;
 
-  constructor(slots: readonly number[], from: ClusterNode, to: ClusterNode) {
+  constructor(slots: readonly number[], from: ClusterServer, to: ClusterServer) {
     this.slots = slots;
     this.from = from;
     this.to = to;
@@ -44,11 +44,11 @@ export class SlotMove {
 
   /** Leaves the slots where they were. Keys that were moved have to be brought back before. */
   async abort(): Promise<void> {
-    for (const node of [this.from, this.to]) await this.#setAll(node, 'STABLE');
+    for (const server of [this.from, this.to]) await this.#setAll(server, 'STABLE');
   }
 
-  /** A node writes its slots to disk after every round of commands: thousands one by one would take a minute. */
-  async #setAll({ admin }: ClusterNode, ...state: string[]): Promise<void> {
+  /** A server writes its slots to disk after every round of commands: thousands one by one would take a minute. */
+  async #setAll({ admin }: ClusterServer, ...state: string[]): Promise<void> {
     const replies = await inBatches(this.slots, (slots) => {
       const pipeline = admin.pipeline();
       for (const slot of slots) pipeline.call('CLUSTER', 'SETSLOT', slot, ...state);

@@ -1,9 +1,9 @@
 import { startAll, startTopologyServer } from '../redis-topology/topology-server.js';
-import { ClusterNode } from './cluster-node.js';
+import { ClusterServer } from './cluster-server.js';
 import { formCluster } from './forming.js';
 import { RedisCluster } from './redis-cluster.js';
 
-/** Files for connections under TLS, which all nodes then take beside those without. */
+/** Files for connections under TLS, which all servers then take beside those without. */
 export interface TlsFiles {
   readonly cert: string;
   readonly key: string;
@@ -16,11 +16,11 @@ export interface ClusterOptions {
   readonly masters?: number;
   /** Default 1. */
   readonly replicasPerMaster?: number;
-  /** After how long a silent node is given up; default 1,000 ms. A failover takes about twice as long. */
-  readonly nodeTimeoutMs?: number;
+  /** After how long a silent server is given up; default 1,000 ms. A failover takes about twice as long. */
+  readonly serverTimeoutMs?: number;
   /** Whether nobody serves while any slot is without owner, as is Redis's default. */
   readonly requireFullCoverage?: boolean;
-  /** redis.conf of every node: notifications, users … */
+  /** redis.conf of every server: notifications, users … */
   readonly config?: Readonly<Record<string, string>>;
   readonly tls?: TlsFiles;
 }
@@ -28,31 +28,31 @@ export interface ClusterOptions {
 /** Starts a cluster of processes on this machine; resolves when all of them agree that it serves. Who calls it stops it. */
 export async function startRedisCluster(options: ClusterOptions = {}): Promise<RedisCluster> {
   const { masters = 3, replicasPerMaster = 1 } = options;
-  const start = (): Promise<ClusterNode> => startNode(options);
+  const start = (): Promise<ClusterServer> => startServer(options);
   const count = masters * (1 + replicasPerMaster);
-  const nodes = await startAll(Array<typeof start>(count).fill(start), (node) => node.stop());
+  const servers = await startAll(Array<typeof start>(count).fill(start), (server) => server.stop());
   try {
-    await formCluster(nodes.slice(0, masters), nodes.slice(masters));
-    return new RedisCluster(nodes, start);
+    await formCluster(servers.slice(0, masters), servers.slice(masters));
+    return new RedisCluster(servers, start);
   } catch (error) {
-    await Promise.all(nodes.map((node) => node.stop()));
+    await Promise.all(servers.map((server) => server.stop()));
     throw error;
   }
 }
 
-async function startNode({
-  nodeTimeoutMs = 1_000,
+async function startServer({
+  serverTimeoutMs = 1_000,
   requireFullCoverage = true,
   config = {},
   tls,
-}: ClusterOptions): Promise<ClusterNode> {
+}: ClusterOptions): Promise<ClusterServer> {
   const { server, extraPorts } = await startTopologyServer({
     extraPorts: tls === undefined ? 1 : 2,
     config: ([busPort, tlsPort]) => ({
       'cluster-enabled': 'yes',
       // The port that goes with the usual one by default lies where outgoing connections are made from. Redis 7 lets us choose.
       'cluster-port': String(busPort),
-      'cluster-node-timeout': String(nodeTimeoutMs),
+      'cluster-node-timeout': String(serverTimeoutMs),
       'cluster-require-full-coverage': requireFullCoverage ? 'yes' : 'no',
       // A replica whose link was down for a moment may take over all the same.
       'cluster-replica-validity-factor': '0',
@@ -71,7 +71,12 @@ async function startNode({
   });
   const [busPort = 0, tlsPort] = extraPorts;
   try {
-    return await ClusterNode.of({ server, busPort, tlsPort, password: config['requirepass'] });
+    return await ClusterServer.of({
+      process: server,
+      busPort,
+      tlsPort,
+      password: config['requirepass'],
+    });
   } catch (error) {
     await server.stop();
     throw error;

@@ -1,6 +1,6 @@
 import { startAll, startTopologyServer } from '../redis-topology/topology-server.js';
 import { eventually } from '../wait.js';
-import { ReplicaNode, SentinelNode } from './sentinel-node.js';
+import { ReplicaServer, SentinelServer } from './sentinel-server.js';
 import { SentinelSet } from './sentinel-set.js';
 
 /** What a set is started with. */
@@ -25,42 +25,42 @@ export interface SentinelOptions {
 /** Starts a set of processes on this machine; resolves when every sentinel knows all of them. Who calls it stops it. */
 export async function startSentinelSet(options: SentinelOptions = {}): Promise<SentinelSet> {
   const { name = 'mymaster', replicas = 2, sentinels = 3, config = {} } = options;
-  const nodes: ReplicaNode[] = [];
-  const watchers: SentinelNode[] = [];
+  const servers: ReplicaServer[] = [];
+  const started: SentinelServer[] = [];
   try {
     const password = config['requirepass'];
     const master = await startServer(config);
-    nodes.push(master);
+    servers.push(master);
     const replicaConfig = { ...config, replicaof: `${master.host} ${String(master.port)}` };
-    const start = (): Promise<ReplicaNode> => startServer(replicaConfig);
-    nodes.push(...(await startAll(Array<typeof start>(replicas).fill(start), stop)));
+    const start = (): Promise<ReplicaServer> => startServer(replicaConfig);
+    servers.push(...(await startAll(Array<typeof start>(replicas).fill(start), stop)));
     await eventually(async () => {
-      const follow = await Promise.all(nodes.slice(1).map((node) => node.follows(master)));
+      const follow = await Promise.all(servers.slice(1).map((server) => server.follows(master)));
       return !follow.includes(false);
     }, PATIENCE);
-    const watch = (): Promise<SentinelNode> => startSentinel(options, name, master, password);
-    watchers.push(...(await startAll(Array<typeof watch>(sentinels).fill(watch), stop)));
+    const watch = (): Promise<SentinelServer> => startSentinel(options, name, master, password);
+    started.push(...(await startAll(Array<typeof watch>(sentinels).fill(watch), stop)));
     await eventually(async () => {
-      for (const watcher of watchers) {
-        const known = await watcher.knows(name);
+      for (const sentinel of started) {
+        const known = await sentinel.knows(name);
         if (known.sentinels < sentinels - 1 || known.replicas < replicas) return false;
       }
       return true;
     }, PATIENCE);
-    return new SentinelSet(name, nodes, watchers);
+    return new SentinelSet(name, servers, started);
   } catch (error) {
-    await Promise.all([...watchers, ...nodes].map(stop));
+    await Promise.all([...started, ...servers].map(stop));
     throw error;
   }
 }
 
 const PATIENCE = { timeoutMs: 20_000 } as const;
 
-async function stop(node: ReplicaNode | SentinelNode): Promise<void> {
-  await node.stop();
+async function stop(server: ReplicaServer | SentinelServer): Promise<void> {
+  await server.stop();
 }
 
-async function startServer(config: Readonly<Record<string, string>>): Promise<ReplicaNode> {
+async function startServer(config: Readonly<Record<string, string>>): Promise<ReplicaServer> {
   const { server } = await startTopologyServer({
     config: () => ({
       'repl-diskless-sync-delay': '0',
@@ -68,15 +68,15 @@ async function startServer(config: Readonly<Record<string, string>>): Promise<Re
       ...config,
     }),
   });
-  return new ReplicaNode(server, config['requirepass']);
+  return new ReplicaServer(server, config['requirepass']);
 }
 
 async function startSentinel(
   { sentinels = 3, downAfterMs = 1_000, publishMs = 500 }: SentinelOptions,
   name: string,
-  master: ReplicaNode,
+  master: ReplicaServer,
   password: string | undefined,
-): Promise<SentinelNode> {
+): Promise<SentinelServer> {
   const quorum = Math.floor(sentinels / 2) + 1;
   const { server } = await startTopologyServer({
     args: ['--sentinel'],
@@ -89,7 +89,7 @@ async function startSentinel(
       ...(password !== undefined && { 'sentinel auth-pass': `${name} ${password}` }),
     }),
   });
-  const sentinel = new SentinelNode(server);
+  const sentinel = new SentinelServer(server);
   // Redis 7 lets tests have it faster than the ten seconds between two looks at a server; without it all takes longer, and works.
   // The period of PING stays: five times as long is what a sentinel that looks for a new master may know of the replicas, and while
   // the old one is down it asks them once a second. With a shorter one it finds nobody, and tries again after six seconds.

@@ -121,7 +121,7 @@ export class BinaryServer implements RedisServer {
     if (reply !== 'OK') throw new Error(`cannot keep the data, SAVE says: ${reply}`);
   }
 
-  /** Not the whole directory: a cluster node finds its identity in nodes.conf. */
+  /** Not the whole directory: a cluster server finds its identity in nodes.conf. */
   async #removeData(): Promise<void> {
     const names = await readdir(this.#setup.dir);
     const data = names.filter((name) => name.endsWith('.rdb') || name.startsWith('appendonly'));

@@ -46,7 +46,7 @@ export class Faults {
   #pauses: Rule<object>[] = [];
   #delays: Rule<{ ms: number }>[] = [];
   #slices: Rule<Slicing>[] = [];
-  #interceptors: Rule<{ look: Interceptor }>[] = [];
+  #interceptors: Rule<{ interceptor: Interceptor }>[] = [];
 
   pause(direction: Directions, select: Select): void {
     this.#pauses.push({ direction, select });
@@ -70,8 +70,8 @@ export class Faults {
     this.#slices.unshift({ ...slicing, direction, select });
   }
 
-  intercept(look: Interceptor, direction: Directions, select: Select): () => void {
-    const rule = { look, direction, select };
+  intercept(interceptor: Interceptor, direction: Directions, select: Select): () => void {
+    const rule = { interceptor, direction, select };
     this.#interceptors.push(rule);
     return () => {
       this.#interceptors = this.#interceptors.filter((other) => other !== rule);
@@ -100,7 +100,9 @@ export class Faults {
   }
 
   interceptors(direction: Direction, link: ProxyLink): Interceptor[] {
-    return this.#interceptors.filter(applies(direction, link)).map(({ look }) => look);
+    return this.#interceptors
+      .filter(applies(direction, link))
+      .map(({ interceptor }) => interceptor);
   }
 }
 

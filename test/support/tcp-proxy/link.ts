@@ -28,7 +28,7 @@ export class Link implements ProxyLink {
   constructor({ id, client, target, faults, passed }: LinkSetup) {
     this.id = id;
     client.setNoDelay(true);
-    // Before the pipe looks, so that a predicate already knows the chunk it is asked about.
+    // Before the interceptors of the pipe run, so that a predicate already knows the chunk it is asked about.
     client.on('data', (chunk: Buffer) => this.#remember(chunk));
     if (target === undefined) {
       this.#sockets = [client];

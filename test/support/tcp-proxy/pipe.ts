@@ -71,8 +71,8 @@ export class Pipe {
     const { direction, link, faults } = this.#setup;
     const actions: (() => void)[] = [];
     let bytes = chunk;
-    for (const look of faults.interceptors(direction, link)) {
-      const verdict = look(bytes, link, (action) => actions.push(action));
+    for (const interceptor of faults.interceptors(direction, link)) {
+      const verdict = interceptor(bytes, link, (action) => actions.push(action));
       if (verdict === null) bytes = Buffer.alloc(0);
       else if (verdict !== undefined) bytes = Buffer.from(verdict);
       if (bytes.length === 0) break;

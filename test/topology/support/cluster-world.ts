@@ -12,7 +12,7 @@ import { useCleanup } from '../../support/cleanup.js';
 import { useMachineNoise } from '../../support/machine-noise.js';
 import {
   type ClusterClientOptions as ClientOptions,
-  type ClusterNode,
+  type ClusterServer,
   type ClusterOptions,
   type RedisCluster,
   startRedisCluster,
@@ -52,11 +52,11 @@ export interface ClusterWorld {
   /** A store that is live. */
   readonly watch: (key: string, options?: TextOptions, client?: Cluster) => Promise<Watched>;
   /** A new key on a certain master. */
-  readonly keyOn: (node: ClusterNode) => Promise<string>;
+  readonly keyOn: (server: ClusterServer) => Promise<string>;
   /** Masters, as they are now, each with a new key of its own. */
-  readonly keys: () => Promise<readonly { readonly node: ClusterNode; readonly key: string }[]>;
-  /** Waits until those who watch have looked at keys so many times more: where nothing is to happen, that is what happens. */
-  readonly looks: (count?: number) => Promise<void>;
+  readonly keys: () => Promise<readonly { readonly server: ClusterServer; readonly key: string }[]>;
+  /** Waits until those who watch have read keys so many times more: where nothing is to happen, that is what happens. */
+  readonly reads: (count?: number) => Promise<void>;
   /** Writes without a rest, until it is stopped or the test ends. */
   readonly writer: (write: (text: string) => Promise<unknown>) => Writer;
   readonly track: <T>(resource: T, end: (resource: T) => unknown) => T;
@@ -105,19 +105,21 @@ export function useCluster(
       await store.ready({ timeoutMs: 20_000 });
       return watched;
     },
-    keyOn: (node: ClusterNode) => {
+    keyOn: (server: ClusterServer) => {
       made += 1;
-      return world.cluster.keyOn(node, `k${String(made)}`);
+      return world.cluster.keyOn(server, `k${String(made)}`);
     },
     keys: () =>
       // A master that has just come back has no slots, and is about to find out that it is none.
       eventually(async () => {
         const masters = await world.cluster.masters();
-        return Promise.all(masters.map(async (node) => ({ node, key: await world.keyOn(node) })));
+        return Promise.all(
+          masters.map(async (server) => ({ server, key: await world.keyOn(server) })),
+        );
       }, FAILOVER),
-    looks: async (count = 10) => {
-      const until = (await looksAt(world.cluster)) + count;
-      await eventually(async () => (await looksAt(world.cluster)) >= until, { timeoutMs: 20_000 });
+    reads: async (count = 10) => {
+      const until = (await readsOf(world.cluster)) + count;
+      await eventually(async () => (await readsOf(world.cluster)) >= until, { timeoutMs: 20_000 });
     },
     writer: (write) => track(new Writer(write), (one) => one.stop()),
     track,
@@ -125,10 +127,10 @@ export function useCluster(
   return world;
 }
 
-/** How often the script that looks at keys was called on all nodes together, also where it was sent on. */
-async function looksAt({ nodes }: RedisCluster): Promise<number> {
-  const counts = nodes.map(async ({ admin, server }) => {
-    if (server.pid === undefined) return 0;
+/** How often the script that reads keys was called on all servers together, also where it was sent on. */
+async function readsOf({ servers }: RedisCluster): Promise<number> {
+  const counts = servers.map(async ({ admin, process }) => {
+    if (process.pid === undefined) return 0;
     const info = await admin.info('commandstats');
     const [, calls, rejected, failed] =
       /^cmdstat_evalsha_ro:calls=(\d+),.*rejected_calls=(\d+),failed_calls=(\d+)/m.exec(info) ?? [];

@@ -115,18 +115,20 @@ describe('the rules of start', () => {
         endsAt: END,
       },
     });
-    expect(answer).toEqual({ type: 'started', record: change?.record });
+    expect(answer).toEqual({ type: 'started', record: change?.record, afterClear: false });
   });
 
   it('only prolong the lease when the same start is sent again', () => {
     const own = record({ id: 'a', leaseEndsAt: NOW - 1 });
     const prolonged = { ...own, changedAt: NOW, leaseEndsAt: NOW + 15_000 };
     expect(answerTo({ record: own })).toEqual({
-      answer: { type: 'started', record: prolonged },
+      answer: { type: 'started', record: prolonged, afterClear: false },
       change: { record: prolonged },
     });
     const ended = over({ id: 'a' });
-    expect(answerTo({ record: ended })).toEqual({ answer: { type: 'started', record: ended } });
+    expect(answerTo({ record: ended })).toEqual({
+      answer: { type: 'started', record: ended, afterClear: false },
+    });
   });
 
   it.each<[Partial<AttemptRecord>, true | undefined]>([

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
-import { clearFailure, commit, end, renew } from '../../../src/backend/attempt-rules.js';
+import { commit, end, renew, settle } from '../../../src/backend/attempt-rules.js';
 import {
   CLEARED_MS,
   type AttemptRecord,
@@ -33,8 +33,8 @@ describe('the rules of renew', () => {
     expect(decision.change?.record?.leaseEndsAt).toBe(answer === 'held' ? NOW + 15_000 : undefined);
   });
 
-  it('write a lost record again, and say whether the credential was lost with it', () => {
-    const { change } = renew(view({ stored: false }), request(), ME);
+  it('write a lost record again', () => {
+    const { change } = renew(view(), request(), ME);
     expect(change?.record).toEqual({
       id: 'a',
       instance: ME,
@@ -45,9 +45,7 @@ describe('the rules of renew', () => {
       outcome: 'running',
       failures: 1,
       notBefore: 0,
-      recordLost: true,
     });
-    expect(renew(view(), request(), ME).change?.record?.recordLost).toBeUndefined();
   });
 });
 
@@ -58,8 +56,6 @@ describe('the rules of commit', () => {
     bytes,
     ttl: 'keep',
     expected: { digest: 'd' },
-    expectedTtlEnd: undefined,
-    evicted: false,
     startedFromNothing: false,
     startedAt: NOW - 1_000,
     pauseMs: 10.5,
@@ -90,18 +86,9 @@ describe('the rules of commit', () => {
     ['it was cleared', { record: own, clearedAt: NOW - 5, stored: false }, {}, 'cleared'],
     ['it was cleared and stored again', { record: own, clearedAt: NOW - 5 }, {}, 'cleared'],
     ['other bytes are stored', { record: own, conflict: true }, {}, 'conflict'],
-    ['it vanished', gone, {}, 'cleared'],
+    ['it was removed without a clear', gone, {}, 'committed'],
     ['nothing was stored before', gone, { expected: 'absent' }, 'committed'],
-    ['it was evicted', gone, { evicted: true }, 'committed'],
-    ['its TTL has ended', gone, { expectedTtlEnd: NOW }, 'committed'],
-    ['its TTL has not ended', gone, { expectedTtlEnd: NOW + 1 }, 'cleared'],
     ['all was lost', { stored: false }, {}, 'committed'],
-    [
-      'all was lost, as the record says',
-      { ...gone, record: record({ id: 'a', recordLost: true }) },
-      {},
-      'committed',
-    ],
     [
       'a clear may be forgotten by now',
       gone,
@@ -136,7 +123,7 @@ describe('the rules of commit', () => {
       { record: over({ committed: 'a' }) },
       { record: over() },
       { record: own, conflict: true },
-      gone,
+      { ...gone, clearedAt: NOW },
     ])
       expect(commit(view(seen), request(), ME).change).toBeUndefined();
   });
@@ -181,11 +168,13 @@ describe('the rules of end', () => {
   });
 });
 
-describe('the rules of clearFailure', () => {
+describe('the rules of settle', () => {
   const fatal = over({ id: 'a', outcome: 'fatal', notBefore: NOW + 9 });
 
+  const request = { ...common, storedAt: undefined };
+
   it('clear a fatal failure', () => {
-    expect(clearFailure(view({ record: fatal }), common).change?.record).toEqual({
+    expect(settle(view({ record: fatal }), request).change?.record).toEqual({
       ...fatal,
       outcome: 'needless',
       failures: 0,
@@ -195,12 +184,22 @@ describe('the rules of clearFailure', () => {
 
   it('do nothing to another attempt, nor to another outcome', () => {
     for (const seen of [over({ outcome: 'fatal' }), over({ id: 'a' }), undefined])
-      expect(clearFailure(view({ record: seen }), common).change).toBeUndefined();
+      expect(settle(view({ record: seen }), request).change).toBeUndefined();
   });
 
-  it('remove a tombstone only while a credential is stored', () => {
-    const clearedAt = NOW - 5;
-    expect(clearFailure(view({ clearedAt }), common).change).toEqual({ dropTombstone: true });
-    expect(clearFailure(view({ clearedAt, stored: false }), common).change).toBeUndefined();
-  });
+  it.each([
+    [true, NOW - 5, undefined, true],
+    [true, Infinity, undefined, true],
+    [false, NOW - 5, undefined, false],
+    [false, NOW - 5, NOW - 6, false],
+    [false, NOW - 5, NOW - 5, false],
+    [false, NOW - 5, NOW - 4, true],
+    [false, Infinity, NOW - 4, false],
+  ])(
+    'with a credential stored now %s, a tombstone of %d and a reading of %d, remove the tombstone %s',
+    (stored, clearedAt, storedAt, dropTombstone) => {
+      const { change } = settle(view({ clearedAt, stored }), { ...common, storedAt });
+      expect(change).toEqual(dropTombstone ? { dropTombstone } : undefined);
+    },
+  );
 });

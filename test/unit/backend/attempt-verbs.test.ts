@@ -4,6 +4,7 @@ import { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 import type { AttemptSwap, AttemptView } from '../../../src/backend/attempts.js';
 
 const NAME = { key: 'k', id: 'a' };
+const SETTLE = { ...NAME, storedAt: undefined };
 const START = {
   ...NAME,
   leaseMs: 1_000,
@@ -38,7 +39,7 @@ it('a verb reads, decides, and swaps the view that it has read', async () => {
 
 it('a verb that has nothing to change only reads', async () => {
   const { verbs, asked } = verbsWith({});
-  await verbs.clearFailure(NAME);
+  await verbs.settle(SETTLE);
   expect(asked).toHaveLength(1);
 });
 

@@ -20,10 +20,10 @@ import {
   written,
 } from './transition-world.js';
 
-/** What is seen, in which state that ends, and which change is told, if any. */
+/** What is seen, in which state that ends, and which change is emitted, if any. */
 export interface Row {
   readonly sees: string;
-  readonly sighting: DecodedReading<Token>;
+  readonly reading: DecodedReading<Token>;
   readonly when?: Partial<Circumstances>;
   readonly state: CredentialState<Token>['type'];
   readonly tells?: readonly [CredentialChangeType, ExpectedChange?];
@@ -53,12 +53,12 @@ const STATES: Record<CredentialChangeType, Row['state']> = {
 /** A change of this type, with these fields, into the state that it always leads to. */
 function tells(
   sees: string,
-  sighting: DecodedReading<Token>,
+  reading: DecodedReading<Token>,
   type: CredentialChangeType,
   fields: ExpectedChange = {},
   when: When = {},
 ): Row {
-  return { sees, sighting, when, state: STATES[type], tells: [type, fields] };
+  return { sees, reading, when, state: STATES[type], tells: [type, fields] };
 }
 
 /** A change that leads somewhere else than its type usually does. */
@@ -66,11 +66,11 @@ const into = (state: Row['state'], row: Row): Row => ({ ...row, state });
 
 function silent(
   sees: string,
-  sighting: DecodedReading<Token>,
+  reading: DecodedReading<Token>,
   state: Row['state'],
   when: When = {},
 ): Row {
-  return { sees, sighting, when, state };
+  return { sees, reading, when, state };
 }
 
 const first: Chapter = {

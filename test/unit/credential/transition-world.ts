@@ -73,8 +73,8 @@ export function removed(as: 'expired' | 'cleared' | 'evicted'): Labels {
 
 export const nothing = unknown as Known<Token>;
 
-/** What is known after these sightings, an hour before now. */
-export function after(...sightings: readonly DecodedReading<Token>[]): Known<Token> {
+/** What is known after these readings, an hour before now. */
+export function after(...readings: readonly DecodedReading<Token>[]): Known<Token> {
   const when = circumstances({ now: NOW - HOUR });
-  return sightings.reduce((known, one) => transition(known, one, when).known, nothing);
+  return readings.reduce((known, one) => transition(known, one, when).known, nothing);
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import { withdrawalOf } from '../../../src/credential/snapshot.js';
+import { withdrawalBy } from '../../../src/credential/change.js';
 import {
   hasEnded,
   type Known,
@@ -24,15 +25,15 @@ import {
   written,
 } from './transition-world.js';
 
-/** One look at a key, or the conclusion that stands in for it while there is no link. */
-interface Look {
+/** One read of a key, or the conclusion that stands in for it while there is no link. */
+interface Read {
   readonly afterMs: number;
-  readonly sighting: DecodedReading<Token> | 'cut off';
+  readonly reading: DecodedReading<Token> | 'cut off';
   readonly labels: Labels;
 }
 
-interface Told extends Step<Token> {
-  readonly look: Look;
+interface Emission extends Step<Token> {
+  readonly read: Read;
   readonly now: number;
   readonly before: Known<Token>;
 }
@@ -46,13 +47,13 @@ const labels = fc.constantFrom(
   removed('expired'),
 );
 
-/** Ends lie where the looks do, so that they are before, at and after them. */
+/** Ends lie where the reads do, so that they are before, at and after them. */
 const end = fc.option(
   fc.integer({ min: -5, max: 60 }).map((ms) => NOW + ms),
   { nil: undefined },
 );
 
-const sighting = fc.oneof(
+const reading = fc.oneof(
   {
     weight: 5,
     arbitrary: fc.record({ token: fc.constantFrom('a', 'b', 'c'), logical: end, ttl: end }),
@@ -62,12 +63,12 @@ const sighting = fc.oneof(
   { weight: 1, arbitrary: fc.constant('cut off' as const) },
 );
 
-const looks = fc.array(
+const reads = fc.array(
   fc
-    .record({ afterMs: fc.integer({ min: 0, max: 8 }), what: sighting, labels })
-    .map(({ what, ...rest }): Look => ({
+    .record({ afterMs: fc.integer({ min: 0, max: 8 }), what: reading, labels })
+    .map(({ what, ...rest }): Read => ({
       ...rest,
-      sighting: what === 'absent' ? absent : what === 'cut off' ? what : sightingOf(what),
+      reading: what === 'absent' ? absent : what === 'cut off' ? what : readingOf(what),
     })),
   { maxLength: 30 },
 );
@@ -76,36 +77,36 @@ type Bytes =
   | { token: string; logical: number | undefined; ttl: number | undefined }
   | { garbage: string; ttl: number | undefined };
 
-function sightingOf(what: Bytes): DecodedReading<Token> {
+function readingOf(what: Bytes): DecodedReading<Token> {
   const ends = Object.entries(what).filter(([, value]) => typeof value === 'number');
   return 'garbage' in what
     ? unreadable(what.garbage, what.ttl)
     : readable(what.token, Object.fromEntries(ends));
 }
 
-function fold(all: readonly Look[], abortOnSaved: boolean): Told[] {
+function fold(all: readonly Read[], abortOnSaved: boolean): Emission[] {
   let known = nothing;
   let now = NOW;
-  return all.map((look) => {
+  return all.map((read) => {
     const before = known;
-    now += look.afterMs;
-    const when = circumstances({ now, labels: look.labels, abortOnSaved });
+    now += read.afterMs;
+    const when = circumstances({ now, labels: read.labels, abortOnSaved });
     const { state } = before;
     const due = state.type === 'present' && hasEnded(state.snapshot.expiresAt, now);
     const step =
-      look.sighting !== 'cut off'
-        ? transition(before, look.sighting, when)
+      read.reading !== 'cut off'
+        ? transition(before, read.reading, when)
         : due
           ? concludeExpiry(before, { ...when, source: 'local' })
           : { known: before };
     known = step.known;
-    return { ...step, look, now, before };
+    return { ...step, read, now, before };
   });
 }
 
-function holds(check: (told: readonly Told[]) => void): void {
+function holds(check: (emitted: readonly Emission[]) => void): void {
   fc.assert(
-    fc.property(looks, fc.boolean(), (all, abortOnSaved) => {
+    fc.property(reads, fc.boolean(), (all, abortOnSaved) => {
       check(fold(all, abortOnSaved));
     }),
     { numRuns: 500 },
@@ -114,11 +115,11 @@ function holds(check: (told: readonly Told[]) => void): void {
 
 describe('after any sequence of readings', () => {
   it('the state is the last reading', () => {
-    holds((told) => {
-      for (const { look, now, known, before } of told) {
+    holds((emitted) => {
+      for (const { read, now, known, before } of emitted) {
         const { state } = known;
-        if (look.sighting === 'cut off') continue;
-        switch (look.sighting.type) {
+        if (read.reading === 'cut off') continue;
+        switch (read.reading.type) {
           case 'absent':
             // An expired credential stays one when its bytes go.
             if (state.type === 'expired') expect(heldIn(known)).toBe(heldIn(before));
@@ -127,29 +128,29 @@ describe('after any sequence of readings', () => {
             break;
           case 'unreadable':
             expect(state.type).toBe('unreadable');
-            expect(known.digest).toBe(look.sighting.digest);
+            expect(known.digest).toBe(read.reading.digest);
             break;
           case 'readable':
-            expect(state.type).toBe(hasEnded(look.sighting.end, now) ? 'expired' : 'present');
-            expect(heldIn(known)?.credentials).toEqual(look.sighting.credentials);
-            if (state.type === 'present') expect(state.snapshot.expiresAt).toBe(look.sighting.end);
+            expect(state.type).toBe(hasEnded(read.reading.end, now) ? 'expired' : 'present');
+            expect(heldIn(known)?.credentials).toEqual(read.reading.credentials);
+            if (state.type === 'present') expect(state.snapshot.expiresAt).toBe(read.reading.end);
         }
       }
     });
   });
 
   it('an unknown state is no change', () => {
-    holds((told) => {
-      for (const { before, change } of told)
+    holds((emitted) => {
+      for (const { before, change } of emitted)
         if (before.state.type === 'unknown') expect(change).toBeUndefined();
     });
   });
 
   it('an equal reading emits nothing', () => {
-    holds((told) => {
-      for (const { look, now, known } of told) {
-        if (look.sighting === 'cut off') continue;
-        const again = transition(known, look.sighting, circumstances({ now, labels: look.labels }));
+    holds((emitted) => {
+      for (const { read, now, known } of emitted) {
+        if (read.reading === 'cut off') continue;
+        const again = transition(known, read.reading, circumstances({ now, labels: read.labels }));
         expect(again.change).toBeUndefined();
         expect(again.known.state).toEqual(known.state);
       }
@@ -157,8 +158,8 @@ describe('after any sequence of readings', () => {
   });
 
   it('every change leads from the state before it to another one', () => {
-    holds((told) => {
-      for (const { before, known, change } of told) {
+    holds((emitted) => {
+      for (const { before, known, change } of emitted) {
         if (change === undefined) continue;
         expect(change.previous).toBe(heldIn(before));
         expect(known.state).not.toBe(before.state);
@@ -168,8 +169,8 @@ describe('after any sequence of readings', () => {
   });
 
   it('every visible state comes with a change, except the first one and an end seen late', () => {
-    holds((told) => {
-      for (const { before, known, change } of told) {
+    holds((emitted) => {
+      for (const { before, known, change } of emitted) {
         if (change !== undefined || before.state.type === 'unknown') continue;
         const same = before.state.type === known.state.type;
         expect(same || known.state.type === 'expired').toBe(true);
@@ -179,8 +180,8 @@ describe('after any sequence of readings', () => {
   });
 
   it('the same bytes are never saved twice in a row', () => {
-    holds((told) => {
-      const changes = told.flatMap(({ change, known }) =>
+    holds((emitted) => {
+      const changes = emitted.flatMap(({ change, known }) =>
         change === undefined ? [] : [{ type: change.type, digest: known.digest }],
       );
       for (const [index, one] of changes.entries()) {
@@ -192,9 +193,9 @@ describe('after any sequence of readings', () => {
   });
 
   it('a credential expires once, and only if it was valid', () => {
-    holds((told) => {
+    holds((emitted) => {
       let valid = false;
-      for (const { before, known, change } of told) {
+      for (const { before, known, change } of emitted) {
         // Bytes that nobody could read expire too, and nobody held them.
         if (change?.type === 'expired' && before.state.type !== 'unreadable') {
           expect(valid).toBe(true);
@@ -206,9 +207,9 @@ describe('after any sequence of readings', () => {
   });
 
   it('nothing is emitted as expired before its end, unless Redis reported it', () => {
-    holds((told) => {
-      for (const { change, now, look } of told) {
-        if (change?.type !== 'expired' || look.labels.removal?.type === 'expired') continue;
+    holds((emitted) => {
+      for (const { change, now, read } of emitted) {
+        if (change?.type !== 'expired' || read.labels.removal?.type === 'expired') continue;
         expect(change.expiresAt).toBeDefined();
         expect(hasEnded(change.expiresAt, now)).toBe(true);
       }
@@ -217,12 +218,12 @@ describe('after any sequence of readings', () => {
 
   it('labels decide the type of a change, not whether there is one', () => {
     fc.assert(
-      fc.property(looks, labels, (all, others) => {
-        for (const { before, look, now, change } of fold(all, false)) {
+      fc.property(reads, labels, (all, others) => {
+        for (const { before, read, now, change } of fold(all, false)) {
           // Whether the bytes of an expired credential ran out or were removed is known from labels alone.
-          if (look.sighting === 'cut off' || before.state.type === 'expired') continue;
+          if (read.reading === 'cut off' || before.state.type === 'expired') continue;
           const when = circumstances({ now, labels: others });
-          const other = transition(before, look.sighting, when).change;
+          const other = transition(before, read.reading, when).change;
           expect(other === undefined).toBe(change === undefined);
           expect(other?.previous).toBe(change?.previous);
         }
@@ -233,13 +234,13 @@ describe('after any sequence of readings', () => {
 
   it('a valid credential never has an aborted signal', () => {
     fc.assert(
-      fc.property(looks, fc.boolean(), (all, abortOnSaved) => {
+      fc.property(reads, fc.boolean(), (all, abortOnSaved) => {
         for (const { before, known, change } of fold(all, abortOnSaved)) {
           const { state } = before;
           if (change !== undefined && state.type === 'present') {
             const rotated = change.type === 'saved' || change.type === 'renewed';
             const withdrawn = !rotated || (abortOnSaved && change.type === 'saved');
-            if (withdrawn) withdrawalOf(state.snapshot)?.withdraw(change);
+            if (withdrawn) withdrawalOf(state.snapshot)?.withdraw(withdrawalBy(change));
             expect(state.snapshot.signal.aborted).toBe(withdrawn);
           }
           if (known.state.type === 'present')

@@ -29,8 +29,8 @@ const gone = after(readable('one'), absent);
 const broken = after(readable('one'), unreadable());
 
 describe.each(chapters)('a credential that was $from', ({ known, rows }) => {
-  it.each(rows)('becomes $state by reading $sees', ({ sighting, when, state, tells }) => {
-    const step = transition(known, sighting, circumstances(when));
+  it.each(rows)('becomes $state by reading $sees', ({ reading, when, state, tells }) => {
+    const step = transition(known, reading, circumstances(when));
     expect(step.known.state.type).toBe(state);
     if (tells === undefined) {
       expect(step.change).toBeUndefined();
@@ -55,16 +55,16 @@ describe('a change', () => {
   });
 
   it('does not follow from an end that only wobbles, and the end does not creep', () => {
-    const looks = { toleranceMs: 1, now: NOW - HOUR };
-    let { known } = transition(nothing, readable('one', { ttl: NOW }), circumstances(looks));
-    const told: number[] = [];
+    const reads = { toleranceMs: 1, now: NOW - HOUR };
+    let { known } = transition(nothing, readable('one', { ttl: NOW }), circumstances(reads));
+    const emitted: number[] = [];
     for (let ms = 1; ms <= 9; ms += 1) {
-      const step = transition(known, readable('one', { ttl: NOW + ms }), circumstances(looks));
-      if (step.change?.type === 'renewed') told.push(step.change.expiresAt! - NOW);
+      const step = transition(known, readable('one', { ttl: NOW + ms }), circumstances(reads));
+      if (step.change?.type === 'renewed') emitted.push(step.change.expiresAt! - NOW);
       known = step.known;
     }
-    // Two looks may be wrong by one each, and in opposite directions.
-    expect(told).toEqual([3, 6, 9]);
+    // Two reads may be wrong by one each, and in opposite directions.
+    expect(emitted).toEqual([3, 6, 9]);
     expect(heldIn(known)?.expiresAt).toBe(NOW + 9);
   });
 });

@@ -20,7 +20,7 @@ describe('a derived value is never served', () => {
         { type: 'idle', waitingFor: 'credential' },
       ]);
       expect(names).toEqual(['one', undefined]);
-      expect(calls[0]!.context.signal.reason).toMatchObject({ type: how });
+      expect(calls[0]!.context.signal.reason).toMatchObject({ change: { type: how } });
       const got = outcomeOf(derived.get({ timeoutMs: 1_000 }));
       await clock.advance(1_000);
       expect(got.error).toMatchObject({ code: 'TIMEOUT' });
@@ -278,7 +278,7 @@ describe('a derived value after a rotation', () => {
     await save('two');
     expect([derived.current, disposed(), names]).toEqual([undefined, ['one'], ['one', undefined]]);
     expect(derived.state).toMatchObject({ type: 'building', servesPrevious: false });
-    expect(calls[0]!.context.signal.reason).toMatchObject({ type: 'saved' });
+    expect(calls[0]!.context.signal.reason).toMatchObject({ change: { type: 'saved' } });
   });
 
   it('aborts the running create for the old credential, and disposes of its result', async () => {

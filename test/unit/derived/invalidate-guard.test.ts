@@ -85,10 +85,10 @@ describe('a guard', () => {
 
   it('knows of a change before the handle receives it', async () => {
     const { clock, store, save, keep } = invalidateWorld();
-    const heard: boolean[] = [];
+    const received: boolean[] = [];
     let stillTrue: () => boolean = () => true;
     // Told before the handle is.
-    store.state$.subscribe(() => heard.push(stillTrue()));
+    store.state$.subscribe(() => received.push(stillTrue()));
     const kept = keep(new Map());
     await clock.settle();
     for (const [state, token] of [
@@ -98,9 +98,9 @@ describe('a guard', () => {
       expect(store.state.type).toBe(state);
       stillTrue = kept.guard();
       expect(stillTrue()).toBe(true);
-      heard.length = 0;
+      received.length = 0;
       await save(token);
-      expect(heard).toEqual([false]);
+      expect(received).toEqual([false]);
     }
   });
 });

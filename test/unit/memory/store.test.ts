@@ -94,13 +94,13 @@ describe('a memory', () => {
   it('drops ended keys that nobody reads', async () => {
     const clock = new VirtualClock();
     const memory = new CredentialMemory({ clock });
-    const told: string[] = [];
-    memory.join({ hint: (key) => told.push(key), gap: () => {} });
+    const emitted: string[] = [];
+    memory.join({ hint: (key) => emitted.push(key), gap: () => {} });
     for (let n = 0; n < 500; n += 1) memory.set(`old ${String(n)}`, 'x', { ttlMs: 10 });
     await clock.advance(100);
-    told.length = 0;
+    emitted.length = 0;
     for (let n = 0; n < 1_000; n += 1) memory.set('new', 'x');
-    expect(told.filter((key) => key.startsWith('old'))).toHaveLength(500);
+    expect(emitted.filter((key) => key.startsWith('old'))).toHaveLength(500);
   });
 
   it('is one of its own unless stores are given the same', async () => {

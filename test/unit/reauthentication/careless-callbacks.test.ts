@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { makeCanary } from '../../integration/canary.js';
-import { HOUR, type Node, type NodeOptions, type Token, watch, World } from './world.js';
+import { HOUR, type Instance, type InstanceOptions, type Token, watch, World } from './world.js';
 
 let world: World;
 const rejections: unknown[] = [];
@@ -17,14 +17,14 @@ afterEach(async () => {
   expect(rejections).toEqual([]);
 });
 
-/** A node whose credentials were just rejected. */
-async function needy(options: NodeOptions): Promise<Node> {
+/** An instance whose credentials were just rejected. */
+async function needy(options: InstanceOptions): Promise<Instance> {
   world = new World(options);
   await world.put('old', HOUR);
-  const node = await world.node();
-  node.auth.reject(await node.auth.snapshot());
+  const instance = await world.instance();
+  instance.auth.reject(await instance.auth.snapshot());
   await world.clock.settle();
-  return node;
+  return instance;
 }
 
 const fail = (error: unknown) => (): never => {
@@ -48,19 +48,19 @@ describe('an `authenticate`', () => {
     ['resolves to undefined', () => Promise.resolve()],
   ])('that %s fails, and is called again later', async (_name, authenticate) => {
     let calls = 0;
-    const node = await needy({
+    const instance = await needy({
       authenticate: () => {
         calls += 1;
         return calls === 1 ? (authenticate() as Token) : { token: 'new' };
       },
     });
-    expect(node.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
-    expect(node.auth.counts).toMatchObject({ calls: 1, failed: 1, discarded: 0 });
+    expect(instance.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
+    expect(instance.auth.counts).toMatchObject({ calls: 1, failed: 1, discarded: 0 });
     await world.clock.advance(1_000);
     expect(world.stored).toBe('new');
   });
 
-  it.each<[string, NodeOptions['store'], unknown, string | undefined]>([
+  it.each<[string, InstanceOptions['store'], unknown, string | undefined]>([
     ['cannot be serialized', {}, { token: 1n }, undefined],
     [
       'cannot be read back',
@@ -86,30 +86,30 @@ describe('an `authenticate`', () => {
     'whose result %s gets it back, and a good credential is kept',
     async (_name, store, brought, where) => {
       const discarded: unknown[] = [];
-      const node = await needy({
+      const instance = await needy({
         store: store!,
         authenticate: () => brought as Token,
         onDiscarded: (credentials, reason) => discarded.push([credentials, reason]),
       });
       expect(discarded).toEqual([[brought, 'unusable']]);
       expect(world.stored).toBe('old');
-      expect(node.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
-      if (where !== undefined) expect(node.callbackErrors.map(([, at]) => at)).toContain(where);
+      expect(instance.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
+      if (where !== undefined) expect(instance.callbackErrors.map(([, at]) => at)).toContain(where);
     },
   );
 
   it('that returns an expired credential is called again only after a pause that grows', async () => {
     let calls = 0;
-    const node = await needy({
+    const instance = await needy({
       authenticate: () => {
         calls += 1;
         return { token: `expired ${String(calls)}`, expiresAt: world.clock.now() - 1_000 };
       },
     });
-    const asked = watch(node.auth.credentials({ timeoutMs: 10_000 }));
+    const asked = watch(instance.auth.credentials({ timeoutMs: 10_000 }));
     for (const [n, pauseMs] of [1_000, 2_000, 4_000].entries()) {
       expect(world.stored).toBe(`expired ${String(n + 1)}`);
-      expect(node.auth.state).toMatchObject({ type: 'backing-off', failures: n + 1 });
+      expect(instance.auth.state).toMatchObject({ type: 'backing-off', failures: n + 1 });
       await world.clock.advance(pauseMs - 1);
       expect(calls).toBe(n + 1);
       await world.clock.advance(1);
@@ -119,31 +119,31 @@ describe('an `authenticate`', () => {
   });
 
   it('that never settles blocks no caller for ever', async () => {
-    const node = await needy({ authenticate: () => new Promise(() => undefined) });
-    const asked = watch(node.auth.credentials({ timeoutMs: 40_000 }));
+    const instance = await needy({ authenticate: () => new Promise(() => undefined) });
+    const asked = watch(instance.auth.credentials({ timeoutMs: 40_000 }));
     await world.clock.advance(40_000);
     expect(asked.error).toMatchObject({ code: 'TIMEOUT' });
-    expect(node.auth.counts).toMatchObject({ calls: 2, unanswered: 1 });
+    expect(instance.auth.counts).toMatchObject({ calls: 2, unanswered: 1 });
   });
 
   it('that saves its own result does no harm', async () => {
     const saved = { token: 'new' };
-    const node = await needy({
+    const instance = await needy({
       authenticate: async () => {
-        await world.nodes[0]!.store.save(saved);
+        await world.instances[0]!.store.save(saved);
         return saved;
       },
     });
     expect(world.stored).toBe('new');
-    expect(node.auth.counts).toMatchObject({ committed: 1, discarded: 0 });
-    expect(node.auth.state.type).toBe('idle');
+    expect(instance.auth.counts).toMatchObject({ committed: 1, discarded: 0 });
+    expect(instance.auth.state.type).toBe('idle');
   });
 
   it('that saves other credentials gets its result back', async () => {
     const discarded: unknown[] = [];
     await needy({
       authenticate: async () => {
-        await world.nodes[0]!.store.save({ token: 'saved' });
+        await world.instances[0]!.store.save({ token: 'saved' });
         return { token: 'returned' };
       },
       onDiscarded: ({ token }, reason) => discarded.push([token, reason]),
@@ -156,14 +156,14 @@ describe('an `authenticate`', () => {
 
   it('that waits for itself waits until its deadline, and its signal aborts', async () => {
     let reason: unknown;
-    const node = await needy({
+    const instance = await needy({
       attemptTimeoutMs: 5_000,
       authenticate: ({ signal, attempt }) => {
         if (attempt > 1) return { token: 'new' };
         signal.addEventListener('abort', () => {
           reason = signal.reason;
         });
-        return world.nodes[0]!.auth.credentials({ signal });
+        return world.instances[0]!.auth.credentials({ signal });
       },
     });
     await world.clock.advance(4_999);
@@ -171,47 +171,47 @@ describe('an `authenticate`', () => {
     await world.clock.advance(1);
     expect(inspect(reason)).toContain('attemptTimeoutMs');
     await world.clock.advance(1_000);
-    expect(await node.auth.credentials()).toEqual({ token: 'new' });
+    expect(await instance.auth.credentials()).toEqual({ token: 'new' });
   });
 
   it('that closes its own store ends with it', async () => {
-    const node = await needy({
+    const instance = await needy({
       drainMs: 1_000,
       authenticate: async () => {
-        await world.nodes[0]!.store.close();
+        await world.instances[0]!.store.close();
         return { token: 'new' };
       },
     });
     await world.clock.advance(1_000);
-    expect(node.auth.state.type).toBe('closed');
+    expect(instance.auth.state.type).toBe('closed');
     expect(world.stored).toBe('old');
   });
 });
 
 describe('a listener that throws', () => {
-  it.each<[string, NodeOptions]>([
+  it.each<[string, InstanceOptions]>([
     ['onFailure', { onFailure: fail('careless') }],
     ['onFailure', { onFailure: () => rejected('careless') }],
     ['isFatal', { isFatal: fail('careless') }],
   ])('as %s is reported to onCallbackError, and nothing else happens', async (where, options) => {
-    const node = await needy({ ...options, authenticate: fail(new Error('down')) });
-    expect(node.callbackErrors).toEqual([['careless', where]]);
-    expect(node.auth.state.type).toBe('backing-off');
+    const instance = await needy({ ...options, authenticate: fail(new Error('down')) });
+    expect(instance.callbackErrors).toEqual([['careless', where]]);
+    expect(instance.auth.state.type).toBe('backing-off');
   });
 
   it.each<[string, () => unknown]>([
     ['throws', fail('careless')],
     ['rejects', () => rejected('careless')],
   ])('as onDiscarded %s is reported in the same way', async (_how, onDiscarded) => {
-    const node = await needy({
+    const instance = await needy({
       onDiscarded,
       authenticate: async () => {
         await world.person.save({ token: 'other' });
         return { token: 'new' };
       },
     });
-    expect(node.callbackErrors).toEqual([['careless', 'onDiscarded']]);
-    expect(node.auth.state.type).toBe('idle');
+    expect(instance.callbackErrors).toEqual([['careless', 'onDiscarded']]);
+    expect(instance.auth.state.type).toBe('idle');
   });
 });
 
@@ -220,30 +220,30 @@ describe('a secret', () => {
     const [old, brought, error] = [makeCanary(), makeCanary(), makeCanary()];
     world = new World({ isFatal: () => true });
     await world.put(old.text, HOUR);
-    const node = await world.node();
-    const snapshot = await node.auth.snapshot();
-    node.auth.reject(snapshot);
+    const instance = await world.instance();
+    const snapshot = await instance.auth.snapshot();
+    instance.auth.reject(snapshot);
     const errors: unknown[] = [];
     await world.clock.settle();
     const { request } = world.call(1);
     await world.fail(1, Object.assign(new Error(error.text), { error: error.text }));
-    errors.push(await node.auth.credentials().catch((reason: unknown) => reason));
+    errors.push(await instance.auth.credentials().catch((reason: unknown) => reason));
     await world.put(brought.text, HOUR);
-    const asked = watch(node.auth.credentials({ minValidityMs: 2 * HOUR, timeoutMs: 100 }));
+    const asked = watch(instance.auth.credentials({ minValidityMs: 2 * HOUR, timeoutMs: 100 }));
     await world.clock.advance(100);
     errors.push(asked.error);
     const shown = [
-      node.auth,
-      node.states,
+      instance.auth,
+      instance.states,
       errors,
       snapshot,
       snapshot.signal.reason,
       request.signal.reason,
       world.record,
-      node.auth.counts,
+      instance.auth.counts,
     ];
     expect(errors).toHaveLength(2);
-    expect(node.states.map(({ type }) => type)).toContain('failed');
+    expect(instance.states.map(({ type }) => type)).toContain('failed');
     for (const canary of [old, brought, error])
       for (const one of shown) expect(canary.find(one)).toEqual([]);
     await world.person.clear();

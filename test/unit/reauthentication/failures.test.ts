@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 
 import { isCredstreamError, ReauthenticationError } from 'credstream';
 
-import { HOUR, type NodeOptions, type Token, watch, World } from './world.js';
+import { HOUR, type InstanceOptions, type Token, watch, World } from './world.js';
 
 let world: World;
 afterEach(() => world.close());
@@ -10,21 +10,21 @@ afterEach(() => world.close());
 const down = new Error('provider down');
 const invalidGrant = Object.assign(new Error('refused'), { error: 'invalid_grant' });
 
-/** Nodes whose credentials have just become due. */
-async function due(nodes: number, options: NodeOptions = {}, random?: () => number) {
+/** Instances whose credentials have just become due. */
+async function due(instances: number, options: InstanceOptions = {}, random?: () => number) {
   world = new World({ jitter: 0, ...options }, random);
   await world.put('old', HOUR);
-  const made = await world.several(nodes);
+  const made = await world.several(instances);
   await world.clock.advance(HOUR - 60_000);
   return made;
 }
 
 describe('a temporary failure', () => {
   it('delays the whole cluster, twice as long each time', async () => {
-    const nodes = await due(3, { backOffMs: 1_000, maxBackOffMs: 4_000, leadMs: 60_000 });
+    const instances = await due(3, { backOffMs: 1_000, maxBackOffMs: 4_000, leadMs: 60_000 });
     for (const [n, pauseMs] of [1_000, 2_000, 4_000, 4_000].entries()) {
       await world.fail(n + 1, down);
-      for (const { auth } of nodes)
+      for (const { auth } of instances)
         expect(auth.state).toEqual({
           type: 'backing-off',
           attempt: n + 1,
@@ -39,57 +39,57 @@ describe('a temporary failure', () => {
     }
     await world.answer(5, 'new', HOUR);
     expect(world.record).toMatchObject({ failures: 0, outcome: 'committed' });
-    for (const { auth } of nodes) expect(auth.state).toEqual({ type: 'idle' });
+    for (const { auth } of instances) expect(auth.state).toEqual({ type: 'idle' });
   });
 
   it('delays it up to half as long at random', async () => {
-    const [node] = await due(1, { backOffMs: 10_000 }, () => 0.5);
+    const [instance] = await due(1, { backOffMs: 10_000 }, () => 0.5);
     await world.fail(1, down);
-    expect(node!.auth.state).toMatchObject({ nextAt: world.clock.now() + 7_500 });
+    expect(instance!.auth.state).toMatchObject({ nextAt: world.clock.now() + 7_500 });
     await world.put('new', HOUR);
   });
 
   it('clears nothing, and valid credentials are still served', async () => {
-    const [node] = await due(2);
+    const [instance] = await due(2);
     await world.fail(1, down);
     expect(world.stored).toBe('old');
-    expect(await node!.auth.credentials()).toMatchObject({ token: 'old' });
+    expect(await instance!.auth.credentials()).toMatchObject({ token: 'old' });
     await world.clock.advance(70_000);
-    const asked = watch(node!.auth.credentials());
+    const asked = watch(instance!.auth.credentials());
     await world.clock.settle();
     expect(asked.settled).toBe(false);
-    expect(node!.store.state.type).toBe('expired');
+    expect(instance!.store.state.type).toBe('expired');
     await world.clock.advance(10_000);
     await world.answer(world.calls.length, 'new', HOUR);
     expect(asked.value).toMatchObject({ token: 'new' });
   });
 
   it('is reported to onFailure only', async () => {
-    const told: unknown[] = [];
-    const nodes = await due(2, { onFailure: (error, fatal) => told.push([error, fatal]) });
+    const emitted: unknown[] = [];
+    const instances = await due(2, { onFailure: (error, fatal) => emitted.push([error, fatal]) });
     await world.fail(1, down);
     await world.clock.advance(1_000);
     await world.fail(2, invalidGrant);
-    expect(told).toEqual([
+    expect(emitted).toEqual([
       [down, false],
       [invalidGrant, true],
     ]);
-    expect(nodes.flatMap(({ callbackErrors }) => callbackErrors)).toEqual([]);
+    expect(instances.flatMap(({ callbackErrors }) => callbackErrors)).toEqual([]);
     await world.put('new', HOUR);
   });
 
   it('may be the answer that the provider has nothing new', async () => {
-    const [node] = await due(2);
-    world.call(1).answer(node!.store.current!.credentials);
+    const [instance] = await due(2);
+    world.call(1).answer(instance!.store.current!.credentials);
     await world.clock.settle();
     expect(world.record).toMatchObject({ outcome: 'unchanged', failures: 1 });
-    expect(node!.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
+    expect(instance!.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
     await world.clock.advance(999);
     expect(world.calls).toHaveLength(1);
     await world.clock.advance(1);
     expect(world.call(2).request.inDoubt).toBe(false);
     await world.answer(2, 'new', HOUR);
-    const counts = world.nodes.map(({ auth }) => auth.counts);
+    const counts = world.instances.map(({ auth }) => auth.counts);
     expect(counts.reduce((sum, { unchanged }) => sum + unchanged, 0)).toBe(1);
   });
 
@@ -114,7 +114,7 @@ describe('an attempt that cannot read its credentials', () => {
     world = new World({ backOffMs: 1_000, maxBackOffMs: 60_000 });
     await world.put('old', HOUR);
     let key = true;
-    const node = await world.node({
+    const instance = await world.instance({
       store: {
         serialize: (token) => JSON.stringify(token),
         deserialize: (bytes) => {
@@ -124,10 +124,10 @@ describe('an attempt that cannot read its credentials', () => {
       },
     });
     key = false;
-    node.auth.reject(await node.auth.snapshot());
+    instance.auth.reject(await instance.auth.snapshot());
     await world.clock.advance(3 * 60_000);
     expect(world.record).toMatchObject({ outcome: 'failed', number: 8, failures: 8 });
-    expect(node.auth.state).toMatchObject({ type: 'backing-off', failures: 8 });
+    expect(instance.auth.state).toMatchObject({ type: 'backing-off', failures: 8 });
     expect(world.calls).toEqual([]);
     key = true;
     await world.clock.advance(61_000);
@@ -138,13 +138,13 @@ describe('an attempt that cannot read its credentials', () => {
 
 describe('a fatal failure', () => {
   it('stops all instances, also later ones, until another client saves new credentials', async () => {
-    const nodes = await due(2);
+    const instances = await due(2);
     await world.fail(1, invalidGrant);
-    nodes.push(await world.node());
+    instances.push(await world.instance());
     await world.clock.advance(120_000);
-    nodes.push(await world.node());
-    const node = nodes[world.calls[0]!.node]!;
-    for (const { auth } of nodes) {
+    instances.push(await world.instance());
+    const instance = instances[world.calls[0]!.instance]!;
+    for (const { auth } of instances) {
       expect(auth.state).toEqual({
         type: 'failed',
         attempt: 1,
@@ -160,12 +160,12 @@ describe('a fatal failure', () => {
       });
       expect(isCredstreamError(error)).toBe(true);
     }
-    expect(node.auth.counts).toMatchObject({ calls: 1, fatal: 1, failed: 0 });
+    expect(instance.auth.counts).toMatchObject({ calls: 1, fatal: 1, failed: 0 });
     await world.clock.advance(HOUR / 2);
     expect(world.calls).toHaveLength(1);
 
     await world.put('new', 2 * HOUR);
-    for (const { auth } of nodes) {
+    for (const { auth } of instances) {
       expect(auth.state).toEqual({ type: 'idle' });
       expect(await auth.credentials()).toMatchObject({ token: 'new' });
     }
@@ -175,10 +175,10 @@ describe('a fatal failure', () => {
   });
 
   it('leaves valid credentials served', async () => {
-    const [node] = await due(1);
+    const [instance] = await due(1);
     await world.fail(1, invalidGrant);
-    expect(await node!.auth.credentials()).toMatchObject({ token: 'old' });
-    await expect(node!.auth.credentials({ minValidityMs: 60_001 })).rejects.toMatchObject({
+    expect(await instance!.auth.credentials()).toMatchObject({ token: 'old' });
+    await expect(instance!.auth.credentials({ minValidityMs: 60_001 })).rejects.toMatchObject({
       reason: 'fatal',
     });
     await world.put('new', HOUR);
@@ -187,16 +187,16 @@ describe('a fatal failure', () => {
   it('is over for credentials without an end, too, when new ones are saved', async () => {
     world = new World();
     await world.put('old');
-    const [node, other] = await world.several(2);
-    node!.auth.reject(await node!.auth.snapshot());
+    const [instance, other] = await world.several(2);
+    instance!.auth.reject(await instance!.auth.snapshot());
     await world.clock.settle();
     await world.fail(1, invalidGrant);
-    expect(node!.auth.state.type).toBe('failed');
+    expect(instance!.auth.state.type).toBe('failed');
     other!.auth.reject(await other!.auth.snapshot());
     await world.clock.settle();
     expect(other!.auth.state.type).toBe('failed');
     await world.put('new');
-    expect([node!.auth.state.type, other!.auth.state.type]).toEqual(['idle', 'idle']);
+    expect([instance!.auth.state.type, other!.auth.state.type]).toEqual(['idle', 'idle']);
     other!.auth.reject(await other!.auth.snapshot());
     await world.clock.advance(1_000);
     expect(world.call(2).request).toMatchObject({ cause: 'rejected', previous: { token: 'new' } });
@@ -206,13 +206,13 @@ describe('a fatal failure', () => {
   it('stays when the bytes disappear, until new ones are saved', async () => {
     world = new World();
     world.memory.set('k', JSON.stringify(world.token('old', 10_000)), { ttlMs: 30_000 });
-    const node = await world.node();
+    const instance = await world.instance();
     await world.clock.advance(5_000);
     await world.fail(1, invalidGrant);
     await world.clock.advance(60_000);
-    expect(node.store.state.type).toBe('expired');
-    const later = await world.node();
-    for (const { auth } of [node, later])
+    expect(instance.store.state.type).toBe('expired');
+    const later = await world.instance();
+    for (const { auth } of [instance, later])
       await expect(auth.credentials()).rejects.toMatchObject({ reason: 'fatal' });
     expect(world.calls).toHaveLength(1);
     expect(later.auth.state.type).toBe('failed');
@@ -262,20 +262,26 @@ describe('a fatal failure', () => {
     ['returns something else than true', () => 'yes', 0],
     ['resolves to true', () => Promise.resolve(true), 0],
   ])('is not assumed when isFatal %s', async (_name, isFatal, errors) => {
-    const [node] = await due(1, { isFatal: isFatal as never });
+    const [instance] = await due(1, { isFatal: isFatal as never });
     await world.fail(1, invalidGrant);
-    expect(node!.auth.state.type).toBe('backing-off');
-    expect(node!.callbackErrors).toEqual(Array.from({ length: errors }, () => [down, 'isFatal']));
+    expect(instance!.auth.state.type).toBe('backing-off');
+    expect(instance!.callbackErrors).toEqual(
+      Array.from({ length: errors }, () => [down, 'isFatal']),
+    );
     await world.put('new', HOUR);
   });
 
   it('is decided by isFatal', async () => {
-    const [node] = await due(1, { isFatal: (error) => error === down });
+    const [instance] = await due(1, { isFatal: (error) => error === down });
     await world.fail(1, invalidGrant);
-    expect(node!.auth.state.type).toBe('backing-off');
+    expect(instance!.auth.state.type).toBe('backing-off');
     await world.clock.advance(1_000);
     await world.fail(2, down);
-    expect(node!.auth.state).toMatchObject({ type: 'failed', attempt: 2, oauthError: undefined });
+    expect(instance!.auth.state).toMatchObject({
+      type: 'failed',
+      attempt: 2,
+      oauthError: undefined,
+    });
     await world.put('new', HOUR);
   });
 });

@@ -34,11 +34,11 @@ it.each<[string, object]>([
   async (_, record) => {
     world = new World();
     await world.put('old');
-    const node = await world.node({ authenticate: () => ({ token: 'new' }) });
+    const instance = await world.instance({ authenticate: () => ({ token: 'new' }) });
     world.memory.set('credstream:attempt:k', JSON.stringify({ ...good, ...record }));
-    node.auth.reject(await node.auth.snapshot());
+    instance.auth.reject(await instance.auth.snapshot());
     await world.clock.advance(HALF_AN_HOUR + 10_000);
     expect(world.stored).toBe('new');
-    expect(JSON.stringify(node.states)).not.toContain('evil');
+    expect(JSON.stringify(instance.states)).not.toContain('evil');
   },
 );

@@ -5,7 +5,7 @@ import { LEASE_MS, type Outcome, ShuffledWorld } from './shuffled-world.js';
 
 type Step = readonly [what: string, act: (world: ShuffledWorld) => void];
 
-const node = fc.nat({ max: 3 });
+const instance = fc.nat({ max: 3 });
 const step = (what: string, act: (world: ShuffledWorld) => void): fc.Arbitrary<Step> =>
   fc.constant([what, act] as const);
 
@@ -24,12 +24,15 @@ const steps = fc.array(
       },
       {
         weight: 5,
-        arbitrary: node.map((which): Step => [`reject(${which})`, (world) => world.reject(which)]),
+        arbitrary: instance.map((which): Step => [
+          `reject(${which})`,
+          (world) => world.reject(which),
+        ]),
       },
       {
         weight: 4,
         arbitrary: fc
-          .tuple(node, fc.constantFrom(0, 0, 10_000, 60_000))
+          .tuple(instance, fc.constantFrom(0, 0, 10_000, 60_000))
           .map(([which, ms]): Step => [
             `demand(${which}, ${ms})`,
             (world) => world.demand(which, ms),
@@ -37,7 +40,10 @@ const steps = fc.array(
       },
       {
         weight: 1,
-        arbitrary: node.map((which): Step => [`crash(${which})`, (world) => world.crash(which)]),
+        arbitrary: instance.map((which): Step => [
+          `crash(${which})`,
+          (world) => world.crash(which),
+        ]),
       },
       { weight: 1, arbitrary: step('cut', (world) => world.memory.disconnect()) },
       { weight: 2, arbitrary: step('restore', (world) => world.memory.reconnect()) },
@@ -84,7 +90,7 @@ describe('with instances, messages and the provider in any order', () => {
 
           expect(world.violations).toEqual([]);
           const { stored } = world;
-          for (const { store, auth, crashed } of world.nodes) {
+          for (const { store, auth, crashed } of world.instances) {
             if (crashed) continue;
             const { state } = store;
             if (stored === undefined) expect(['absent', 'expired']).toContain(state.type);
@@ -98,7 +104,7 @@ describe('with instances, messages and the provider in any order', () => {
               seen[name] += auth.counts[name];
           }
           // Whoever still lives got an answer.
-          expect(world.demands.filter((one) => !one.settled && !one.node.crashed)).toEqual([]);
+          expect(world.demands.filter((one) => !one.settled && !one.instance.crashed)).toEqual([]);
           expect(world.calls.length).toBeLessThanOrEqual(world.started.size);
           await world.close();
         },

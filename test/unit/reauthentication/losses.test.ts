@@ -2,23 +2,37 @@ import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 
-import { HOUR, type Node, type NodeOptions, watch, World } from './world.js';
+import { HOUR, type Instance, type InstanceOptions, watch, World } from './world.js';
 
 let world: World;
-let node: Node;
+let instance: Instance;
 afterEach(() => world.close());
 
-async function open(options: NodeOptions = {}, inMs: number | undefined = HOUR) {
+async function open(options: InstanceOptions = {}, inMs: number | undefined = HOUR) {
   world = new World(options);
   await world.put('old', inMs);
-  node = await world.node();
+  instance = await world.instance();
 }
 
-/** Cleared by whoever may, so that nobody may undo it. */
+/** Each leaves a tombstone, which no re-authentication undoes. */
 const clears = [
-  ['a store on another node', () => world.person.clear()],
-  ['a store on this node', () => node.store.clear()],
-  ['some other client', () => Promise.resolve(world.memory.delete('k'))],
+  ['a store on another instance', () => world.person.clear()],
+  ['a store on this instance', () => instance.store.clear()],
+] as const;
+
+/** Removals by other means are no logout, whatever the hints call them. */
+const removals = [
+  ['deleted by another client', () => world.memory.delete('k')],
+  [
+    'deleted without a hint',
+    () => {
+      world.memory.drop('k');
+      world.memory.disconnect();
+      world.memory.reconnect();
+    },
+  ],
+  ['evicted', () => world.memory.evict('k')],
+  ['flushed', () => world.memory.flush()],
 ] as const;
 
 describe('a credential that was cleared', () => {
@@ -26,17 +40,17 @@ describe('a credential that was cleared', () => {
     await open();
     await clear();
     await world.clock.settle();
-    await expect(node.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+    await expect(instance.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
     await world.clock.advance(2 * HOUR);
     expect(world.calls).toEqual([]);
     await world.put('new', HOUR);
-    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+    expect(await instance.auth.credentials()).toMatchObject({ token: 'new' });
   });
 
   it('stays cleared for an instance that starts afterwards', async () => {
     await open();
     await world.person.clear();
-    const later = await world.node();
+    const later = await world.instance();
     await expect(later.auth.credentials()).rejects.toMatchObject({
       code: 'REAUTHENTICATION_FAILED',
       reason: 'cleared',
@@ -47,22 +61,22 @@ describe('a credential that was cleared', () => {
 
   it('stays cleared also without a hint of the clear', async () => {
     await open();
-    const { tell } = world.memory;
-    world.memory.tell = () => undefined;
+    const { emit } = world.memory;
+    world.memory.emit = () => undefined;
     await world.person.clear();
-    world.memory.tell = tell;
+    world.memory.emit = emit;
     world.memory.disconnect();
     world.memory.reconnect();
     await world.clock.settle();
-    expect(node.store.state.type).toBe('absent');
-    await expect(node.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
+    expect(instance.store.state.type).toBe('absent');
+    await expect(instance.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
     expect(world.calls).toEqual([]);
   });
 
   it.each(clears)('by %s while new ones are fetched stays cleared', async (_who, clear) => {
     const discarded: unknown[] = [];
     await open({ onDiscarded: (credentials, reason) => discarded.push([credentials, reason]) });
-    const asked = watch(node.auth.credentials({ minValidityMs: 2 * HOUR }));
+    const asked = watch(instance.auth.credentials({ minValidityMs: 2 * HOUR }));
     await world.clock.settle();
     await clear();
     await world.clock.settle();
@@ -72,7 +86,7 @@ describe('a credential that was cleared', () => {
     await world.clock.settle();
     expect(world.stored).toBeUndefined();
     expect(discarded).toEqual([[brought, 'cleared']]);
-    expect(node.auth.counts).toMatchObject({ discarded: 1, committed: 0 });
+    expect(instance.auth.counts).toMatchObject({ discarded: 1, committed: 0 });
     await world.clock.advance(2 * HOUR);
     expect(world.calls).toHaveLength(1);
   });
@@ -83,7 +97,7 @@ describe('a credential that was cleared', () => {
       await open({}, 120_000);
       await world.clock.advance(60_000);
       await world.fail(1, new Error('provider down'));
-      const asked = watch(node.auth.credentials({ minValidityMs: HOUR }));
+      const asked = watch(instance.auth.credentials({ minValidityMs: HOUR }));
       await clear();
       await world.clock.settle();
       expect(asked.error).toMatchObject({ reason: 'cleared' });
@@ -92,16 +106,16 @@ describe('a credential that was cleared', () => {
     },
   );
 
-  it('by another client in the turn in which it is due stays cleared', async () => {
+  it('in the turn in which it is due stays cleared', async () => {
     await open({}, 120_000);
-    const asked = watch(node.auth.credentials({ minValidityMs: HOUR }));
-    world.memory.delete('k');
+    const asked = watch(instance.auth.credentials({ minValidityMs: HOUR }));
+    void world.person.clear();
     await world.clock.settle();
-    // Whoever had started before may bring something; nobody else may start.
+    // An attempt from before the clear may bring something, and no other attempt starts.
     for (const call of world.calls) call.answer(world.token('new', 2 * HOUR));
     await world.clock.settle();
     expect(world.stored).toBeUndefined();
-    expect(asked.settled).toBe(true);
+    expect(asked.error).toMatchObject({ reason: 'cleared' });
   });
 
   it("is authenticated again with whenCleared 'authenticate', on demand only", async () => {
@@ -109,12 +123,12 @@ describe('a credential that was cleared', () => {
     await world.person.clear();
     await world.clock.advance(HOUR);
     expect(world.calls).toEqual([]);
-    const asked = watch(node.auth.credentials());
+    const asked = watch(instance.auth.credentials());
     await world.clock.settle();
     expect(world.call(1).request).toMatchObject({ cause: 'cleared', previous: undefined });
     await world.answer(1, 'new', HOUR);
     expect(asked.value).toMatchObject({ token: 'new' });
-    const later = await world.node();
+    const later = await world.instance();
     await world.person.clear();
     await world.clock.settle();
     const askedLater = watch(later.auth.credentials());
@@ -125,39 +139,36 @@ describe('a credential that was cleared', () => {
 
   it('and saved again with the very same bytes is present again', async () => {
     await open();
-    node.auth.reject(await node.auth.snapshot());
+    instance.auth.reject(await instance.auth.snapshot());
     await world.clock.settle();
     await world.fail(1, { error: 'invalid_grant' });
     await world.person.clear();
     await world.clock.settle();
     await world.put('old', HOUR);
-    expect(await node.auth.credentials()).toMatchObject({ token: 'old' });
-    expect(node.auth.state.type).toBe('idle');
+    expect(await instance.auth.credentials()).toMatchObject({ token: 'old' });
+    expect(instance.auth.state.type).toBe('idle');
   });
 });
 
 describe('an absent credential', () => {
   it('is fetched on demand only', async () => {
     world = new World();
-    node = await world.node();
+    instance = await world.instance();
     await world.clock.advance(HOUR);
     expect(world.calls).toEqual([]);
-    const asked = watch(node.auth.credentials());
+    const asked = watch(instance.auth.credentials());
     await world.clock.settle();
     await world.answer(1, 'new', HOUR);
     expect(asked.value).toMatchObject({ token: 'new' });
   });
 
-  it.each([
-    ['flushed', () => world.memory.flush()],
-    ['evicted', () => world.memory.evict('k')],
-  ])('that was %s was not logged out', async (_how, lose) => {
+  it.each(removals)('that was %s was not logged out', async (_how, lose) => {
     await open();
     lose();
     await world.clock.advance(HOUR / 2);
     expect(world.calls).toEqual([]);
-    const later = await world.node();
-    const asked = [node, later].map(({ auth }) => watch(auth.credentials()));
+    const later = await world.instance();
+    const asked = [instance, later].map(({ auth }) => watch(auth.credentials()));
     await world.clock.settle();
     expect(world.call(1).request.cause).toBe('absent');
     await world.answer(1, 'new', HOUR);
@@ -165,26 +176,26 @@ describe('an absent credential', () => {
   });
 
   it.each([
-    ['flushed', () => world.memory.flush(), 0],
+    ...removals.map(([how, lose]) => [how, lose, 0] as const),
     ['flushed and the lease was renewed', () => world.memory.flush(), 12_000],
-    ['evicted', () => world.memory.evict('k'), 12_000],
-  ])('that was %s meanwhile is stored', async (_how, lose, laterMs) => {
+    ['deleted and the lease was renewed', () => world.memory.delete('k'), 12_000],
+  ] as const)('that was %s meanwhile is stored', async (_how, lose, laterMs) => {
     await open();
-    node.auth.reject(await node.auth.snapshot());
+    instance.auth.reject(await instance.auth.snapshot());
     await world.clock.settle();
     lose();
     await world.clock.advance(laterMs);
     await world.answer(1, 'new', HOUR);
     expect(world.stored).toBe('new');
-    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+    expect(await instance.auth.credentials()).toMatchObject({ token: 'new' });
   });
 
   it('that expired meanwhile is stored', async () => {
     world = new World({ leadMs: 1_000, store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
-    node = await world.node();
+    instance = await world.instance();
     await world.clock.advance(12_000);
-    expect(node.store.state.type).toBe('expired');
+    expect(instance.store.state.type).toBe('expired');
     expect(world.call(1).request).toMatchObject({ cause: 'expiring', previous: { token: 'old' } });
     await world.answer(1, 'new', HOUR);
     expect(world.stored).toBe('new');
@@ -194,7 +205,7 @@ describe('an absent credential', () => {
     world = new World({ store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
     await world.clock.advance(20_000);
-    node = await world.node();
+    instance = await world.instance();
     await world.clock.advance(HOUR);
     expect(world.calls).toEqual([]);
   });
@@ -207,11 +218,11 @@ describe('a clear of an absent credential', () => {
   ])('that was %s is a logout, too', async (_how, lose) => {
     world = new World({ leadMs: 0, store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
-    node = await world.node();
+    instance = await world.instance();
     await lose();
     await world.clock.advance(1_000);
     await world.person.clear();
-    for (const { auth } of [node, await world.node()])
+    for (const { auth } of [instance, await world.instance()])
       await expect(auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
     expect(world.calls).toEqual([]);
   });
@@ -221,9 +232,9 @@ describe('a clear of an absent credential', () => {
     await world.person.clear();
     await world.clock.advance(1_000);
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
-    node = await world.node();
+    instance = await world.instance();
     await world.clock.advance(11_000);
-    const asked = watch(node.auth.credentials());
+    const asked = watch(instance.auth.credentials());
     await world.clock.settle();
     await world.answer(1, 'new');
     expect(asked.value).toMatchObject({ token: 'new' });
@@ -234,18 +245,18 @@ describe('a clear of an absent credential', () => {
     await world.clock.advance(10_001);
     for (const call of world.calls) call.fail(new Error('provider down'));
     await world.clock.advance(500);
-    const { tell } = world.memory;
-    world.memory.tell = () => undefined;
+    const { emit } = world.memory;
+    world.memory.emit = () => undefined;
     await world.person.clear();
     const start = vi.spyOn(AttemptVerbs.prototype, 'start');
     onTestFinished(() => {
       start.mockRestore();
     });
     await world.clock.advance(60_000);
-    // Told once of the clear, it looks, instead of asking until it sees it.
+    // Told once of the clear, the instance reads, instead of asking until it sees it.
     expect(start).toHaveBeenCalledTimes(1);
-    world.memory.tell = tell;
-    const later = await world.node();
+    world.memory.emit = emit;
+    const later = await world.instance();
     await expect(later.auth.credentials()).rejects.toMatchObject({ reason: 'cleared' });
     expect(world.stored).toBeUndefined();
   });
@@ -256,10 +267,10 @@ describe('a credential past its end', () => {
     world = new World();
     await world.put('old', 10_000);
     await world.clock.advance(HOUR);
-    node = await world.node();
+    instance = await world.instance();
     expect(world.call(1).request).toMatchObject({ cause: 'expired', previous: { token: 'old' } });
     await world.answer(1, 'new', HOUR);
-    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+    expect(await instance.auth.credentials()).toMatchObject({ token: 'new' });
   });
 });
 
@@ -268,18 +279,18 @@ describe('an unreadable credential', () => {
     await open({ leadMs: 10_000 });
     world.memory.set('k', 'garbage');
     await world.clock.settle();
-    await expect(node.auth.credentials()).rejects.toMatchObject({ code: 'UNREADABLE' });
+    await expect(instance.auth.credentials()).rejects.toMatchObject({ code: 'UNREADABLE' });
     await world.clock.advance(2 * HOUR);
     expect(world.calls).toEqual([]);
     expect(world.memory.get('k')?.toString()).toBe('garbage');
     await world.put('new', HOUR);
-    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+    expect(await instance.auth.credentials()).toMatchObject({ token: 'new' });
   });
 
   it('that came while new ones were fetched stays as it is', async () => {
     const discarded: unknown[] = [];
     await open({ onDiscarded: (_credentials, reason) => discarded.push(reason) });
-    node.auth.reject(await node.auth.snapshot());
+    instance.auth.reject(await instance.auth.snapshot());
     await world.clock.settle();
     world.memory.set('k', 'garbage');
     await world.answer(1, 'new', HOUR);

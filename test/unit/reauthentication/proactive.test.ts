@@ -1,18 +1,18 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { HOUR, type Node, World } from './world.js';
+import { HOUR, type Instance, World } from './world.js';
 
 let world: World;
 afterEach(() => world.close());
 
-const typesOf = ({ states }: Node): string[] => states.map(({ type }) => type);
+const typesOf = ({ states }: Instance): string[] => states.map(({ type }) => type);
 
 /** Does something of which no hint tells. */
 async function mute(act: () => Promise<unknown>): Promise<void> {
-  const { tell } = world.memory;
-  world.memory.tell = () => undefined;
+  const { emit } = world.memory;
+  world.memory.emit = () => undefined;
   await act();
-  world.memory.tell = tell;
+  world.memory.emit = emit;
 }
 
 describe('credentials that are about to end', () => {
@@ -25,7 +25,7 @@ describe('credentials that are about to end', () => {
   ] as const)('are replaced before their end, by %s', async (_name, options, lifetime, lead) => {
     world = new World(options);
     await world.put('old', lifetime);
-    const node = await world.node();
+    const instance = await world.instance();
     await world.clock.advance(lifetime - lead - 1);
     expect(world.calls).toEqual([]);
     // The end itself is still valid; after it the credential is expired.
@@ -40,15 +40,15 @@ describe('credentials that are about to end', () => {
     });
     await world.answer(1, 'new', HOUR);
     expect(world.stored).toBe('new');
-    expect(node.store.current?.credentials.token).toBe('new');
-    expect(typesOf(node)).toEqual(['idle', 'authenticating', 'idle']);
-    expect(node.auth.counts).toMatchObject({ calls: 1, committed: 1, failed: 0, needless: 0 });
+    expect(instance.store.current?.credentials.token).toBe('new');
+    expect(typesOf(instance)).toEqual(['idle', 'authenticating', 'idle']);
+    expect(instance.auth.counts).toMatchObject({ calls: 1, committed: 1, failed: 0, needless: 0 });
   });
 
   it('are replaced later by up to the jitter, at random', async () => {
     world = new World({ leadMs: 60_000, jitter: 0.5 }, () => 0.5);
     await world.put('old', HOUR);
-    await world.node();
+    await world.instance();
     await world.clock.advance(HOUR - 45_000 - 1);
     expect(world.calls).toEqual([]);
     await world.clock.advance(1);
@@ -58,7 +58,7 @@ describe('credentials that are about to end', () => {
   it('are replaced again and again, each time by its own lifetime', async () => {
     world = new World({ leadFraction: 0.5 });
     await world.put('token 0', 10_000);
-    await world.node();
+    await world.instance();
     for (let n = 1; n <= 5; n += 1) {
       await world.clock.advance(5_000);
       await world.answer(n, `token ${String(n)}`, 10_000);
@@ -70,7 +70,7 @@ describe('credentials that are about to end', () => {
   it('are left as they are when their end has moved, and when they have none', async () => {
     world = new World({ leadMs: 1_000, store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
-    await world.node();
+    await world.instance();
     await world.clock.advance(8_000);
     world.memory.expire('k', HOUR);
     await world.clock.advance(10_000);
@@ -82,7 +82,7 @@ describe('credentials that are about to end', () => {
   it('are served while the new ones are fetched', async () => {
     world = new World();
     await world.put('old', HOUR);
-    const { auth } = await world.node();
+    const { auth } = await world.instance();
     await world.clock.advance(HOUR - 60_000);
     world.call(1);
     expect(await auth.credentials()).toMatchObject({ token: 'old' });
@@ -101,16 +101,16 @@ describe('several instances', () => {
       return seed;
     });
     await world.put('old', HOUR);
-    const nodes = await world.several(6);
+    const instances = await world.several(6);
     await world.clock.advance(HOUR - 50_000);
     await world.answer(1, 'new', HOUR);
-    for (const { store, auth } of nodes) {
+    for (const { store, auth } of instances) {
       expect(store.current?.credentials.token).toBe('new');
       expect(auth.state).toEqual({ type: 'idle' });
     }
     await world.clock.advance(60_000);
     expect(world.calls).toHaveLength(1);
-    const all = nodes.map(({ auth }) => auth.counts);
+    const all = instances.map(({ auth }) => auth.counts);
     expect(all.reduce((sum, { committed }) => sum + committed, 0)).toBe(1);
     expect(all.reduce((sum, { needless }) => sum + needless, 0)).toBe(0);
   });
@@ -118,16 +118,16 @@ describe('several instances', () => {
   it('show the holder of the lease, and its end', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
-    const nodes = await world.several(2);
+    const instances = await world.several(2);
     await world.clock.advance(HOUR - 60_000);
-    const holder = world.call(1).node;
-    expect(nodes[holder]!.auth.state).toEqual({
+    const holder = world.call(1).instance;
+    expect(instances[holder]!.auth.state).toEqual({
       type: 'authenticating',
       attempt: 1,
       cause: 'expiring',
       since: world.clock.now(),
     });
-    expect(nodes[1 - holder]!.auth.state).toEqual({
+    expect(instances[1 - holder]!.auth.state).toEqual({
       type: 'waiting',
       instance: world.record?.['instance'],
       attempt: 1,
@@ -140,13 +140,13 @@ describe('several instances', () => {
     world = new World({ jitter: 0, minIntervalMs: 10 });
     await world.put('old', HOUR);
     const [first] = await world.several(1);
-    const late = await world.node({ leadMs: 30_000 });
+    const late = await world.instance({ leadMs: 30_000 });
     await world.clock.advance(HOUR - 60_000);
     // This one no longer hears of anything.
     const deaf = world.memory.put.bind(world.memory);
     world.memory.put = (key, bytes, end) => {
       deaf(key, bytes, end);
-      world.memory.tell = () => undefined;
+      world.memory.emit = () => undefined;
     };
     await world.answer(1, 'new', HOUR);
     expect(first!.store.current?.credentials.token).toBe('new');
@@ -161,30 +161,30 @@ describe('several instances', () => {
   it('start nothing for the rejection of credentials that are replaced already', async () => {
     world = new World({ minIntervalMs: 10 });
     await world.put('old', HOUR);
-    const node = await world.node();
+    const instance = await world.instance();
     await mute(() => world.person.save(world.token('new', HOUR)));
-    node.auth.reject(await node.auth.snapshot());
+    instance.auth.reject(await instance.auth.snapshot());
     await world.clock.settle();
     expect(world.calls).toEqual([]);
-    expect(node.auth.counts.needless).toBe(1);
-    expect(await node.auth.credentials()).toMatchObject({ token: 'new' });
+    expect(instance.auth.counts.needless).toBe(1);
+    expect(await instance.auth.credentials()).toMatchObject({ token: 'new' });
   });
 
   it('start nothing for an end that has moved', async () => {
     world = new World({ leadMs: 1_000, store: { expiresAt: () => undefined } });
     world.memory.set('k', '{"token":"old"}', { ttlMs: 10_000 });
-    const node = await world.node();
+    const instance = await world.instance();
     await mute(() => Promise.resolve(world.memory.expire('k', HOUR)));
     await world.clock.advance(9_000);
     expect(world.calls).toEqual([]);
-    expect(node.auth.counts.needless).toBe(1);
-    expect(node.store.current?.expiresAt).toBe(world.clock.now() + HOUR - 9_000);
+    expect(instance.auth.counts.needless).toBe(1);
+    expect(instance.store.current?.expiresAt).toBe(world.clock.now() + HOUR - 9_000);
   });
 
   it('share one store, too', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
-    const { store } = await world.node();
+    const { store } = await world.instance();
     const { Reauthenticator } = await import('credstream');
     const other = new Reauthenticator(store, {
       jitter: 0,

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import type { ReauthenticationState } from 'credstream';
 
 import { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
-import { type Node, watch, World } from './world.js';
+import { type Instance, watch, World } from './world.js';
 
 let world: World;
 const uncaught: unknown[] = [];
@@ -21,7 +21,7 @@ afterEach(async () => {
   expect(uncaught.splice(0)).toEqual([]);
 });
 
-/** How often a lease is asked for from now on, but by the node that dies. */
+/** How often a lease is asked for from now on, but by the instance that dies. */
 function countStarts(): { count: number } {
   const starts = { count: 0 };
   const { start } = AttemptVerbs.prototype;
@@ -39,8 +39,8 @@ function countStarts(): { count: number } {
   return starts;
 }
 
-/** Brings a node that wants credentials into each state that it tells of. */
-const ways: [ReauthenticationState['type'], (node: Node) => Promise<void> | void][] = [
+/** Brings an instance that wants credentials into each state that it tells of. */
+const ways: [ReauthenticationState['type'], (instance: Instance) => Promise<void> | void][] = [
   ['authenticating', () => undefined],
   ['waiting', () => world.startAndDie()],
   [
@@ -70,32 +70,32 @@ const ways: [ReauthenticationState['type'], (node: Node) => Promise<void> | void
 describe('a listener to the states', () => {
   it.each(ways)('may ask for credentials at %s, without a further read', async (type, bring) => {
     world = new World();
-    const node = await world.node({ timeoutMs: 5_000 });
+    const instance = await world.instance({ timeoutMs: 5_000 });
     const starts = countStarts();
     const asked: ReturnType<typeof watch>[] = [];
-    await bring(node);
-    node.auth.state$.subscribe((state) => {
-      if (state.type === type && asked.length < 50) asked.push(watch(node.auth.credentials()));
+    await bring(instance);
+    instance.auth.state$.subscribe((state) => {
+      if (state.type === type && asked.length < 50) asked.push(watch(instance.auth.credentials()));
     });
-    asked.push(watch(node.auth.credentials()));
+    asked.push(watch(instance.auth.credentials()));
     await world.clock.settle();
-    expect(node.auth.state.type).toBe(type);
+    expect(instance.auth.state.type).toBe(type);
     expect([starts.count, asked.length]).toEqual([1, 2]);
     world.memory.reconnect();
   });
 
   it.each(ways)('may close at %s, and nothing comes after that', async (type, bring) => {
     world = new World();
-    const node = await world.node({ drainMs: 1_000 });
-    await bring(node);
-    node.auth.state$.subscribe((state) => {
-      if (state.type === type) void node.auth.close();
+    const instance = await world.instance({ drainMs: 1_000 });
+    await bring(instance);
+    instance.auth.state$.subscribe((state) => {
+      if (state.type === type) void instance.auth.close();
     });
-    const asked = watch(node.auth.credentials());
+    const asked = watch(instance.auth.credentials());
     await world.clock.advance(2_000);
-    expect(node.states.at(-1)).toEqual({ type: 'closed' });
+    expect(instance.states.at(-1)).toEqual({ type: 'closed' });
     expect(asked.error).toMatchObject({ code: 'CLOSED' });
-    await node.store.close();
+    await instance.store.close();
     const { length } = world.calls;
     expect(world.calls.every(({ request }) => request.signal.aborted)).toBe(true);
     await world.clock.advance(60_000);
@@ -105,10 +105,10 @@ describe('a listener to the states', () => {
 
   it('receives closed and the completion after close', async () => {
     world = new World();
-    const node = await world.node();
-    await node.auth.close();
+    const instance = await world.instance();
+    await instance.auth.close();
     const late: string[] = [];
-    node.auth.state$.subscribe({
+    instance.auth.state$.subscribe({
       next: ({ type }) => late.push(type),
       complete: () => late.push('end'),
     });
@@ -117,19 +117,19 @@ describe('a listener to the states', () => {
 
   it('may close again at closed, and is refused credentials', async () => {
     world = new World();
-    const node = await world.node();
-    let told = 0;
+    const instance = await world.instance();
+    let emitted = 0;
     let refused: { error?: unknown } = {};
-    node.auth.state$.subscribe(({ type }) => {
+    instance.auth.state$.subscribe(({ type }) => {
       if (type !== 'closed') return;
-      told += 1;
-      if (told > 1) return;
-      void node.auth.close();
-      refused = watch(node.auth.credentials());
+      emitted += 1;
+      if (emitted > 1) return;
+      void instance.auth.close();
+      refused = watch(instance.auth.credentials());
     });
-    await node.auth.close();
+    await instance.auth.close();
     await world.clock.settle();
-    expect(told).toBe(1);
+    expect(emitted).toBe(1);
     expect(refused.error).toMatchObject({ code: 'CLOSED' });
     expect(world.clock.pendingTimers).toBe(0);
   });

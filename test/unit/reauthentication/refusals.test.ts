@@ -10,26 +10,29 @@ afterEach(() => world.close());
 async function open(inMs?: number) {
   world = new World();
   await world.put('old', inMs);
-  return (await world.node()).auth;
+  return (await world.instance()).auth;
 }
 
 describe('rejected credentials', () => {
   it('are replaced once, however many instances report them, and their signal aborts', async () => {
     const auth = await open(HOUR);
     const others = await world.several(3);
-    const nodes = [auth, ...others.map((one) => one.auth)];
-    const held = await Promise.all(nodes.map((one) => one.snapshot()));
+    const instances = [auth, ...others.map((one) => one.auth)];
+    const held = await Promise.all(instances.map((one) => one.snapshot()));
     for (let n = 0; n < 25; n += 1)
-      for (const [which, one] of nodes.entries()) expect(one.reject(held[which]!)).toBe(true);
+      for (const [which, one] of instances.entries()) expect(one.reject(held[which]!)).toBe(true);
     for (const { signal } of held) expect(signal.aborted).toBe(true);
-    expect(held[0]!.signal.reason).toEqual({ type: 'rejected', id: 'k', reason: undefined });
-    const asked = nodes.map((one) => watch(one.credentials()));
+    expect(held[0]!.signal.reason).toMatchObject({
+      name: 'AbortError',
+      change: { type: 'rejected', id: 'k', reason: undefined },
+    });
+    const asked = instances.map((one) => watch(one.credentials()));
     await world.clock.settle();
     expect(asked.every(({ settled }) => !settled)).toBe(true);
     expect(world.call(1).request).toMatchObject({ cause: 'rejected', previous: { token: 'old' } });
     await world.answer(1, 'new', HOUR);
     for (const one of asked) expect(one.value).toMatchObject({ token: 'new' });
-    for (const [which, one] of nodes.entries()) {
+    for (const [which, one] of instances.entries()) {
       expect(one.reject(held[which]!)).toBe(false);
       expect((await one.snapshot()).signal.aborted).toBe(false);
     }

@@ -18,23 +18,22 @@ const LIFETIME_MS = 20_000;
 
 export type Outcome = 'new' | 'unchanged' | 'fails' | 'fatal' | 'hangs';
 
-/** How many removals on purpose, and how many losses, there have been. */
+/** The numbers of clears and of losses so far. */
 interface Past {
   readonly clears: number;
-  readonly deletes: number;
   readonly losses: number;
 }
 
 interface Call {
-  readonly node: number;
+  readonly instance: number;
   readonly previous: string | undefined;
-  /** What had happened when its node got the lease. */
+  /** What had happened when its instance got the lease. */
   readonly since: Past;
   settled: boolean;
   brought: string | undefined;
 }
 
-interface ShuffledNode {
+interface ShuffledInstance {
   readonly store: MemoryCredentialStore<Token>;
   readonly auth: Reauthenticator<Token>;
   crashed: boolean;
@@ -92,21 +91,21 @@ class ShuffledClock implements Clock {
   }
 }
 
-/** Nodes on one memory, and a provider whose refresh tokens can be spent once; watches over what must never happen. */
+/** Instances on one memory, and a provider whose refresh tokens can be spent once; watches over what must never happen. */
 export class ShuffledWorld {
   readonly clock: ShuffledClock;
   readonly memory: CredentialMemory;
-  readonly nodes: ShuffledNode[];
+  readonly instances: ShuffledInstance[];
   readonly calls: Call[] = [];
   readonly started = new Set<string>();
-  readonly demands: { readonly node: ShuffledNode; settled: boolean }[] = [];
+  readonly demands: { readonly instance: ShuffledInstance; settled: boolean }[] = [];
   readonly violations: string[] = [];
   /** What the provider does next; when there is no more, it works, and what it gives has no end. */
   outcomes: Outcome[];
   readonly #person: MemoryCredentialStore<Token>;
   readonly #scheduler: fc.Scheduler;
   #tokens = 0;
-  #past: Past = { clears: 0, deletes: 0, losses: 0 };
+  #past: Past = { clears: 0, losses: 0 };
   readonly #since = new Map<number, Past>();
 
   constructor(scheduler: fc.Scheduler, count: number, outcomes: readonly Outcome[]) {
@@ -117,7 +116,7 @@ export class ShuffledWorld {
     this.#person = this.#open();
     this.save();
     this.#guardWrites();
-    this.nodes = Array.from({ length: count }, (_, which) => this.#node(which));
+    this.instances = Array.from({ length: count }, (_, which) => this.#instance(which));
   }
 
   get stored(): string | undefined {
@@ -137,10 +136,7 @@ export class ShuffledWorld {
   }
 
   remove(how: 'delete' | 'evict' | 'flush'): void {
-    const { deletes, losses } = this.#past;
-    const removed = this.stored !== undefined;
-    if (how === 'delete' && removed) this.#past = { ...this.#past, deletes: deletes + 1 };
-    if (how !== 'delete') this.#past = { ...this.#past, losses: losses + 1 };
+    if (how !== 'delete') this.#past = { ...this.#past, losses: this.#past.losses + 1 };
     if (how === 'flush') this.memory.flush();
     else this.memory[how](KEY);
   }
@@ -151,21 +147,21 @@ export class ShuffledWorld {
   }
 
   demand(which: number, minValidityMs: number): void {
-    const node = this.#at(which);
-    const demand = { node, settled: false };
+    const instance = this.#at(which);
+    const demand = { instance, settled: false };
     this.demands.push(demand);
     const settle = (): void => {
       demand.settled = true;
     };
-    node.auth.credentials({ minValidityMs, timeoutMs: Infinity }).then(settle, settle);
+    instance.auth.credentials({ minValidityMs, timeoutMs: Infinity }).then(settle, settle);
   }
 
   /** From now on nothing that it says arrives, and nothing is answered. */
   crash(which: number): void {
-    if (this.nodes.filter(({ crashed }) => !crashed).length === 1) return;
-    const node = this.#at(which);
-    node.crashed = true;
-    const { backend } = internalsOf(node.store);
+    if (this.instances.filter(({ crashed }) => !crashed).length === 1) return;
+    const instance = this.#at(which);
+    instance.crashed = true;
+    const { backend } = internalsOf(instance.store);
     const never = (): Promise<never> => new Promise(() => undefined);
     backend.swap = never;
   }
@@ -180,7 +176,7 @@ export class ShuffledWorld {
   }
 
   async close(): Promise<void> {
-    const closing = [...this.nodes.map(({ store }) => store), this.#person].map((store) =>
+    const closing = [...this.instances.map(({ store }) => store), this.#person].map((store) =>
       store.close(),
     );
     await this.#scheduler.waitIdle();
@@ -190,8 +186,8 @@ export class ShuffledWorld {
     expect(this.clock.pendingTimers).toBe(0);
   }
 
-  #at(which: number): ShuffledNode {
-    return this.nodes[which % this.nodes.length]!;
+  #at(which: number): ShuffledInstance {
+    return this.instances[which % this.instances.length]!;
   }
 
   #open(): MemoryCredentialStore<Token> {
@@ -202,7 +198,7 @@ export class ShuffledWorld {
     });
   }
 
-  #node(which: number): ShuffledNode {
+  #instance(which: number): ShuffledInstance {
     const store = this.#open();
     const { backend } = internalsOf(store);
     const swap = backend.swap.bind(backend);
@@ -235,12 +231,12 @@ export class ShuffledWorld {
     return inMs === undefined ? { token } : { token, expiresAt: this.clock.now() + inMs };
   }
 
-  async #provide(node: number, request: AuthenticateRequest<Token>): Promise<Token> {
+  async #provide(instance: number, request: AuthenticateRequest<Token>): Promise<Token> {
     const previous = request.previous?.token;
     const call: Call = {
-      node,
+      instance,
       previous,
-      since: this.#since.get(node)!,
+      since: this.#since.get(instance)!,
       settled: false,
       brought: undefined,
     };
@@ -287,10 +283,8 @@ export class ShuffledWorld {
     };
     if (stored !== undefined && stored !== call.previous) complain(`overwrote ${stored}`);
     if (stored !== undefined) return;
-    const { clears, deletes, losses } = call.since;
+    const { clears, losses } = call.since;
     const lost = losses < this.#past.losses;
     if (clears < this.#past.clears && !lost) complain('undid a clear');
-    if (call.previous !== undefined && deletes < this.#past.deletes && !lost)
-      complain('undid a removal');
   }
 }

@@ -6,8 +6,8 @@ import { deferred } from '../../support/wait.js';
 import {
   HOUR,
   LEASE,
-  type Node,
-  type NodeOptions,
+  type Instance,
+  type InstanceOptions,
   SPREAD,
   type Token,
   watch,
@@ -19,7 +19,7 @@ afterEach(() => world.close());
 
 const discarded: [token: string, reason: string][] = [];
 
-async function due(nodes: number, options: NodeOptions = {}): Promise<Node[]> {
+async function due(instances: number, options: InstanceOptions = {}): Promise<Instance[]> {
   discarded.length = 0;
   world = new World({
     jitter: 0,
@@ -27,14 +27,14 @@ async function due(nodes: number, options: NodeOptions = {}): Promise<Node[]> {
     ...options,
   });
   await world.put('old', HOUR);
-  const made = await world.several(nodes);
+  const made = await world.several(instances);
   await world.clock.advance(HOUR - 60_000);
   return made;
 }
 
-/** Cuts a node off for good, as a crash would: nothing it says arrives any more, and it hears nothing. */
-function kill(node: Node): void {
-  const { backend } = internalsOf(node.store);
+/** Cuts an instance off for good, as a crash would: nothing it says arrives any more, and it hears nothing. */
+function kill(instance: Instance): void {
+  const { backend } = internalsOf(instance.store);
   const never = (): Promise<never> => new Promise(() => undefined);
   backend.swap = never;
 }
@@ -51,8 +51,8 @@ function swapFailing(backend: Backend, failures: number): Backend['swap'] {
 
 describe('a holder that dies', () => {
   it('is replaced within its lease and a little more, by one that knows of the doubt', async () => {
-    const nodes = await due(4);
-    kill(nodes[world.call(1).node]!);
+    const instances = await due(4);
+    kill(instances[world.call(1).instance]!);
     await world.clock.advance(LEASE - 1);
     expect(world.calls).toHaveLength(1);
     await world.clock.advance(1 + SPREAD);
@@ -60,7 +60,10 @@ describe('a holder that dies', () => {
     expect(successor.request).toMatchObject({ attempt: 2, inDoubt: true, cause: 'expiring' });
     await world.answer(2, 'new', HOUR);
     expect(world.stored).toBe('new');
-    expect(nodes[successor.node]!.auth.counts).toMatchObject({ takeovers: 1, committed: 1 });
+    expect(instances[successor.instance]!.auth.counts).toMatchObject({
+      takeovers: 1,
+      committed: 1,
+    });
     await world.clock.advance(60_000);
     expect(world.calls).toHaveLength(2);
   });
@@ -75,11 +78,11 @@ describe('a holder that dies', () => {
   it('before it did anything leaves a lease that ends by itself', async () => {
     world = new World();
     await world.put('old', HOUR);
-    const node = await world.node();
+    const instance = await world.instance();
     await world.startAndDie();
-    const asked = watch(node.auth.credentials({ minValidityMs: 2 * HOUR }));
+    const asked = watch(instance.auth.credentials({ minValidityMs: 2 * HOUR }));
     await world.clock.settle();
-    expect(node.auth.state).toMatchObject({ type: 'waiting', attempt: 1 });
+    expect(instance.auth.state).toMatchObject({ type: 'waiting', attempt: 1 });
     await world.clock.advance(LEASE + SPREAD);
     expect(world.call(1).request).toMatchObject({ attempt: 2, inDoubt: true });
     await world.answer(1, 'new', 3 * HOUR);
@@ -87,9 +90,9 @@ describe('a holder that dies', () => {
   });
 
   it('that comes back learns that another attempt started, and stores nothing', async () => {
-    const nodes = await due(2);
+    const instances = await due(2);
     const first = world.call(1);
-    const { backend } = internalsOf(nodes[first.node]!.store);
+    const { backend } = internalsOf(instances[first.instance]!.store);
     // Suspended: it does not renew.
     const swap = backend.swap.bind(backend);
     backend.swap = () => Promise.reject(new Error('suspended'));
@@ -106,41 +109,41 @@ describe('a holder that dies', () => {
     second.answer(world.token('new', HOUR));
     await world.clock.settle();
     expect(world.stored).toBe('new');
-    expect(nodes[first.node]!.auth.state.type).toBe('idle');
+    expect(instances[first.instance]!.auth.state.type).toBe('idle');
   });
 
   it('that was paused before its call does not call when another attempt has started', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
-    const nodes = await world.several(2);
-    const { backend } = internalsOf(nodes[0]!.store);
+    const instances = await world.several(2);
+    const { backend } = internalsOf(instances[0]!.store);
     const paused = deferred();
     const observe = backend.read.bind(backend);
     backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
-    nodes[0]!.auth.reject(await nodes[0]!.auth.snapshot());
+    instances[0]!.auth.reject(await instances[0]!.auth.snapshot());
     await world.clock.settle();
     const swap = backend.swap.bind(backend);
     backend.swap = swapFailing(backend, 10);
-    nodes[1]!.auth.reject(await nodes[1]!.auth.snapshot());
+    instances[1]!.auth.reject(await instances[1]!.auth.snapshot());
     await world.clock.advance(LEASE + SPREAD);
-    expect(world.call(1)).toMatchObject({ node: 1, request: { inDoubt: true } });
+    expect(world.call(1)).toMatchObject({ instance: 1, request: { inDoubt: true } });
     backend.swap = swap;
     paused.resolve();
     await world.clock.settle();
     expect(world.calls).toHaveLength(1);
     await world.answer(1, 'new', HOUR);
-    expect(nodes[0]!.auth.counts).toMatchObject({ calls: 0, needless: 1 });
+    expect(instances[0]!.auth.counts).toMatchObject({ calls: 0, needless: 1 });
   });
 
   it('that was paused before its call calls when no other attempt has started', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
-    const node = await world.node();
-    const { backend } = internalsOf(node.store);
+    const instance = await world.instance();
+    const { backend } = internalsOf(instance.store);
     const paused = deferred();
     const observe = backend.read.bind(backend);
     backend.read = (key, maxBytes) => paused.promise.then(() => observe(key, maxBytes));
-    node.auth.reject(await node.auth.snapshot());
+    instance.auth.reject(await instance.auth.snapshot());
     await world.clock.settle();
     backend.swap = swapFailing(backend, 3);
     await world.clock.advance(LEASE + 1_000);
@@ -151,8 +154,8 @@ describe('a holder that dies', () => {
   });
 
   it('that comes back before another attempt started may store', async () => {
-    const nodes = await due(1);
-    const { backend } = internalsOf(nodes[0]!.store);
+    const instances = await due(1);
+    const { backend } = internalsOf(instances[0]!.store);
     const swap = backend.swap.bind(backend);
     backend.swap = () => Promise.reject(new Error('suspended'));
     await world.clock.advance(2 * LEASE - 1_000);
@@ -163,18 +166,18 @@ describe('a holder that dies', () => {
 });
 
 describe('an attempt without an answer', () => {
-  const timing: NodeOptions = { attemptTimeoutMs: 5_000, backOffMs: 10_000 };
+  const timing: InstanceOptions = { attemptTimeoutMs: 5_000, backOffMs: 10_000 };
 
   it('is abandoned at its deadline, and the next one is in doubt', async () => {
-    const nodes = await due(2, timing);
-    const { request, node } = world.call(1);
+    const instances = await due(2, timing);
+    const { request, instance } = world.call(1);
     await world.clock.advance(4_999);
     expect(request.signal.aborted).toBe(false);
     await world.clock.advance(1);
     expect(request.signal.aborted).toBe(true);
     expect(world.record).toMatchObject({ outcome: 'unanswered', failures: 1 });
-    for (const { auth } of nodes) expect(auth.state.type).toBe('backing-off');
-    expect(nodes[node]!.auth.counts.unanswered).toBe(1);
+    for (const { auth } of instances) expect(auth.state.type).toBe('backing-off');
+    expect(instances[instance]!.auth.counts.unanswered).toBe(1);
     await world.clock.advance(10_000);
     expect(world.call(2).request).toMatchObject({ attempt: 2, inDoubt: true });
     await world.answer(2, 'new', HOUR);
@@ -193,12 +196,12 @@ describe('an attempt without an answer', () => {
   });
 
   it('that ends late is stored if no other attempt has started', async () => {
-    const nodes = await due(2, timing);
+    const instances = await due(2, timing);
     await world.clock.advance(7_000);
     await world.answer(1, 'late', HOUR);
     expect(world.stored).toBe('late');
     expect(world.record).toMatchObject({ outcome: 'committed', failures: 0 });
-    for (const { auth } of nodes) {
+    for (const { auth } of instances) {
       expect(auth.state).toEqual({ type: 'idle' });
       expect(await auth.credentials()).toMatchObject({ token: 'late' });
     }
@@ -218,22 +221,22 @@ describe('an attempt without an answer', () => {
   });
 
   it('that fails late is ignored', async () => {
-    const [node] = await due(1, timing);
+    const [instance] = await due(1, timing);
     await world.clock.advance(7_000);
     await world.fail(1, new Error('late'));
-    expect(node!.auth.counts).toMatchObject({ unanswered: 1, failed: 0 });
+    expect(instance!.auth.counts).toMatchObject({ unanswered: 1, failed: 0 });
     await world.put('new', HOUR);
   });
 });
 
 describe('an unreachable memory', () => {
   it('in the middle of an attempt receives the result afterwards', async () => {
-    const nodes = await due(2);
+    const instances = await due(2);
     world.memory.disconnect();
     await world.answer(1, 'new', HOUR);
     await world.clock.advance(8_000);
     expect(world.stored).toBe('old');
-    const holder = nodes[world.call(1).node]!;
+    const holder = instances[world.call(1).instance]!;
     expect(holder.auth.state).toMatchObject({
       type: 'authenticating',
       error: { code: 'UNAVAILABLE' },
@@ -242,7 +245,8 @@ describe('an unreachable memory', () => {
     await world.clock.advance(5_000);
     expect(world.stored).toBe('new');
     expect(holder.auth.state).toEqual({ type: 'idle' });
-    for (const { auth } of nodes) expect(await auth.credentials()).toMatchObject({ token: 'new' });
+    for (const { auth } of instances)
+      expect(await auth.credentials()).toMatchObject({ token: 'new' });
     await world.clock.advance(30_000);
     expect(world.calls).toHaveLength(1);
     expect(discarded).toEqual([]);
@@ -250,11 +254,11 @@ describe('an unreachable memory', () => {
 
   it('is read again as soon as it is back, and waiters get the reason meanwhile', async () => {
     world = new World({ backOffMs: 100, maxBackOffMs: HOUR / 3 });
-    const node = await world.node();
+    const instance = await world.instance();
     world.memory.disconnect();
-    const asked = watch(node.auth.credentials({ timeoutMs: Infinity }));
+    const asked = watch(instance.auth.credentials({ timeoutMs: Infinity }));
     await world.clock.advance(20_000);
-    expect(node.auth.state).toMatchObject({
+    expect(instance.auth.state).toMatchObject({
       type: 'backing-off',
       attempt: undefined,
       error: { code: 'UNAVAILABLE' },
@@ -268,15 +272,15 @@ describe('an unreachable memory', () => {
   it('at the first read of an attempt costs no doubt, and not the rest of the lease', async () => {
     world = new World({ jitter: 0 });
     await world.put('old', HOUR);
-    const nodes = await world.several(2);
-    const { backend } = internalsOf(nodes[0]!.store);
+    const instances = await world.several(2);
+    const { backend } = internalsOf(instances[0]!.store);
     const observe = backend.read.bind(backend);
     let failures = 1;
     backend.read = (key, maxBytes) => {
       failures -= 1;
       return failures < 0 ? observe(key, maxBytes) : Promise.reject(new Error('cut'));
     };
-    nodes[0]!.auth.reject(await nodes[0]!.auth.snapshot());
+    instances[0]!.auth.reject(await instances[0]!.auth.snapshot());
     await world.clock.settle();
     expect(world.record).toMatchObject({ outcome: 'failed', failures: 1 });
     await world.clock.advance(1_500);

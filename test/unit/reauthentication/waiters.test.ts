@@ -2,17 +2,17 @@ import { getEventListeners, setMaxListeners } from 'node:events';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { HOUR, type Node, watch, World } from './world.js';
+import { HOUR, type Instance, watch, World } from './world.js';
 
 let world: World;
-let node: Node;
+let instance: Instance;
 afterEach(() => world.close());
 
 async function open(inMs?: number | 'absent', ...options: ConstructorParameters<typeof World>) {
   world = new World(...options);
   if (inMs !== 'absent') await world.put('old', inMs);
-  node = await world.node();
-  return node.auth;
+  instance = await world.instance();
+  return instance.auth;
 }
 
 describe('a waiter for credentials', () => {
@@ -20,7 +20,7 @@ describe('a waiter for credentials', () => {
     const auth = await open(HOUR);
     world.memory.disconnect();
     const snapshot = await auth.snapshot();
-    expect(snapshot).toBe(node.store.current);
+    expect(snapshot).toBe(instance.store.current);
     expect(await auth.credentials()).toBe(snapshot.credentials);
     expect(await auth.credentials({ minValidityMs: HOUR / 2 })).toBe(snapshot.credentials);
     expect(world.calls).toEqual([]);
@@ -30,7 +30,7 @@ describe('a waiter for credentials', () => {
   it('gets the first observed credentials, when it comes before the first reading', async () => {
     world = new World();
     await world.put('old', HOUR);
-    const asked = world.node().then(({ auth }) => auth);
+    const asked = world.instance().then(({ auth }) => auth);
     expect(await (await asked).credentials()).toMatchObject({ token: 'old' });
     expect(world.calls).toEqual([]);
   });
@@ -64,8 +64,8 @@ describe('a waiter for credentials', () => {
   it('accepts the credentials that are stored after an outage, and none are fetched then', async () => {
     world = new World();
     world.memory.disconnect();
-    node = await world.node();
-    const asked = watch(node.auth.credentials());
+    instance = await world.instance();
+    const asked = watch(instance.auth.credentials());
     await world.clock.advance(5_000);
     world.memory.set('k', JSON.stringify(world.token('found', HOUR)));
     world.memory.reconnect();

@@ -18,7 +18,7 @@ import { type Deferred, deferred } from '../../support/wait.js';
 
 export const HOUR = 3_600_000;
 export const LEASE = 15_000;
-/** More than nodes come apart after a lease. */
+/** More than instances come apart after a lease. */
 export const SPREAD = 500;
 
 export interface Token {
@@ -29,32 +29,32 @@ export interface Token {
 /** A call of `authenticate` that the test answers. */
 export interface Call {
   readonly request: AuthenticateRequest<Token>;
-  readonly node: number;
+  readonly instance: number;
   answer(token: Token): void;
   fail(error: unknown): void;
 }
 
-export interface Node {
+export interface Instance {
   readonly store: MemoryCredentialStore<Token>;
   readonly auth: Reauthenticator<Token>;
   readonly states: ReauthenticationState[];
   readonly callbackErrors: [error: unknown, where: string][];
 }
 
-export type NodeOptions = Partial<ReauthenticatorOptions<Token>> & {
+export type InstanceOptions = Partial<ReauthenticatorOptions<Token>> & {
   readonly store?: Partial<MemoryCredentialStoreOptions<Token>>;
 };
 
 export class World {
   readonly clock = new VirtualClock();
   readonly memory: CredentialMemory;
-  readonly nodes: Node[] = [];
+  readonly instances: Instance[] = [];
   readonly calls: Call[] = [];
   /** Somebody who saves and clears as people do, and re-authenticates never. */
   readonly person: MemoryCredentialStore<Token>;
-  readonly #options: NodeOptions;
+  readonly #options: InstanceOptions;
 
-  constructor(options: NodeOptions = {}, random: () => number = () => 0) {
+  constructor(options: InstanceOptions = {}, random: () => number = () => 0) {
     this.memory = new CredentialMemory({ clock: this.clock, random });
     this.#options = options;
     this.person = this.#open({});
@@ -69,34 +69,34 @@ export class World {
     });
   }
 
-  /** Another node, that has seen what is stored. */
-  async node(options: NodeOptions = {}): Promise<Node> {
+  /** Another instance, that has seen what is stored. */
+  async instance(options: InstanceOptions = {}): Promise<Instance> {
     const { store: storeOptions, ...given } = { ...this.#options, ...options };
-    const callbackErrors: Node['callbackErrors'] = [];
+    const callbackErrors: Instance['callbackErrors'] = [];
     const store = this.#open({
       onCallbackError: (error, where) => callbackErrors.push([error, where]),
       ...storeOptions,
     });
-    const which = this.nodes.length;
+    const which = this.instances.length;
     const auth = new Reauthenticator<Token>(store, {
       authenticate: (request) => {
         const { promise, resolve, reject }: Deferred<Token> = deferred();
-        this.calls.push({ request, node: which, answer: resolve, fail: reject });
+        this.calls.push({ request, instance: which, answer: resolve, fail: reject });
         return promise;
       },
       ...given,
     });
     const states: ReauthenticationState[] = [];
     auth.state$.subscribe((state) => states.push(state));
-    const node: Node = { store, auth, states, callbackErrors };
-    this.nodes.push(node);
+    const instance: Instance = { store, auth, states, callbackErrors };
+    this.instances.push(instance);
     await this.clock.settle();
-    return node;
+    return instance;
   }
 
-  async several(count: number, options: NodeOptions = {}): Promise<Node[]> {
-    const made: Node[] = [];
-    for (let n = 0; n < count; n += 1) made.push(await this.node(options));
+  async several(count: number, options: InstanceOptions = {}): Promise<Instance[]> {
+    const made: Instance[] = [];
+    for (let n = 0; n < count; n += 1) made.push(await this.instance(options));
     return made;
   }
 
@@ -138,12 +138,12 @@ export class World {
     return text === undefined ? undefined : (JSON.parse(text) as Record<string, unknown>);
   }
 
-  /** The verbs as a node without a reauthenticator would say them. */
+  /** The verbs as an instance without a reauthenticator would say them. */
   get attempts(): AttemptVerbs {
     return new AttemptVerbs(internalsOf(this.person).backend);
   }
 
-  /** An attempt of a node that will never say anything again. */
+  /** An attempt of an instance that will never say anything again. */
   async startAndDie(id = 'dead', leaseMs = LEASE): Promise<void> {
     const start = await this.attempts.start({
       key: 'k',
@@ -171,7 +171,7 @@ export class World {
 
   /** Closes everything; nothing may be left. */
   async close(): Promise<void> {
-    const closing = Promise.all([...this.nodes, this].map((one) => closeOne(one)));
+    const closing = Promise.all([...this.instances, this].map((one) => closeOne(one)));
     await this.clock.advance(20_000);
     await closing;
     await this.clock.settle();
@@ -179,7 +179,7 @@ export class World {
   }
 }
 
-function closeOne(one: Node | World): Promise<void> {
+function closeOne(one: Instance | World): Promise<void> {
   return 'person' in one ? one.person.close() : one.store.close();
 }
 

@@ -5,7 +5,7 @@ it.each([
   ['127.0.0.1:7001', { name: '127.0.0.1:7001', host: '127.0.0.1', port: 7001 }],
   ['redis.example:6379', { name: 'redis.example:6379', host: 'redis.example', port: 6379 }],
   ['::1:7001', { name: '::1:7001', host: '::1', port: 7001 }],
-  // A node that does not know its own host means the one that it was asked at.
+  // A server that does not know its own host means the one that it was asked at.
   [':7001', { name: 'asked:7001', host: 'asked', port: 7001 }],
   ['?:7001', { name: 'asked:7001', host: 'asked', port: 7001 }],
   ['7001', undefined],

@@ -18,7 +18,7 @@ function view(
   return { epoch, ranges, replicas: [] };
 }
 
-/** A cluster in which each node says what it is told to say. */
+/** A cluster in which each server says what it is told to say. */
 class Scene {
   readonly clock = new VirtualClock();
   readonly says = new Map<string, ClusterView | Promise<ClusterView>>();

@@ -104,13 +104,13 @@ describe('channels', () => {
 
 it('a key with a stray brace has a tag in its slot, whatever the slot', () => {
   const slots = new Set<number>();
-  const astray: string[] = [];
+  const misrouted: string[] = [];
   for (let n = 0; slots.size < 16_384; n += 1) {
     const key = `a}${String(n)}`;
     slots.add(slotOf(key));
-    if (slotOf(slotTag(key)) !== slotOf(key)) astray.push(key);
+    if (slotOf(slotTag(key)) !== slotOf(key)) misrouted.push(key);
   }
-  expect(astray).toEqual([]);
+  expect(misrouted).toEqual([]);
 });
 
 it('the tag of a key with a stray brace costs a few hashes and no search', () => {

@@ -112,7 +112,7 @@ describe('a watcher that is closed', () => {
     await clock.settle();
     release();
     expect(backend.watching).toBe(0);
-    const looks = backend.looks;
+    const reads = backend.reads;
     live.events$.subscribe((event) => {
       if (event.type === 'status' && event.status.link === 'connecting') live.close();
     });
@@ -128,7 +128,7 @@ describe('a watcher that is closed', () => {
     backend.feed({ link: 'live' });
     again();
     await clock.advance(HOUR);
-    expect(backend.looks).toBe(looks);
+    expect(backend.reads).toBe(reads);
     expect([live.status.link, live.state.type, live.current]).toEqual([
       'closed',
       'unknown',
@@ -159,12 +159,12 @@ describe('a watcher that is closed', () => {
       expect(backend.watching).toBe(0);
       expect(clock.pendingTimers).toBe(0);
 
-      const [looks, told] = [backend.looks, changes.length];
+      const [reads, emitted] = [backend.reads, changes.length];
       backend.put('three');
       backend.hint();
       backend.feed({ link: 'live' });
       await clock.advance(2 * HOUR);
-      expect([backend.looks, changes.length]).toEqual([looks, told]);
+      expect([backend.reads, changes.length]).toEqual([reads, emitted]);
       expect([live.status.link, live.state.type, live.current]).toEqual([
         'closed',
         'unknown',
@@ -201,15 +201,15 @@ describe('a watcher that is closed', () => {
     const { clock, memory, store } = world();
     store.once('status', () => store.close());
     let completed = false;
-    const heard: string[] = [];
+    const received: string[] = [];
     store.changes$.subscribe({
-      next: ({ type }) => heard.push(type),
+      next: ({ type }) => received.push(type),
       complete: () => (completed = true),
     });
     memory.set('k', bytesOf('one'), { ttlMs: 1_000 });
     await clock.advance(HOUR);
     expect(completed).toBe(true);
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     expect(store.status.link).toBe('closed');
     expect(clock.pendingTimers).toBe(0);
   });

@@ -5,7 +5,8 @@ import type { CredentialChange } from 'credstream';
 import { credentialMatchers } from 'credstream/testing';
 
 import { createChange } from '../../../src/credential/change.js';
-import { StoredSnapshot, Withdrawal } from '../../../src/credential/snapshot.js';
+import { StoredSnapshot } from '../../../src/credential/snapshot.js';
+import { Withdrawal } from '../../../src/credential/withdrawal.js';
 import { ChangeIterator, ITERATOR_BUFFER } from '../../../src/stores/change-iterator.js';
 
 beforeAll(() => {

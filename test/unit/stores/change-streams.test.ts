@@ -54,7 +54,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
     const second = stream$.subscribe();
     expect(backend.watching).toBe(1);
     await clock.settle();
-    expect(backend.looks).toBe(1);
+    expect(backend.reads).toBe(1);
     first.unsubscribe();
     first.unsubscribe();
     expect(backend.watching).toBe(1);
@@ -72,7 +72,7 @@ describe.each(watching)('%s', (_name, streamOf) => {
     streamOf(world).subscribe().unsubscribe();
     const again = streamOf(world).subscribe();
     await clock.settle();
-    expect([backend.watching, backend.looks]).toEqual([1, 1]);
+    expect([backend.watching, backend.reads]).toEqual([1, 1]);
     again.unsubscribe();
   });
 
@@ -166,7 +166,7 @@ describe('a subscription', () => {
     );
     const all = [shared$.subscribe(), shared$.subscribe()];
     await clock.settle();
-    expect([backend.watching, backend.looks]).toEqual([1, 1]);
+    expect([backend.watching, backend.reads]).toEqual([1, 1]);
     for (const one of all) one.unsubscribe();
     expect([ended, backend.watching]).toEqual([1, 0]);
   });

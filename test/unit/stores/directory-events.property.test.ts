@@ -66,7 +66,7 @@ function say(change: CredentialChange<Value>): string {
 }
 
 /** A directory whose stores come and go, beside one that only listens; gives what each told of the one id. */
-async function told(steps: readonly Step[]) {
+async function emitted(steps: readonly Step[]) {
   const clock = new VirtualClock();
   const memory = new CredentialMemory({ clock, random: () => 0.5 });
   const ends = new Map<number, number>();
@@ -132,7 +132,7 @@ async function told(steps: readonly Step[]) {
 it('a directory emits the same changes of an id, labels and ends included, whether or not stores open it', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
-      const { opened, listens, links, pendingTimers } = await told(steps);
+      const { opened, listens, links, pendingTimers } = await emitted(steps);
       expect(opened).toEqual(listens);
       expect(links).toEqual(['live', 'live']);
       expect(pendingTimers).toBe(0);

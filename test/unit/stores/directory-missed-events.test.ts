@@ -18,9 +18,9 @@ async function ready() {
     memory: memory,
     expiresAt: ({ token }) => ends.get(token),
   });
-  const told: string[] = [];
+  const emitted: string[] = [];
   directory.changes$.subscribe((change) => {
-    told.push(change.type === 'saved' ? `saved ${change.credentials.token}` : change.type);
+    emitted.push(change.type === 'saved' ? `saved ${change.credentials.token}` : change.type);
   });
   await clock.advance(100);
   const set = async (token: string): Promise<void> => {
@@ -39,55 +39,55 @@ async function ready() {
     ends.set('two', clock.now() + HOUR);
     await set('two');
   };
-  return { directory, told, set, watch, move };
+  return { directory, emitted, set, watch, move };
 }
 
 it('credentials past their end that get a later one are emitted as saved where nobody watches them', async () => {
-  const { directory, told, set, move } = await ready();
+  const { directory, emitted, set, move } = await ready();
   await set('one');
   await set('two');
   await move();
-  expect(told).toEqual(['saved one', 'expired', 'saved two']);
+  expect(emitted).toEqual(['saved one', 'expired', 'saved two']);
   await directory.close();
 });
 
 it('credentials past their end that get a later one are emitted as saved where a watch has begun meanwhile', async () => {
-  const { directory, told, set, watch, move } = await ready();
+  const { directory, emitted, set, watch, move } = await ready();
   await set('one');
   await set('two');
   const { changes } = await watch();
   await move();
   expect(changes).toEqual(['saved']);
-  expect(told).toEqual(['saved one', 'expired', 'saved two']);
+  expect(emitted).toEqual(['saved one', 'expired', 'saved two']);
   await move();
-  expect(told.slice(3)).toEqual(['renewed']);
+  expect(emitted.slice(3)).toEqual(['renewed']);
   expect(changes.slice(1)).toEqual(['renewed']);
   await directory.close();
 });
 
 it('credentials past their end that get a later one are emitted as saved where a watch has ended', async () => {
-  const { directory, told, set, watch, move } = await ready();
+  const { directory, emitted, set, watch, move } = await ready();
   await set('one');
   await set('two');
   const { close } = await watch();
   await close();
   await move();
-  expect(told).toEqual(['saved one', 'expired', 'saved two']);
+  expect(emitted).toEqual(['saved one', 'expired', 'saved two']);
   await directory.close();
 });
 
 it('credentials past their end that get a later one are emitted as saved where only the watcher has seen them', async () => {
-  const { directory, told, set, watch, move } = await ready();
+  const { directory, emitted, set, watch, move } = await ready();
   const { changes } = await watch();
   await set('two');
   await move();
   expect(changes).toEqual(['saved']);
-  expect(told).toEqual(['saved two']);
+  expect(emitted).toEqual(['saved two']);
   await directory.close();
 });
 
 it('credentials that were emitted before are renewed by a later end', async () => {
-  const { directory, told, set, watch, move } = await ready();
+  const { directory, emitted, set, watch, move } = await ready();
   await set('one');
   await set('two');
   const { changes } = await watch();
@@ -95,6 +95,6 @@ it('credentials that were emitted before are renewed by a later end', async () =
   await set('three');
   await set('two');
   expect(changes).toEqual(['saved', 'saved', 'saved']);
-  expect(told).toEqual(['saved one', 'expired', 'saved two', 'saved three', 'saved two']);
+  expect(emitted).toEqual(['saved one', 'expired', 'saved two', 'saved three', 'saved two']);
   await directory.close();
 });

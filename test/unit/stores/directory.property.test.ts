@@ -84,13 +84,13 @@ it('a directory emits the changes of every id, in order and once, after any call
       let writes = 0;
       const next = (): string => JSON.stringify({ token: `t${String((writes += 1))}` });
       for (const one of IDS.slice(0, 2)) memory.set(`app:${one}`, next());
-      const told = new Map<string, string>([
+      const emitted = new Map<string, string>([
         ['a', 't1'],
         ['b', 't2'],
       ]);
       const problems: string[] = [];
       directory.changes$.subscribe((change) => {
-        const before = told.get(change.id) ?? 'nothing';
+        const before = emitted.get(change.id) ?? 'nothing';
         const now = after(change);
         if (before === now && change.type !== 'renewed' && now !== 'garbage')
           problems.push(`${change.id} was ${before} and is told to be ${now} (${change.type})`);
@@ -100,7 +100,7 @@ it('a directory emits the changes of every id, in order and once, after any call
           Number(now.slice(1)) < Number(before.slice(1))
         )
           problems.push(`${change.id} goes back from ${before} to ${now}`);
-        told.set(change.id, now);
+        emitted.set(change.id, now);
       });
       await directory.ready();
       for (const one of steps) {
@@ -135,7 +135,7 @@ it('a directory emits the changes of every id, in order and once, after any call
             : bytes === 'garbage'
               ? bytes
               : (JSON.parse(bytes) as Token).token;
-        const seen = told.get(one) ?? 'nothing';
+        const seen = emitted.get(one) ?? 'nothing';
         expect(`${one} ${seen === 'ended' ? 'nothing' : seen}`).toBe(`${one} ${stored}`);
         const store = open.get(one);
         if (store !== undefined)
@@ -186,13 +186,13 @@ it('a directory labels every change and tells its logical end while stores open 
         });
       const directory = make();
       const other = make();
-      const told: unknown[] = [];
+      const emitted: unknown[] = [];
       directory.changes$.subscribe((change) => {
         const { id: of, type, origin, source } = change;
         const end = 'expiresAt' in change ? change.expiresAt : undefined;
         const why = 'reason' in change ? change.reason : undefined;
         const by = typeof origin === 'string' ? origin : 'other';
-        told.push([of, type, by, why, end, source]);
+        emitted.push([of, type, by, why, end, source]);
       });
       await directory.ready();
       const valid = new Map<string, number | undefined>();
@@ -200,7 +200,7 @@ it('a directory labels every change and tells its logical end while stores open 
       for (const { act, id: of, reason, endMs, ...one } of steps) {
         const end = valid.get(of);
         const isThere = memory.get(`app:${of}`) !== undefined;
-        told.length = 0;
+        emitted.length = 0;
         const expected: unknown[] = [];
         const expect1 = (type: string, by: string, why?: string, at?: number): void => {
           expected.push([of, type, by, why, at, 'live']);
@@ -235,7 +235,7 @@ it('a directory labels every change and tells its logical end while stores open 
         if (act === 'end') await clock.advance((end ?? 0) - clock.now() + 2);
         else await clock.settle();
         if (act !== 'set' && act !== 'save') valid.delete(of);
-        expect(told.filter((change) => (change as [string])[0] === of)).toEqual(expected);
+        expect(emitted.filter((change) => (change as [string])[0] === of)).toEqual(expected);
         // The other id may have ended meanwhile.
         for (const [each, at] of valid)
           if (at !== undefined && at < clock.now()) valid.delete(each);

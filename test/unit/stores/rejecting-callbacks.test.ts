@@ -123,7 +123,8 @@ describe('an async expiresAt that rejects', () => {
     expect(await store.load()).toBeUndefined();
     await turns(clock);
     expect(reported.length).toBeGreaterThanOrEqual(1);
-    for (const one of reported) expect(one).toEqual({ error: thrown, where: 'expiresAt' });
+    for (const one of reported.filter(({ where }) => where !== 'load'))
+      expect(one).toEqual({ error: thrown, where: 'expiresAt' });
     expect(store.status.freshness).toBe('fresh');
     expect(unhandled).toEqual([]);
   });
@@ -138,15 +139,15 @@ describe.each<[string, CallbackErrorHandler]>([
     ['rejects', rejecting],
   ])('causes a warning when a listener %s, and nothing else happens', async (_what, listener) => {
     const { clock, store } = world({ onCallbackError });
-    const heard: string[] = [];
+    const received: string[] = [];
     store.on('saved', listener);
-    store.on('saved', ({ credentials }) => heard.push(credentials.token));
+    store.on('saved', ({ credentials }) => received.push(credentials.token));
     await store.ready();
     for (const token of ['one', 'two']) {
       expect(await store.save({ token })).toEqual({ announced: true });
     }
     await turns(clock);
-    expect(heard).toEqual(['one', 'two']);
+    expect(received).toEqual(['one', 'two']);
     expect(store.current?.credentials).toEqual({ token: 'two' });
     expect(unhandled).toEqual([]);
     const warning = "a function of the caller threw: listener of 'saved'";

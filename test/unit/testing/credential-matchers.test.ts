@@ -116,8 +116,8 @@ describe('toBeChange', () => {
       credentials: expect.objectContaining({ token: NEW }) as unknown,
       expiresAt: expect.any(Number) as unknown,
     });
-    expect({ ...first, origin: { node: 'n-1' } }).toBeChange('saved', {
-      origin: { node: expect.any(String) as unknown },
+    expect({ ...first, origin: { instance: 'n-1' } }).toBeChange('saved', {
+      origin: { instance: expect.any(String) as unknown },
     });
     expect([first]).toEqual([expect.toBeChange('saved', { credentials: { token: OLD } })]);
   });

@@ -29,7 +29,7 @@ describe('an end', () => {
     await backend.requests[0]?.answer();
     expect(changes[0]).toBeChange('expired', { expiresAt: held?.expiresAt, source: 'live' });
     expect(changes[0]?.previous).toBe(held);
-    expect(held?.signal.reason).toBe(changes[0]);
+    expect(held?.signal.reason).toMatchObject({ change: { type: 'expired', at: changes[0]?.at } });
     expect(clock.pendingTimers).toBe(0);
   });
 
@@ -68,22 +68,22 @@ describe('an end', () => {
     const { backend, clock, emitted, states } = await watched({ token: 'one' }, { inMs: 1_000 });
     await clock.advance(900);
     backend.stepServer(-500);
-    const looks = backend.looks;
+    const reads = backend.reads;
     await clock.advance(599);
-    expect(backend.looks).toBe(looks + 1);
+    expect(backend.reads).toBe(reads + 1);
     expect([emitted(), states.map(({ type }) => type)]).toEqual([
       [],
       ['present', 'withheld', 'present'],
     ]);
     await clock.advance(3);
-    expect(backend.looks).toBe(looks + 2);
+    expect(backend.reads).toBe(reads + 2);
     expect(emitted()).toEqual(['expired']);
   });
 
   it('that moved imperceptibly is emitted when it has come, and not before', async () => {
     const { backend, clock, emitted, token } = await watched({ token: 'one' }, { inMs: 1_000 });
     backend.toleranceMs = 100;
-    // As when a slot moves to another node, with the time that is left.
+    // As when a slot moves to another server, with the time that is left.
     backend.put('one', 1_060);
     backend.hint();
     await clock.advance(1_050);

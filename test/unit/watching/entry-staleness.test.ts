@@ -32,7 +32,7 @@ describe('while cut off from Redis', () => {
   it('staleness counts from when hints were last known to arrive, not from the loss', async () => {
     const { backend, clock, live, token } = await watched({ token: 'one' });
     await clock.advance(60_000);
-    backend.vouched = clock.monotonic() - 10_000;
+    backend.confirmed = clock.monotonic() - 10_000;
     backend.feed({ link: 'reconnecting' });
     expect(live.status.staleSince).toBe(clock.now() - 10_000);
     await clock.advance(19_999);

@@ -139,9 +139,9 @@ describe('unreadable bytes with an end', () => {
     backend.hint();
     await clock.settle();
     backend.keepsEnded = true;
-    const looks = backend.looks;
+    const reads = backend.reads;
     await clock.advance(60_000);
-    expect(backend.looks - looks).toBeLessThan(5);
+    expect(backend.reads - reads).toBeLessThan(5);
   });
 });
 

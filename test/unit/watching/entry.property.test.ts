@@ -75,7 +75,7 @@ class ShuffledBackend implements Backend {
       if (this.#subscriber === subscriber) subscriber.conditionChanged(this.#feed);
     });
     return {
-      read: () => this.#look(),
+      read: () => this.#read(),
       confirmedAt: () => 0,
       reportClockStep: () => {},
       close: () => {
@@ -118,11 +118,11 @@ class ShuffledBackend implements Backend {
     return Promise.resolve();
   }
 
-  async #look(): Promise<Observation> {
+  async #read(): Promise<Observation> {
     const { generation } = this.#feed;
     this.underWay += 1;
     this.mostUnderWay = Math.max(this.mostUnderWay, this.underWay);
-    await this.later('look');
+    await this.later('read');
     const value = this.history.at(-1);
     await this.later('answer');
     if (generation === this.#feed.generation) this.underWay -= 1;
@@ -138,7 +138,7 @@ class ShuffledBackend implements Backend {
     };
   }
 
-  /** Looks of an earlier generation do not count: nobody waits for them. */
+  /** Reads of an earlier generation do not count: nobody waits for them. */
   forget(): void {
     this.underWay = 0;
   }

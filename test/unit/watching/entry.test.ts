@@ -14,11 +14,11 @@ beforeAll(() => {
 describe('hints and observations', () => {
   it('lead to one read for any number of hints that come together', async () => {
     const { backend, clock, emitted } = await watched({ token: 'one' });
-    expect(backend.looks).toBe(1);
+    expect(backend.reads).toBe(1);
     backend.put('two');
     for (let n = 0; n < 10; n += 1) backend.hint();
     await clock.settle();
-    expect(backend.looks).toBe(2);
+    expect(backend.reads).toBe(2);
     expect(emitted()).toEqual(['saved two']);
   });
 
@@ -29,7 +29,7 @@ describe('hints and observations', () => {
     backend.hint();
     await clock.settle();
     for (let n = 0; n < 40; n += 1) {
-      backend.requests[n]?.look();
+      backend.requests[n]?.read();
       backend.put(String(n + 2));
       backend.hint();
       backend.hint();
@@ -44,7 +44,7 @@ describe('hints and observations', () => {
     backend.latencyMs = undefined;
     backend.hint();
     await clock.settle();
-    backend.requests[0]?.look();
+    backend.requests[0]?.read();
     backend.put('two');
     backend.hint();
     await backend.requests[0]?.answer();
@@ -89,7 +89,7 @@ describe('hints and observations', () => {
     const { backend, clock } = await watched({ token: 'one' });
     expect(backend.poll()).toBe('requested');
     await clock.settle();
-    expect(backend.looks).toBe(2);
+    expect(backend.reads).toBe(2);
     backend.latencyMs = undefined;
     backend.hint();
     await clock.settle();
@@ -127,7 +127,7 @@ describe('a gap in the feed', () => {
     backend.put('old');
     backend.hint();
     await clock.settle();
-    backend.requests[0]?.look();
+    backend.requests[0]?.read();
     backend.feed({ link: 'live', gap: 'data' });
     await clock.settle();
     backend.put('new');
@@ -243,13 +243,13 @@ describe('hints', () => {
 
   it('that come in one piece of input cost one read, sent at once, which gets their labels', async () => {
     const { backend, clock, changes } = await watched({ token: 'one' });
-    const before = backend.looks;
+    const before = backend.reads;
     backend.put('two');
     backend.hint(written('first'));
-    expect(backend.looks).toBe(before + 1);
+    expect(backend.reads).toBe(before + 1);
     backend.hint(written('last'));
     await clock.settle();
-    expect(backend.looks).toBe(before + 1);
+    expect(backend.reads).toBe(before + 1);
     backend.put('three');
     backend.hint({ type: 'removed', as: 'expired', origin: 'unknown', reason: undefined });
     await clock.settle();
@@ -259,26 +259,26 @@ describe('hints', () => {
 
   it('that come with later input cost one read more, however many they are', async () => {
     const { backend, clock } = await watched({ token: 'one' });
-    const before = backend.looks;
+    const before = backend.reads;
     backend.hint(written('a'));
     await Promise.resolve();
     backend.hint(written('b'));
     backend.hint(written('c'));
     await clock.settle();
-    expect(backend.looks).toBe(before + 2);
+    expect(backend.reads).toBe(before + 2);
   });
 
   it('wait a turn while an own write is under way, whose reply requests a read too', async () => {
     const { backend, clock, live } = await watched({ token: 'one' });
-    const before = backend.looks;
+    const before = backend.reads;
     live.ownWrites += 1;
     backend.hint(written('a'));
-    expect(backend.looks).toBe(before);
+    expect(backend.reads).toBe(before);
     live.ownWrites -= 1;
     await live.refreshed(written('a'));
-    expect(backend.looks).toBe(before + 1);
+    expect(backend.reads).toBe(before + 1);
     await clock.settle();
-    expect(backend.looks).toBe(before + 1);
+    expect(backend.reads).toBe(before + 1);
   });
 
   it('take the label of the last writer, also when the reply to an own write comes after that', async () => {

@@ -104,7 +104,7 @@ function follow(watch: PrefixWatch<string>): CredentialChange<string>[] {
     isComplete: true,
     isCaughtUp: true,
     conditionChanged: () => undefined,
-    newcomer: (key) => watch.add(key),
+    enter: (key) => watch.add(key),
     added: () => undefined,
     removed: () => undefined,
     observed: () => undefined,

@@ -10,7 +10,7 @@ import { KeyedPool } from '../../../src/util/keyed-pool.js';
 import { UnavailableError } from '../../../src/errors.js';
 import { deferred, type Deferred } from '../../support/wait.js';
 
-/** A machine on which every look at the clock takes a millisecond. */
+/** A machine on which every reading of the clock takes a millisecond. */
 class SlowClock implements Clock {
   readonly turns: (() => void)[] = [];
   #at = 0;
@@ -130,13 +130,13 @@ function world({ together = true } = {}) {
       },
     }),
   };
-  return { clock, alone, calls, looks: new ReadBatcher(() => feed as Subscription, clock, 1_000) };
+  return { clock, alone, calls, reads: new ReadBatcher(() => feed as Subscription, clock, 1_000) };
 }
 
 describe('a ReadBatcher', () => {
   it('sends one read at once, and the later ones together', async () => {
-    const { clock, alone, calls, looks } = world();
-    const seen = Array.from({ length: 251 }, (_, nth) => looks.read(String(nth)));
+    const { clock, alone, calls, reads } = world();
+    const seen = Array.from({ length: 251 }, (_, nth) => reads.read(String(nth)));
     expect(alone.map(({ key }) => key)).toEqual(['0']);
     expect(calls).toHaveLength(0);
     await clock.settle();
@@ -148,11 +148,11 @@ describe('a ReadBatcher', () => {
   });
 
   it('has a bounded number of calls under way, and reports its capacity', async () => {
-    const { clock, calls, alone, looks } = world();
-    expect(looks.capacity()).toBeUndefined();
-    for (let nth = 0; nth < 2_000; nth += 1) void looks.read(String(nth));
+    const { clock, calls, alone, reads } = world();
+    expect(reads.capacity()).toBeUndefined();
+    for (let nth = 0; nth < 2_000; nth += 1) void reads.read(String(nth));
     let roomy = false;
-    void looks.capacity()?.then(() => (roomy = true));
+    void reads.capacity()?.then(() => (roomy = true));
     await clock.settle();
     expect(calls).toHaveLength(4);
     alone[0]!.answer.resolve(seenAt('0'));
@@ -166,8 +166,8 @@ describe('a ReadBatcher', () => {
   });
 
   it('reads alone a key that a common reply left out', async () => {
-    const { clock, alone, calls, looks } = world();
-    const seen = ['0', '1', '2'].map((key) => looks.read(key));
+    const { clock, alone, calls, reads } = world();
+    const seen = ['0', '1', '2'].map((key) => reads.read(key));
     await clock.settle();
     calls[0]!.answer.resolve([undefined, seenAt('2')]);
     await clock.settle();
@@ -177,20 +177,20 @@ describe('a ReadBatcher', () => {
   });
 
   it('rejects every read of a failed call, and serves the later ones', async () => {
-    const { clock, alone, calls, looks } = world();
-    const seen = ['0', '1', '2'].map((key) => looks.read(key).catch((error: unknown) => error));
+    const { clock, alone, calls, reads } = world();
+    const seen = ['0', '1', '2'].map((key) => reads.read(key).catch((error: unknown) => error));
     await clock.settle();
     const error = new UnavailableError('gone');
     calls[0]!.answer.reject(error);
     alone[0]!.answer.reject(error);
     expect(await Promise.all(seen)).toEqual([error, error, error]);
-    void looks.read('3');
+    void reads.read('3');
     expect(alone.map(({ key }) => key)).toEqual(['0', '3']);
   });
 
   it('reads each key alone where the backend has no batches', async () => {
-    const { alone, looks } = world({ together: false });
-    for (let nth = 0; nth < 5; nth += 1) void looks.read(String(nth));
+    const { alone, reads } = world({ together: false });
+    for (let nth = 0; nth < 5; nth += 1) void reads.read(String(nth));
     expect(alone).toHaveLength(5);
   });
 });

@@ -18,11 +18,11 @@ import { ServerTime } from '../../../src/time/server-time.js';
 
 export const HOUR = 3_600_000;
 
-/** A look that was asked for and has not been answered. */
+/** A read that was asked for and has not been answered. */
 export interface Request {
   /** The server executes it now; what it sees is what the answer will say. */
-  look(): void;
-  /** The answer arrives, of a look now if there was none. */
+  read(): void;
+  /** The answer arrives, of a read now if there was none. */
   answer(): Promise<void>;
   reject(error: Error): Promise<void>;
 }
@@ -32,7 +32,7 @@ const unused = (): never => {
 };
 
 /**
- * A server and the way to it, where everything happens when the test says so: looks are answered at once, after a latency, or by hand, and
+ * A server and the way to it, where everything happens when the test says so: reads are answered at once, after a latency, or by hand, and
  * hints and conditions of the feed are sent by the test.
  */
 export class ScriptedBackend implements Backend {
@@ -44,13 +44,13 @@ export class ScriptedBackend implements Backend {
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
   readonly requests: Request[] = [];
-  /** How many looks were asked for. */
-  looks = 0;
+  /** How many reads were asked for. */
+  reads = 0;
   watching = 0;
   clockSteps = 0;
   /** Answers take half of it each way; `undefined`: the test answers. */
   latencyMs: number | undefined = 0;
-  vouched: number | undefined;
+  confirmed: number | undefined;
   /** How exactly ends can be emitted. */
   toleranceMs = 0;
   /** Shows keys whose TTL has ended, as a server does that may not delete them. */
@@ -67,7 +67,7 @@ export class ScriptedBackend implements Backend {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 1_000,
-    proof: new LinkProof(() => this.vouched ?? this.clock.monotonic()),
+    proof: new LinkProof(() => this.confirmed ?? this.clock.monotonic()),
     provenWithinMs: 0,
     error: undefined,
   });
@@ -92,8 +92,8 @@ export class ScriptedBackend implements Backend {
       if (this.#subscriber === subscriber) subscriber.conditionChanged(this.#feed);
     });
     return {
-      read: () => this.#look(),
-      confirmedAt: () => this.vouched ?? this.clock.monotonic(),
+      read: () => this.#read(),
+      confirmedAt: () => this.confirmed ?? this.clock.monotonic(),
       reportClockStep: () => {
         this.clockSteps += 1;
       },
@@ -152,11 +152,11 @@ export class ScriptedBackend implements Backend {
     return Promise.resolve();
   }
 
-  #look(): Promise<Observation> {
-    this.looks += 1;
+  #read(): Promise<Observation> {
+    this.reads += 1;
     const sentAt = this.clock.monotonic();
     let seen: Omit<Observation, 'time'> | undefined;
-    const look = (): void => {
+    const read = (): void => {
       const { content, expiresAt } = this.#current();
       seen = {
         content,
@@ -167,13 +167,13 @@ export class ScriptedBackend implements Backend {
     };
     return new Promise((resolve, reject) => {
       const answer = (): void => {
-        if (seen === undefined) look();
+        if (seen === undefined) read();
         this.#time.sample(seen!.serverNow, sentAt, this.clock.monotonic());
         resolve({ ...seen!, time: this.#time });
       };
       if (this.latencyMs === undefined) {
         this.requests.push({
-          look,
+          read,
           answer: () => {
             answer();
             return this.clock.settle();
@@ -185,7 +185,7 @@ export class ScriptedBackend implements Backend {
         });
       } else if (this.latencyMs === 0) answer();
       else {
-        this.clock.setTimer(look, this.latencyMs / 2);
+        this.clock.setTimer(read, this.latencyMs / 2);
         this.clock.setTimer(answer, this.latencyMs);
       }
     });

@@ -2,27 +2,27 @@ import type { NotificationMode } from 'credstream';
 
 import { startNodeProcess, type NodeProcess } from '../../../test/support/node-process.js';
 import type { Asked, LoginNews, LoginSettings } from '../login/login-news.js';
-import type { DemoNode } from './demo-node.js';
-import type { NodeChange } from './node-change.js';
+import type { DemoInstance } from './demo-instance.js';
+import type { InstanceChange } from './instance-change.js';
 
-/** What a node's process sends. */
-export type FromNode =
+/** What an instance's process sends. */
+export type FromInstance =
   | { readonly kind: 'ready'; readonly notifications: NotificationMode }
-  | { readonly kind: 'told'; readonly change: NodeChange }
+  | { readonly kind: 'told'; readonly change: InstanceChange }
   | { readonly kind: 'used'; readonly status?: number }
   | { readonly kind: 'keeping' }
   | { readonly kind: 'news'; readonly news: LoginNews }
   | { readonly kind: 'asked'; readonly asked: Asked };
 
-/** What a node's process is sent to do. */
-export type ToNode =
+/** What an instance's process is sent to do. */
+export type ToInstance =
   | { readonly do: 'use token' | 'use login'; readonly url: string }
   | { readonly do: 'keep login'; readonly settings: LoginSettings }
   | { readonly do: 'set gate'; readonly open: boolean }
   | { readonly do: 'tell what was asked' };
 
-/** What a node connects to and watches. */
-export interface RemoteNodeOptions {
+/** What an instance connects to and watches. */
+export interface RemoteInstanceOptions {
   readonly redisUrl: string;
   /** Options of its stores. */
   readonly store: { readonly key: string; readonly pollMs: number };
@@ -32,12 +32,12 @@ export interface RemoteNodeOptions {
 const START_DEADLINE_MS = 60_000;
 
 /** Starts a process with a store of its own; resolves when that is live. */
-export async function startRemoteNode(
+export async function startRemoteInstance(
   name: string,
-  { redisUrl, store, logins }: RemoteNodeOptions,
-): Promise<DemoNode> {
-  const child = await startNodeProcess<FromNode, ToNode>(
-    new URL('./node-process.ts', import.meta.url),
+  { redisUrl, store, logins }: RemoteInstanceOptions,
+): Promise<DemoInstance> {
+  const child = await startNodeProcess<FromInstance, ToInstance>(
+    new URL('./instance-process.ts', import.meta.url),
     {
       env: {
         DEMO_REDIS_URL: redisUrl,
@@ -48,20 +48,24 @@ export async function startRemoteNode(
   );
   try {
     const { notifications } = await child.next(ofKind('ready'), START_DEADLINE_MS);
-    return new RemoteNode(name, notifications, child);
+    return new RemoteInstance(name, notifications, child);
   } catch (error) {
     await child.stop();
     throw error;
   }
 }
 
-class RemoteNode implements DemoNode {
+class RemoteInstance implements DemoInstance {
   readonly name: string;
   readonly notifications: NotificationMode;
-  readonly #child: NodeProcess<FromNode, ToNode>;
+  readonly #child: NodeProcess<FromInstance, ToInstance>;
   #killed = false;
 
-  constructor(name: string, notifications: NotificationMode, child: NodeProcess<FromNode, ToNode>) {
+  constructor(
+    name: string,
+    notifications: NotificationMode,
+    child: NodeProcess<FromInstance, ToInstance>,
+  ) {
     this.name = name;
     this.notifications = notifications;
     this.#child = child;
@@ -71,11 +75,11 @@ class RemoteNode implements DemoNode {
     return `process ${this.#child.pid}`;
   }
 
-  get told(): readonly NodeChange[] {
+  get told(): readonly InstanceChange[] {
     return this.#child.messages.filter(ofKind('told')).map(({ change }) => change);
   }
 
-  async next(timeoutMs: number): Promise<NodeChange> {
+  async next(timeoutMs: number): Promise<InstanceChange> {
     const { change } = await this.#child.next(ofKind('told'), timeoutMs);
     return change;
   }
@@ -123,6 +127,7 @@ class RemoteNode implements DemoNode {
   }
 }
 
-function ofKind<Kind extends FromNode['kind']>(kind: Kind) {
-  return (message: FromNode): message is Extract<FromNode, { kind: Kind }> => message.kind === kind;
+function ofKind<Kind extends FromInstance['kind']>(kind: Kind) {
+  return (message: FromInstance): message is Extract<FromInstance, { kind: Kind }> =>
+    message.kind === kind;
 }

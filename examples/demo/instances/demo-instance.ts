@@ -1,19 +1,19 @@
 import type { NotificationMode } from 'credstream';
 
 import type { Asked, LoginNews, LoginSettings } from '../login/login-news.js';
-import type { NodeChange } from './node-change.js';
+import type { InstanceChange } from './instance-change.js';
 
 /** One that uses the credential and watches it. */
-export interface DemoNode {
+export interface DemoInstance {
   readonly name: string;
   /** For people: in which process. */
   readonly where: string;
   /** Where it hears of changes from. */
   readonly notifications: NotificationMode;
   /** All changes that it was told of. */
-  readonly told: readonly NodeChange[];
+  readonly told: readonly InstanceChange[];
   /** The next change, told or to come. */
-  next(timeoutMs: number): Promise<NodeChange>;
+  next(timeoutMs: number): Promise<InstanceChange>;
   /** Asks the API with the token it holds in memory: the HTTP status, or `undefined` when it holds none. */
   useToken(url: string): Promise<number | undefined>;
   /** Makes it one of those that keep the login valid; resolves when it is. */

@@ -9,12 +9,12 @@ import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
 import { LoginKeeper } from '../login/login-keeper.js';
 import type { Asked, LoginNews, LoginSettings } from '../login/login-news.js';
-import type { DemoNode } from './demo-node.js';
-import type { NodeChange } from './node-change.js';
+import type { DemoInstance } from './demo-instance.js';
+import type { InstanceChange } from './instance-change.js';
 import { useToken, watch } from './watching.js';
 
-/** A node inside this process, for the embedded store. */
-export class LocalNode implements DemoNode {
+/** An instance inside this process, for the embedded store. */
+export class LocalInstance implements DemoInstance {
   readonly where = 'this process';
   readonly name: string;
   readonly notifications: NotificationMode;
@@ -22,16 +22,16 @@ export class LocalNode implements DemoNode {
   readonly #store: ObservableCredentialStore<AccessToken>;
   readonly #logins: MemoryCredentialStore<Tokens>;
   #keeper: LoginKeeper | undefined;
-  readonly #told: Inbox<NodeChange>;
+  readonly #told: Inbox<InstanceChange>;
 
   static async start(
     name: string,
     store: ObservableCredentialStore<AccessToken>,
     logins: MemoryCredentialStore<Tokens>,
-  ): Promise<LocalNode> {
-    const told = new Inbox<NodeChange>();
+  ): Promise<LocalInstance> {
+    const told = new Inbox<InstanceChange>();
     const notifications = await watch(store, (change) => told.push(change));
-    return new LocalNode(name, notifications, store, logins, told);
+    return new LocalInstance(name, notifications, store, logins, told);
   }
 
   private constructor(
@@ -39,7 +39,7 @@ export class LocalNode implements DemoNode {
     notifications: NotificationMode,
     store: ObservableCredentialStore<AccessToken>,
     logins: MemoryCredentialStore<Tokens>,
-    told: Inbox<NodeChange>,
+    told: Inbox<InstanceChange>,
   ) {
     this.name = name;
     this.notifications = notifications;
@@ -48,11 +48,11 @@ export class LocalNode implements DemoNode {
     this.#told = told;
   }
 
-  get told(): readonly NodeChange[] {
+  get told(): readonly InstanceChange[] {
     return this.#told.values;
   }
 
-  next(timeoutMs: number): Promise<NodeChange> {
+  next(timeoutMs: number): Promise<InstanceChange> {
     return this.#told.next(() => true, timeoutMs);
   }
 

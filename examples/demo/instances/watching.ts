@@ -4,15 +4,15 @@ import type { NotificationMode, ObservableCredentialStore } from 'credstream';
 
 import type { AccessToken } from '../access-token.js';
 import { monotonicMs } from '../monotonic-clock.js';
-import { describeChange, type NodeChange } from './node-change.js';
+import { describeChange, type InstanceChange } from './instance-change.js';
 
 /** A little more than a store waits for the answer to its probe. */
 const MODE_DEADLINE_MS = 2_500;
 
-/** All that a node does with its store: tells every change from now on. Resolves when it is live. */
+/** All that an instance does with its store: tells every change from now on. Resolves when it is live. */
 export async function watch(
   store: ObservableCredentialStore<AccessToken>,
-  tell: (change: NodeChange) => void,
+  tell: (change: InstanceChange) => void,
 ): Promise<NotificationMode> {
   store.on('change', (change) => {
     const toldAtMs = monotonicMs();
@@ -36,7 +36,7 @@ async function settledMode(
   return firstValueFrom(modes$);
 }
 
-/** See {@link DemoNode.useToken}. Reads memory, not Redis. */
+/** See {@link DemoInstance.useToken}. Reads memory, not Redis. */
 export async function useToken(
   store: ObservableCredentialStore<AccessToken>,
   url: string,

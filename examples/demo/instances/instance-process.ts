@@ -7,7 +7,7 @@ import type { Tokens } from '../../support/oauth-client.js';
 import type { AccessToken } from '../access-token.js';
 import { LoginKeeper } from '../login/login-keeper.js';
 import { loginOptions } from '../login/login-options.js';
-import type { FromNode, ToNode } from './remote-node.js';
+import type { FromInstance, ToInstance } from './remote-instance.js';
 import { useToken, watch } from './watching.js';
 
 const { DEMO_REDIS_URL: url, DEMO_STORE: options, DEMO_LOGINS: logins } = process.env;
@@ -20,7 +20,7 @@ const store = new RedisCredentialStore<AccessToken>(
 );
 let keeper: LoginKeeper | undefined;
 
-function send(message: FromNode): void {
+function send(message: FromInstance): void {
   process.send?.(message);
 }
 
@@ -31,7 +31,7 @@ async function end(): Promise<void> {
   process.disconnect();
 }
 
-async function obey(message: ToNode): Promise<void> {
+async function obey(message: ToInstance): Promise<void> {
   switch (message.do) {
     case 'use token': {
       const status = await useToken(store, message.url);
@@ -60,7 +60,7 @@ async function obey(message: ToNode): Promise<void> {
   }
 }
 
-process.on('message', (message: ToNode) => void obey(message));
+process.on('message', (message: ToInstance) => void obey(message));
 process.once('SIGTERM', () => void end());
 process.once('disconnect', () => void Promise.all([keeper?.stop(), store.close()]));
 // Who started it may be gone before it could listen.

@@ -3,13 +3,13 @@ import type { Redis } from 'ioredis';
 import { connect, disconnect } from '../redis-clients.js';
 import type { RedisServer } from '../redis-server/index.js';
 
-/** A server process with a connection for the test's own commands. Kill, suspend and restart it by its `server`. */
-class Node {
-  readonly server: RedisServer;
+/** A server process with a connection for the test's own commands. Kill, suspend and restart it by its `process`. */
+class Server {
+  readonly process: RedisServer;
   readonly admin: Redis;
 
   constructor(server: RedisServer, password?: string) {
-    this.server = server;
+    this.process = server;
     this.admin = connect(server, {
       // A suspended server must not hold up who asks around.
       commandTimeout: 1_000,
@@ -19,21 +19,21 @@ class Node {
   }
 
   get host(): string {
-    return this.server.host;
+    return this.process.host;
   }
 
   get port(): number {
-    return this.server.port;
+    return this.process.port;
   }
 
   async stop(): Promise<void> {
     await disconnect(this.admin);
-    await this.server.stop();
+    await this.process.stop();
   }
 }
 
 /** A master or a replica, as it comes. */
-export class ReplicaNode extends Node {
+export class ReplicaServer extends Server {
   /** What it takes itself for; `undefined` when it does not answer. */
   async role(): Promise<'master' | 'slave' | undefined> {
     const reply = await this.admin.role().catch(() => undefined);
@@ -42,7 +42,7 @@ export class ReplicaNode extends Node {
   }
 
   /** Whether it replicates that master right now. */
-  async follows(master: ReplicaNode): Promise<boolean> {
+  async follows(master: ReplicaServer): Promise<boolean> {
     const info = await this.admin.info('replication').catch(() => '');
     return (
       info.includes(`master_port:${String(master.port)}\r`) &&
@@ -52,10 +52,10 @@ export class ReplicaNode extends Node {
 }
 
 /** One sentinel. */
-export class SentinelNode extends Node {
+export class SentinelServer extends Server {
   /** The port of whom it calls the master; `undefined` when it does not answer. */
   async masterPort(name: string): Promise<number | undefined> {
-    if (this.server.pid === undefined) return undefined;
+    if (this.process.pid === undefined) return undefined;
     const reply = await this.admin
       .call('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', name)
       .catch(() => undefined);

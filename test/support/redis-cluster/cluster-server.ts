@@ -3,21 +3,21 @@ import type { Redis } from 'ioredis';
 import { connect, disconnect } from '../redis-clients.js';
 import type { RedisServer } from '../redis-server/index.js';
 import { untilReplicated } from '../redis-topology/replicated.js';
-import { parseClusterNodes, type SeenNode } from './seen-node.js';
+import { parseClusterServers, type SeenServer } from './seen-server.js';
 
-/** What a {@link ClusterNode} is made of. */
-export interface ClusterNodeSetup {
-  readonly server: RedisServer;
-  /** Where nodes talk to each other. */
+/** What a {@link ClusterServer} is made of. */
+export interface ClusterServerSetup {
+  readonly process: RedisServer;
+  /** Where servers talk to each other. */
   readonly busPort: number;
   /** Of connections under TLS, where the cluster has any. */
   readonly tlsPort: number | undefined;
   readonly password: string | undefined;
 }
 
-/** One server of a cluster. Kill, suspend and restart it by its `server`. */
-export class ClusterNode {
-  readonly server: RedisServer;
+/** One server of a cluster. Kill, suspend and restart it by its `process`. */
+export class ClusterServer {
+  readonly process: RedisServer;
   readonly busPort: number;
   readonly tlsPort: number | undefined;
   /** The name by which the cluster knows it. Stays the same over a restart. */
@@ -25,8 +25,8 @@ export class ClusterNode {
   /** A connection for the test's own commands; broken links are made again. */
   readonly admin: Redis;
 
-  private constructor({ server, busPort, tlsPort }: ClusterNodeSetup, admin: Redis, id: string) {
-    this.server = server;
+  private constructor({ process, busPort, tlsPort }: ClusterServerSetup, admin: Redis, id: string) {
+    this.process = process;
     this.busPort = busPort;
     this.tlsPort = tlsPort;
     this.admin = admin;
@@ -34,28 +34,28 @@ export class ClusterNode {
   }
 
   /** Takes a server that has just been started. */
-  static async of(setup: ClusterNodeSetup): Promise<ClusterNode> {
-    const { server, password } = setup;
-    const admin = connect(server, {
+  static async of(setup: ClusterServerSetup): Promise<ClusterServer> {
+    const { process, password } = setup;
+    const admin = connect(process, {
       // A suspended server must not hold up who asks around.
       commandTimeout: 2_000,
       maxRetriesPerRequest: 0,
       ...(password !== undefined && { password }),
     });
-    return new ClusterNode(setup, admin, await admin.cluster('MYID'));
+    return new ClusterServer(setup, admin, await admin.cluster('MYID'));
   }
 
   get host(): string {
-    return this.server.host;
+    return this.process.host;
   }
 
   get port(): number {
-    return this.server.port;
+    return this.process.port;
   }
 
-  /** All nodes as this one sees them. */
-  async view(): Promise<SeenNode[]> {
-    return parseClusterNodes(String(await this.admin.cluster('NODES')));
+  /** All servers as this one sees them. */
+  async view(): Promise<SeenServer[]> {
+    return parseClusterServers(String(await this.admin.cluster('NODES')));
   }
 
   /** Whether it serves, as far as it knows. */
@@ -64,7 +64,7 @@ export class ClusterNode {
   }
 
   /** Whether it replicates that master right now. */
-  async follows(master: ClusterNode): Promise<boolean> {
+  async follows(master: ClusterServer): Promise<boolean> {
     const info = await this.admin.info('replication');
     return info.includes(`master_port:${String(master.port)}`) && info.includes('link_status:up');
   }
@@ -76,6 +76,6 @@ export class ClusterNode {
 
   async stop(): Promise<void> {
     await disconnect(this.admin);
-    await this.server.stop();
+    await this.process.stop();
   }
 }

@@ -1,5 +1,5 @@
-/** One line of CLUSTER NODES: a node as another one sees it. */
-export interface SeenNode {
+/** One line of CLUSTER NODES: a server as another one sees it. */
+export interface SeenServer {
   readonly id: string;
   /** `host:port`, without the bus port. */
   readonly address: string;
@@ -12,7 +12,7 @@ export interface SeenNode {
 }
 
 /** Reads the reply of CLUSTER NODES. */
-export function parseClusterNodes(text: string): SeenNode[] {
+export function parseClusterServers(text: string): SeenServer[] {
   const lines = text.split('\n').filter((line) => line !== '');
   return lines.map((line) => {
     const [id = '', address = '', flags = '', masterId = '-', , , , link, ...slots] =
@@ -30,17 +30,17 @@ export function parseClusterNodes(text: string): SeenNode[] {
 }
 
 /** A master that is not given up. */
-export function isMaster({ flags }: SeenNode): boolean {
+export function isMaster({ flags }: SeenServer): boolean {
   return flags.has('master') && !flags.has('fail') && !flags.has('noaddr');
 }
 
-/** Whether a slot is this node's. */
-export function hasSlot({ slots }: SeenNode, slot: number): boolean {
+/** Whether a slot is this server's. */
+export function hasSlot({ slots }: SeenServer, slot: number): boolean {
   return slots.some(([first, last]) => first <= slot && slot <= last);
 }
 
-/** Who replicates whom and has which slots, in a form that is the same for two nodes that see the same. */
-export function arrangement(view: readonly SeenNode[]): string {
+/** Who replicates whom and has which slots, in a form that is the same for two servers that see the same. */
+export function arrangement(view: readonly SeenServer[]): string {
   return view
     .filter(({ flags }) => !flags.has('fail'))
     .map(({ id, masterId = '', slots }) => `${id} ${masterId} ${slots.join(' ')}`)
