@@ -12,7 +12,7 @@ import { retryPauseMs } from '../connection/retry.js';
 import { isDenial, readFailure } from '../reply-errors.js';
 import { CommandPolls } from './command-polls.js';
 import { FeedConditions } from './conditions.js';
-import { createKnownEpoch } from './gaps/data-epoch.js';
+import { createKnownEpoch } from './missed/data-epoch.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
 import { FeedSubscription, WatchedKeys, type WatchedKey } from './watched-keys.js';
