@@ -163,12 +163,12 @@ export class FeedSession {
     this.#connection.kill();
   }
 
-  /** Takes no longer than a reply may take, so that a link without an answer is live all the same. */
+  /** Takes much less than a reply may take: the other connection may hang, and the bound counts one reply. */
   async #inTime(preparation: Promise<void>): Promise<void> {
     const { connectionSettings, settings } = this.#context;
     const late = (): Error => new ConnectionLostError(true);
     const { replyTimeoutMs } = settings();
-    await withDeadline(connectionSettings.clock, preparation, replyTimeoutMs, late).catch(
+    await withDeadline(connectionSettings.clock, preparation, replyTimeoutMs / 4, late).catch(
       () => undefined,
     );
   }
