@@ -77,7 +77,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
           this.#failure = undefined;
           if (this.#isSweeping) this.#scanMs = Math.floor(tookMs / 1_000) * 1_000;
           this.#isSweeping = false;
-          this.#dropped = this.#unconfirmed.size >= MOST_NEWCOMERS;
+          this.#dropped = this.#unconfirmed.size >= MOST_UNCONFIRMED;
           this.#sweepLater();
           if (task !== 'unknown') this.#scanned = true;
           this.#review();
