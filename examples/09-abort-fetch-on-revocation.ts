@@ -6,7 +6,7 @@
  *
  * Takes the Redis at REDIS_URL, or starts one.
  */
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
@@ -36,6 +36,7 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
   else response.write('half of the ');
 }
 
+const answers = new EventEmitter();
 const api = createServer(answer);
 api.listen(0, '127.0.0.1');
 await once(api, 'listening');
@@ -63,7 +64,9 @@ function get(path: string): Promise<string> {
       try {
         const response = await fetch(`${url}${path}`, { headers, signal });
         if (response.status === 401) throw new Unauthorized();
-        return await response.text();
+        const text = response.text();
+        answers.emit('begun');
+        return await text;
       } catch (error) {
         if (signal.aborted) console.log(`${path} was aborted: ${typeOf(signal.reason)}`);
         throw error;
@@ -82,9 +85,9 @@ function typeOf(reason: unknown): string | undefined {
   return reason instanceof WithdrawnError ? reason.change.type : undefined;
 }
 
-/** Resolves when the API has begun to answer a report. */
+/** Resolves when an answer of the API has begun to arrive. */
 async function begun(): Promise<void> {
-  await once(api, 'request');
+  await once(answers, 'begun');
 }
 
 // 1. Another request is refused with the token that the report is being made with.

@@ -56,6 +56,8 @@ export interface FeedCondition {
   readonly announcing: boolean;
   /** The longest delay of a change while the link is live, even if every hint is lost, in milliseconds. */
   readonly maxLagMs: number;
+  /** The period within which the known keys are read because hints can be lost, in milliseconds; `undefined` where none can, or all keys are polled. */
+  readonly sweepMs?: number | undefined;
   /** The reason why the link is not live. */
   readonly error: Error | undefined;
   readonly proof: Pick<LinkProof, 'confirmedAt'>;
@@ -134,6 +136,8 @@ export interface Subscriber {
   conditionChanged(condition: FeedCondition, of?: (key: string) => FeedCondition): void;
   /** Requests an observation of one key soon, of another key each time. */
   pollNext(): PollResult;
+  /** Requests an observation of the keys that handles watch. */
+  pollOpen?(): void;
   /** Requests an observation of all keys, and below a prefix a scan for unknown keys. */
   pollAll(): PollResult;
 }
@@ -154,6 +158,8 @@ export interface Subscription {
   confirmedAt(key?: string): number;
   /** Reports a step of this machine's clocks, which starts a new generation. */
   reportClockStep(): void;
+  /** Reports that a reading found a change of a key without any hint, where the backend can lose hints: others may be missing too. */
+  reportMissedHint?(key: string): void;
   /** Ends the subscription: the subscriber is not called any more. Another call does nothing. */
   close(): void;
 }

@@ -29,6 +29,12 @@ export interface RedisConnectionOptions {
   readonly replyTimeoutMs?: number | undefined;
   /** Pause between two readings of every credential where Redis sends no keyspace notifications, in milliseconds from 10. Default 5,000. */
   readonly pollMs?: number | undefined;
+  /**
+   * The time within which every watched credential is read once although no message came, in milliseconds from 10. Default 300,000. It bounds
+   * the delay of a change of which the messages were lost; with few credentials the heartbeat is sooner. A directory is scanned once in this
+   * time for credentials that it was never told of.
+   */
+  readonly sweepMs?: number | undefined;
   /** Pause between two tests whether keyspace notifications arrive, in milliseconds from 10. Default 60,000. */
   readonly probeMs?: number | undefined;
   /**
@@ -61,6 +67,11 @@ export const CONNECTION_OPTIONS: OptionsTable<RedisConnectionOptions> = {
     min: 10,
     cost: 'One read per key and interval, only where keyspace notifications do not arrive. A shorter interval notices the writes of other clients sooner.',
   }),
+  sweepMs: ms({
+    default: 300_000,
+    min: 10,
+    cost: 'Each credential is read once per interval: 100,000 of them are 333 reads a second with the default, batched in a directory, which also scans its database once per interval. A shorter interval notices a change whose messages were lost sooner.',
+  }),
   probeMs: ms({
     default: 60_000,
     min: 10,
@@ -84,12 +95,14 @@ export function resolveSettings(options: RedisConnectionOptions): RedisSettings 
 
 /** The settings of connections that stores with these settings share. */
 export function mergeSettings(all: readonly [RedisSettings, ...RedisSettings[]]): RedisSettings {
-  const shortest = (name: 'heartbeatMs' | 'replyTimeoutMs' | 'pollMs' | 'probeMs'): number =>
-    Math.min(...all.map((one) => one[name]));
+  const shortest = (
+    name: 'heartbeatMs' | 'replyTimeoutMs' | 'pollMs' | 'probeMs' | 'sweepMs',
+  ): number => Math.min(...all.map((one) => one[name]));
   return {
     heartbeatMs: shortest('heartbeatMs'),
     replyTimeoutMs: shortest('replyTimeoutMs'),
     pollMs: shortest('pollMs'),
+    sweepMs: shortest('sweepMs'),
     probeMs: shortest('probeMs'),
     configureNotifications: all.some((one) => one.configureNotifications),
     clock: all[0].clock,

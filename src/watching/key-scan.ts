@@ -4,7 +4,7 @@ import type { Backend } from '../backend/backend.js';
 import { setLongTimeout } from '../time/timers.js';
 import type { TimeSlicer } from '../time/slicing.js';
 
-/** The reason of a scan. `resync`: hints may have been missed · `all`: no hints arrive · `unknown`: too many hints came for unknown ids. */
+/** The reason of a scan. `resync`: hints may have been missed · `all`: no hints arrive · `unknown`: ids that no hint has told of may be stored. */
 export type ScanTask = 'resync' | 'all' | 'unknown';
 
 /** The owner of a {@link KeyScan}. */
@@ -13,7 +13,8 @@ export interface KeyScanHolder {
   known(): Iterable<string>;
   /** A key is to be read, known or not. */
   found(key: string, task: ScanTask): void;
-  done(task: ScanTask): void;
+  /** @param tookMs - the duration of the scan */
+  done(task: ScanTask, tookMs: number): void;
   /** The scan is repeated. */
   failed(error: Error): void;
 }
@@ -102,7 +103,7 @@ export class KeyScan {
         this.#current = undefined;
         this.#failures = 0;
         restFor(LEAST_REST_MS);
-        this.#holder.done(task);
+        this.#holder.done(task, this.#clock.monotonic() - startedAt);
       },
       (error: unknown) => {
         if (this.#current !== current) return;

@@ -101,6 +101,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
     return this.#reads.read(key);
   }
 
+  hintMissed(key: string): void {
+    this.#subscription?.reportMissedHint?.(key);
+  }
+
   get(key: string): Entry<T> | undefined {
     return this.#entries.get(key);
   }
@@ -187,6 +191,10 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
       if (entry.poll()) return 'requested';
     }
     return 'none';
+  }
+
+  pollOpen(): void {
+    this.#open.poll();
   }
 
   pollAll(): PollResult {

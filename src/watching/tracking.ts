@@ -1,4 +1,4 @@
-import { servingLimitMs, type Backend, type FeedCondition } from '../backend/backend.js';
+import { servingLimitMs, type Backend, type FeedCondition, type Hint } from '../backend/backend.js';
 import type { CredentialChange } from '../credential/change.js';
 import type { Entry } from './entry/entry.js';
 import type { FollowedEntry } from './entry/owner.js';
@@ -12,12 +12,16 @@ import {
 } from '../credential/status.js';
 import type { PrefixFollower, PrefixWatch } from './prefix-watch.js';
 import type { ReadBatcher } from './read-batcher.js';
+import { setLongTimeout } from '../time/timers.js';
 import { TimeSlicer } from '../time/slicing.js';
 import { KeyScan, type ScanTask } from './key-scan.js';
 import { RefusedError } from '../errors.js';
 
 /** Hints for unknown ids may come without end; beyond this number, one scan finds the stored keys. */
 const MOST_UNCONFIRMED = 10_000;
+
+/** A hint that was dropped, as far as is known of it. */
+const DROPPED_HINT: Hint = { type: 'written', origin: 'unknown', reason: undefined };
 
 /** One reading of everything. */
 interface Round {
@@ -43,6 +47,12 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   /** The entries that only a hint has made: as far as is known, nothing is stored there. */
   readonly #unconfirmed = new Set<FollowedEntry>();
   #scanned = false;
+  /** The duration of the last scan for ids that no hint has told of, in whole seconds. */
+  #scanMs = 0;
+  #cancelSweep: (() => void) | undefined;
+  #isSweeping = false;
+  /** Hints for unknown ids were dropped since the last scan, which may find what the hints told of. */
+  #dropped = false;
   /** All credentials were known once. */
   #complete = false;
   #failure: Error | undefined;
@@ -63,8 +73,12 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
         found: (key, task) => {
           this.#found(key, task);
         },
-        done: (task) => {
+        done: (task, tookMs) => {
           this.#failure = undefined;
+          if (this.#isSweeping) this.#scanMs = Math.floor(tookMs / 1_000) * 1_000;
+          this.#isSweeping = false;
+          this.#dropped = this.#unconfirmed.size >= MOST_UNCONFIRMED;
+          this.#sweepLater();
           if (task !== 'unknown') this.#scanned = true;
           this.#review();
         },
@@ -94,10 +108,11 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     if (condition.link !== 'live') {
       if (before?.link === 'live') this.#startResync();
       this.#scan.stop();
+      this.#cancelSweep?.();
     } else if (before?.link !== 'live' || before.generation !== condition.generation) {
       this.#startResync();
       this.#scan.request('resync');
-    }
+    } else if (before.sweepMs !== condition.sweepMs) this.#sweepLater();
     this.#review();
   }
 
@@ -105,6 +120,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const { watch } = this.#context;
     if (!this.#context.isKeyOfId(key)) return undefined;
     if (this.#unconfirmed.size >= MOST_UNCONFIRMED) {
+      this.#dropped = true;
       this.#scan.request('unknown');
       return undefined;
     }
@@ -152,6 +168,8 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   protected override stop(as: 'idle' | 'closed'): void {
     this.#context.watch.follow(undefined);
     this.#scan.stop();
+    this.#cancelSweep?.();
+    this.#scanMs = 0;
     this.#round = { awaited: 0 };
     this.#unconfirmed.clear();
     this.#condition = undefined;
@@ -166,7 +184,10 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const { watch } = this.#context;
     const entry = watch.get(key);
     if (entry === undefined) {
-      if (this.#context.isKeyOfId(key)) watch.add(key).read();
+      if (!this.#context.isKeyOfId(key)) return;
+      const added = watch.add(key);
+      if (this.#dropped) added.hint(DROPPED_HINT);
+      else added.read();
     } else if (task === 'all') {
       // The watch polls open entries anyway.
       if (!entry.isOpen) entry.read();
@@ -174,6 +195,24 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       this.#await(entry);
       entry.read();
     }
+  }
+
+  /** Scans for the ids that no hint has told of, where hints can be lost. */
+  #sweepLater(): void {
+    this.#cancelSweep?.();
+    this.#cancelSweep = undefined;
+    const sweepMs = this.#condition?.sweepMs;
+    if (sweepMs === undefined) return;
+    this.#cancelSweep = setLongTimeout(this.#context.watch.scope.clock, sweepMs, () => {
+      this.#isSweeping = true;
+      this.#scan.request('unknown');
+    });
+  }
+
+  /** An id that no hint has told of is known after the next scan, in which it may be the last. */
+  #lagMs({ maxLagMs, sweepMs = 0 }: FeedCondition): number {
+    const listedMs = sweepMs === 0 ? 0 : sweepMs + this.#context.backend.replyTimeoutMs;
+    return Math.max(maxLagMs, listedMs) + 2 * this.#scanMs;
   }
 
   #startResync(): void {
@@ -206,7 +245,9 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const condition = this.#condition;
     if (condition === undefined || !this.retained || this.closed) return;
     const { maxStalenessMs } = this.#context.watch;
-    const fresh = condition.fresh(servingLimitMs(condition, maxStalenessMs));
+    const status = condition.fresh(servingLimitMs(condition, maxStalenessMs));
+    const maxLagMs = status.maxLagMs === undefined ? undefined : this.#lagMs(condition);
+    const fresh = maxLagMs === status.maxLagMs ? status : { ...status, maxLagMs };
     if (this.isCaughtUp) {
       this.#complete = true;
       this.#staleSince = undefined;

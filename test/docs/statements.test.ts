@@ -75,7 +75,7 @@ describe('links in the documents', () => {
 });
 
 describe('docs/reference/guarantees.md', () => {
-  const GUARANTEES = 15;
+  const GUARANTEES = 17;
 
   test('names for each guarantee the files of its tests, which exist', async () => {
     const sections = sectionsOf(document('docs/reference/guarantees.md'), /^G\d+ /);

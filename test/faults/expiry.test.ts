@@ -115,6 +115,7 @@ describe('a logical end', () => {
       'unknown',
       'absent',
       'present',
+      'withheld',
       'expired',
       'present',
     ]);

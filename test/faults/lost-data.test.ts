@@ -40,6 +40,26 @@ describe.each(['FLUSHALL', 'FLUSHDB', 'SWAPDB 0 1'])('%s without a notification'
   });
 });
 
+it.each([true, false])(
+  '40 credentials are cleared by a loss right after `ready()`, with an epoch before: %s',
+  async (known) => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    if (known) await admin.set('credstream:epoch', 'before');
+    const keys = Array.from({ length: 40 }, (_, index) => `token:${index}`);
+    await fill(admin, keys);
+    const watched = watchKeys(connect(server, { lazyConnect: true }), keys, BEAT_ONLY);
+    for (const { store } of watched) track(store, () => store.close());
+    await Promise.all(watched.map(({ store }) => store.ready()));
+    await admin.flushall();
+    const rotationMs = keys.length * BEAT_ONLY.heartbeatMs;
+    const startedAt = performance.now();
+    for (const { changes } of watched)
+      await changes.next(({ type }) => type === 'cleared', rotationMs);
+    expect(performance.now() - startedAt).toBeLessThan(rotationMs / 2);
+  },
+);
+
 it('a store takes over the content of another database when the two are swapped', async () => {
   const server = await startNotifying();
   const admin = connect(server);

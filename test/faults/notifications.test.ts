@@ -4,9 +4,19 @@ import { describe, expect, it } from 'vitest';
 import { countCommands } from '../support/command-counter.js';
 import { expectWithin, noiseMs } from '../support/machine-noise.js';
 import { eventually } from '../support/wait.js';
-import { FAST, isLive, isNotLive, KEY, saved, say, useFaults } from './support/faults.js';
+import {
+  FAST,
+  isLive,
+  isNotLive,
+  KEY,
+  listen,
+  NO_ROUNDS,
+  saved,
+  say,
+  useFaults,
+} from './support/faults.js';
 
-const { connect, startNotifying, startRedis, watch } = useFaults();
+const { connect, open, startNotifying, startRedis, watch } = useFaults();
 
 const FLAGS = 'notify-keyspace-events';
 /** With one credential the heartbeat alone would see everything. */
@@ -17,7 +27,7 @@ describe('notifications switched off at run time', () => {
     const server = await startNotifying();
     const admin = connect(server);
     const { store, changes, statuses } = await watch(server, NO_BEAT);
-    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    expect(store.status.notifications).toBe('keyspace');
     // What was heard before says nothing about now.
     await admin.set(KEY, 'v0');
     await changes.next(saved('v0'));
@@ -63,6 +73,40 @@ describe('notifications switched off at run time', () => {
     expect(await changes.next()).toMatchObject({ type: 'saved', origin: 'out-of-band' });
   });
 
+  it('are known when `ready()` resolves, so that no write after it is missed', async () => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    for (let round = 0; round < 10; round += 1) {
+      const store = open(server, { ...NO_ROUNDS, key: `token:${round}` });
+      const { changes } = listen(store);
+      await store.ready();
+      expect(store.status.notifications).toBe('keyspace');
+      await admin.set(store.id, 'v1');
+      await changes.next(saved('v1'));
+    }
+  });
+
+  it('are known to be off within a round trip', async () => {
+    const server = await startRedis();
+    const store = open(server, { ...NO_ROUNDS, replyTimeoutMs: 30_000 });
+    await expectWithin(2_000, () => store.ready());
+    expect(store.status.notifications).toBe('announcements');
+  });
+
+  it('that come back after a probe has missed them make the store read again', async () => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    const { store, changes, statuses } = await watch(server, { ...NO_BEAT, pollMs: 600_000 });
+    await admin.config('SET', FLAGS, '');
+    await statuses.next(({ notifications }) => notifications !== 'keyspace');
+    await admin.set(KEY, 'v1');
+    await admin.config('SET', FLAGS, 'KEA');
+    expect(say(await changes.next())).toBe('saved v1');
+    await eventually(() => {
+      expect(store.status).toMatchObject({ link: 'live', notifications: 'keyspace' });
+    });
+  });
+
   it('do not hide what another process announces', async () => {
     const server = await startRedis();
     const rare = { ...NO_BEAT, pollMs: 600_000 };
@@ -85,8 +129,8 @@ describe('configureNotifications', () => {
   it('adds the flags that are missing and takes none away', async () => {
     const server = await startRedis({ config: { [FLAGS]: 'El' } });
     const admin = connect(server);
-    const { changes, statuses } = await watch(server, { ...NO_BEAT, configureNotifications: true });
-    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    const { store, changes } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+    expect(store.status.notifications).toBe('keyspace');
     expect(await flags(admin)).toBe('$EKeglx');
     await admin.set(KEY, 'v1', 'PX', 600);
     await changes.next(saved('v1'));
@@ -98,8 +142,8 @@ describe('configureNotifications', () => {
     const admin = connect(server);
     const before = await flags(admin);
     const counted = await countCommands(admin, async () => {
-      const { statuses } = await watch(server, { ...NO_BEAT, configureNotifications: true });
-      await statuses.next(({ notifications }) => notifications === 'keyspace');
+      const { store } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+      expect(store.status.notifications).toBe('keyspace');
     });
     expect(await flags(admin)).toBe(before);
     expect(counted.get('config|get')).toBeGreaterThanOrEqual(1);
@@ -108,8 +152,8 @@ describe('configureNotifications', () => {
 
   it('adds the flags again when the server restarted without them, or another client removed them', async () => {
     const server = await startRedis({ config: { [FLAGS]: 'El' } });
-    const { statuses } = await watch(server, { configureNotifications: true });
-    await statuses.next(({ notifications }) => notifications === 'keyspace');
+    const { store, statuses } = await watch(server, { configureNotifications: true });
+    expect(store.status.notifications).toBe('keyspace');
     await server.restart();
     await statuses.next(isNotLive);
     await statuses.next((status) => isLive(status) && status.notifications === 'keyspace');
@@ -117,6 +161,16 @@ describe('configureNotifications', () => {
     expect(await flags(admin)).toBe('$EKeglx');
     await admin.config('SET', FLAGS, 'K');
     await eventually(async () => expect(await flags(admin)).toBe('$Kegx'));
+  });
+
+  it('makes the store read again where flags had to be put back', async () => {
+    const server = await startNotifying();
+    const admin = connect(server);
+    const options = { ...NO_ROUNDS, probeMs: 300, configureNotifications: true };
+    const { changes } = await watch(server, options);
+    await admin.multi().config('SET', FLAGS, 'Egx').set(KEY, 'v1').exec();
+    expect(say(await changes.next())).toBe('saved v1');
+    expect(await flags(admin)).toBe('$EKegx');
   });
 
   it('changes nothing unless the option asks for it', async () => {

@@ -224,7 +224,7 @@ export class Connection {
     this.#verifiedAt = this.#options.clock.monotonic();
     if (isMaster) return;
     this.kill();
-    throw new NotMasterError();
+    throw withSource(new NotMasterError(), this.source);
   }
 
   /** Sends a command that proves the link alive, and gets its own words back. @throws ConnectionLostError, or an error reply of Redis */

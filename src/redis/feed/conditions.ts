@@ -1,8 +1,9 @@
 import { createFeedCondition, type FeedCondition } from '../../backend/backend.js';
 import { LinkProof } from '../../backend/link-proof.js';
 import type { RedisSettings } from '../connection-options.js';
+import { openPollMs } from './command-polls.js';
 import type { NotificationModes } from './notification-modes.js';
-import type { WatchedKey, WatchedKeys } from './watched-keys.js';
+import { WatchedPrefix, type WatchedKey, type WatchedKeys } from './watched-keys.js';
 
 /** The part of a condition that all keys of a feed have in common. */
 type LinkCondition = Pick<FeedCondition, 'link' | 'gap' | 'error'>;
@@ -13,6 +14,8 @@ export interface FeedLink {
   modes(): NotificationModes | undefined;
   /** The monotonic instant up to which all hints have arrived. */
   confirmedAt(): number;
+  /** Whether keys are read over another connection because that of the feed cannot stay up. */
+  polls(): boolean;
   settings(): RedisSettings;
   /** A number that no other generation of any feed has. */
   newGeneration(): number;
@@ -35,22 +38,28 @@ export class FeedConditions {
     this.#proof = new LinkProof(() => feed.confirmedAt());
   }
 
-  of({ subscribedTo }: Pick<WatchedKey, 'subscribedTo'>): FeedCondition {
+  of(watched: WatchedKey): FeedCondition {
+    const { subscribedTo } = watched;
     const modes = this.#feed.modes();
     const { link } = this.#link;
-    const subscribed = link !== 'live' || subscribedTo !== undefined;
+    const polls = this.#feed.polls();
+    const subscribed = link !== 'live' || polls || subscribedTo !== undefined;
     const mode = modes?.of({ subscribedTo }) ?? 'polling';
-    const name = `${String(subscribed)} ${mode}`;
+    const isPrefix = watched instanceof WatchedPrefix;
+    const name = `${String(subscribed)} ${mode} ${String(polls && isPrefix)}`;
     let condition = this.#shared.get(name);
     if (condition === undefined) {
-      const { heartbeatMs, replyTimeoutMs } = this.#feed.settings();
+      const settings = this.#feed.settings();
+      const { heartbeatMs, pollMs, replyTimeoutMs, sweepMs } = settings;
+      const polledMs = polls ? (isPrefix ? pollMs : openPollMs(settings)) + replyTimeoutMs : 0;
       condition = createFeedCondition({
         ...this.#link,
         generation: this.#generation,
         link: subscribed ? link : 'connecting',
         notifications: mode,
         announcing: this.#canAnnounce,
-        maxLagMs: modes?.maxLagMs(mode, this.#keys.size) ?? 0,
+        sweepMs: mode === 'keyspace' ? sweepMs : undefined,
+        maxLagMs: modes?.maxLagMs(mode, this.#keys.size) ?? polledMs,
         proof: this.#proof,
         provenWithinMs: heartbeatMs + replyTimeoutMs,
       });

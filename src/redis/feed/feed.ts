@@ -10,15 +10,22 @@ import { setLongTimeout } from '../../time/timers.js';
 import { toObservation } from '../commands/reader.js';
 import { retryPauseMs } from '../connection/retry.js';
 import { isDenial, readFailure } from '../reply-errors.js';
+import { CommandPolls } from './command-polls.js';
 import { FeedConditions } from './conditions.js';
+import { createKnownEpoch } from './gaps/data-epoch.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
-import { FeedSubscription, WatchedKeys } from './watched-keys.js';
+import { FeedSubscription, WatchedKeys, type WatchedKey } from './watched-keys.js';
 
 /** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;
+/** Two losses within this time mean that the subscribed connection cannot stay up; a connection that lasts longer can. */
+const TRIAL_MS = 5_000;
 
-export interface FeedContext extends Omit<FeedSessionContext, 'keys' | 'lost' | 'gap' | 'changed'> {
+export interface FeedContext extends Omit<
+  FeedSessionContext,
+  'keys' | 'lost' | 'gap' | 'changed' | 'epoch'
+> {
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
   /** The link is lost, or could not be opened. */
@@ -39,10 +46,12 @@ type FeedState =
   | { readonly type: 'idle' | 'closed' }
   | { readonly type: 'opening'; readonly abort: AbortController; readonly attempts: Attempts }
   | {
-      readonly type: 'live';
+      /** `trial`: the session may be lost soon, as those before; keys are read by {@link CommandPolls}. */
+      readonly type: 'live' | 'trial';
       readonly session: FeedSession;
-      readonly liveSince: number;
+      readonly openedAt: number;
       readonly failures: number;
+      readonly cancelTrial?: () => void;
     }
   | { readonly type: 'waiting'; readonly cancelRetry: () => void };
 
@@ -56,8 +65,12 @@ export class Feed {
   readonly #context: FeedContext;
   readonly #keys = new WatchedKeys();
   readonly #conditions: FeedConditions;
+  readonly #epoch = createKnownEpoch();
   #state: FeedState = { type: 'idle' };
   #lastConfirmedAt: number;
+  #lostAt = -Infinity;
+  /** Runs from the second loss within a short time to the end of a trial, or to its own failure. */
+  #polls: CommandPolls | undefined;
   #recounting = false;
 
   constructor(context: FeedContext) {
@@ -67,6 +80,7 @@ export class Feed {
       ...context,
       modes: () => this.#session?.modes,
       confirmedAt: () => this.confirmedAt(),
+      polls: () => this.#polls !== undefined,
     });
   }
 
@@ -82,7 +96,7 @@ export class Feed {
       inRootContext(() => {
         this.#open(NO_ATTEMPTS);
       });
-    else if (isNew) this.#session?.subscribe(watched);
+    else if (isNew) this.#running?.subscribe(watched);
     this.#recount();
     return subscription;
   }
@@ -90,7 +104,7 @@ export class Feed {
   /** Ends a subscription; the last one ends the session. */
   unsubscribe(subscription: FeedSubscription): void {
     if (!this.#keys.remove(subscription)) return;
-    inRootContext(() => this.#session?.unsubscribe(subscription.watched));
+    inRootContext(() => this.#running?.unsubscribe(subscription.watched));
     if (this.#keys.isEmpty) this.#end('idle');
     else this.#recount();
   }
@@ -98,10 +112,8 @@ export class Feed {
   /** Reads a key over the subscribed connection. @throws UnavailableError, RefusedError, ClosedError */
   read(key: string, maxBytes: number): Promise<Observation> {
     // Not an async function, because the command has to be sent synchronously.
-    const session = this.#session;
-    return session === undefined
-      ? failWithoutLink(this.#state)
-      : session.reader.read(key, maxBytes);
+    const reader = this.#session?.reader ?? this.#polls;
+    return reader === undefined ? failWithoutLink(this.#state) : reader.read(key, maxBytes);
   }
 
   /** As {@link Feed.read}, in one batch; `undefined` for each key that is to be read alone. */
@@ -109,6 +121,7 @@ export class Feed {
     keys: readonly string[],
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]> {
+    if (this.#polls !== undefined) return Promise.resolve([]);
     const session = this.#session;
     return session === undefined
       ? failWithoutLink(this.#state)
@@ -133,7 +146,7 @@ export class Feed {
 
   /** The monotonic instant up to which all hints are known to have arrived. */
   confirmedAt(): number {
-    return this.#session?.confirmedAt ?? this.#lastConfirmedAt;
+    return (this.#session ?? this.#polls)?.confirmedAt ?? this.#lastConfirmedAt;
   }
 
   reportClockStep(): void {
@@ -147,12 +160,18 @@ export class Feed {
     });
   }
 
+  /** Reports that a reading found a change of a watched key without any hint. */
+  reportMissedHint(watched: WatchedKey): void {
+    this.#session?.reportMissedHint(watched);
+  }
+
   setCanAnnounce(canAnnounce: boolean): void {
     this.#conditions.setCanAnnounce(canAnnounce);
   }
 
   applySettings(): void {
-    this.#session?.applySettings();
+    this.#running?.applySettings();
+    this.#polls?.applySettings();
     this.#recount();
   }
 
@@ -160,8 +179,13 @@ export class Feed {
     this.#end('closed');
   }
 
+  /** The session by which keys are read. */
   get #session(): FeedSession | undefined {
     return this.#state.type === 'live' ? this.#state.session : undefined;
+  }
+
+  get #running(): FeedSession | undefined {
+    return 'session' in this.#state ? this.#state.session : undefined;
   }
 
   #open(attempts: Attempts): void {
@@ -170,8 +194,9 @@ export class Feed {
     const context: FeedSessionContext = {
       ...this.#context,
       keys: this.#keys,
+      epoch: this.#epoch,
       lost: (session, error) => {
-        if (session === this.#session) this.#lost(error);
+        if (session === this.#running) this.#lost(error);
       },
       gap: (session, gap) => {
         if (session === this.#session)
@@ -183,7 +208,7 @@ export class Feed {
     };
     FeedSession.open(context, opening.abort.signal).then(
       (session) => {
-        if (this.#state === opening) this.#goLive(session, attempts);
+        if (this.#state === opening) this.#opened(session, attempts);
         else session.stop();
       },
       (error: unknown) => {
@@ -194,20 +219,54 @@ export class Feed {
     );
   }
 
-  #goLive(session: FeedSession, { failures }: Attempts): void {
-    const liveSince = this.#context.connectionSettings.clock.monotonic();
-    this.#state = { type: 'live', session, liveSince, failures };
+  #opened(session: FeedSession, { failures }: Attempts): void {
+    const { clock } = this.#context.connectionSettings;
+    const opened = { session, openedAt: clock.monotonic(), failures };
+    const goLive = (): void => {
+      this.#state = { type: 'live', ...opened };
+      this.#stopPolls();
+      this.#conditions.begin({ link: 'live', gap: 'link', error: undefined });
+    };
+    if (this.#polls === undefined) goLive();
+    else {
+      const cancelTrial = setLongTimeout(clock, TRIAL_MS, goLive);
+      this.#state = { type: 'trial', ...opened, cancelTrial };
+    }
     session.start();
-    this.#conditions.begin({ link: 'live', gap: 'link', error: undefined });
   }
 
   #lost(error: unknown): void {
-    const live = this.#state;
-    if (live.type !== 'live') return;
+    const lost = this.#state;
+    if (!('session' in lost)) return;
     this.#leave();
-    const livedMs = this.#context.connectionSettings.clock.monotonic() - live.liveSince;
-    const failures = livedMs >= GOOD_LIFE_MS ? 0 : live.failures;
+    const now = this.#context.connectionSettings.clock.monotonic();
+    const failures = now - lost.openedAt >= GOOD_LIFE_MS ? 0 : lost.failures;
+    const isFlapping = now - this.#lostAt < TRIAL_MS;
+    this.#lostAt = now;
     this.#wait(error, { failures, wasLive: true });
+    if (isFlapping && !isDenial(readFailure(error))) this.#startPolls();
+  }
+
+  #startPolls(): void {
+    if (this.#polls !== undefined) return;
+    const polls = new CommandPolls(this.#context, this.#keys, this.#lastConfirmedAt, (error) => {
+      if (this.#polls !== polls) return;
+      this.#stopPolls();
+      // The session on trial is gone too, or soon will be.
+      if (this.#state.type !== 'idle' && this.#state.type !== 'closed')
+        this.#conditions.begin({ link: 'reconnecting', gap: 'link', error: readFailure(error) });
+    });
+    this.#polls = polls;
+    polls.applySettings();
+    this.#conditions.begin({ link: 'live', gap: 'link', error: undefined });
+  }
+
+  #stopPolls(): void {
+    const polls = this.#polls;
+    if (polls === undefined) return;
+    this.#lastConfirmedAt = Math.max(this.#lastConfirmedAt, polls.confirmedAt);
+    this.#polls = undefined;
+    polls.stop();
   }
 
   #wait(error: unknown, { failures, wasLive }: Attempts): void {
@@ -220,13 +279,17 @@ export class Feed {
       this.#open(attempts);
     });
     this.#state = { type: 'waiting', cancelRetry };
+    this.#context.linkLost();
+    if (this.#polls !== undefined && !denied) return;
+    this.#stopPolls();
     const link = denied ? 'unauthorized' : wasLive ? 'reconnecting' : 'connecting';
     this.#conditions.begin({ link, gap: 'link', error: failure });
-    this.#context.linkLost();
   }
 
   #end(as: 'idle' | 'closed'): void {
     this.#leave();
+    this.#stopPolls();
+    this.#lostAt = -Infinity;
     this.#state = { type: this.#state.type === 'closed' ? 'closed' : as };
     this.#conditions.reset();
   }
@@ -236,8 +299,9 @@ export class Feed {
     const state = this.#state;
     if (state.type === 'opening') state.abort.abort();
     else if (state.type === 'waiting') state.cancelRetry();
-    else if (state.type === 'live') {
-      this.#lastConfirmedAt = state.session.confirmedAt;
+    else if ('session' in state) {
+      state.cancelTrial?.();
+      if (state.type === 'live') this.#lastConfirmedAt = state.session.confirmedAt;
       state.session.stop();
       this.#keys.forgetSubscriptions();
     }

@@ -3,21 +3,41 @@ import type { NotificationProbe } from './notification-probe.js';
 import type { RedisSettings } from '../connection-options.js';
 import type { WatchedKey } from './watched-keys.js';
 
+/** The owner of {@link NotificationModes}. */
+interface NotificationModesOwner {
+  /** The modes have changed. */
+  changed(): void;
+  /** Notifications arrive again, or had to be switched on again: some may have been missed. */
+  missed(): void;
+  /** Notifications arrive at last, and polling ends: changes since the last poll may have been missed. */
+  pollOnce(): void;
+}
+
 /** The sources of hints on one link, as far as probes and messages have shown. */
 export class NotificationModes {
   readonly #probe: NotificationProbe;
   readonly #settings: () => RedisSettings;
-  readonly #changed: () => void;
+  readonly #owner: NotificationModesOwner;
   /** The result of the last probe; `undefined` while probing is not possible. */
   #probed: boolean | undefined;
   #notified = false;
   #probing = false;
   #stopped = false;
+  #isLive = false;
 
-  constructor(probe: NotificationProbe, settings: () => RedisSettings, changed: () => void) {
+  constructor(
+    probe: NotificationProbe,
+    settings: () => RedisSettings,
+    owner: NotificationModesOwner,
+  ) {
     this.#probe = probe;
     this.#settings = settings;
-    this.#changed = changed;
+    this.#owner = owner;
+  }
+
+  /** From now on keys are read, so that notifications can be missed. */
+  goLive(): void {
+    this.#isLive = true;
   }
 
   of({ subscribedTo }: Pick<WatchedKey, 'subscribedTo'>): NotificationMode {
@@ -30,11 +50,10 @@ export class NotificationModes {
 
   /** The time within which a change is noticed even if messages are lost, with `count` keys in the heartbeat's rotation. */
   maxLagMs(mode: NotificationMode, count: number): number {
-    const { heartbeatMs, pollMs, probeMs, replyTimeoutMs } = this.#settings();
+    const { heartbeatMs, pollMs, replyTimeoutMs, sweepMs } = this.#settings();
     if (mode !== 'keyspace') return pollMs + replyTimeoutMs;
-    // Either the rotation reaches the key, or a probe (where possible) finds that notifications have stopped and polling starts.
-    const probing = this.#probed === undefined ? Infinity : probeMs + pollMs + replyTimeoutMs;
-    return Math.min(count * heartbeatMs, probing) + replyTimeoutMs;
+    // A probe proves nothing about a single message, nor about each class of events: only the rotation counts.
+    return Math.min(count * heartbeatMs, sweepMs + heartbeatMs) + replyTimeoutMs;
   }
 
   /** Takes a message that may belong to the probe; returns whether it did. */
@@ -46,7 +65,9 @@ export class NotificationModes {
   notificationSeen(): void {
     if (this.#notified) return;
     this.#notified = true;
-    if (this.#probed === undefined) this.#changed();
+    if (this.#probed !== undefined) return;
+    this.#owner.changed();
+    if (this.#isLive) this.#owner.pollOnce();
   }
 
   /** Tests whether notifications arrive. */
@@ -54,14 +75,17 @@ export class NotificationModes {
     if (this.#probing) return;
     this.#probing = true;
     const { configureNotifications, replyTimeoutMs } = this.#settings();
-    if (configureNotifications) await this.#probe.configure();
+    const configured = configureNotifications && (await this.#probe.configure());
     const found = await this.#probe.run(replyTimeoutMs);
     this.#probing = false;
-    if (this.#stopped || found === this.#probed) return;
+    if (this.#stopped) return;
+    const relied = this.#probed ?? this.#notified;
+    const isNew = found !== this.#probed;
     this.#probed = found;
     // Notifications that came before they were switched off prove nothing now.
     if (found === false) this.#notified = false;
-    this.#changed();
+    if (isNew) this.#owner.changed();
+    if (this.#isLive && (configured || (found === true && !relied))) this.#owner.missed();
   }
 
   stop(): void {

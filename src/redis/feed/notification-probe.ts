@@ -76,8 +76,8 @@ export class NotificationProbe {
     }
   }
 
-  /** Adds the missing flags; where that is refused, the probe shows the consequence. */
-  async configure(): Promise<void> {
+  /** Adds the missing flags, and returns whether there were any; where that is refused, the probe shows the consequence. */
+  async configure(): Promise<boolean> {
     try {
       const { connection } = await this.#commands.get();
       const name = 'notify-keyspace-events';
@@ -91,8 +91,10 @@ export class NotificationProbe {
           replyOk,
         );
       }
+      return missing.length > 0;
     } catch {
       // Refused or lost; nothing depends on the change.
+      return false;
     }
   }
 
@@ -133,6 +135,9 @@ export class NotificationProbe {
         (client) => client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
         replyProbe,
       );
+      // The events were pushed before the reply to this command: after it nothing has to be waited for.
+      await this.#connection.call((client) => client.subscribe(this.#channel), replyCount);
+      this.#settle?.(false);
       return await arrival;
     } finally {
       cancel();

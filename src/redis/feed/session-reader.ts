@@ -8,8 +8,8 @@ import { Reader, toObservation } from '../commands/reader.js';
 import { EPOCH_BYTES } from '../commands/scripts.js';
 import type { Connection } from '../connection/connection.js';
 import { readFailure, RedirectedError } from '../reply-errors.js';
-import { DataEpoch } from './data-epoch.js';
-import type { GapReporter } from './gap-reporter.js';
+import { DataEpoch } from './gaps/data-epoch.js';
+import type { GapReporter } from './gaps/gap-reporter.js';
 import type { FeedSessionContext } from './session-context.js';
 
 const MAX_READS = 256;
@@ -96,6 +96,11 @@ export class SessionReader {
   /** Requests a reading of the epoch key. */
   checkData(): void {
     this.#epoch.request();
+  }
+
+  /** Resolves when the epoch is known, as far as Redis permits: before the first reading of many keys. Never rejects. */
+  prepareEpoch(): Promise<void> {
+    return this.#epoch.prepare();
   }
 
   /** Reports a step of the clocks since the last reading. */

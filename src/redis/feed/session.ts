@@ -1,7 +1,9 @@
 import { Connection } from '../connection/connection.js';
 import { SessionTimers } from '../connection/session-timers.js';
+import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError } from '../reply-errors.js';
-import { GapReporter } from './gap-reporter.js';
+import { GapReporter } from './gaps/gap-reporter.js';
+import { PacedReport } from './gaps/paced-report.js';
 import { MessageReceiver } from './message-receiver.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
@@ -23,6 +25,8 @@ export class FeedSession {
   readonly #gaps: GapReporter;
   readonly #role: RoleProbe;
   readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe'>;
+  /** A hint was missed although notifications arrive. */
+  readonly #missed: PacedReport;
   /** Everything was polled since the last heartbeat. */
   #polled = false;
 
@@ -38,11 +42,16 @@ export class FeedSession {
     this.#gaps = new GapReporter(clock, (gap) => {
       context.gap(this, gap);
     });
+    const missed = (): void => {
+      this.#gaps.report('link');
+    };
+    this.#missed = new PacedReport(context, missed);
     this.reader = new SessionReader(context, connection, this.#gaps, failed);
     this.#subscriptions = new SubscriptionBatcher(new Subscriptions(connection, template.db), {
       clock,
       keys: context.keys,
       random: () => settings().random(),
+      prepared: () => this.#prepareEpoch(),
       changed: (some) => {
         context.changed(this, some);
       },
@@ -51,13 +60,23 @@ export class FeedSession {
     this.#role = new RoleProbe(connection, commands, failed);
     const probeKey = (): string | undefined => context.ownKey('probe');
     const probe = new NotificationProbe(connection, commands, clock, template.db, probeKey);
-    this.modes = new NotificationModes(probe, settings, () => {
-      context.changed(this);
+    this.modes = new NotificationModes(probe, settings, {
+      changed: () => {
+        context.changed(this);
+      },
+      missed,
+      pollOnce: () => {
+        context.keys.pollAll(() => true);
+      },
     });
     this.#receiver = new MessageReceiver(context, connection, this.modes);
   }
 
-  /** Connects and subscribes to all keys watched now. @throws ConnectionLostError, or an error reply of Redis */
+  /**
+   * Connects, subscribes to all keys watched now, and finds out what hints will arrive, so that nothing is missed after the first reading.
+   *
+   * @throws ConnectionLostError, or an error reply of Redis
+   */
   static async open(context: FeedSessionContext, signal: AbortSignal): Promise<FeedSession> {
     const connection = await Connection.open(context.template, context.connectionSettings, signal);
     const session = new FeedSession(context, connection);
@@ -66,7 +85,7 @@ export class FeedSession {
     };
     signal.addEventListener('abort', giveUp, { once: true });
     try {
-      await session.#subscriptions.addAll();
+      await Promise.all([session.#subscriptions.addAll(), session.#prepare()]);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
       if (!connection.canReadWhileSubscribed) await context.commands.get();
     } catch (error) {
@@ -94,8 +113,8 @@ export class FeedSession {
       if (silentMs > heartbeatMs + replyTimeoutMs && silentMs > keys.maxStalenessMs)
         this.#context.gap(this, 'link');
     });
+    this.modes.goLive();
     this.applySettings();
-    void this.modes.probe();
     // Keys whose watch began during the opening of the session.
     for (const watched of this.#context.keys)
       if (watched.subscribedTo === undefined) this.subscribe(watched);
@@ -126,6 +145,13 @@ export class FeedSession {
     this.#subscriptions.remove(watched);
   }
 
+  /** Reports that a reading found a change of a key without any hint. */
+  reportMissedHint(watched: WatchedKey): void {
+    // With RESP2 a hint may arrive after the reply. A single key has been read just now.
+    if (this.reader.overFeed === undefined || !this.#context.keys.areMany) return;
+    if (this.modes.of(watched) === 'keyspace') this.#missed.request();
+  }
+
   reportClockStep(): void {
     this.#gaps.report('clock');
   }
@@ -139,18 +165,40 @@ export class FeedSession {
     this.#connection.kill();
   }
 
+  /** Takes no longer than a reply may take, so that a link without an answer is live all the same. */
+  async #prepare(): Promise<void> {
+    const { connectionSettings, settings } = this.#context;
+    const late = (): Error => new ConnectionLostError(true);
+    const prepared = Promise.all([this.modes.probe(), this.#prepareEpoch()]);
+    const { replyTimeoutMs } = settings();
+    await withDeadline(connectionSettings.clock, prepared, replyTimeoutMs, late).catch(() => []);
+  }
+
+  /** A single key shows its own loss. */
+  #prepareEpoch(): Promise<void> {
+    return this.#context.keys.areMany ? this.reader.prepareEpoch() : Promise.resolve();
+  }
+
   #poll(): void {
-    const polled = this.#context.keys.pollAll((watched) => this.modes.of(watched) !== 'keyspace');
-    if (polled) this.#polled = true;
+    let all = true;
+    const polled = this.#context.keys.pollAll((watched) => {
+      const polls = this.modes.of(watched) !== 'keyspace';
+      if (!polls) all = false;
+      return polls;
+    });
+    if (polled && all) this.#polled = true;
   }
 
   /** Proves the link alive, where possible by an observation, which also makes up for lost hints, and the server a master. */
   #heartbeat(): void {
-    const { keys } = this.#context;
+    const { keys, settings } = this.#context;
+    const { heartbeatMs, sweepMs } = settings();
     this.reader.checkClocks();
+    this.#missed.review();
     // A single key shows its own loss.
     if (keys.size > 1) this.reader.checkData();
-    const polled = this.#polled || keys.pollNext();
+    const share = Math.max(1, Math.ceil((keys.size * heartbeatMs) / sweepMs));
+    const polled = this.#polled || keys.pollNext(share);
     this.#polled = false;
     const readsHere = polled && this.reader.overFeed !== undefined;
     // A key with a reading under way is busy, and that reading proves as much.

@@ -8,6 +8,8 @@ export interface SubscriptionBatcherOwner {
   readonly clock: Clock;
   readonly keys: WatchedKeys;
   readonly random: () => number;
+  /** Resolves when further keys may be read. Never rejects. */
+  prepared(): Promise<void>;
   /** The subscriptions of `some` keys have changed. */
   changed(some: readonly WatchedKey[]): void;
   /** The link is lost, or not to be trusted. */
@@ -67,7 +69,7 @@ export class SubscriptionBatcher {
 
   async #subscribe(unsubscribed: readonly WatchedKey[]): Promise<void> {
     try {
-      await this.#subscriptions.subscribe(unsubscribed);
+      await Promise.all([this.#subscriptions.subscribe(unsubscribed), this.#owner.prepared()]);
       if (this.#stopped) return;
       for (const watched of unsubscribed) {
         // The last subscriber left meanwhile, unless another one came for the same key.

@@ -22,6 +22,7 @@ interface SubscribedFeed {
   ): Promise<readonly (Observation | undefined)[]>;
   confirmedAt(): number;
   reportClockStep(): void;
+  reportMissedHint(watched: WatchedKey): void;
   unsubscribe(subscription: FeedSubscription): void;
 }
 
@@ -55,6 +56,10 @@ export class FeedSubscription implements Subscription {
 
   reportClockStep(): void {
     this.#feed.reportClockStep();
+  }
+
+  reportMissedHint(): void {
+    this.#feed.reportMissedHint(this.watched);
   }
 
   close(): void {
@@ -114,6 +119,10 @@ export class WatchedKey {
     return results.includes('elsewhere') ? 'elsewhere' : 'none';
   }
 
+  pollOpen(): void {
+    for (const { subscriber } of this.subscriptions) subscriber.pollOpen?.();
+  }
+
   /** Returns whether an observation over this link follows. */
   pollAll(): boolean {
     const results = this.subscriptions.map(({ subscriber }) => subscriber.pollAll());
@@ -143,6 +152,11 @@ export class WatchedKeys {
 
   get isEmpty(): boolean {
     return this.#keys.size === 0 && this.#prefixes.size === 0;
+  }
+
+  /** Whether the loss of one key may go unnoticed although another one is read. */
+  get areMany(): boolean {
+    return this.#keys.size > 1 || this.#prefixes.size > 0;
   }
 
   /** The number of readings that cover everything. */
@@ -215,17 +229,25 @@ export class WatchedKeys {
     this.#prefixes.get(glob)?.hint(key, hint);
   }
 
-  /** Reads the next element of the rotation that can be read now; returns whether that proves this link alive. */
-  pollNext(): boolean {
-    for (let left = this.#keys.size + this.#prefixes.size; left >= 0; left -= 1) {
-      const next = this.#next();
-      if (next === undefined) return false;
+  /** Reads the next elements of the rotation that can be read now, `count` at most; returns whether that proves this link alive. */
+  pollNext(count: number): boolean {
+    let proven = false;
+    let polled = 0;
+    for (let left = this.#keys.size + this.#prefixes.size + count; left > 0; left -= 1) {
+      const next = polled < count ? this.#next() : undefined;
+      if (next === undefined) break;
       const result = next.pollNext();
-      if (result !== 'none') return result === 'requested';
+      if (result === 'requested') proven = true;
+      if (result !== 'none') polled += 1;
       // No key below the prefix can be read now.
-      this.#current = undefined;
+      else this.#current = undefined;
     }
-    return false;
+    return proven;
+  }
+
+  /** Reads the keys that handles watch. */
+  pollOpen(): void {
+    for (const watched of this) watched.pollOpen();
   }
 
   /** Reads everything for which `which` holds; returns whether there was anything. */

@@ -319,6 +319,10 @@ class KeySubscription implements Subscription {
     this.#feed.reportClockStep();
   }
 
+  reportMissedHint(): void {
+    this.#atServer?.reportMissedHint?.(this.key);
+  }
+
   close(): void {
     this.#feed.unsubscribe(this);
   }

@@ -127,6 +127,11 @@ class PrefixSubscription implements Subscription {
     this.#context.reportClockStep();
   }
 
+  reportMissedHint(key: string): void {
+    const server = this.#context.serverOf(slotOf(key));
+    if (server !== undefined) this.#parts.get(server)?.reportMissedHint(key);
+  }
+
   close(): void {
     for (const part of this.#parts.values()) part.close();
     this.#parts.clear();
@@ -209,14 +214,16 @@ class PrefixSubscription implements Subscription {
     const waiting = this.#wasLive ? 'reconnecting' : 'connecting';
     const link = live ? 'live' : unwell?.link === 'unauthorized' ? 'unauthorized' : waiting;
     const composition = `${link} ${known.map(({ generation }) => generation).join(' ')}`;
+    const notifications = worst(known.map((condition) => condition.notifications));
     const before = composition === this.#composition ? this.#condition?.generation : undefined;
     this.#composition = composition;
     return createFeedCondition({
       link,
       generation: before ?? this.#context.newGeneration(),
       gap: (unwell ?? newest(known) ?? first).gap,
-      notifications: worst(known.map(({ notifications }) => notifications)),
+      notifications,
       announcing: known.every(({ announcing }) => announcing),
+      sweepMs: notifications === 'keyspace' ? first.sweepMs : undefined,
       maxLagMs: Math.max(...known.map(({ maxLagMs }) => maxLagMs)),
       proof: new LinkProof(() => Math.min(...known.map(({ proof }) => proof.confirmedAt))),
       provenWithinMs: Math.max(...known.map(({ provenWithinMs }) => provenWithinMs)),
@@ -257,9 +264,17 @@ class PrefixPart implements Subscriber {
     this.#whole.report();
   }
 
+  reportMissedHint(key: string): void {
+    this.#subscription.reportMissedHint?.(key);
+  }
+
   pollNext(): PollResult {
     // The reading may have gone to another master: this one still has to prove that it is alive.
     return this.#whole.subscriber.pollNext() === 'none' ? 'none' : 'elsewhere';
+  }
+
+  pollOpen(): void {
+    this.#whole.subscriber.pollOpen?.();
   }
 
   pollAll(): PollResult {

@@ -111,6 +111,7 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     const before = this.recall(reading);
     const labels = this.labels?.read() ?? noLabels;
     const source = this.isCaughtUp ? 'live' : 'resync';
+    const isHinted = this.labels?.empty === false || this.ownWrites > 0;
     const step = transition(before, reading, {
       ...this.when(now, source, held, labels),
       toleranceMs,
@@ -120,6 +121,9 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     this.handles?.observing(time);
     this.keep(step.known, held, now, time);
     this.owner.follower?.observed(this);
+    // A key that ends sends its hint late or never; any other change sends one before the reading that finds it.
+    const isSudden = step.change !== undefined && step.change.type !== 'expired';
+    if (isSudden && !isHinted && source === 'live') this.owner.hintMissed(this.key);
     this.emit(before.state, step.change, held, serverNow);
   }
 

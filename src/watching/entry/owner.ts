@@ -45,6 +45,8 @@ export interface EntryOwner<T> {
   /** The condition of the hints about a key; `undefined` before the first report. */
   conditionAt(key: string): FeedCondition | undefined;
   read(key: string): Promise<Observation>;
+  /** A reading found a change without any hint. */
+  hintMissed(key: string): void;
 }
 
 /** The handles on an entry, as the entry sees them. While there are handles, the entry holds the value. */

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { VirtualClock } from 'credstream/testing';
 
 import type { CommandChannel } from '../../../src/redis/commands/channel.js';
-import { DataEpoch } from '../../../src/redis/feed/data-epoch.js';
+import { createKnownEpoch, DataEpoch } from '../../../src/redis/feed/gaps/data-epoch.js';
 
 const KEY = 'credstream:epoch';
 
@@ -18,6 +18,7 @@ function world(share = 0.5) {
       newName: () => 'name',
       ownKey: () => KEY,
       readsTogether: true,
+      epoch: createKnownEpoch(),
     },
     () => Promise.resolve(undefined),
     () => {

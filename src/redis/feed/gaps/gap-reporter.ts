@@ -1,22 +1,20 @@
-import type { Clock } from '../../time/clock.js';
-
-/** The gaps that a session notices although its link lives. */
-type SessionGap = 'data' | 'clock';
+import type { FeedCondition } from '../../../backend/backend.js';
+import type { Clock } from '../../../time/clock.js';
 
 /** Reports the gaps of one session, each in a later turn: several readings that notice the same gap report one. */
 export class GapReporter {
   readonly #clock: Clock;
-  readonly #begin: (gap: SessionGap) => void;
+  readonly #begin: (gap: FeedCondition['gap']) => void;
   #reporting = false;
   #stopped = false;
 
   /** @param begin - called when hints may have been missed */
-  constructor(clock: Clock, begin: (gap: SessionGap) => void) {
+  constructor(clock: Clock, begin: (gap: FeedCondition['gap']) => void) {
     this.#clock = clock;
     this.#begin = begin;
   }
 
-  report(gap: SessionGap): void {
+  report(gap: FeedCondition['gap']): void {
     if (this.#reporting) return;
     this.#reporting = true;
     this.#clock.nextTurn(() => {
