@@ -136,10 +136,12 @@ export interface Subscriber {
   conditionChanged(condition: FeedCondition, of?: (key: string) => FeedCondition): void;
   /** Requests an observation of one key soon, of another key each time. */
   pollNext(): PollResult;
-  /** Requests an observation of the keys that handles watch. */
-  pollOpen?(): void;
-  /** Requests an observation of all keys, and below a prefix a scan for unknown keys. */
-  pollAll(): PollResult;
+  /**
+   * Requests an observation of all keys, and below a prefix a scan for unknown keys.
+   *
+   * @param which - `open`: only of the keys that handles watch
+   */
+  pollAll(which?: 'open'): PollResult;
 }
 
 /** A subscription to hints, until it is closed. There may be very many, one for each store. */

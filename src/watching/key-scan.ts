@@ -4,8 +4,11 @@ import type { Backend } from '../backend/backend.js';
 import { setLongTimeout } from '../time/timers.js';
 import type { TimeSlicer } from '../time/slicing.js';
 
-/** The reason of a scan. `resync`: hints may have been missed · `all`: no hints arrive · `unknown`: ids that no hint has told of may be stored. */
-export type ScanTask = 'resync' | 'all' | 'unknown';
+/**
+ * The reason of a scan. `resync`: hints may have been missed · `all`: no hints arrive · `dropped`: too many hints came for unknown ids ·
+ * `unknown`: ids that no hint has told of may be stored.
+ */
+export type ScanTask = 'resync' | 'all' | 'dropped' | 'unknown';
 
 /** The owner of a {@link KeyScan}. */
 export interface KeyScanHolder {
@@ -23,7 +26,10 @@ const RETRY_BACK_OFF: BackOff = { initialMs: 1_000, maxMs: 5_000 };
 /** The least pause between two scans, so that hints for absent ids cannot keep the server busy; the pause is also as long as the last scan. */
 const LEAST_REST_MS = 1_000;
 
-const WEIGHT: Readonly<Record<ScanTask, number>> = { unknown: 0, all: 1, resync: 2 };
+const WEIGHT: Readonly<Record<ScanTask, number>> = { unknown: 0, dropped: 1, all: 2, resync: 3 };
+
+/** Whether only the keys that are not known are to be read. */
+const listsOnly = (task: ScanTask): boolean => WEIGHT[task] <= WEIGHT.dropped;
 
 interface Run {
   readonly task: ScanTask;
@@ -63,10 +69,9 @@ export class KeyScan {
   /** Requests a scan: now, or after the scan under way. */
   request(task: ScanTask): void {
     if (task === 'resync') this.stop();
-    if (task !== 'unknown') this.#knownDone = false;
+    if (!listsOnly(task)) this.#knownDone = false;
     this.#raise(task);
-    if (this.#current !== undefined || (task === 'unknown' && this.#cancelRest !== undefined))
-      return;
+    if (this.#current !== undefined || (listsOnly(task) && this.#cancelRest !== undefined)) return;
     this.#cancelRest?.();
     this.#cancelRest = undefined;
     this.#begin();
@@ -110,7 +115,7 @@ export class KeyScan {
         this.#current = undefined;
         this.#failures += 1;
         // A larger task that was requested meanwhile begins from the start.
-        this.#knownDone = current.knownDone && (this.#requested ?? 'unknown') === 'unknown';
+        this.#knownDone = current.knownDone && listsOnly(this.#requested ?? 'unknown');
         this.#raise(task);
         restFor(pauseAfter(this.#failures, RETRY_BACK_OFF, this.#backend.random));
         this.#holder.failed(error instanceof Error ? error : new Error('scanning failed'));
@@ -123,7 +128,7 @@ export class KeyScan {
     const isOver = (): boolean => this.#current !== current;
     const slicer = this.#createSlicer();
     const { task } = current;
-    if (task !== 'unknown' && !current.knownDone) {
+    if (!listsOnly(task) && !current.knownDone) {
       for (const key of this.#holder.known()) {
         this.#holder.found(key, task);
         const rest = slicer.yield();
@@ -136,7 +141,7 @@ export class KeyScan {
       for (const key of page) {
         if (isOver()) return false;
         // The known keys have been read just now.
-        this.#holder.found(key, 'unknown');
+        this.#holder.found(key, task === 'dropped' ? task : 'unknown');
         const rest = slicer.yield();
         if (rest !== undefined) await rest;
       }

@@ -41,7 +41,7 @@ export abstract class OpenEntry<T>
   ownWrites = 0;
 
   /** The subscription that the hints of the key come by; `undefined` while there is none. */
-  protected abstract readonly subscription: Subscription | undefined;
+  abstract readonly subscription: Subscription | undefined;
   abstract readonly key: string;
   abstract override readonly backend: Backend;
   abstract readonly encoding: Encoding<T>;

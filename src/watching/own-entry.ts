@@ -39,7 +39,7 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
     this.encoding = encoding;
   }
 
-  protected get subscription(): Subscription | undefined {
+  get subscription(): Subscription | undefined {
     return this.#subscription;
   }
 
@@ -73,10 +73,6 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
     return subscription.read(this.key, this.options.maxBytes);
   }
 
-  hintMissed(): void {
-    this.#subscription?.reportMissedHint?.(this.key);
-  }
-
   hint(_key: string, hint: Hint | AttemptHint): void {
     // A handle that learns the condition may close, and with it the entry.
     this.entry?.reportCondition();
@@ -85,10 +81,6 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
 
   pollNext(): PollResult {
     return this.entry?.poll() === true ? 'requested' : 'none';
-  }
-
-  pollOpen(): void {
-    this.entry?.poll();
   }
 
   pollAll(): PollResult {

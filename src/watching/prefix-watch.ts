@@ -101,10 +101,6 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
     return this.#reads.read(key);
   }
 
-  hintMissed(key: string): void {
-    this.#subscription?.reportMissedHint?.(key);
-  }
-
   get(key: string): Entry<T> | undefined {
     return this.#entries.get(key);
   }
@@ -193,12 +189,8 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
     return 'none';
   }
 
-  pollOpen(): void {
-    this.#open.poll();
-  }
-
-  pollAll(): PollResult {
-    this.#follower?.pollAll();
+  pollAll(which?: 'open'): PollResult {
+    if (which === undefined) this.#follower?.pollAll();
     this.#open.poll();
     return this.#open.size > 0 || this.#follower !== undefined ? 'requested' : 'none';
   }

@@ -12,9 +12,9 @@ import {
 } from '../credential/status.js';
 import type { PrefixFollower, PrefixWatch } from './prefix-watch.js';
 import type { ReadBatcher } from './read-batcher.js';
-import { setLongTimeout } from '../time/timers.js';
 import { TimeSlicer } from '../time/slicing.js';
-import { KeyScan, type ScanTask } from './key-scan.js';
+import type { ScanTask } from './key-scan.js';
+import { KeySweep } from './key-sweep.js';
 import { RefusedError } from '../errors.js';
 
 /** Hints for unknown ids may come without end; beyond this number, one scan finds the stored keys. */
@@ -40,19 +40,13 @@ export interface TrackingContext<T> {
 /** Emits the changes of every credential under a prefix, watched or not, while it is retained. */
 export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T> {
   readonly #context: TrackingContext<T>;
-  readonly #scan: KeyScan;
+  readonly #scan: KeySweep;
   #condition: FeedCondition | undefined;
   /** Begun anew whenever everything must be read. */
   #round: Round = { awaited: 0 };
   /** The entries that only a hint has made: as far as is known, nothing is stored there. */
   readonly #unconfirmed = new Set<FollowedEntry>();
   #scanned = false;
-  /** The duration of the last scan for ids that no hint has told of, in whole seconds. */
-  #scanMs = 0;
-  #cancelSweep: (() => void) | undefined;
-  #isSweeping = false;
-  /** Hints for unknown ids were dropped since the last scan, which may find what the hints told of. */
-  #dropped = false;
   /** All credentials were known once. */
   #complete = false;
   #failure: Error | undefined;
@@ -63,7 +57,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     super();
     this.#context = context;
     const { backend, reads, watch } = context;
-    this.#scan = new KeyScan(
+    this.#scan = new KeySweep(
       backend,
       watch.prefix,
       watch.scope.clock,
@@ -73,13 +67,9 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
         found: (key, task) => {
           this.#found(key, task);
         },
-        done: (task, tookMs) => {
+        done: (task) => {
           this.#failure = undefined;
-          if (this.#isSweeping) this.#scanMs = Math.floor(tookMs / 1_000) * 1_000;
-          this.#isSweeping = false;
-          this.#dropped = this.#unconfirmed.size >= MOST_UNCONFIRMED;
-          this.#sweepLater();
-          if (task !== 'unknown') this.#scanned = true;
+          if (task === 'resync' || task === 'all') this.#scanned = true;
           this.#review();
         },
         failed: (error) => {
@@ -108,11 +98,11 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     if (condition.link !== 'live') {
       if (before?.link === 'live') this.#startResync();
       this.#scan.stop();
-      this.#cancelSweep?.();
     } else if (before?.link !== 'live' || before.generation !== condition.generation) {
       this.#startResync();
       this.#scan.request('resync');
-    } else if (before.sweepMs !== condition.sweepMs) this.#sweepLater();
+    }
+    if (condition.link === 'live') this.#scan.repeat(condition.sweepMs);
     this.#review();
   }
 
@@ -120,8 +110,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     const { watch } = this.#context;
     if (!this.#context.isKeyOfId(key)) return undefined;
     if (this.#unconfirmed.size >= MOST_UNCONFIRMED) {
-      this.#dropped = true;
-      this.#scan.request('unknown');
+      this.#scan.request('dropped');
       return undefined;
     }
     const entry = watch.add(key);
@@ -168,8 +157,6 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   protected override stop(as: 'idle' | 'closed'): void {
     this.#context.watch.follow(undefined);
     this.#scan.stop();
-    this.#cancelSweep?.();
-    this.#scanMs = 0;
     this.#round = { awaited: 0 };
     this.#unconfirmed.clear();
     this.#condition = undefined;
@@ -186,7 +173,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     if (entry === undefined) {
       if (!this.#context.isKeyOfId(key)) return;
       const added = watch.add(key);
-      if (this.#dropped) added.hint(DROPPED_HINT);
+      if (task === 'dropped') added.hint(DROPPED_HINT);
       else added.read();
     } else if (task === 'all') {
       // The watch polls open entries anyway.
@@ -195,24 +182,6 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       this.#await(entry);
       entry.read();
     }
-  }
-
-  /** Scans for the ids that no hint has told of, where hints can be lost. */
-  #sweepLater(): void {
-    this.#cancelSweep?.();
-    this.#cancelSweep = undefined;
-    const sweepMs = this.#condition?.sweepMs;
-    if (sweepMs === undefined) return;
-    this.#cancelSweep = setLongTimeout(this.#context.watch.scope.clock, sweepMs, () => {
-      this.#isSweeping = true;
-      this.#scan.request('unknown');
-    });
-  }
-
-  /** An id that no hint has told of is known after the next scan, in which it may be the last. */
-  #lagMs({ maxLagMs, sweepMs = 0 }: FeedCondition): number {
-    const listedMs = sweepMs === 0 ? 0 : sweepMs + this.#context.backend.replyTimeoutMs;
-    return Math.max(maxLagMs, listedMs) + 2 * this.#scanMs;
   }
 
   #startResync(): void {
@@ -246,7 +215,10 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
     if (condition === undefined || !this.retained || this.closed) return;
     const { maxStalenessMs } = this.#context.watch;
     const status = condition.fresh(servingLimitMs(condition, maxStalenessMs));
-    const maxLagMs = status.maxLagMs === undefined ? undefined : this.#lagMs(condition);
+    const maxLagMs =
+      status.maxLagMs === undefined
+        ? undefined
+        : this.#scan.lagMs(condition, this.#context.backend.replyTimeoutMs);
     const fresh = maxLagMs === status.maxLagMs ? status : { ...status, maxLagMs };
     if (this.isCaughtUp) {
       this.#complete = true;

@@ -12,7 +12,7 @@ import { retryPauseMs } from '../connection/retry.js';
 import { isDenial, readFailure } from '../reply-errors.js';
 import { CommandPolls } from './command-polls.js';
 import { FeedConditions } from './conditions.js';
-import { createKnownEpoch } from './gaps/data-epoch.js';
+import { createKnownEpoch } from './missed/data-epoch.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
 import { FeedSubscription, WatchedKeys, type WatchedKey } from './watched-keys.js';
@@ -78,7 +78,7 @@ export class Feed {
     this.#lastConfirmedAt = context.connectionSettings.clock.monotonic();
     this.#conditions = new FeedConditions(this.#keys, {
       ...context,
-      modes: () => this.#session?.modes,
+      modes: () => liveIn(this.#state)?.modes,
       confirmedAt: () => this.confirmedAt(),
       polls: () => this.#polls !== undefined,
     });
@@ -96,7 +96,7 @@ export class Feed {
       inRootContext(() => {
         this.#open(NO_ATTEMPTS);
       });
-    else if (isNew) this.#running?.subscribe(watched);
+    else if (isNew) runningIn(this.#state)?.subscribe(watched);
     this.#recount();
     return subscription;
   }
@@ -104,7 +104,7 @@ export class Feed {
   /** Ends a subscription; the last one ends the session. */
   unsubscribe(subscription: FeedSubscription): void {
     if (!this.#keys.remove(subscription)) return;
-    inRootContext(() => this.#running?.unsubscribe(subscription.watched));
+    inRootContext(() => runningIn(this.#state)?.unsubscribe(subscription.watched));
     if (this.#keys.isEmpty) this.#end('idle');
     else this.#recount();
   }
@@ -112,7 +112,7 @@ export class Feed {
   /** Reads a key over the subscribed connection. @throws UnavailableError, RefusedError, ClosedError */
   read(key: string, maxBytes: number): Promise<Observation> {
     // Not an async function, because the command has to be sent synchronously.
-    const reader = this.#session?.reader ?? this.#polls;
+    const reader = liveIn(this.#state)?.reader ?? this.#polls;
     return reader === undefined ? failWithoutLink(this.#state) : reader.read(key, maxBytes);
   }
 
@@ -122,7 +122,7 @@ export class Feed {
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]> {
     if (this.#polls !== undefined) return Promise.resolve([]);
-    const session = this.#session;
+    const session = liveIn(this.#state);
     return session === undefined
       ? failWithoutLink(this.#state)
       : session.reader.readMany(keys, maxBytes);
@@ -130,7 +130,7 @@ export class Feed {
 
   /** Reads a key over the subscribed connection; `undefined` when there is none or it cannot read. */
   async tryRead(key: string, maxBytes: number): Promise<Observation | undefined> {
-    const reader = this.#session?.reader;
+    const reader = liveIn(this.#state)?.reader;
     if (reader?.overFeed === undefined) return undefined;
     try {
       return toObservation(
@@ -146,23 +146,23 @@ export class Feed {
 
   /** The monotonic instant up to which all hints are known to have arrived. */
   confirmedAt(): number {
-    return (this.#session ?? this.#polls)?.confirmedAt ?? this.#lastConfirmedAt;
+    return (liveIn(this.#state) ?? this.#polls)?.confirmedAt ?? this.#lastConfirmedAt;
   }
 
   reportClockStep(): void {
-    const session = this.#session;
+    const session = liveIn(this.#state);
     if (session !== undefined) {
       session.reportClockStep();
       return;
     }
     this.#context.connectionSettings.clock.nextTurn(() => {
-      if (this.#session === undefined) this.#conditions.begin({ gap: 'clock' });
+      if (liveIn(this.#state) === undefined) this.#conditions.begin({ gap: 'clock' });
     });
   }
 
   /** Reports that a reading found a change of a watched key without any hint. */
   reportMissedHint(watched: WatchedKey): void {
-    this.#session?.reportMissedHint(watched);
+    liveIn(this.#state)?.reportMissedHint(watched);
   }
 
   setCanAnnounce(canAnnounce: boolean): void {
@@ -170,22 +170,13 @@ export class Feed {
   }
 
   applySettings(): void {
-    this.#running?.applySettings();
+    runningIn(this.#state)?.applySettings();
     this.#polls?.applySettings();
     this.#recount();
   }
 
   close(): void {
     this.#end('closed');
-  }
-
-  /** The session by which keys are read. */
-  get #session(): FeedSession | undefined {
-    return this.#state.type === 'live' ? this.#state.session : undefined;
-  }
-
-  get #running(): FeedSession | undefined {
-    return 'session' in this.#state ? this.#state.session : undefined;
   }
 
   #open(attempts: Attempts): void {
@@ -196,14 +187,14 @@ export class Feed {
       keys: this.#keys,
       epoch: this.#epoch,
       lost: (session, error) => {
-        if (session === this.#running) this.#lost(error);
+        if (session === runningIn(this.#state)) this.#lost(error);
       },
       gap: (session, gap) => {
-        if (session === this.#session)
+        if (session === liveIn(this.#state))
           this.#conditions.begin({ link: 'live', gap, error: undefined });
       },
       changed: (session, some) => {
-        if (session === this.#session) this.#conditions.report(some);
+        if (session === liveIn(this.#state)) this.#conditions.report(some);
       },
     };
     FeedSession.open(context, opening.abort.signal).then(
@@ -312,11 +303,11 @@ export class Feed {
    * and go.
    */
   #recount(): void {
-    if (this.#recounting || this.#session === undefined) return;
+    if (this.#recounting || liveIn(this.#state) === undefined) return;
     this.#recounting = true;
     this.#context.connectionSettings.clock.nextTurn(() => {
       this.#recounting = false;
-      if (this.#session !== undefined) this.#conditions.report();
+      if (liveIn(this.#state) !== undefined) this.#conditions.report();
     });
   }
 }
@@ -326,4 +317,13 @@ function failWithoutLink({ type }: FeedState): Promise<never> {
   return Promise.reject(
     type === 'closed' ? new ClosedError() : new UnavailableError('there is no link to Redis'),
   );
+}
+
+/** The session by which keys are read. */
+function liveIn(state: FeedState): FeedSession | undefined {
+  return state.type === 'live' ? state.session : undefined;
+}
+
+function runningIn(state: FeedState): FeedSession | undefined {
+  return 'session' in state ? state.session : undefined;
 }

@@ -1,6 +1,6 @@
 import type { FeedCondition } from '../../backend/backend.js';
 import type { ServerTime } from '../../time/server-time.js';
-import type { DataEpochContext } from './gaps/data-epoch.js';
+import type { DataEpochContext } from './missed/data-epoch.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import type { ConnectionSettings } from '../connection/connection.js';
 import type { RedisSettings } from '../connection-options.js';

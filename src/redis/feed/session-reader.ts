@@ -8,8 +8,8 @@ import { Reader, toObservation } from '../commands/reader.js';
 import { EPOCH_BYTES } from '../commands/scripts.js';
 import type { Connection } from '../connection/connection.js';
 import { readFailure, RedirectedError } from '../reply-errors.js';
-import { DataEpoch } from './gaps/data-epoch.js';
-import type { GapReporter } from './gaps/gap-reporter.js';
+import { DataEpoch } from './missed/data-epoch.js';
+import type { GapReporter } from './missed/gap-reporter.js';
 import type { FeedSessionContext } from './session-context.js';
 
 const MAX_READS = 256;

@@ -2,8 +2,7 @@ import { Connection } from '../connection/connection.js';
 import { SessionTimers } from '../connection/session-timers.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError } from '../reply-errors.js';
-import { GapReporter } from './gaps/gap-reporter.js';
-import { PacedReport } from './gaps/paced-report.js';
+import { GapReporter } from './missed/gap-reporter.js';
 import { MessageReceiver } from './message-receiver.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
@@ -25,8 +24,6 @@ export class FeedSession {
   readonly #gaps: GapReporter;
   readonly #role: RoleProbe;
   readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe'>;
-  /** A hint was missed although notifications arrive. */
-  readonly #missed: PacedReport;
   /** Everything was polled since the last heartbeat. */
   #polled = false;
 
@@ -39,13 +36,9 @@ export class FeedSession {
     this.#context = context;
     this.#connection = connection;
     this.#timers = new SessionTimers(clock);
-    this.#gaps = new GapReporter(clock, (gap) => {
+    this.#gaps = new GapReporter(clock, settings, (gap) => {
       context.gap(this, gap);
     });
-    const missed = (): void => {
-      this.#gaps.report('link');
-    };
-    this.#missed = new PacedReport(context, missed);
     this.reader = new SessionReader(context, connection, this.#gaps, failed);
     this.#subscriptions = new SubscriptionBatcher(new Subscriptions(connection, template.db), {
       clock,
@@ -64,7 +57,9 @@ export class FeedSession {
       changed: () => {
         context.changed(this);
       },
-      missed,
+      missed: () => {
+        this.#gaps.report('link');
+      },
       pollOnce: () => {
         context.keys.pollAll(() => true);
       },
@@ -85,7 +80,10 @@ export class FeedSession {
     };
     signal.addEventListener('abort', giveUp, { once: true });
     try {
-      await Promise.all([session.#subscriptions.addAll(), session.#prepare()]);
+      const probed = session.#inTime(session.modes.probe());
+      await session.#subscriptions.addAll();
+      // Not sooner: with RESP2 the connection cannot read from now on, and until now that does not show.
+      await Promise.all([probed, session.#inTime(session.#prepareEpoch())]);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
       if (!connection.canReadWhileSubscribed) await context.commands.get();
     } catch (error) {
@@ -149,7 +147,7 @@ export class FeedSession {
   reportMissedHint(watched: WatchedKey): void {
     // With RESP2 a hint may arrive after the reply. A single key has been read just now.
     if (this.reader.overFeed === undefined || !this.#context.keys.areMany) return;
-    if (this.modes.of(watched) === 'keyspace') this.#missed.request();
+    if (this.modes.of(watched) === 'keyspace') this.#gaps.reportMissed();
   }
 
   reportClockStep(): void {
@@ -166,12 +164,13 @@ export class FeedSession {
   }
 
   /** Takes no longer than a reply may take, so that a link without an answer is live all the same. */
-  async #prepare(): Promise<void> {
+  async #inTime(preparation: Promise<void>): Promise<void> {
     const { connectionSettings, settings } = this.#context;
     const late = (): Error => new ConnectionLostError(true);
-    const prepared = Promise.all([this.modes.probe(), this.#prepareEpoch()]);
     const { replyTimeoutMs } = settings();
-    await withDeadline(connectionSettings.clock, prepared, replyTimeoutMs, late).catch(() => []);
+    await withDeadline(connectionSettings.clock, preparation, replyTimeoutMs, late).catch(
+      () => undefined,
+    );
   }
 
   /** A single key shows its own loss. */
@@ -180,13 +179,13 @@ export class FeedSession {
   }
 
   #poll(): void {
-    let all = true;
+    let left = 0;
     const polled = this.#context.keys.pollAll((watched) => {
       const polls = this.modes.of(watched) !== 'keyspace';
-      if (!polls) all = false;
+      if (!polls) left += 1;
       return polls;
     });
-    if (polled && all) this.#polled = true;
+    if (polled && left === 0) this.#polled = true;
   }
 
   /** Proves the link alive, where possible by an observation, which also makes up for lost hints, and the server a master. */
@@ -194,7 +193,7 @@ export class FeedSession {
     const { keys, settings } = this.#context;
     const { heartbeatMs, sweepMs } = settings();
     this.reader.checkClocks();
-    this.#missed.review();
+    this.#gaps.review();
     // A single key shows its own loss.
     if (keys.size > 1) this.reader.checkData();
     const share = Math.max(1, Math.ceil((keys.size * heartbeatMs) / sweepMs));

@@ -120,7 +120,7 @@ export class WatchedKey {
   }
 
   pollOpen(): void {
-    for (const { subscriber } of this.subscriptions) subscriber.pollOpen?.();
+    for (const { subscriber } of this.subscriptions) subscriber.pollAll('open');
   }
 
   /** Returns whether an observation over this link follows. */

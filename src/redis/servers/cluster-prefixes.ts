@@ -273,13 +273,9 @@ class PrefixPart implements Subscriber {
     return this.#whole.subscriber.pollNext() === 'none' ? 'none' : 'elsewhere';
   }
 
-  pollOpen(): void {
-    this.#whole.subscriber.pollOpen?.();
-  }
-
-  pollAll(): PollResult {
-    if (!this.#whole.polls(this)) return 'none';
-    return this.#whole.subscriber.pollAll() === 'none' ? 'none' : 'elsewhere';
+  pollAll(which?: 'open'): PollResult {
+    if (which === undefined && !this.#whole.polls(this)) return 'none';
+    return this.#whole.subscriber.pollAll(which) === 'none' ? 'none' : 'elsewhere';
   }
 
   close(): void {

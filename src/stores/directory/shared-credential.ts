@@ -25,7 +25,7 @@ export class SharedCredential<T> extends OpenEntry<T> {
     return this.entry?.key ?? this.#watch.prefix + this.id;
   }
 
-  protected get subscription(): Subscription | undefined {
+  get subscription(): Subscription | undefined {
     return this.#watch.subscription;
   }
 

@@ -123,7 +123,8 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     this.owner.follower?.observed(this);
     // A key that ends sends its hint late or never; any other change sends one before the reading that finds it.
     const isSudden = step.change !== undefined && step.change.type !== 'expired';
-    if (isSudden && !isHinted && source === 'live') this.owner.hintMissed(this.key);
+    if (isSudden && !isHinted && source === 'live')
+      this.owner.subscription?.reportMissedHint?.(this.key);
     this.emit(before.state, step.change, held, serverNow);
   }
 

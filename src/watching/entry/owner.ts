@@ -1,4 +1,9 @@
-import type { AttemptHint, FeedCondition, Observation } from '../../backend/backend.js';
+import type {
+  AttemptHint,
+  FeedCondition,
+  Observation,
+  Subscription,
+} from '../../backend/backend.js';
 import type { CredentialChange } from '../../credential/change.js';
 import type { Encoding } from '../../credential/encoding.js';
 import type { Clock } from '../../time/clock.js';
@@ -45,8 +50,8 @@ export interface EntryOwner<T> {
   /** The condition of the hints about a key; `undefined` before the first report. */
   conditionAt(key: string): FeedCondition | undefined;
   read(key: string): Promise<Observation>;
-  /** A reading found a change without any hint. */
-  hintMissed(key: string): void;
+  /** The subscription that the hints come by; `undefined` while there is none. */
+  readonly subscription: Pick<Subscription, 'reportMissedHint'> | undefined;
 }
 
 /** The handles on an entry, as the entry sees them. While there are handles, the entry holds the value. */

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { VirtualClock } from 'credstream/testing';
 
 import type { CommandChannel } from '../../../src/redis/commands/channel.js';
-import { createKnownEpoch, DataEpoch } from '../../../src/redis/feed/gaps/data-epoch.js';
+import { createKnownEpoch, DataEpoch } from '../../../src/redis/feed/missed/data-epoch.js';
 
 const KEY = 'credstream:epoch';
 

@@ -50,7 +50,7 @@ async function crowded(linkOf: (nth: number) => FeedCondition) {
         idOf: () => key,
         conditionAt: () => conditions.get(key),
         read: () => Promise.reject(new Error('not part of the test')),
-        hintMissed: () => undefined,
+        subscription: undefined,
       },
       unknown,
       0,

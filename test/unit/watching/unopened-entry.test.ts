@@ -49,7 +49,7 @@ function follow(
       judging?.();
       return key;
     },
-    hintMissed: () => undefined,
+    subscription: undefined,
     read: () => {
       const serverNow = clock.now();
       time.sample(serverNow, clock.monotonic(), clock.monotonic());
