@@ -114,10 +114,9 @@ export class Coordinator<T> {
         this.#take(event);
       },
     });
-    const release = live.retain();
+    subscription.add(live.retain());
     this.#unwatch = () => {
       subscription.unsubscribe();
-      release();
     };
     this.#evaluate();
   }
@@ -331,19 +330,14 @@ export class Coordinator<T> {
     else this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
   }
 
-  #backOff(error: unknown): void {
+  #backOff(cause: unknown): void {
     const { internals, options } = this.#context;
     const { clock, random } = internals.backend;
     const pauseMs = pauseAfter(this.#requests.unanswered, options.backOff, random);
     this.#cooldown.begin(pauseMs);
     const nextAt = clock.now() + pauseMs;
-    this.#show({
-      type: 'backing-off',
-      attempt: undefined,
-      failures: 0,
-      nextAt,
-      error: shown(error),
-    });
+    const error = shown(cause);
+    this.#show({ type: 'backing-off', attempt: undefined, failures: 0, nextAt, error });
   }
 
   /** New credentials were stored, which ends a fatal failure of the old ones, and an earlier clear, for all instances. */

@@ -33,8 +33,8 @@ export class ClientPool {
   /** The stores by their settings: thousands may have equal ones. */
   readonly #users = new Map<string, Users>();
   #settings: RedisSettings;
-  #names = 0;
-  #generations = 0;
+  /** The names and generations so far. */
+  #numbers = 0;
   #hasWarned = false;
   readonly #url: string | undefined;
 
@@ -48,7 +48,7 @@ export class ClientPool {
       instance: this.instance,
       settings: () => this.#settings,
       newName: () => this.newName(),
-      newGeneration: () => (this.#generations += 1),
+      newGeneration: () => (this.#numbers += 1),
       connectFailed: (error) => {
         this.#warn(error);
       },
@@ -93,8 +93,8 @@ export class ClientPool {
 
   /** A name that is unique among all processes, and among all calls in this process. */
   newName(): string {
-    this.#names += 1;
-    return `${this.instance}:${String(this.#names)}`;
+    this.#numbers += 1;
+    return `${this.instance}:${String(this.#numbers)}`;
   }
 
   /** The last to leave closes the connections, within `timeoutMs`. */

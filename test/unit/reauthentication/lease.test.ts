@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
-import { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
+import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 import type { RenewOutcome } from '../../../src/backend/attempts.js';
 import { Lease } from '../../../src/reauthentication/lease.js';
 

@@ -11,7 +11,7 @@ describe('an unknown option', () => {
     ['maxStaleness', 'maxStalenessMs'],
     ['desrialize', 'deserialize'],
   ])('%s is answered with the near one', (name, meant) => {
-    expect(() => new MemoryCredentialStore({ key: 'a', [name]: 1 } as never)).toThrow(
+    expect(() => new MemoryCredentialStore({ key: 'a', [name]: 1 })).toThrow(
       `${name}: is not an option; did you mean ${meant}?`,
     );
   });
