@@ -79,13 +79,17 @@ export class NotificationModes {
     const found = await this.#probe.run(replyTimeoutMs);
     this.#probing = false;
     if (this.#stopped) return;
-    const relied = this.#probed ?? this.#notified;
-    const isNew = found !== this.#probed;
+    const before = this.#probed;
+    const relied = before ?? this.#notified;
     this.#probed = found;
     // Notifications that came before they were switched off prove nothing now.
     if (found === false) this.#notified = false;
-    if (isNew) this.#owner.changed();
-    if (this.#isLive && (configured || (found === true && !relied))) this.#owner.missed();
+    if (found !== before) this.#owner.changed();
+    if (!this.#isLive) return;
+    const arrives = found === true && !relied;
+    if (configured || (arrives && before !== undefined)) this.#owner.missed();
+    // Until the first probe has ended, which takes long over a slow link, all keys are polled.
+    else if (arrives) this.#owner.pollOnce();
   }
 
   stop(): void {
