@@ -102,18 +102,16 @@ console.log('tokens issued:', issued);
 // 2. Somebody clears the token, in this process or another. There is nothing to try again with.
 revoked.clear();
 await store.save({ accessToken: token(1) });
-const second = get('/report');
+// The rejection may come before `clear` resolves, so that it is handled from the start.
+const second = get('/report').catch((error: unknown) => {
+  if (!(error instanceof WithdrawnError)) throw error;
+  const { type, reason } = error.change;
+  return `${type}, ${reason}`;
+});
 await begun();
 console.log('another report is under way');
 await store.clear({ reason: 'the token has leaked' });
-console.log(
-  '/report:',
-  await second.catch((error: unknown) => {
-    if (!(error instanceof WithdrawnError)) throw error;
-    const { type, reason } = error.change;
-    return `${type}, ${reason}`;
-  }),
-);
+console.log('/report:', await second);
 await auth.credentials().catch((error: unknown) => {
   console.log('a request after that:', (error as Error).message);
 });
