@@ -1,5 +1,5 @@
 import type { CommandChannel, CommandSession } from '../commands/channel.js';
-import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
+import { ConnectionLostError, NotMasterError } from '../reply-errors.js';
 import type { Connection } from '../connection/connection.js';
 
 /**
@@ -41,20 +41,11 @@ export class RoleProbe {
 
   async #check(): Promise<void> {
     if (this.#connection.canReadWhileSubscribed) return this.#connection.verify();
-    if (!this.#connection.awaitsReply) await this.#ping();
+    if (!this.#connection.awaitsReply) await this.#connection.ping();
     // Under RESP2 a subscribed connection cannot send HELLO. The command connection speaks for both as long as it is the same one.
     if (!this.#connection.mustBeMaster) return;
     const session = await this.#commands.verify();
     this.#session ??= session;
     if (session !== this.#session) throw new ConnectionLostError(true);
-  }
-
-  async #ping(): Promise<void> {
-    try {
-      await this.#connection.ping();
-    } catch (error) {
-      // A refusal is a reply too.
-      if (replyWord(error) === undefined) throw error;
-    }
   }
 }

@@ -1,6 +1,6 @@
 import type { Observation } from '../../backend/backend.js';
 import type { Content } from '../../credential/content.js';
-import { UnavailableError, type RefusedError } from '../../errors.js';
+import { RefusedError, UnavailableError } from '../../errors.js';
 import { Semaphore } from '../../util/semaphore.js';
 import { BatchReader } from '../commands/batch-reader.js';
 import type { RawReading, ReadRequest } from '../commands/raw-reading.js';
@@ -123,12 +123,11 @@ export class SessionReader {
     return toObservation(reading, this.#context.time);
   }
 
-  async #readEpoch(key: string): Promise<Content | undefined> {
+  async #readEpoch(key: string): Promise<Content | 'refused' | undefined> {
     try {
       return (await this.#readRaw({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
     } catch (error) {
-      this.failure(error);
-      return undefined;
+      return this.failure(error) instanceof RefusedError ? 'refused' : undefined;
     }
   }
 }
