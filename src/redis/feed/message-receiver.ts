@@ -1,8 +1,11 @@
 import { hintFrom, hintFromEvent } from '../commands/announcement.js';
 import type { Connection } from '../connection/connection.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
+import { FloodMeter } from './flood-meter.js';
+import type { ChannelKind } from './muted-channels.js';
 import type { NotificationModes } from './notification-modes.js';
 import type { FeedSessionContext } from './session-context.js';
+import type { WatchedKey } from './watched-keys.js';
 
 /** Turns the messages of one session into hints. */
 export class MessageReceiver {
@@ -10,10 +13,23 @@ export class MessageReceiver {
   readonly #modes: NotificationModes;
   readonly #keyspace: string;
   readonly #announcements: string;
+  readonly #meters: Readonly<Record<ChannelKind, FloodMeter>>;
   #stopped = false;
 
-  constructor(context: FeedSessionContext, { client }: Connection, modes: NotificationModes) {
+  /** @param flooded - called when more messages come than any program has reason to send */
+  constructor(
+    context: FeedSessionContext,
+    { client }: Connection,
+    modes: NotificationModes,
+    flooded: (watched: WatchedKey, kind: ChannelKind) => void,
+  ) {
     const { db } = context.template;
+    const { clock } = context.connectionSettings;
+    const meter = (kind: ChannelKind): FloodMeter =>
+      new FloodMeter(clock, (watched) => {
+        flooded(watched, kind);
+      });
+    this.#meters = { keyspace: meter('keyspace'), announcements: meter('announcements') };
     this.#context = context;
     this.#modes = modes;
     this.#keyspace = keyspaceChannel(db, '');
@@ -33,16 +49,22 @@ export class MessageReceiver {
 
   /** @param pattern - has the prefix and `*` where the channel has the key */
   #receive(channel: string, message: string, pattern?: string): void {
-    const { keys, instance } = this.#context;
     if (this.#stopped) return;
+    const { keys, instance } = this.#context;
     const isEvent = channel.startsWith(this.#keyspace);
     const start = (isEvent ? this.#keyspace : this.#announcements).length;
     if (pattern === undefined && this.#modes.takeProbe(channel, message)) return;
     if (!isEvent && !channel.startsWith(this.#announcements)) return;
+    const key = channel.slice(start);
+    const watched =
+      pattern === undefined ? keys.ofKey(key) : keys.ofPrefix(pattern.slice(start, -1));
+    // The rest of a flood: Redis has not yet ended the subscription.
+    const kind = isEvent ? 'keyspace' : 'announcements';
+    if (watched === undefined || (!keys.muted.isEmpty && keys.muted.has(watched, kind))) return;
+    this.#meters[kind].count(watched);
     const hint = isEvent ? hintFromEvent(message) : hintFrom(message, instance);
     if (hint === undefined) return;
     if (isEvent) this.#modes.notificationSeen();
-    if (pattern === undefined) keys.hint(channel.slice(start), hint);
-    else keys.hintBelow(pattern.slice(start, -1), channel.slice(start), hint);
+    watched.hint(key, hint);
   }
 }

@@ -66,7 +66,7 @@ export class SessionReader {
     const epochKey = this.#epoch.takeDue();
     const request = { key, maxBytes, epochKey };
     const read = (): Promise<Observation> =>
-      this.#readRaw(request).then(
+      this.readRaw(request).then(
         (reading) => {
           this.#permits.release();
           return this.#observed(reading, epochKey);
@@ -115,7 +115,8 @@ export class SessionReader {
     if (this.#context.time.hasStepped()) this.#gaps.report('clock');
   }
 
-  #readRaw(request: ReadRequest): Promise<RawReading> {
+  /** Reads over the connection for reading of this session. @throws ConnectionLostError, or an error reply of Redis */
+  readRaw(request: ReadRequest): Promise<RawReading> {
     const { overFeed } = this;
     if (overFeed !== undefined) return overFeed.read(request);
     return this.#reads.get().then((session) => session.reader.read(request));
@@ -132,7 +133,7 @@ export class SessionReader {
 
   async #readEpoch(key: string): Promise<Content | 'refused' | undefined> {
     try {
-      return (await this.#readRaw({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
+      return (await this.readRaw({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
     } catch (error) {
       return this.failure(error) instanceof RefusedError ? 'refused' : undefined;
     }

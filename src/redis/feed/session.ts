@@ -5,6 +5,7 @@ import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError } from '../reply-errors.js';
 import { GapReporter } from './missed/gap-reporter.js';
 import { MessageReceiver } from './message-receiver.js';
+import type { ChannelKind } from './muted-channels.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
 import { RoleProbe } from './role-probe.js';
@@ -12,7 +13,10 @@ import type { FeedSessionContext } from './session-context.js';
 import { SessionReader } from './session-reader.js';
 import { SubscriptionBatcher } from './subscription-batcher.js';
 import { Subscriptions } from './subscriptions.js';
-import type { WatchedKey } from './watched-keys.js';
+import { WatchedPrefix, type WatchedKey } from './watched-keys.js';
+
+/** The pause between two readings of an opened key whose flooded channels are left. */
+const MUTED_POLL_MS = 100;
 
 /** One session of the subscribed connection: its subscriptions, its heartbeat, its probes. Ends as a whole when any part fails. */
 export class FeedSession {
@@ -26,7 +30,7 @@ export class FeedSession {
   readonly #receiver: MessageReceiver;
   readonly #gaps: GapReporter;
   readonly #role: RoleProbe;
-  readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe'>;
+  readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe' | 'muted'>;
   /** Everything was polled since the last heartbeat. */
   #polled = false;
 
@@ -49,16 +53,19 @@ export class FeedSession {
       context.newName,
     );
     this.reader = new SessionReader(context, connection, this.#reads, this.#gaps, failed);
-    this.#subscriptions = new SubscriptionBatcher(new Subscriptions(connection, template.db), {
-      clock,
-      keys: context.keys,
-      random: () => settings().random(),
-      prepared: () => this.#prepareEpoch(),
-      changed: (some) => {
-        context.changed(this, some);
+    this.#subscriptions = new SubscriptionBatcher(
+      new Subscriptions(connection, template.db, context.keys.muted),
+      {
+        clock,
+        keys: context.keys,
+        random: () => settings().random(),
+        prepared: () => this.#prepareEpoch(),
+        changed: (some) => {
+          context.changed(this, some);
+        },
+        failed,
       },
-      failed,
-    });
+    );
     this.#role = new RoleProbe(connection, commands, this.#reads, failed);
     const probeKey = (): string | undefined => context.ownKey('probe');
     const probe = new NotificationProbe(connection, commands, clock, template.db, probeKey);
@@ -73,7 +80,9 @@ export class FeedSession {
         context.keys.pollAll(() => true);
       },
     });
-    this.#receiver = new MessageReceiver(context, connection, this.modes);
+    this.#receiver = new MessageReceiver(context, connection, this.modes, (watched, kind) => {
+      this.#mute(watched, kind);
+    });
   }
 
   /**
@@ -122,6 +131,7 @@ export class FeedSession {
     });
     this.modes.goLive();
     this.applySettings();
+    this.#pollMuted();
     // Keys whose watch began during the opening of the session.
     for (const watched of this.#context.keys)
       if (watched.subscribedTo === undefined) this.subscribe(watched);
@@ -139,7 +149,7 @@ export class FeedSession {
     });
     this.#timers.every('probe', period('probeMs'), () => {
       void this.modes.probe();
-      this.#subscriptions.retryRefused();
+      this.#subscriptions.retry();
     });
   }
 
@@ -186,6 +196,25 @@ export class FeedSession {
   /** A single key shows its own loss. */
   #prepareEpoch(): Promise<void> {
     return this.#context.keys.areMany ? this.reader.prepareEpoch() : Promise.resolve();
+  }
+
+  /** A flooded channel is left; notifications tell of the changes, or frequent readings. */
+  #mute(watched: WatchedKey, kind: ChannelKind): void {
+    const isNotified = this.modes.of(watched) === 'keyspace';
+    if (watched instanceof WatchedPrefix && (kind === 'keyspace' || !isNotified)) return;
+    this.#subscriptions.mute(watched, kind);
+    this.#pollMuted();
+  }
+
+  #pollMuted(): void {
+    const { muted } = this.#context.keys;
+    if (muted.isEmpty) return;
+    const poll = (): void => {
+      for (const watched of muted.keys)
+        if (this.modes.of(watched) !== 'keyspace') watched.pollOpen();
+      if (muted.isEmpty) this.#timers.stop('muted');
+    };
+    this.#timers.every('muted', () => MUTED_POLL_MS, poll);
   }
 
   #poll(): void {
