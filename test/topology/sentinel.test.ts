@@ -147,7 +147,7 @@ it('a store finds the master after all sentinels that the caller named were repl
     await watched.statuses.next(isLive, FAILOVER.timeoutMs);
   };
   for (const [replaced, old] of set.sentinels.entries()) {
-    const added = track(await startSentinel({}, set.name, master, undefined), (one) => one.stop());
+    track(await startSentinel({}, set.name, master, undefined), (one) => one.stop());
     const youngest = set.sentinels.at(-1)!;
     await eventually(
       async () => expect((await youngest.knows(set.name)).sentinels).toBe(3 + replaced),

@@ -138,12 +138,8 @@ export class Entry<T> extends KnownEntry<T> implements Observer {
     const { encoding } = this.owner.scope;
     const decoded = decodeObservation(observation, this.comparable, encoding, this.isOpen);
     return thenSync(decoded, (reading) => {
-      if (reading === 'unchanged') {
-        this.confirm(observation);
-        return;
-      }
-      this.#inVain = 0;
-      if (!this.isOver(loop)) this.apply(observation, reading);
+      if (reading === 'unchanged') this.confirm(observation);
+      else if (!this.isOver(loop) && this.apply(observation, reading)) this.#inVain = 0;
     });
   }
 
