@@ -9,7 +9,7 @@ import type { ForgerCalls } from './workers/forger.js';
 import { now } from './workers/instants.js';
 
 const KEYS = Array.from({ length: 10 }, (_, nth) => `bench:flood:${String(nth)}`);
-const PER_SECOND = Number(process.env['BENCH_FLOOD'] ?? 80_000);
+const PER_SECOND = 80_000;
 const CHANGES_PER_SECOND = 20;
 /** As an instance would announce a save. */
 const FORGED = JSON.stringify({

@@ -13,10 +13,8 @@ export interface LibraryBuild extends AsyncDisposable {
   readonly url: string;
 }
 
-/** Builds into a folder of its own below the project, where packages are found. `BENCH_LIBRARY` names another build to measure instead. */
+/** Builds into a folder of its own below the project, where packages are found. */
 export async function buildLibrary(): Promise<LibraryBuild> {
-  const given = process.env['BENCH_LIBRARY'];
-  if (given !== undefined) return { url: given, [Symbol.asyncDispose]: () => Promise.resolve() };
   await mkdir(join(ROOT, 'temp'), { recursive: true });
   const folder = await mkdtemp(join(ROOT, 'temp', 'bench-'));
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });

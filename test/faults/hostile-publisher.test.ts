@@ -52,10 +52,10 @@ describe('a flood of small messages', () => {
     { channel, text }: { channel: string; text: string },
     left: Promise<unknown>,
   ): Promise<void> {
-    let on = true;
-    const stop = (): void => void (on = false);
+    const state = { on: true };
+    const stop = (): void => void (state.on = false);
     void left.then(stop, stop);
-    while (on) {
+    while (state.on) {
       const pipeline = publisher.pipeline();
       for (let count = 0; count < 400; count += 1) pipeline.publish(channel, text);
       await Promise.all([pipeline.exec(), pause(50)]);
@@ -64,7 +64,7 @@ describe('a flood of small messages', () => {
   }
 
   const listeners = async (admin: Redis, channel: string): Promise<number> =>
-    Number(((await admin.pubsub('NUMSUB', channel)) as [string, number])[1]);
+    ((await admin.pubsub('NUMSUB', channel)) as [string, number])[1];
 
   it.each([
     ['announcements', 'keyspace'],

@@ -3,7 +3,7 @@ import type { Content } from '../../credential/content.js';
 import { RefusedError, UnavailableError } from '../../errors.js';
 import { Semaphore } from '../../util/semaphore.js';
 import { BatchReader } from '../commands/batch-reader.js';
-import type { CommandChannel } from '../commands/channel.js';
+import { CommandChannel } from '../commands/channel.js';
 import type { RawReading, ReadRequest } from '../commands/raw-reading.js';
 import { Reader, toObservation } from '../commands/reader.js';
 import { EPOCH_BYTES } from '../commands/scripts.js';
@@ -19,7 +19,8 @@ const MAX_READS = 256;
 export class SessionReader {
   readonly #context: FeedSessionContext;
   readonly #connection: Connection;
-  readonly #reads: CommandChannel;
+  /** The connection for reading under RESP2, opened there only: a write that hangs would hold up the reads behind it. */
+  readonly reads: CommandChannel;
   readonly #gaps: GapReporter;
   readonly #failed: (error: unknown) => void;
   readonly #reader: Reader;
@@ -29,20 +30,22 @@ export class SessionReader {
   readonly #permits = new Semaphore(MAX_READS);
 
   /**
-   * @param reads - the source of a connection for reading where the subscribed one cannot read
    * @param failed - called when a reading got no reply, before its caller gets the error
    */
   constructor(
     context: FeedSessionContext,
     connection: Connection,
-    reads: CommandChannel,
     gaps: GapReporter,
     failed: (error: unknown) => void,
   ) {
     const { clock } = context.connectionSettings;
     this.#context = context;
     this.#connection = connection;
-    this.#reads = reads;
+    this.reads = new CommandChannel(
+      context.template,
+      { ...context.connectionSettings, name: 'credstream:reads' },
+      context.newName,
+    );
     this.#gaps = gaps;
     this.#failed = failed;
     this.#reader = new Reader(connection, clock);
@@ -119,7 +122,7 @@ export class SessionReader {
   readRaw(request: ReadRequest): Promise<RawReading> {
     const { overFeed } = this;
     if (overFeed !== undefined) return overFeed.read(request);
-    return this.#reads.get().then((session) => session.reader.read(request));
+    return this.reads.get().then((session) => session.reader.read(request));
   }
 
   #observed(reading: RawReading, epochKey: string | undefined): Observation {

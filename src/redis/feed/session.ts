@@ -1,11 +1,10 @@
-import { CommandChannel } from '../commands/channel.js';
 import { Connection } from '../connection/connection.js';
 import { SessionTimers } from '../connection/session-timers.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError } from '../reply-errors.js';
 import { GapReporter } from './missed/gap-reporter.js';
-import { MessageReceiver } from './message-receiver.js';
-import type { ChannelKind } from './muted-channels.js';
+import { MessageReceiver } from './hints/message-receiver.js';
+import type { ChannelKind } from './hints/muted-channels.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
 import { RoleProbe } from './role-probe.js';
@@ -24,8 +23,6 @@ export class FeedSession {
   readonly reader: SessionReader;
   readonly #context: FeedSessionContext;
   readonly #connection: Connection;
-  /** Opened under RESP2 only. */
-  readonly #reads: CommandChannel;
   readonly #subscriptions: SubscriptionBatcher;
   readonly #receiver: MessageReceiver;
   readonly #gaps: GapReporter;
@@ -46,13 +43,7 @@ export class FeedSession {
     this.#gaps = new GapReporter(clock, settings, (gap) => {
       context.gap(this, gap);
     });
-    // Under RESP2 a subscribed connection cannot read, and a write that hangs would hold up the reads behind it.
-    this.#reads = new CommandChannel(
-      template,
-      { ...connectionSettings, name: 'credstream:reads' },
-      context.newName,
-    );
-    this.reader = new SessionReader(context, connection, this.#reads, this.#gaps, failed);
+    this.reader = new SessionReader(context, connection, this.#gaps, failed);
     this.#subscriptions = new SubscriptionBatcher(
       new Subscriptions(connection, template.db, context.keys.muted),
       {
@@ -66,7 +57,7 @@ export class FeedSession {
         failed,
       },
     );
-    this.#role = new RoleProbe(connection, commands, this.#reads, failed);
+    this.#role = new RoleProbe(connection, commands, this.reader.reads, failed);
     const probeKey = (): string | undefined => context.ownKey('probe');
     const probe = new NotificationProbe(connection, commands, clock, template.db, probeKey);
     this.modes = new NotificationModes(probe, settings, {
@@ -103,7 +94,7 @@ export class FeedSession {
       // Not sooner: with RESP2 the connection cannot read from now on, and until now that does not show.
       await Promise.all([probed, session.#inTime(session.#prepareEpoch())]);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
-      if (!connection.canReadWhileSubscribed) await session.#reads.get();
+      if (!connection.canReadWhileSubscribed) await session.reader.reads.get();
     } catch (error) {
       session.stop();
       throw error;
@@ -180,7 +171,7 @@ export class FeedSession {
     this.#receiver.stop();
     this.modes.stop();
     this.#connection.kill();
-    this.#reads.kill();
+    this.reader.reads.kill();
   }
 
   /** Takes much less than a reply may take: the other connection may hang, and the bound counts one reply. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../time/clock.js';
 import { replyWord } from '../reply-errors.js';
-import type { ChannelKind } from './muted-channels.js';
+import type { ChannelKind } from './hints/muted-channels.js';
 import type { Subscriptions } from './subscriptions.js';
 import type { WatchedKey, WatchedKeys } from './watched-keys.js';
 
@@ -69,15 +69,15 @@ export class SubscriptionBatcher {
   }
 
   async #retry(): Promise<void> {
-    const { keys, random, changed } = this.#owner;
+    const { keys, random } = this.#owner;
     const unmuted = await this.#subscriptions.unmute();
     if (!this.#stopped && unmuted.length > 0) {
-      changed(unmuted);
+      this.#owner.changed(unmuted);
       // A change may have come after the last poll and before the subscription.
       for (const one of unmuted) one.pollOpen();
     }
     const gained = await this.#subscriptions.retryRefused(keys, random);
-    if (!this.#stopped && gained.length > 0) changed(gained);
+    if (!this.#stopped && gained.length > 0) this.#owner.changed(gained);
   }
 
   async #subscribe(unsubscribed: readonly WatchedKey[]): Promise<void> {

@@ -4,7 +4,7 @@ import { isPassing, replyWord } from '../reply-errors.js';
 import { replyCount } from '../reply-parser.js';
 import { announcementChannel, keyspaceChannel } from '../keys.js';
 import type { Connection } from '../connection/connection.js';
-import type { ChannelKind, MutedChannels } from './muted-channels.js';
+import type { ChannelKind, MutedChannels } from './hints/muted-channels.js';
 import { WatchedPrefix, type SubscribedTo, type WatchedKey } from './watched-keys.js';
 
 const KINDS = ['keyspace', 'announcements'] as const;
@@ -15,9 +15,9 @@ const BATCH = 500;
 export class Subscriptions {
   readonly #connection: Connection;
   readonly #db: number;
-  readonly #muted: MutedChannels;
+  readonly #muted: MutedChannels<WatchedKey>;
 
-  constructor(connection: Connection, db: number, muted: MutedChannels) {
+  constructor(connection: Connection, db: number, muted: MutedChannels<WatchedKey>) {
     this.#connection = connection;
     this.#db = db;
     this.#muted = muted;

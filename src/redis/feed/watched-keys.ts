@@ -9,7 +9,7 @@ import type {
   SubscriptionTarget,
 } from '../../backend/backend.js';
 import { escapeGlob } from '../keys.js';
-import { MutedChannels } from './muted-channels.js';
+import { MutedChannels } from './hints/muted-channels.js';
 
 /** The channels of a key, or of all keys with a prefix, that a link is subscribed to. */
 export type SubscribedTo = 'both' | 'keyspace' | 'announcements' | 'neither';
@@ -144,7 +144,7 @@ export class WatchedPrefix extends WatchedKey {
 
 /** The watched keys and prefixes of a feed, in a rotation for the heartbeat. */
 export class WatchedKeys {
-  readonly muted = new MutedChannels();
+  readonly muted = new MutedChannels<WatchedKey>();
   readonly #keys = new Map<string, WatchedKey>();
   /** By the prefix in patterns. */
   readonly #prefixes = new Map<string, WatchedPrefix>();

@@ -1,11 +1,11 @@
-import { hintFrom, hintFromEvent } from '../commands/announcement.js';
-import type { Connection } from '../connection/connection.js';
-import { announcementChannel, keyspaceChannel } from '../keys.js';
+import { hintFrom, hintFromEvent } from '../../commands/announcement.js';
+import type { Connection } from '../../connection/connection.js';
+import { announcementChannel, keyspaceChannel } from '../../keys.js';
 import { FloodMeter } from './flood-meter.js';
 import type { ChannelKind } from './muted-channels.js';
-import type { NotificationModes } from './notification-modes.js';
-import type { FeedSessionContext } from './session-context.js';
-import type { WatchedKey } from './watched-keys.js';
+import type { NotificationModes } from '../notification-modes.js';
+import type { FeedSessionContext } from '../session-context.js';
+import type { WatchedKey } from '../watched-keys.js';
 
 /** Turns the messages of one session into hints. */
 export class MessageReceiver {

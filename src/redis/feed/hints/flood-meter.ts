@@ -1,5 +1,5 @@
-import type { Clock } from '../../time/clock.js';
-import { WatchedPrefix, type WatchedKey } from './watched-keys.js';
+import type { Clock } from '../../../time/clock.js';
+import { WatchedPrefix, type WatchedKey } from '../watched-keys.js';
 
 /** The clock is asked once for so many messages. */
 const STEP = 256;
