@@ -34,7 +34,7 @@ export class MemoryBackend implements Backend, SubscribedBackend {
   readonly name: string;
   readonly joinedAt: number;
   readonly replyTimeoutMs = 0;
-  readonly ownPrefix = OWN_PREFIX;
+  readonly ownPrefix: string = OWN_PREFIX;
   readonly #memory: CredentialMemory;
   readonly feed: MemoryFeed;
   /** Created by the first write, because most stores only watch. */
