@@ -55,7 +55,7 @@ export class FeedSession {
     );
     this.#role = new RoleProbe(connection, commands, failed);
     const probeKey = (): string | undefined => context.ownKey('probe');
-    const probe = new NotificationProbe(connection, commands, clock, template.db, probeKey);
+    const probe = new NotificationProbe(connection, commands, template.db, probeKey);
     this.modes = new NotificationModes(probe, settings, {
       changed: () => {
         context.changed(this);

@@ -9,6 +9,7 @@ import { useCleanup } from '../../support/cleanup.js';
 import { connect, disconnect } from '../../support/redis-clients.js';
 import type { RedisServer } from '../../support/redis-server/index.js';
 import { startRedis, uniqueKey } from '../../support/redis.js';
+import { slowness } from '../../support/slowness.js';
 import { createTcpProxy, type TcpProxy } from '../../support/tcp-proxy.js';
 import { eventually } from '../../support/wait.js';
 import type { InstanceSettings } from './instance-protocol.js';
@@ -19,21 +20,21 @@ import { RemoteInstance } from './remote-instance.js';
 /** Small, so that what waits for a deadline does not take long; yet a busy machine is no dead instance. */
 const STORE = {
   heartbeatMs: 300,
-  replyTimeoutMs: 500,
+  replyTimeoutMs: 500 * slowness(),
   pollMs: 300,
   probeMs: 1_000,
   closeTimeoutMs: 1_000,
-} as const;
+};
 
 export const REAUTHENTICATOR = {
-  leaseMs: 1_000,
+  leaseMs: 1_000 * slowness(),
   attemptTimeoutMs: 20_000,
   minIntervalMs: 10,
   backOffMs: 100,
   maxBackOffMs: 400,
   timeoutMs: 15_000,
   drainMs: 5_000,
-} as const;
+};
 
 type Settings = Partial<InstanceSettings>;
 
