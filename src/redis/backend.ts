@@ -28,12 +28,14 @@ export class RedisBackend implements Backend {
   readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
   readonly name: string;
+  readonly ownPrefix: string;
   readonly sharing: OptionSharing = new OptionSharing();
 
   private constructor(pool: ClientPool, settings: RedisSettings, name: string) {
     this.#pool = pool;
     this.#settings = settings;
     this.name = name;
+    this.ownPrefix = ownPrefix(settings.namespace);
   }
 
   /** @throws InvalidOptionError */
@@ -44,10 +46,6 @@ export class RedisBackend implements Backend {
 
   get instance(): string {
     return this.#pool.instance;
-  }
-
-  get ownPrefix(): string {
-    return ownPrefix(this.#settings.namespace);
   }
 
   get clock(): Clock {
