@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { RedisCredentialStore } from 'credstream';
 
 import type { AttemptRecord } from '../../../src/backend/attempts.js';
-import { helperKey } from '../../../src/redis/keys.js';
+import { HelperNames } from '../../../src/redis/commands/helper-names.js';
 import { useCleanup } from '../../support/cleanup.js';
 import { connect, disconnect } from '../../support/redis-clients.js';
 import type { RedisServer } from '../../support/redis-server/index.js';
@@ -149,7 +149,7 @@ export function useCluster(
         return text === null ? undefined : (JSON.parse(text) as Tokens);
       },
       record: async () => {
-        const text = await admin.get(helperKey('attempt', key));
+        const text = await admin.get(new HelperNames('credstream', '').attempt(key));
         return text === null ? undefined : (JSON.parse(text) as AttemptRecord);
       },
       agree: async (token, those = instances) => {
