@@ -298,7 +298,7 @@ const places = [
 ];
 
 describe.each(places)('a function of A, $where', ({ open }) => {
-  describe.each(cases)('$what', { timeout: 15_000 }, ({ by, options, make, call }) => {
+  describe.each(cases)('$what', ({ by, options, make, call }) => {
     it.each(by)('runs in the context of A, whoever is behind %s', async (cause) => {
       const place = open();
       const seen: (string | undefined)[] = [];

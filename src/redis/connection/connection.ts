@@ -2,7 +2,6 @@ import type { Redis } from 'ioredis';
 import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { withDeadline } from '../../time/timers.js';
-import { RESERVED_PREFIX } from '../../util/option-checks.js';
 import {
   ConnectionLostError,
   NotMasterError,
@@ -23,8 +22,8 @@ import { openClient } from '../client/template.js';
 
 /** After so long without a reply a connection may be forgotten by something between here and Redis. */
 export const IDLE_MS = 1_000;
-/** The name of a channel that no connection subscribes to. */
-const NO_CHANNEL = `${RESERVED_PREFIX}none`;
+/** The name of a channel that no connection subscribes to: no channel of ours is without a key. */
+const NO_CHANNEL = 'credstream';
 
 export interface ConnectionSettings {
   readonly clock: Clock;

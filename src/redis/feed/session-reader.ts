@@ -44,7 +44,7 @@ export class SessionReader {
     this.reads = new CommandChannel(
       context.template,
       { ...context.connectionSettings, name: 'credstream:reads' },
-      context.newName,
+      context.names,
     );
     this.#gaps = gaps;
     this.#failed = failed;

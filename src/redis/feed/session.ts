@@ -32,7 +32,7 @@ export class FeedSession {
   #polled = false;
 
   private constructor(context: FeedSessionContext, connection: Connection) {
-    const { commands, connectionSettings, settings, template } = context;
+    const { commands, connectionSettings, names, settings, template } = context;
     const { clock } = connectionSettings;
     const failed = (error: unknown): void => {
       this.#fail(error);
@@ -45,7 +45,7 @@ export class FeedSession {
     });
     this.reader = new SessionReader(context, connection, this.#gaps, failed);
     this.#subscriptions = new SubscriptionBatcher(
-      new Subscriptions(connection, template.db, context.keys.muted),
+      new Subscriptions(connection, template.db, names, context.keys.muted),
       {
         clock,
         keys: context.keys,
@@ -59,7 +59,7 @@ export class FeedSession {
     );
     this.#role = new RoleProbe(connection, commands, this.reader.reads, failed);
     const probeKey = (): string | undefined => context.ownKey('probe');
-    const probe = new NotificationProbe(connection, commands, clock, template.db, probeKey);
+    const probe = new NotificationProbe(connection, commands, template.db, probeKey);
     this.modes = new NotificationModes(probe, settings, {
       changed: () => {
         context.changed(this);

@@ -2,7 +2,8 @@ import type { Redis } from 'ioredis';
 import { forgetChannelNames } from '../client/channel-names.js';
 import { isPassing, replyWord } from '../reply-errors.js';
 import { replyCount } from '../reply-parser.js';
-import { announcementChannel, keyspaceChannel } from '../keys.js';
+import { keyspaceChannel } from '../keys.js';
+import type { HelperNames } from '../commands/helper-names.js';
 import type { Connection } from '../connection/connection.js';
 import type { ChannelKind, MutedChannels } from './hints/muted-channels.js';
 import { WatchedPrefix, type SubscribedTo, type WatchedKey } from './watched-keys.js';
@@ -15,11 +16,18 @@ const BATCH = 500;
 export class Subscriptions {
   readonly #connection: Connection;
   readonly #db: number;
+  readonly #names: HelperNames;
   readonly #muted: MutedChannels<WatchedKey>;
 
-  constructor(connection: Connection, db: number, muted: MutedChannels<WatchedKey>) {
+  constructor(
+    connection: Connection,
+    db: number,
+    names: HelperNames,
+    muted: MutedChannels<WatchedKey>,
+  ) {
     this.#connection = connection;
     this.#db = db;
+    this.#names = names;
     this.#muted = muted;
     forgetChannelNames(connection.client);
   }
@@ -41,7 +49,7 @@ export class Subscriptions {
       const batch = watched.slice(from, from + BATCH);
       const [keyspace, announcements] = await Promise.all([
         this.#subscribe(batch.map(({ key }) => keyspaceChannel(this.#db, key))),
-        this.#subscribe(batch.map(({ key }) => announcementChannel(this.#db, key))),
+        this.#subscribe(batch.map(({ key }) => this.#names.announcements(this.#db, key))),
       ]);
       for (const [index, one] of batch.entries()) {
         one.subscribedTo = subscribedTo(keyspace[index], announcements[index]);
@@ -114,7 +122,9 @@ export class Subscriptions {
 
   #channel(watched: WatchedKey, kind: ChannelKind): string {
     const name = watched instanceof WatchedPrefix ? `${watched.glob}*` : watched.key;
-    return (kind === 'keyspace' ? keyspaceChannel : announcementChannel)(this.#db, name);
+    return kind === 'keyspace'
+      ? keyspaceChannel(this.#db, name)
+      : this.#names.announcements(this.#db, name);
   }
 
   async #unsubscribe(watched: WatchedKey, kinds: readonly ChannelKind[]): Promise<void> {

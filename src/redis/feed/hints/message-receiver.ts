@@ -1,6 +1,6 @@
 import { hintFrom, hintFromEvent } from '../../commands/announcement.js';
 import type { Connection } from '../../connection/connection.js';
-import { announcementChannel, keyspaceChannel } from '../../keys.js';
+import { keyspaceChannel } from '../../keys.js';
 import { FloodMeter } from './flood-meter.js';
 import type { ChannelKind } from './muted-channels.js';
 import type { NotificationModes } from '../notification-modes.js';
@@ -23,7 +23,8 @@ export class MessageReceiver {
     modes: NotificationModes,
     flooded: (watched: WatchedKey, kind: ChannelKind) => void,
   ) {
-    const { db } = context.template;
+    const { names, template } = context;
+    const { db } = template;
     const { clock } = context.connectionSettings;
     const meter = (kind: ChannelKind): FloodMeter =>
       new FloodMeter(clock, (watched) => {
@@ -33,7 +34,7 @@ export class MessageReceiver {
     this.#context = context;
     this.#modes = modes;
     this.#keyspace = keyspaceChannel(db, '');
-    this.#announcements = announcementChannel(db, '');
+    this.#announcements = names.announcements(db, '');
     client.on('message', (channel: string, message: string) => {
       this.#receive(channel, message);
     });
