@@ -84,12 +84,16 @@ async function checkOut(revision: string): Promise<string> {
 async function findings(root: string): Promise<Finding[]> {
   const run = spawn(process.execPath, [TSX, 'test/bench/main.ts', ...flags], {
     cwd: root,
-    stdio: ['ignore', 'pipe', 'ignore'],
+    stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
+  let errors = '';
+  run.stderr
+    .setEncoding('utf8')
+    .on('data', (text: string) => (errors = (errors + text).slice(-2_000)));
   for await (const text of run.stdout.setEncoding('utf8')) output += text as string;
   const lines = output.split('\n').filter((line) => line.startsWith('{'));
-  if (lines.length === 0) throw new Error(`the benchmarks of ${root} found nothing`);
+  if (lines.length === 0) throw new Error(`the benchmarks of ${root} found nothing: ${errors}`);
   return lines.map((line) => JSON.parse(line) as Finding);
 }
 

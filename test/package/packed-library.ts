@@ -124,7 +124,7 @@ export async function runProgram(
   const { stdout } = await run(process.execPath, [file], {
     cwd: dirname(file),
     env: { PATH: process.env['PATH'], ...env },
-    timeout: 180_000,
+    timeout: 600_000,
   });
   return stdout;
 }

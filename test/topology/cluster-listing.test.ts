@@ -44,4 +44,4 @@ it('a directory lists and clears keys on their way to a server that is no master
   await move.close();
   await world.cluster.settled();
   expect(await directory.load('id3')).toBeUndefined();
-}, 60_000);
+});
