@@ -47,6 +47,50 @@ async function expectEveryWrite(store: RedisCredentialStore<string>): Promise<vo
   expect(await store.clear()).toBe(true);
 }
 
+/** The scripts that a store tries first, and its name for the connection. */
+const TRIED = /^(eval|evalsha|evalsha_ro|eval_ro|client\|setname)$/;
+
+test('the rights of a watcher without scripts are enough to watch, and not to write', async () => {
+  const { admin, open, refusals } = await enter('app-plain-watcher');
+  const store = open('app:token');
+  const changes = collect(store.changes$);
+  await store.ready();
+  await admin.set('app:token', '"a"');
+  expect(await changes.next()).toMatchObject({ type: 'saved' });
+  await admin.del('app:token');
+  expect(await changes.next()).toMatchObject({ type: 'cleared' });
+  const refused = await refusals();
+  expect(refused.filter((one) => !TRIED.test(one) && !/:probe:|^set$/.test(one))).toEqual([]);
+  await expect(store.save('b')).rejects.toMatchObject({ code: 'REFUSED', reply: 'NOPERM' });
+});
+
+test('the rights of a writer without scripts are enough for plain writes only', async () => {
+  const { admin, open, refusals } = await enter('app-plain-writer');
+  const store = open('app:token');
+  expect(await store.save('a', { ttlSeconds: 60 })).toMatchObject({ announced: true });
+  expect(await store.load()).toBe('a');
+  const onlyIf = await store.read();
+  await expect(store.save('c', { onlyIf })).rejects.toMatchObject({ code: 'REFUSED' });
+  expect(await admin.get('app:token')).toBe('"a"');
+  expect(await store.clear()).toBe(true);
+  expect(await admin.keys('credstream:cleared:*')).toHaveLength(1);
+  const refused = await refusals();
+  expect(refused.filter((one) => !TRIED.test(one) && !one.includes(':stage:'))).toEqual([]);
+});
+
+test('a script reaches no key outside of the rights of its user', async () => {
+  const { admin } = await enter('app-writer');
+  await admin.set('other', 'secret');
+  const script = "return redis.call('GET', KEYS[1])";
+  const dry = await admin.call('ACL', 'DRYRUN', 'app-writer', 'EVAL', script, '1', 'other');
+  expect(String(dry)).toContain('no permissions to access');
+  expect(await admin.config('GET', 'client-output-buffer-limit')).toEqual([
+    'client-output-buffer-limit',
+    expect.stringMatching(/pubsub 33554432 8388608 60$/),
+  ]);
+  expect(await admin.config('GET', 'busy-reply-threshold')).toContain('5000');
+});
+
 test('the rights of a writer in the documents are enough to write in every way', async () => {
   const { open, refusals } = await enter('app-writer');
   await expectEveryWrite(open('app:token'));
@@ -110,6 +154,14 @@ test('the rights for re-authentication in the documents are enough for it', asyn
 });
 
 test('the documents name no other user', () => {
-  const users = ['app-writer', 'app-watcher', 'app-both', 'app-reauthenticator', 'orders'];
+  const users = [
+    'app-plain-watcher',
+    'app-plain-writer',
+    'app-writer',
+    'app-watcher',
+    'app-both',
+    'app-reauthenticator',
+    'orders',
+  ];
   expect([...rules.keys()]).toEqual(users);
 });
