@@ -36,7 +36,7 @@ async function enter(user: string, more: readonly string[] = []) {
     // With RESP2 the heartbeat sends one. A refusal proves the link alive as well as an answer does.
     return refused.filter((one) => one !== 'ping');
   };
-  return { admin, open, refusals };
+  return { admin, client, open, refusals };
 }
 
 async function expectEveryWrite(store: RedisCredentialStore<string>): Promise<void> {
@@ -78,17 +78,32 @@ test('the rights of a writer without scripts are enough for plain writes only', 
   expect(refused.filter((one) => !TRIED.test(one) && !one.includes(':stage:'))).toEqual([]);
 });
 
-test('a script reaches no key outside of the rights of its user', async () => {
-  const { admin } = await enter('app-writer');
+test('a script reaches no key and no command outside of the rights of its user', async () => {
+  const { admin, client } = await enter('app-writer');
   await admin.set('other', 'secret');
-  const script = "return redis.call('GET', KEYS[1])";
-  const dry = await admin.call('ACL', 'DRYRUN', 'app-writer', 'EVAL', script, '1', 'other');
-  expect(String(dry)).toContain('no permissions to access');
-  expect(await admin.config('GET', 'client-output-buffer-limit')).toEqual([
-    'client-output-buffer-limit',
-    expect.stringMatching(/pubsub 33554432 8388608 60$/),
-  ]);
+  const declared = client.eval("return redis.call('GET', KEYS[1])", 1, 'other');
+  await expect(declared).rejects.toThrow(/^NOPERM/);
+  const undeclared = client.eval("return redis.call('GET', 'other')", 0);
+  await expect(undeclared).rejects.toThrow(/ACL failure in script/);
+  const command = client.eval("return redis.call('FLUSHALL')", 0);
+  await expect(command).rejects.toThrow(/ACL failure in script/);
+});
+
+test('a script that never ends stops Redis for everybody until it is killed', async () => {
+  const { admin, client } = await enter('app-writer');
+  await admin.config('SET', 'busy-reply-threshold', '50');
+  const endless = client.eval('while true do end', 0).catch((error: unknown) => error);
+  await eventually(() => expect(admin.get('app:token')).rejects.toThrow(/^BUSY/));
+  await admin.script('KILL');
+  expect(String(await endless)).toContain('Script killed by user');
+});
+
+test('the defaults of the server that the documents name are true', async () => {
+  const { admin } = await enter('app-writer');
+  const [, limits] = (await admin.config('GET', 'client-output-buffer-limit')) as string[];
+  expect(limits).toMatch(/pubsub 33554432 8388608 60$/);
   expect(await admin.config('GET', 'busy-reply-threshold')).toContain('5000');
+  expect(await admin.config('GET', 'acl-pubsub-default')).toContain('resetchannels');
 });
 
 test('the rights of a writer in the documents are enough to write in every way', async () => {
