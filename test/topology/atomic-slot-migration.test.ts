@@ -1,7 +1,11 @@
 import { expect, it } from 'vitest';
 
 import { Reauthenticator, RedisCredentialDirectory, UnavailableError } from '../../src/index.js';
-import { type AtomicWay, type ClusterServer, moveAtomically } from '../support/redis-cluster/index.js';
+import {
+  type AtomicWay,
+  type ClusterServer,
+  moveAtomically,
+} from '../support/redis-cluster/index.js';
 import { abilitiesOf } from '../support/server-abilities.js';
 import { collect, eventually } from '../support/wait.js';
 import { brings, FAST, shown, useCluster } from './support/cluster-world.js';
