@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { noiseMs } from '../support/machine-noise.js';
 import { uniqueKey } from '../support/redis.js';
+import { endOf } from '../support/server-abilities.js';
 import { createTcpProxy } from '../support/tcp-proxy.js';
 import { eventually } from '../support/wait.js';
 import { makeUser } from './users.js';
@@ -54,7 +55,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perRead }) => {
     expect(await changes.next()).toMatchObject({ type: 'saved', expiresAt: undefined });
     await redis.expire(key, 600);
     const renewed = await changes.next(ofType('renewed'));
-    const end = await redis.pexpiretime(key);
+    const end = await endOf(redis, key);
     expect(Math.abs(renewed.expiresAt! - end)).toBeLessThan(100);
     await redis.set(key, 'not JSON');
     expect(await changes.next()).toMatchObject({ type: 'unreadable' });
@@ -124,7 +125,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perRead }) => {
     await redis.set(store.id, bytesOf('a'), 'EX', 60);
     expect(await store.load()).toEqual({ token: 'a' });
     const snapshot = await store.read();
-    const end = await redis.pexpiretime(store.id);
+    const end = await endOf(redis, store.id);
     expect(Math.abs(snapshot!.expiresAt! - end)).toBeLessThan(100);
     await redis.set(store.id, bytesOf('x'.repeat(200)));
     const watched = await world.watch(user.connect(), { key: store.id, maxBytes: 100 });
