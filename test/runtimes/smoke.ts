@@ -75,7 +75,8 @@ let logins = 0;
 const authenticate = (): Promise<Token> =>
   Promise.resolve({ accessToken: `login ${String((logins += 1))}` });
 const reauthenticators = [writer, reader].map(
-  (store) => new Reauthenticator(store, { authenticate, minIntervalMs: 10 }),
+  (store) =>
+    new Reauthenticator(store, { authenticate, whenCleared: 'authenticate', minIntervalMs: 10 }),
 );
 const tokens = await Promise.all(reauthenticators.map((one) => one.credentials()));
 expectEqual('logins', tokens.map(({ accessToken }) => accessToken).join(), 'login 1,login 1');
