@@ -212,6 +212,8 @@ export interface Backend extends AttemptBackend {
   readonly sharing: OptionSharing;
   /** The label of this instance for people. */
   readonly name: string;
+  /** The beginning of the backend's own keys: no key of a credential begins so. */
+  readonly ownPrefix: string;
   /** The longest time that a reply may take, in milliseconds. */
   readonly replyTimeoutMs: number;
   readonly clock: Clock;
