@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { Reauthenticator, RedisCredentialStore } from 'credstream';
 
 import { useRedis } from '../support/redis.js';
+import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
 import { collect, eventually } from '../support/wait.js';
 import { readText } from './repository.js';
 
@@ -20,7 +21,8 @@ async function enter(user: string, more: readonly string[] = []) {
   const admin = redis.connect(server);
   const rule = rules.get(user);
   if (rule === undefined) throw new Error(`there are no rules for ${user}`);
-  await admin.call('ACL', 'SETUSER', user, ...rule.split(' '), ...more);
+  const words = rulesFor(await abilitiesOf(admin), [...rule.split(' '), ...more]);
+  await admin.call('ACL', 'SETUSER', user, ...words);
   const client = redis.connect(server, {
     username: user,
     password: 'password',

@@ -5,6 +5,7 @@ import { Reauthenticator } from 'credstream';
 import { countCommands } from '../support/command-counter.js';
 import { noiseMs } from '../support/machine-noise.js';
 import { startRedis, uniqueKey } from '../support/redis.js';
+import { endOf } from '../support/server-abilities.js';
 import { createTcpProxy } from '../support/tcp-proxy.js';
 import { eventually } from '../support/wait.js';
 import { makeUser } from './users.js';
@@ -57,7 +58,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perRead }) => {
     expect(await changes.next()).toMatchObject({ type: 'saved', expiresAt: undefined });
     await redis.expire(key, 600);
     const renewed = await changes.next(ofType('renewed'));
-    const end = await redis.pexpiretime(key);
+    const end = await endOf(redis, key);
     expect(Math.abs(renewed.expiresAt! - end)).toBeLessThan(100);
     await redis.set(key, 'not JSON');
     expect(await changes.next()).toMatchObject({ type: 'unreadable' });
@@ -127,7 +128,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perRead }) => {
     await redis.set(store.id, bytesOf('a'), 'EX', 60);
     expect(await store.load()).toEqual({ token: 'a' });
     const snapshot = await store.read();
-    const end = await redis.pexpiretime(store.id);
+    const end = await endOf(redis, store.id);
     expect(Math.abs(snapshot!.expiresAt! - end)).toBeLessThan(100);
     await redis.set(store.id, bytesOf('x'.repeat(200)));
     const watched = await world.watch(user.connect(), { key: store.id, maxBytes: 100 });
