@@ -9,6 +9,7 @@ import type { Servers } from './servers/servers.js';
 import { readFailure } from './reply-errors.js';
 import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
+import { SkewWarning } from './servers/skew-warning.js';
 import { SingleServer } from './servers/single-server.js';
 
 /** All stores on one client of the caller share one pool. */
@@ -49,6 +50,9 @@ export class ClientPool {
       settings: () => this.#settings,
       newName: () => this.newName(),
       newGeneration: () => (this.#numbers += 1),
+      skewWarning: new SkewWarning((message) => {
+        process.emitWarning(message, 'CredstreamWarning');
+      }),
       connectFailed: (error) => {
         this.#warn(error);
       },

@@ -12,6 +12,7 @@ import type {
   ReadyOptions,
   SaveOptions,
   SaveReceipt,
+  UpdateContext,
   UpdateOptions,
   UpdateReceipt,
 } from '../credential/contract.js';
@@ -195,11 +196,21 @@ export abstract class ObservableCredentialStore<T>
    * @throws UnreadableError when the bytes cannot be decoded, ConflictError after `maxAttempts`, the errors of `fn`, and those of `save`
    */
   async update(
-    fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
+    fn: (current: T | undefined, context: UpdateContext) => T | undefined | Promise<T | undefined>,
     options: UpdateOptions = {},
   ): Promise<UpdateReceipt<T>> {
     this.#checkOpen();
     return this.#write((writer) => writer.update(fn, options));
+  }
+
+  /**
+   * The instant `seconds` after this call, in epoch milliseconds of the Redis server's clock, by which all ends are judged; may read the key.
+   *
+   * @throws InvalidOptionError, UnavailableError, RefusedError, ClosedError
+   */
+  async endsIn(seconds: number): Promise<number> {
+    this.#checkOpen();
+    return this.#write((writer) => writer.endsIn(seconds));
   }
 
   /**

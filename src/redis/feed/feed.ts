@@ -81,6 +81,7 @@ export class Feed {
       modes: () => liveIn(this.#state)?.modes,
       confirmedAt: () => this.confirmedAt(),
       polls: () => this.#polls !== undefined,
+      skewMs: () => context.time.skewMs,
     });
   }
 

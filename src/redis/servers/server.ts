@@ -8,6 +8,7 @@ import { Feed } from '../feed/feed.js';
 import { toObservation } from '../commands/reader.js';
 import type { RedisSettings } from '../connection-options.js';
 import { scanKeys } from '../commands/scan.js';
+import type { SkewWarning } from './skew-warning.js';
 import type { ServerTemplate } from '../client/server-template.js';
 
 /** The data that the servers of one client share. */
@@ -19,6 +20,8 @@ export interface ServerContext {
   readonly newName: () => string;
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
+  /** Warns when the clocks of this machine and of a server differ. */
+  readonly skewWarning: SkewWarning;
   /** Called when Redis could not be reached, or turned us away. */
   readonly connectFailed: (error: Error) => void;
 }
@@ -47,6 +50,7 @@ export class Server {
   /** The proof under way that an idle connection for commands is alive. */
   #proving: Promise<CommandSession> | undefined;
   readonly #heartbeatMs: () => number;
+  readonly #skewWarning: SkewWarning;
 
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
@@ -59,7 +63,10 @@ export class Server {
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
     this.#clock = clock;
-    this.#time = new ServerTime(clock);
+    this.#skewWarning = context.skewWarning;
+    this.#time = new ServerTime(clock, undefined, () => {
+      context.skewWarning.judge(this.#time);
+    });
     this.commands = new CommandChannel(
       template,
       connectionSettings('credstream:commands'),
@@ -142,6 +149,7 @@ export class Server {
 
   async close(timeoutMs: number): Promise<void> {
     this.feed.close();
+    this.#skewWarning.forget(this.#time);
     await this.commands.close(timeoutMs);
   }
 }
