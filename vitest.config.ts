@@ -50,7 +50,7 @@ const project = (
       { find: /^credstream$/, replacement: fromRoot('./src/index.ts') },
     ],
   },
-  test: { name, pool: 'forks', testTimeout: 60_000, hookTimeout: 120_000, ...test },
+  test: { name, pool: 'forks', testTimeout: 180_000, hookTimeout: 600_000, ...test },
 });
 
 export default defineConfig({

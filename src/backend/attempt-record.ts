@@ -19,7 +19,7 @@ export const MAX_RECORD_BYTES = 4_096;
 /** The largest number of attempts and of failures in a record. */
 export const MAX_COUNT = 1_000_000_000;
 
-/** Changes with the meaning of a record. */
+/** Rises with the meaning of a record. A version reads the records of all before it, or it would start beside their attempts. */
 const VERSION = 1;
 
 const ID = /^[\w:.-]{1,128}$/;
@@ -43,9 +43,9 @@ export function parseRecord(bytes: Buffer): Pick<AttemptView, 'record' | 'newer'
   }
   if (typeof value !== 'object' || value === null) return { record: undefined };
   const fields = value as Readonly<Record<string, unknown>>;
-  const { v = VERSION } = fields;
+  const { v = 1 } = fields;
   if (isWhole(v, VERSION + 1, MAX_COUNT)) return { record: undefined, newer: true };
-  return { record: v === VERSION ? recordOf(fields) : undefined };
+  return { record: isWhole(v, 1, VERSION) ? recordOf(fields) : undefined };
 }
 
 function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | undefined {

@@ -213,6 +213,8 @@ export interface RemoveRequest {
 export interface Backend extends AttemptBackend {
   /** The options that stores on this backend share. */
   readonly sharing: OptionSharing;
+  /** The beginning of the backend's own keys: no key of a credential begins so. */
+  readonly ownPrefix: string;
   /** The longest time that a reply may take, in milliseconds. */
   readonly replyTimeoutMs: number;
   readonly clock: Clock;

@@ -190,16 +190,33 @@ export function createChange<T>(fields: ChangeFields<T>): CredentialChange<T> {
   return new RedactedChange<T>(fields) as unknown as CredentialChange<T>;
 }
 
-/** Whether a change withdraws the previous credential; the caller decides whether a newer credential in its place does. */
+/** Whether each type of change withdraws the previous credential; a newer credential in its place does so if asked to. */
+const WITHDRAWS = {
+  saved: 'if asked',
+  renewed: 'never',
+  expired: 'always',
+  cleared: 'always',
+  evicted: 'always',
+  unreadable: 'always',
+} as const satisfies Record<CredentialChangeType, 'always' | 'if asked' | 'never'>;
+
+type Withdrawing = {
+  [T in CredentialChangeType]: (typeof WITHDRAWS)[T] extends 'never' ? never : T;
+}[CredentialChangeType];
+
+/** Whether a change withdraws the previous credential. */
 export function withdraws(change: CredentialChange<unknown>, onSaved: boolean): boolean {
-  return change.type === 'saved' ? onSaved : change.type !== 'renewed';
+  const when = WITHDRAWS[change.type];
+  return when === 'always' || (when === 'if asked' && onSaved);
 }
 
 /** The change without the credentials before and after it: a signal may outlive them for long. */
 export function withdrawalBy(change: CredentialChange<unknown>): WithdrawalChange {
-  const { type, id, at, source, origin } = change;
+  const { id, at, source, origin } = change;
+  // The type is compared with the table: a new one that withdraws must be a reason of signals too.
+  const type: WithdrawalChange['type'] = change.type as Withdrawing;
   return {
-    ...{ type: type as WithdrawalChange['type'], id, at, source, origin },
+    ...{ type, id, at, source, origin },
     reason: 'reason' in change ? change.reason : undefined,
     ...('expiresAt' in change && { expiresAt: change.expiresAt }),
     ...('error' in change && { error: change.error }),

@@ -8,10 +8,14 @@ import {
 } from '../backend/attempts.js';
 import { digest } from '../credential/encoding.js';
 import type { ChangeOrigin } from '../credential/origin.js';
+import { DEFAULT_NAMESPACE, ownPrefix } from '../util/option-checks.js';
 import type { CredentialMemory } from './credential-memory.js';
 
-const recordKey = (key: string): string => `credstream:attempt:${key}`;
-const clearedKey = (key: string): string => `credstream:cleared:${key}`;
+/** The beginning of the keys of our own: a memory is not shared by applications that have to be kept apart. */
+export const OWN_PREFIX: string = ownPrefix(DEFAULT_NAMESPACE);
+
+const recordKey = (key: string): string => `${OWN_PREFIX}attempt:${key}`;
+const clearedKey = (key: string): string => `${OWN_PREFIX}cleared:${key}`;
 
 /** Remembers that a credential was cleared on purpose. */
 export function storeTombstone(memory: CredentialMemory, key: string): void {

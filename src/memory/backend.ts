@@ -17,7 +17,7 @@ import type {
 import { digest } from '../credential/encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
 import type { OptionSharing } from '../util/option-sharing.js';
-import { storeTombstone, swapAttempt } from './attempt-swap.js';
+import { OWN_PREFIX, storeTombstone, swapAttempt } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed } from './feed.js';
 import { MemorySubscription, type SubscribedBackend } from './subscription.js';
@@ -34,6 +34,7 @@ export class MemoryBackend implements Backend, SubscribedBackend {
   readonly name: string;
   readonly joinedAt: number;
   readonly replyTimeoutMs = 0;
+  readonly ownPrefix: string = OWN_PREFIX;
   readonly #memory: CredentialMemory;
   readonly feed: MemoryFeed;
   /** Created by the first write, because most stores only watch. */

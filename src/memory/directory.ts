@@ -4,6 +4,8 @@ import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
 } from '../stores/directory/options.js';
+import { checkKey } from '../util/option-checks.js';
+import { OWN_PREFIX } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { IN_MEMORY_OPTIONS, resolveMemory } from './options.js';
 import { MemoryBackend } from './backend.js';
@@ -40,6 +42,7 @@ export class MemoryCredentialDirectory<T> extends CredentialDirectory<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialDirectoryOptions<T>) {
     const resolved = resolveDirectoryOptions(options, TABLE);
-    super(resolved, resolved.key, new MemoryBackend(resolveMemory(options), resolved.name));
+    const prefix = checkKey(resolved.key, 'prefix', OWN_PREFIX);
+    super(resolved, prefix, new MemoryBackend(resolveMemory(options), resolved.name));
   }
 }

@@ -4,6 +4,8 @@ import {
   STORE_OPTIONS,
   type CredentialStoreOptions,
 } from '../stores/options.js';
+import { checkKey } from '../util/option-checks.js';
+import { OWN_PREFIX } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { IN_MEMORY_OPTIONS, resolveMemory } from './options.js';
 import { MemoryBackend } from './backend.js';
@@ -41,12 +43,7 @@ export class MemoryCredentialStore<T> extends ObservableCredentialStore<T> {
   /** @throws InvalidOptionError */
   constructor(options: MemoryCredentialStoreOptions<T>) {
     const resolved = resolveStoreOptions(options, TABLE);
-    super(
-      ownCredential(
-        resolved,
-        resolved.key,
-        new MemoryBackend(resolveMemory(options), resolved.name),
-      ),
-    );
+    const key = checkKey(resolved.key, 'key', OWN_PREFIX);
+    super(ownCredential(resolved, key, new MemoryBackend(resolveMemory(options), resolved.name)));
   }
 }

@@ -26,7 +26,7 @@ import {
 } from './lease.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
-import type { ReauthenticationState } from './state.js';
+import { errorIn, type ReauthenticationState } from './state.js';
 import { noteStart, Waiters, type Waiter } from './waiters.js';
 
 /** Waits for a permit of the semaphore before it requests the lease. */
@@ -139,7 +139,7 @@ export class Coordinator<T> {
     timeoutMs: number,
     signal: AbortSignal | undefined,
   ): Promise<CredentialSnapshot<T>> {
-    const cause = (): Error | undefined => this.#context.internals.live.status.error;
+    const cause = () => errorIn(this.state) ?? this.#context.internals.live.status.error;
     const { waiter, settled } = this.#waiters.add(minValidityMs, timeoutMs, signal, cause);
     this.#answer([waiter]);
     this.#pursue();

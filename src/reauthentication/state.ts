@@ -68,7 +68,8 @@ export interface ReauthenticationAuthenticating {
 }
 
 /**
- * No instance starts an attempt before `nextAt`; or, with an `error`, this instance got no reply from Redis, and repeats its request then.
+ * No instance starts an attempt before `nextAt`; or, with an `error`, this instance got no reply from Redis, or keeps off an attempt
+ * of a newer version of this package, and repeats its request then.
  *
  * @public
  */
@@ -81,7 +82,7 @@ export interface ReauthenticationBackingOff {
   readonly failures: number;
   /** The instant from which the next attempt may start. */
   readonly nextAt: number;
-  /** Why Redis gave no reply. */
+  /** Why this instance could not ask for the lease. */
   readonly error: UnavailableError | RefusedError | OutcomeUnknownError | undefined;
 }
 
@@ -137,4 +138,9 @@ export interface ReauthenticationCounts {
   readonly takeovers: number;
   /** Leases released without a call, because new credentials had been stored meanwhile. */
   readonly needless: number;
+}
+
+/** The error that keeps an attempt from starting, or its result from being stored. */
+export function errorIn(state: ReauthenticationState): Error | undefined {
+  return 'error' in state ? state.error : undefined;
 }

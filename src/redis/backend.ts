@@ -15,7 +15,7 @@ import { encodeAnnouncement, type Announcement } from './commands/announcement.j
 import { swapAttempt } from './commands/attempt-swap.js';
 import type { CommandSession } from './commands/channel.js';
 import { ClientPool } from './client-pool.js';
-import { announcementChannel } from './keys.js';
+import { ownPrefix } from '../util/option-checks.js';
 import type { RedisSettings } from './connection-options.js';
 import type { RedisClient } from './client/template.js';
 import type { Publication } from './commands/transaction.js';
@@ -28,12 +28,14 @@ export class RedisBackend implements Backend {
   readonly #pool: ClientPool;
   readonly #settings: RedisSettings;
   readonly name: string;
+  readonly ownPrefix: string;
   readonly sharing: OptionSharing = new OptionSharing();
 
   private constructor(pool: ClientPool, settings: RedisSettings, name: string) {
     this.#pool = pool;
     this.#settings = settings;
     this.name = name;
+    this.ownPrefix = ownPrefix(settings.namespace);
   }
 
   /** @throws InvalidOptionError */
@@ -106,8 +108,8 @@ export class RedisBackend implements Backend {
       const kind = request.change?.announce;
       const target = { key: request.key, reason: undefined };
       const publication = kind && this.#publication(kind, target, session);
-      const newName = (): string => this.#pool.newName();
-      const reply = await swapAttempt(session.connection, request, newName, publication);
+      const { names } = this.#pool;
+      const reply = await swapAttempt(session.connection, request, names, publication);
       if ('version' in reply) return reply;
       if (kind !== undefined) this.#setCanAnnounce(session, publication, reply.announced);
       return 'swapped';
@@ -126,10 +128,10 @@ export class RedisBackend implements Backend {
     // The permission may have been granted since then, but a test with every write would double the commands.
     if (!canAnnounce && this.clock.monotonic() - refusedAt < this.#settings.probeMs)
       return undefined;
-    const { instance, template } = this.#pool;
+    const { instance, names, template } = this.#pool;
     const at = this.clock.now();
     return {
-      channel: announcementChannel(template.db, key),
+      channel: names.announcements(template.db, key),
       message: encodeAnnouncement({ kind, instance, name: this.name, at, reason }),
     };
   }

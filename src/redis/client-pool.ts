@@ -6,14 +6,15 @@ import { CredstreamError, InvalidOptionError } from '../errors.js';
 import { ClusterServers } from './servers/cluster-servers.js';
 import type { ServerContext } from './servers/server.js';
 import type { Servers } from './servers/servers.js';
+import { HelperNames } from './commands/helper-names.js';
 import { readFailure } from './reply-errors.js';
 import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
 import { SkewWarning } from './servers/skew-warning.js';
 import { SingleServer } from './servers/single-server.js';
 
-/** All stores on one client of the caller share one pool. */
-const pools = new WeakMap<RedisClient, ClientPool>();
+/** All stores on one client of the caller and in one namespace share one pool. */
+const pools = new WeakMap<RedisClient, Map<string, ClientPool>>();
 /** The templates of the URLs in use, so that stores on equal URLs share a pool too. */
 const templates = new Map<string, RedisClient>();
 
@@ -24,9 +25,10 @@ interface Users {
   count: number;
 }
 
-/** The connections and the feed that the stores on one client share. A pool lives as long as any of its stores. */
+/** The connections and the feed that the stores on one client and in one namespace share. A pool lives as long as any of its stores. */
 export class ClientPool {
   readonly instance: string = randomUUID();
+  readonly names: HelperNames;
   readonly template: RedisTemplate;
   readonly clock: Clock;
   readonly #givenClock: Clock;
@@ -34,13 +36,13 @@ export class ClientPool {
   /** The stores by their settings: thousands may have equal ones. */
   readonly #users = new Map<string, Users>();
   #settings: RedisSettings;
-  /** The names and generations so far. */
-  #numbers = 0;
+  #generations = 0;
   #hasWarned = false;
   readonly #url: string | undefined;
 
   private constructor(template: RedisTemplate, settings: RedisSettings, url: string | undefined) {
     this.template = template;
+    this.names = new HelperNames(settings.namespace, this.instance);
     this.#url = url;
     this.#givenClock = settings.clock;
     this.clock = rootClock(settings.clock);
@@ -48,8 +50,8 @@ export class ClientPool {
     const context: ServerContext = {
       instance: this.instance,
       settings: () => this.#settings,
-      newName: () => this.newName(),
-      newGeneration: () => (this.#numbers += 1),
+      names: this.names,
+      newGeneration: () => (this.#generations += 1),
       skewWarning: new SkewWarning((message) => {
         process.emitWarning(message, 'CredstreamWarning');
       }),
@@ -64,7 +66,7 @@ export class ClientPool {
   }
 
   /**
-   * Joins the pool of a client, or creates it.
+   * Joins the pool of a client and a namespace, or creates it.
    *
    * @param name - the label of the stores for people
    * @param connect - makes what the stores with these settings and this name reach Redis by
@@ -80,10 +82,12 @@ export class ClientPool {
       typeof redis === 'string' ? (templates.get(redis) ?? redis) : redis,
     );
     const { client } = template;
-    let pool = pools.get(client);
+    const { namespace } = settings;
+    const all = pools.get(client) ?? new Map<string, ClientPool>();
+    let pool = all.get(namespace);
     if (pool === undefined) {
       pool = new ClientPool(template, settings, typeof redis === 'string' ? redis : undefined);
-      pools.set(client, pool);
+      pools.set(client, all.set(namespace, pool));
       if (typeof redis === 'string') templates.set(redis, client);
     }
     if (pool.#givenClock !== settings.clock) {
@@ -95,21 +99,21 @@ export class ClientPool {
     return pool.#join(settings, name, connect);
   }
 
-  /** A name that is unique among all processes, and among all calls in this process. */
-  newName(): string {
-    this.#numbers += 1;
-    return `${this.instance}:${String(this.#numbers)}`;
-  }
-
   /** The last to leave closes the connections, within `timeoutMs`. */
   async release(settings: RedisSettings, name: string, timeoutMs: number): Promise<void> {
     if (this.#leave(usersKey(settings, name)) > 0) return;
     // A second call comes after the end of this pool, when the client may have another one.
-    if (pools.get(this.template.client) === this) {
-      pools.delete(this.template.client);
-      if (this.#url !== undefined) templates.delete(this.#url);
+    const all = pools.get(this.template.client);
+    if (all?.get(settings.namespace) === this) {
+      all.delete(settings.namespace);
+      if (all.size === 0) this.#forgetClient();
     }
     await this.servers.close(timeoutMs);
+  }
+
+  #forgetClient(): void {
+    pools.delete(this.template.client);
+    if (this.#url !== undefined) templates.delete(this.#url);
   }
 
   /** Warns of the first failure: a store that nobody waits for would keep trying in silence. */

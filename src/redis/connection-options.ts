@@ -1,9 +1,11 @@
 import { bindFunctions } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
+import { checkNamespace, DEFAULT_NAMESPACE } from '../util/option-checks.js';
 import {
   clock,
   flag,
   ms,
+  option,
   random,
   resolvePart,
   type OptionsTable,
@@ -11,7 +13,8 @@ import {
 } from '../util/options.js';
 
 /**
- * Options about the connections to Redis. Stores on one client share connections; where their options differ, the shortest duration applies.
+ * Options about the connections to Redis. Stores on one client and in one namespace share connections; where their options differ, the shortest
+ * duration applies.
  *
  * @public
  */
@@ -42,6 +45,13 @@ export interface RedisConnectionOptions {
    * `false`.
    */
   readonly configureNotifications?: boolean | undefined;
+  /**
+   * The beginning of the names of all that the store keeps in Redis beside the credential itself: its helper keys, and the channels of its
+   * announcements. 1 to 64 letters, digits, dots, hyphens and underscores; default `credstream`. Rights that end at a namespace keep
+   * applications apart on one Redis. All processes that share a credential must use the same namespace: those of two see each other's writes as
+   * those of a foreign program, and each namespace re-authenticates by itself.
+   */
+  readonly namespace?: string | undefined;
   /** Time; default the machine's. All stores on one client must use the same. */
   readonly clock?: Clock | undefined;
   /** Gives numbers from 0 to below 1, for jitter; default `Math.random`. */
@@ -80,6 +90,13 @@ export const CONNECTION_OPTIONS: OptionsTable<RedisConnectionOptions> = {
   configureNotifications: flag(
     '`true` lets the store add flags to `notify-keyspace-events`, for the whole server. Needs the right to `CONFIG`.',
   ),
+  namespace: option({
+    default: DEFAULT_NAMESPACE,
+    shown: '`credstream`',
+    check: checkNamespace,
+    range: '1 to 64 letters, digits, dots, hyphens, underscores',
+    cost: 'Another namespace has other helper keys and channels, so that [rights](security.md#one-namespace-per-application) keep applications apart, and two connections more. Processes that share a credential must use the same.',
+  }),
   clock: clock('All stores on one client must use the same.'),
   random: random(),
 };
@@ -93,7 +110,7 @@ export function resolveSettings(options: RedisConnectionOptions): RedisSettings 
   return bindFunctions(resolvePart(CONNECTION_OPTIONS, options));
 }
 
-/** The settings of connections that stores with these settings share. */
+/** The settings of connections that stores with these settings, of one namespace, share. */
 export function mergeSettings(all: readonly [RedisSettings, ...RedisSettings[]]): RedisSettings {
   const shortest = (
     name: 'heartbeatMs' | 'replyTimeoutMs' | 'pollMs' | 'probeMs' | 'sweepMs',
@@ -105,6 +122,7 @@ export function mergeSettings(all: readonly [RedisSettings, ...RedisSettings[]])
     sweepMs: shortest('sweepMs'),
     probeMs: shortest('probeMs'),
     configureNotifications: all.some((one) => one.configureNotifications),
+    namespace: all[0].namespace,
     clock: all[0].clock,
     random: all[0].random,
   };

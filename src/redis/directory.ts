@@ -5,7 +5,7 @@ import {
   resolveDirectoryOptions,
   type CredentialDirectoryOptions,
 } from '../stores/directory/options.js';
-import { checkKey } from '../util/option-checks.js';
+import { checkKey, ownPrefix } from '../util/option-checks.js';
 import { RedisBackend } from './backend.js';
 import {
   CONNECTION_OPTIONS,
@@ -65,7 +65,8 @@ export class RedisCredentialDirectory<T> extends CredentialDirectory<T> {
     const resolved = resolveDirectoryOptions(options, TABLE);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
-    const keyPrefix = checkKey(readTemplate(redis).keyPrefix + resolved.key, 'prefix');
+    const prefix = readTemplate(redis).keyPrefix + resolved.key;
+    const keyPrefix = checkKey(prefix, 'prefix', ownPrefix(settings.namespace));
     super(resolved, keyPrefix, RedisBackend.acquire(redis, settings, resolved.name));
   }
 }

@@ -1,43 +1,12 @@
-import { RESERVED_PREFIX } from '../util/option-checks.js';
-
 export const SLOTS = 16_384;
 
-/** Names of the store's channels and keys in Redis beside the credential's own key. */
+/** The channel of Redis's notifications about a key. */
 export const keyspaceChannel = (db: number, key: string): string =>
   `__keyspace@${String(db)}__:${key}`;
-
-export const announcementChannel = (db: number, key: string): string =>
-  `${RESERVED_PREFIX}${String(db)}:${key}`;
 
 /** Escapes a text for a pattern of Redis, so that every character stands for itself. */
 export function escapeGlob(text: string): string {
   return text.replace(/[\\*?[\]]/g, '\\$&');
-}
-
-/**
- * A helper key in the credential's hash slot, so that one script or transaction may touch both. The key stands in its name, so that the
- * patterns of ACL rules keep apart users whose keys have a hash tag in common.
- *
- * @param name - where a key has several helpers of a kind
- */
-export function helperKey(kind: string, key: string, name?: string): string {
-  const end = name === undefined ? '' : `:${name}`;
-  return `${RESERVED_PREFIX}${kind}:{${slotTag(key)}}:${key}${end}`;
-}
-
-/**
- * A key that belongs to no credential: `epoch`, one for each server, or `probe`, one for each instance and server.
- *
- * @param tag - the text in braces that puts the key on a certain server of a cluster
- */
-export function ownKey(kind: 'epoch' | 'probe', instance: string, tag?: string): string {
-  const place = tag === undefined ? '' : `:{${tag}}`;
-  return `${RESERVED_PREFIX}${kind}${place}${kind === 'probe' ? `:${instance}` : ''}`;
-}
-
-/** The tombstone: remembers for a while that the credential was cleared on purpose. */
-export function clearedKey(key: string): string {
-  return helperKey('cleared', key);
 }
 
 /** The text in braces that puts a key into the slot of `key`. A key that holds braces itself could not stand between braces. */

@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import { ObservableCredentialStore, ownCredential } from '../stores/observable-credential-store.js';
-import { checkKey } from '../util/option-checks.js';
+import { checkKey, ownPrefix } from '../util/option-checks.js';
 import {
   resolveStoreOptions,
   STORE_OPTIONS,
@@ -65,7 +65,8 @@ export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
     const resolved = resolveStoreOptions(options, TABLE);
     const settings = resolveSettings(options);
     // The prefix is applied here, because channels and patterns of ioredis leave it out.
-    const key = checkKey(readTemplate(redis).keyPrefix + resolved.key);
+    const { keyPrefix } = readTemplate(redis);
+    const key = checkKey(keyPrefix + resolved.key, 'key', ownPrefix(settings.namespace));
     super(ownCredential(resolved, key, RedisBackend.acquire(redis, settings, resolved.name)));
   }
 }

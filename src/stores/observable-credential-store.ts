@@ -89,7 +89,7 @@ export abstract class ObservableCredentialStore<T>
       const { id, backend, encoding, key, options } = store.#live;
       const closeFirst: StoreInternals<unknown>['closeFirst'] = (close) => {
         store.#checkOpen();
-        const dependents = (store.#lazily.dependents ??= new Set());
+        const dependents = ((store.#onDemand ??= {}).dependents ??= new Set());
         dependents.add(close);
         const ofShared = store.#shared?.closeFirst(close);
         return () => {
@@ -263,21 +263,17 @@ export abstract class ObservableCredentialStore<T>
     };
   }
 
-  get #lazily(): OnDemand<T> {
-    return (this.#onDemand ??= {});
-  }
-
   async #write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
     try {
       if (this.#shared !== undefined) return await this.#shared.write(this.id, use);
-      return await use((this.#lazily.writer ??= new CredentialWriter(this.#live)));
+      return await use(((this.#onDemand ??= {}).writer ??= new CredentialWriter(this.#live)));
     } catch (error) {
       throw withId(error, this.id);
     }
   }
 
   get #streams(): CredentialStreams<T> {
-    return (this.#lazily.streams ??= credentialStreams(this.#live));
+    return ((this.#onDemand ??= {}).streams ??= credentialStreams(this.#live));
   }
 
   #checkOpen(): void {

@@ -29,7 +29,7 @@ import {
  * @public
  */
 export interface CredentialStoreOptions<T> extends Partial<CredentialCodec<T>> {
-  /** The key of the credential in Redis; 1 to 1,024 bytes, no control characters, not under `credstream:`. */
+  /** The key of the credential in Redis; 1 to 1,024 bytes, no control characters, not under the store's own namespace, `credstream:`. */
   readonly key: string;
   /**
    * How long Redis keeps the bytes, in whole seconds from 1; may depend on the credentials, `undefined` for no end. Default: no end.
@@ -88,7 +88,7 @@ export type StoreOptionsOpen =
 export const STORE_OPTIONS: OptionsTable<CredentialStoreOptions<unknown>, StoreOptionsOpen> = {
   key: required({
     check: checkKey,
-    range: '1 to 1,024 bytes, no control characters, not under `credstream:`',
+    range: '1 to 1,024 bytes, no control characters, not under the namespace, `credstream:`',
     cost: 'Another key is another credential.',
   }),
   serialize: callback({

@@ -6,8 +6,38 @@ const MAX_TTL_SECONDS = Math.floor(2 ** 52 / 1000);
 const MAX_KEY_BYTES = 1024;
 const MAX_REASON_LENGTH = 256;
 
-/** The prefix of the store's own keys and channels. */
-export const RESERVED_PREFIX = 'credstream:';
+const MAX_NAMESPACE_LENGTH = 64;
+
+/** The namespace of the store's own keys and channels, where the caller names no other. */
+export const DEFAULT_NAMESPACE = 'credstream';
+
+/**
+ * No colon, which ends the namespace in every name; no braces, which would move helper keys to another slot; nothing that means something in the
+ * patterns of rights and subscriptions; no space, which ends a pattern in a rule; no `@`, which would reach Redis's own `__keyspace@0__`.
+ */
+const NAMESPACE = /^[\w.-]+$/;
+
+/** The beginning of the names of all keys and channels of a namespace. */
+export function ownPrefix(namespace: string): string {
+  return `${namespace}:`;
+}
+
+export function checkNamespace(value: unknown, option = 'namespace'): string {
+  if (typeof value !== 'string')
+    throw new InvalidOptionError(option, `must be a string, not ${describeType(value)}`);
+  if (value === '') throw new InvalidOptionError(option, 'must not be empty');
+  if (value.length > MAX_NAMESPACE_LENGTH)
+    throw new InvalidOptionError(
+      option,
+      `must have at most ${String(MAX_NAMESPACE_LENGTH)} characters`,
+    );
+  if (!NAMESPACE.test(value))
+    throw new InvalidOptionError(
+      option,
+      'must consist of the letters a to z and A to Z, digits, dots, hyphens and underscores',
+    );
+  return value;
+}
 
 const CONTROL = /[\u0000-\u001f\u007f]/;
 const LONE_SURROGATE = /\p{Surrogate}/u;
@@ -24,7 +54,8 @@ export function isWellFormed(text: string): boolean {
   return !LONE_SURROGATE.test(text);
 }
 
-export function checkKey(key: unknown, option = 'key'): string {
+/** @param reserved - the beginning of the backend's own keys, where it is known already */
+export function checkKey(key: unknown, option = 'key', reserved?: string): string {
   if (typeof key !== 'string')
     throw new InvalidOptionError(option, `must be a string, not ${describeType(key)}`);
   if (key === '') throw new InvalidOptionError(option, 'must not be empty');
@@ -33,10 +64,10 @@ export function checkKey(key: unknown, option = 'key'): string {
   }
   if (!isWellFormed(key)) throw new InvalidOptionError(option, 'must not hold a lone surrogate');
   if (CONTROL.test(key)) throw new InvalidOptionError(option, 'must not hold control characters');
-  if (key.startsWith(RESERVED_PREFIX)) {
+  if (reserved !== undefined && key.startsWith(reserved)) {
     throw new InvalidOptionError(
       option,
-      `must not begin with ${RESERVED_PREFIX}, which the store uses itself`,
+      `must not begin with ${reserved}, which the store uses itself`,
     );
   }
   return key;
@@ -47,11 +78,11 @@ export function checkKey(key: unknown, option = 'key'): string {
  *
  * @returns the key
  */
-export function checkId(id: unknown, prefix: string): string {
+export function checkId(id: unknown, prefix: string, reserved: string): string {
   if (typeof id !== 'string')
     throw new InvalidOptionError('id', `must be a string, not ${describeType(id)}`);
   if (id === '') throw new InvalidOptionError('id', 'must not be empty');
-  return checkKey(prefix + id, 'id');
+  return checkKey(prefix + id, 'id', reserved);
 }
 
 export function checkCount(value: unknown, option: string, max: number): number {
@@ -65,13 +96,13 @@ export function checkCount(value: unknown, option: string, max: number): number 
 }
 
 /** Whether {@link checkKey} accepts the key. */
-export function isKey(key: string): boolean {
+export function isKey(key: string, reserved: string): boolean {
   return (
     key !== '' &&
     (key.length <= MAX_KEY_BYTES / 3 || Buffer.byteLength(key) <= MAX_KEY_BYTES) &&
     isWellFormed(key) &&
     !CONTROL.test(key) &&
-    !key.startsWith(RESERVED_PREFIX)
+    !key.startsWith(reserved)
   );
 }
 

@@ -20,7 +20,6 @@ import type {
 } from './entry/owner.js';
 import { EntryRotation } from './entry-rotation.js';
 import { OpenEntries } from './open-entries.js';
-import { RESERVED_PREFIX } from '../util/option-checks.js';
 import type { ReadBatcher } from './read-batcher.js';
 
 /** The receiver of the changes of all keys under a prefix. */
@@ -161,7 +160,7 @@ export class PrefixWatch<T> implements EntryOwner<T>, Subscriber {
 
   hint(key: string, hint: Hint | AttemptHint): void {
     // A short prefix is also a beginning of the library's own keys.
-    if (key.startsWith(RESERVED_PREFIX)) return;
+    if (key.startsWith(this.scope.backend.ownPrefix)) return;
     let entry = this.#entries.get(key);
     if (entry?.isOpen === true) {
       entry.reportCondition();

@@ -110,6 +110,6 @@ test('the rights for re-authentication in the documents are enough for it', asyn
 });
 
 test('the documents name no other user', () => {
-  const users = ['app-writer', 'app-watcher', 'app-both', 'app-reauthenticator'];
+  const users = ['app-writer', 'app-watcher', 'app-both', 'app-reauthenticator', 'orders'];
   expect([...rules.keys()]).toEqual(users);
 });

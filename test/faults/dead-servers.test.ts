@@ -44,9 +44,10 @@ it('a store notices a server that hangs, and goes on when the server does', asyn
 
 it('a store sees a save that a server accepted before it hung', async () => {
   const server = await startNotifying();
-  const { store, changes, statuses } = await watch(server);
-  await store.save('v1');
+  // A connection that was idle for as long as a heartbeat would be proven before the write.
+  const { store, changes, statuses } = await watch(server, { heartbeatMs: 2_000 });
   const writer = connect(server);
+  await store.save('v1');
   await server.suspend();
   const outcome = await store.save('v2').catch((error: unknown) => error);
   expect(outcome).toMatchObject({ code: 'OUTCOME_UNKNOWN' });

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 
 import { noiseMs } from '../support/machine-noise.js';
 import { eventually } from '../support/wait.js';
-import { isLive, isNotLive, KEY, saved, say, useFaults } from './support/faults.js';
+import { FAST, isLive, isNotLive, KEY, saved, say, useFaults } from './support/faults.js';
 import { serverNow } from './support/server.js';
 
 const { connect, proxy, startNotifying, watch } = useFaults();
@@ -114,7 +114,9 @@ it('an expiry is not emitted again when the server lost everything after it', as
 
 it('an expiry comes at its end also when the server hangs', async () => {
   const server = await startNotifying();
-  const { store, changes, statuses } = await watch(server, { ttlSeconds: 1 });
+  // It ends after the server was found to hang.
+  const ttlSeconds = Math.ceil((FAST.heartbeatMs + FAST.replyTimeoutMs) / 1_000);
+  const { store, changes, statuses } = await watch(server, { ttlSeconds });
   await store.save('v1');
   const { expiresAt } = store.current!;
   await server.suspend();

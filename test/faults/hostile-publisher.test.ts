@@ -37,4 +37,4 @@ it('messages that end the subscribed connection again and again delay a change b
   await eventually(() => {
     expect(store.status).toMatchObject({ link: 'live', notifications: 'keyspace' });
   });
-}, 60_000);
+});

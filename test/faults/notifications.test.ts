@@ -21,6 +21,8 @@ const { connect, open, startNotifying, startRedis, watch } = useFaults();
 const FLAGS = 'notify-keyspace-events';
 /** With one credential the heartbeat alone would see everything. */
 const NO_BEAT = { heartbeatMs: 600_000 };
+/** A probe that is late for want of a processor is not one that fails. */
+const PATIENT = { replyTimeoutMs: 30_000 };
 
 describe('notifications switched off at run time', () => {
   it('are missed within the time between two probes, and polling takes over', async () => {
@@ -77,7 +79,7 @@ describe('notifications switched off at run time', () => {
     const server = await startNotifying();
     const admin = connect(server);
     for (let round = 0; round < 10; round += 1) {
-      const store = open(server, { ...NO_ROUNDS, key: `token:${round}` });
+      const store = open(server, { ...NO_ROUNDS, ...PATIENT, key: `token:${round}` });
       const { changes } = listen(store);
       await store.ready();
       expect(store.status.notifications).toBe('keyspace');
@@ -88,7 +90,7 @@ describe('notifications switched off at run time', () => {
 
   it('are known to be off within a round trip', async () => {
     const server = await startRedis();
-    const store = open(server, { ...NO_ROUNDS, replyTimeoutMs: 30_000 });
+    const store = open(server, { ...NO_ROUNDS, ...PATIENT });
     await expectWithin(2_000, () => store.ready());
     expect(store.status.notifications).toBe('announcements');
   });
@@ -129,7 +131,11 @@ describe('configureNotifications', () => {
   it('adds the flags that are missing and takes none away', async () => {
     const server = await startRedis({ config: { [FLAGS]: 'El' } });
     const admin = connect(server);
-    const { store, changes } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+    const { store, changes } = await watch(server, {
+      ...NO_BEAT,
+      ...PATIENT,
+      configureNotifications: true,
+    });
     expect(store.status.notifications).toBe('keyspace');
     expect(await flags(admin)).toBe('$EKeglx');
     await admin.set(KEY, 'v1', 'PX', 600);
@@ -142,7 +148,11 @@ describe('configureNotifications', () => {
     const admin = connect(server);
     const before = await flags(admin);
     const counted = await countCommands(admin, async () => {
-      const { store } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+      const { store } = await watch(server, {
+        ...NO_BEAT,
+        ...PATIENT,
+        configureNotifications: true,
+      });
       expect(store.status.notifications).toBe('keyspace');
     });
     expect(await flags(admin)).toBe(before);
@@ -152,7 +162,7 @@ describe('configureNotifications', () => {
 
   it('adds the flags again when the server restarted without them, or another client removed them', async () => {
     const server = await startRedis({ config: { [FLAGS]: 'El' } });
-    const { store, statuses } = await watch(server, { configureNotifications: true });
+    const { store, statuses } = await watch(server, { ...PATIENT, configureNotifications: true });
     expect(store.status.notifications).toBe('keyspace');
     await server.restart();
     await statuses.next(isNotLive);
@@ -166,7 +176,7 @@ describe('configureNotifications', () => {
   it('makes the store read again where flags had to be put back', async () => {
     const server = await startNotifying();
     const admin = connect(server);
-    const options = { ...NO_ROUNDS, probeMs: 300, configureNotifications: true };
+    const options = { ...NO_ROUNDS, ...PATIENT, probeMs: 300, configureNotifications: true };
     const { changes } = await watch(server, options);
     await admin.multi().config('SET', FLAGS, 'Egx').set(KEY, 'v1').exec();
     expect(say(await changes.next())).toBe('saved v1');
@@ -185,7 +195,11 @@ describe('configureNotifications', () => {
 
   it('does no harm where CONFIG is refused', async () => {
     const server = await startRedis({ config: { 'rename-command CONFIG': '' } });
-    const { store, changes } = await watch(server, { ...NO_BEAT, configureNotifications: true });
+    const { store, changes } = await watch(server, {
+      ...NO_BEAT,
+      ...PATIENT,
+      configureNotifications: true,
+    });
     const admin = connect(server);
     await moreProbes(admin, 2);
     await admin.set(KEY, 'v1');

@@ -14,7 +14,7 @@ const ROUNDING_MS = 5;
 it.each(['both', 'toClient', 'toServer'] as const)(
   'a store withholds after maxStalenessMs without a reply from Redis (%s), and not before',
   async (direction) => {
-    const maxStalenessMs = 1_200;
+    const maxStalenessMs = NOTICED_MS + 800;
     const server = await startNotifying();
     await connect(server).set(KEY, 'v1');
     const network = await proxy(server);

@@ -4,10 +4,13 @@ import { useMachineNoise } from '../support/machine-noise.js';
 import { startNodeProcess } from '../support/node-process.js';
 import { eventually } from '../support/wait.js';
 import type { FirstReads } from './fixtures/stands-still.js';
-import { KEY, useFaults } from './support/faults.js';
+import { FAST, KEY, useFaults } from './support/faults.js';
 
 useMachineNoise();
 const { connect, startNotifying, track } = useFaults();
+
+/** Longer than anything is served without a proof. */
+const STOOD_MS = FAST.heartbeatMs + FAST.replyTimeoutMs + 1_100;
 
 const WITHHELD: FirstReads = {
   current: undefined,
@@ -28,7 +31,7 @@ async function standStill(
   const server = await startNotifying();
   await connect(server).set(KEY, 'v1');
   const file = new URL('./fixtures/stands-still.ts', import.meta.url);
-  const args = [server.url, String(maxStalenessMs), String(stoppedMs)];
+  const args = [server.url, String(maxStalenessMs), String(stoppedMs), String(FAST.replyTimeoutMs)];
   const child = await startNodeProcess<FirstReads>(file, { args });
   track(child, () => child.stop());
   // The process is live.
@@ -44,7 +47,7 @@ async function standStill(
 it.each([0, 900])(
   'a process that stood still serves nothing until Redis has answered (maxStalenessMs %d)',
   async (maxStalenessMs) => {
-    const reads = await standStill(maxStalenessMs, 1_500, async (server) => {
+    const reads = await standStill(maxStalenessMs, STOOD_MS, async (server) => {
       await connect(server).del(KEY);
     });
     expect(reads).toEqual(WITHHELD);
@@ -52,12 +55,12 @@ it.each([0, 900])(
 );
 
 it('a process that stood still serves nothing while Redis cannot answer', async () => {
-  const reads = await standStill(900, 1_500, (server) => server.suspend());
+  const reads = await standStill(900, STOOD_MS, (server) => server.suspend());
   expect(reads).toEqual(WITHHELD);
 });
 
 it('a process that stood still goes on serving when maxStalenessMs is Infinity', async () => {
-  const reads = await standStill(Infinity, 1_500, async (server) => {
+  const reads = await standStill(Infinity, STOOD_MS, async (server) => {
     await connect(server).del(KEY);
   });
   expect(reads).toMatchObject({ current: 'v1', state: 'present', derived: 'derived from v1' });

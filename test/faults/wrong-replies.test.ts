@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 
 import { RedisCredentialStore } from '../../src/index.js';
+import { slowness } from '../support/slowness.js';
 import { eventually } from '../support/wait.js';
 
 /** A value of RESP as this server writes it; text is written as it is, and need not be RESP. */
@@ -132,7 +133,7 @@ describe('a reply to a read', () => {
       await using store = new RedisCredentialStore<{ key: string }>(redis, {
         key: 'tenant-a',
         maxBytes: 1_000,
-        replyTimeoutMs: 200,
+        replyTimeoutMs: 200 * slowness(),
       });
       expect(await store.load()).toEqual({ key: 'tenant-a' });
       const before = connections;
@@ -200,7 +201,7 @@ describe('a reply to a read', () => {
     );
     await using store = new RedisCredentialStore<{ key: string }>(redis, {
       key: 'tenant-a',
-      replyTimeoutMs: 100,
+      replyTimeoutMs: 100 * slowness(),
     });
     await fc.assert(
       fc.asyncProperty(distortion, async (how) => {

@@ -121,7 +121,7 @@ describe('a writer that waits for replicas', () => {
     const user = await makeUser(world, rules);
     const store = world.store(user.connect(), { key: `${prefix}a` });
     const used = await commandsOf(async () => {
-      const receipt = await store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: 50 });
+      const receipt = await store.save({ token: 'a' }, { replicas: 1, replicaTimeoutMs: 1_000 });
       expect(receipt).toEqual({ announced: true, replicas: 0 });
       await expectEveryWrite(store);
     });

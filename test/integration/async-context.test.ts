@@ -108,6 +108,8 @@ interface Case {
   readonly call?: (made: unknown) => unknown;
 }
 
+const isDirectory = (made: unknown): made is CredentialDirectory<Token> =>
+  made instanceof RedisCredentialDirectory || made instanceof MemoryCredentialDirectory;
 const all: readonly Cause[] = ['a request', 'another client', 'a timer', 'a reconnect'];
 const json = (text: { toString(encoding: 'utf8'): string }): Token =>
   JSON.parse(text.toString('utf8')) as Token;
@@ -184,7 +186,11 @@ const cases: readonly Case[] = [
   {
     what: 'changes$ of a directory',
     by: all,
-    make: ({ place }, note) => ends(place.directory()).changes$.subscribe(note),
+    make: ({ place }, note) => {
+      const directory = ends(place.directory());
+      directory.changes$.subscribe(note);
+      return directory;
+    },
   },
   {
     what: 'a listener of a directory',
@@ -292,7 +298,7 @@ const places = [
 ];
 
 describe.each(places)('a function of A, $where', ({ open }) => {
-  describe.each(cases)('$what', { timeout: 15_000 }, ({ by, options, make, call }) => {
+  describe.each(cases)('$what', ({ by, options, make, call }) => {
     it.each(by)('runs in the context of A, whoever is behind %s', async (cause) => {
       const place = open();
       const seen: (string | undefined)[] = [];
@@ -323,7 +329,7 @@ describe.each(places)('a function of A, $where', ({ open }) => {
       // A use of everything, in the context of A itself.
       await settle();
       await eventually(() => store.status.link === 'live' && store.current !== undefined);
-      await settled(as('A', () => new Promise((resolve) => setTimeout(resolve, 30))));
+      await eventually(() => !isDirectory(made) || made.status.link === 'live');
       first.on('status', () => undefined);
       if (cause !== 'a timer') seen.length = 0;
       const other = seen.filter((one) => one !== 'A');

@@ -126,7 +126,7 @@ describe.each(majors)('every feature without some commands, with %s,', (_major, 
     const taken = ['CONFIG', 'INFO', 'FUNCTION', 'DEBUG', 'KEYS', 'FLUSHALL', 'SAVE'];
     const config = Object.fromEntries(taken.map((name) => [`rename-command ${name}`, '']));
     server = await startRedis({ config: { ...NOTIFICATIONS, ...config } });
-  }, 60_000);
+  });
 
   afterAll(() => server.stop());
 

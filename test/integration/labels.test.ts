@@ -1,4 +1,5 @@
 import { execFileSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 
 import { expect, it } from 'vitest';
 
@@ -27,4 +28,24 @@ it('a foreign write does not get the label of an own write that arrives in the s
   expect(await changes.next(brings('foreign'))).toMatchObject({ origin: 'out-of-band' });
   for (const change of changes.values)
     if (!brings('foreign')(change)) expect(change.origin).toBe('self');
+});
+
+it('an announcement of a newer version makes an instance read the key, and its labels are not believed', async () => {
+  const admin = world.connect();
+  await admin.config('SET', 'notify-keyspace-events', '');
+  world.track(admin, (one) => one.config('SET', 'notify-keyspace-events', 'Kg$xe'));
+  const { store, key, changes } = await world.watch(world.connect());
+  expect(store.status.notifications).toBe('announcements');
+  const labels = { instance: randomUUID(), name: 'pod', at: 1, reason: 'logout' };
+  await admin.set(key, bytesOf('a'));
+  for (const kind of ['cleared', 'attempt', 'of a later release']) {
+    await admin.append(key, ' ');
+    await admin.publish(`credstream:0:${key}`, JSON.stringify({ v: 2, kind, ...labels }));
+    expect(await changes.next()).toMatchObject({
+      type: 'saved',
+      origin: 'unknown',
+      reason: undefined,
+    });
+  }
+  expect(store.current?.credentials).toEqual({ token: 'a' });
 });

@@ -30,7 +30,7 @@ let replica: RedisServer;
 
 beforeAll(async () => {
   replica = await replicaOf(world.server);
-}, 60_000);
+});
 
 beforeEach(() => replica.resume());
 

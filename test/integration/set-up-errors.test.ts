@@ -187,7 +187,7 @@ describe('a client of the wrong kind', () => {
       retryable: false,
       port: strangers[0]!,
     });
-  }, 60_000);
+  });
 });
 
 describe('the first failed connect', () => {

@@ -30,7 +30,7 @@ beforeAll(async () => {
   };
   redis = await startTlsRedis({ config });
   strange = (await makeAuthority('somebody else')).cert;
-}, 60_000);
+});
 
 afterAll(() => redis.stop());
 

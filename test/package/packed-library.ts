@@ -42,6 +42,7 @@ export async function packLibrary(): Promise<PackedLibrary> {
   const root = await realpath(await mkdtemp(join(tmpdir(), 'credstream-package-')));
   const remove = (): Promise<void> => rm(root, { recursive: true, force: true });
   try {
+    await build(join(root, 'stage'));
     const tarball = await pack(join(root, 'stage'), join(root, 'tarball'));
     const consumer = join(root, 'consumer');
     const installed = await install(tarball, consumer);
@@ -58,14 +59,19 @@ export async function packLibrary(): Promise<PackedLibrary> {
   }
 }
 
-async function pack(stage: string, destination: string): Promise<string> {
+/** Copies what the build reads into a folder of its own, and builds there. */
+export async function build(stage: string): Promise<void> {
   await mkdir(stage, { recursive: true });
-  await mkdir(destination, { recursive: true });
   for (const path of STAGED) {
     await cp(join(REPOSITORY, path), join(stage, path), { recursive: true });
   }
   await symlink(join(REPOSITORY, 'node_modules'), join(stage, 'node_modules'), 'dir');
   await compile(stage, ['-p', 'tsconfig.build.json']);
+}
+
+/** Packs what was built in `stage`, and gives the path of the tarball. */
+export async function pack(stage: string, destination: string): Promise<string> {
+  await mkdir(destination, { recursive: true });
   // `prepack` would remove and build again what was built just now.
   await run('npm', ['pack', '--ignore-scripts', '--pack-destination', destination], { cwd: stage });
   const tarballs = await readdir(destination);
@@ -76,7 +82,8 @@ async function pack(stage: string, destination: string): Promise<string> {
   return join(destination, name);
 }
 
-async function install(tarball: string, consumer: string): Promise<string> {
+/** Unpacks a tarball into a project, and links what it asks for. */
+export async function install(tarball: string, consumer: string): Promise<string> {
   const installed = join(consumer, 'node_modules', 'credstream');
   await mkdir(installed, { recursive: true });
   await run('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
@@ -117,7 +124,7 @@ export async function runProgram(
   const { stdout } = await run(process.execPath, [file], {
     cwd: dirname(file),
     env: { PATH: process.env['PATH'], ...env },
-    timeout: 180_000,
+    timeout: 600_000,
   });
   return stdout;
 }

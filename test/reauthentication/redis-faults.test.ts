@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { slowness } from '../support/slowness.js';
 import type { TcpProxy } from '../support/tcp-proxy.js';
 import { deferred, eventually } from '../support/wait.js';
 import { type Scene, useCluster } from './support/cluster.js';
@@ -123,7 +124,7 @@ describe.each<Loss>(['with the link', 'in silence'])('a reply gets lost %s', (ho
       redisUrl: network.url,
       gates: ['after'],
       // The lost reply takes half a second of it; a busy machine needs some of the rest.
-      reauthenticator: { leaseMs: 2_000 },
+      reauthenticator: { leaseMs: 2_000 * slowness() },
     });
     const holder = await whoIsAt('after', scene.instances);
     const { leaseEndsAt } = (await scene.record())!;

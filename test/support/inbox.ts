@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 
 /** How long a wait lasts by default: far more than anything takes, also on a busy machine, so that only a fault reaches it. */
-export const HANG_MS = 20_000;
+export const HANG_MS = 60_000;
 
 interface Waiter<T> {
   readonly wants: (value: T) => boolean;

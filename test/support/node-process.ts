@@ -37,7 +37,7 @@ export interface NodeProcess<Received = unknown, Sent = unknown> extends AsyncDi
 }
 
 /**
- * Starts a file with Node: as it was compiled for the test run, or else `--import tsx`. `Received` is what the file promises to send; nobody checks it. The child
+ * Starts a file with Node: JavaScript as it is, other files as they were compiled for the test run, or else with `--import tsx`. `Received` is what the file promises to send; nobody checks it. The child
  * cannot outlive this process, also when suspended; a test stops it itself, see `useCleanup`.
  */
 export async function startNodeProcess<Received = unknown, Sent = unknown>(
@@ -54,6 +54,7 @@ export async function startNodeProcess<Received = unknown, Sent = unknown>(
 }
 
 function programArgs(path: string): string[] {
+  if (path.endsWith('js')) return [path];
   const compiled = compiledProgram(path);
   if (compiled !== undefined) return [compiled];
   // By its full address: the child may run anywhere.

@@ -154,4 +154,4 @@ it('a directory follows a failover of one master, and emits only real changes', 
   await world.reads();
   expect(emitted(one)).toEqual(all([id, other], 'saved'));
   expect(await listed(one.directory)).toEqual([...one.ids].sort());
-}, 60_000);
+});

@@ -1,5 +1,7 @@
 import { expect, it } from 'vitest';
 
+import { Reauthenticator } from 'credstream';
+
 import { readText } from '../docs/repository.js';
 import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { eventually } from '../support/wait.js';
@@ -54,6 +56,40 @@ it('the rights in the documents are enough in a cluster, also while a slot moves
     const log = (await admin.call('ACL', 'LOG')) as string[][];
     const refused = new Set(log.map((entry) => entry[entry.indexOf('object') + 1]));
     // For the names in CLIENT LIST only; and a refusal proves the link alive.
+    expect([...refused].filter((one) => one !== 'client|setname' && one !== 'ping')).toEqual([]);
+  }
+});
+
+it('the rights of a namespace in the documents are enough for its application in a cluster, which leaves nothing outside of it', async () => {
+  const admins = world.cluster.servers.map(({ admin }) => admin);
+  await Promise.all(
+    admins.flatMap((admin) => [admin.flushall(), admin.call('ACL', 'LOG', 'RESET')]),
+  );
+  await allow('orders', ...ruleOf('orders'));
+  const client = clientOf('orders');
+  const watched = [];
+  for (const server of [...world.cluster.servers, ...world.cluster.servers]) {
+    const key = await world.cluster.keyOn(server, `tokens:orders:${String(watched.length)}:`);
+    watched.push(await world.watch(key, { namespace: 'orders' }, client));
+  }
+  for (const { store, changes } of watched) {
+    await eventually(() => store.status.notifications === 'keyspace');
+    const auth = new Reauthenticator<string>(store, { authenticate: () => 'login' });
+    expect(await auth.credentials()).toBe('login');
+    await auth.close();
+    await store.update((value) => `${value!}, used`);
+    expect(await changes.next(brings('login, used'))).toMatchObject({ origin: 'self' });
+    expect(await store.clear({ onlyIf: store.current! })).toBe(true);
+  }
+  const keys = async () => (await Promise.all(admins.map((admin) => admin.keys('*')))).flat();
+  await eventually(async () => {
+    const kinds = (await keys()).map((key) => key.replace(/:\{.*/, '')).sort();
+    expect(new Set(kinds)).toEqual(new Set(['orders:attempt', 'orders:cleared', 'orders:epoch']));
+    expect(kinds.filter((kind) => kind === 'orders:epoch')).toHaveLength(admins.length);
+  });
+  for (const admin of admins) {
+    const log = (await admin.call('ACL', 'LOG')) as string[][];
+    const refused = new Set(log.map((entry) => entry[entry.indexOf('object') + 1]));
     expect([...refused].filter((one) => one !== 'client|setname' && one !== 'ping')).toEqual([]);
   }
 });

@@ -41,4 +41,4 @@ it('a store follows a failover with that major', async () => {
   await one.statuses.next(isLive, FAILOVER.timeoutMs);
   await heir.admin.set(key, 'after');
   await one.changes.next(brings('after'));
-}, 60_000);
+});

@@ -256,5 +256,5 @@ describe('a store in a cluster under TLS', () => {
     expect(error).toMatchObject({ code: 'UNAVAILABLE' });
     expect((error!.cause as { code: string }).code).toMatch(/CERT|VERIFY/);
     watching.unsubscribe();
-  }, 60_000);
+  });
 });

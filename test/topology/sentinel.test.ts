@@ -40,7 +40,7 @@ it('a store follows the master when it is killed, also where nobody does anythin
   const all = ['v1', ...foreign, 'own'];
   expect(shown(watched)).toEqual(all.filter((text) => shown(watched).includes(text)));
   expect(shown(watched).slice(-2)).toEqual(all.slice(-2));
-}, 60_000);
+});
 
 it('a store is not misled by a master that hangs, is replaced, and comes back', async () => {
   const set = await start();
@@ -62,7 +62,7 @@ it('a store is not misled by a master that hangs, is replaced, and comes back', 
   await master.admin.set(KEY, 'v3');
   await watched.changes.next(brings('v3'), FAILOVER.timeoutMs);
   expect(shown(watched)).toEqual(['v1', 'v2', 'v3']);
-}, 60_000);
+});
 
 it('a store follows a failover on request, and leaves no connection behind', async () => {
   const set = await start();
@@ -81,7 +81,7 @@ it('a store follows a failover on request, and leaves no connection behind', asy
     await eventually(async () => expect(await storeConnections(admin)).toEqual([]));
   }
   expect(shown(watched)).toEqual(['v1', 'v2']);
-}, 60_000);
+});
 
 it('a store emits the writes that a failover lost as changes', async () => {
   const set = await start({ replicas: 1 });
@@ -102,7 +102,7 @@ it('a store emits the writes that a failover lost as changes', async () => {
     type: 'saved',
     source: 'resync',
   });
-}, 60_000);
+});
 
 it('a store emits an expiry on time over a failover', async () => {
   const set = await start();
@@ -118,7 +118,7 @@ it('a store emits an expiry on time over a failover', async () => {
   await set.waitForMaster(old);
   await watched.statuses.next(isLive, FAILOVER.timeoutMs);
   expect(shown(watched)).toEqual(['v1', 'expired']);
-}, 60_000);
+});
 
 it('a store reports an error while the sentinels name an unreachable master, and recovers', async () => {
   const set = await start({ replicas: 0 });
@@ -133,4 +133,4 @@ it('a store reports an error while the sentinels name an unreachable master, and
   await ready;
   await store.save('v1');
   expect(await client(set).get(KEY)).toBe('v1');
-}, 60_000);
+});

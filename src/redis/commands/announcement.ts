@@ -19,7 +19,7 @@ export interface Announcement {
 /** Announcements of this package have a few hundred characters; a longer message comes from another sender. */
 const MAX_LENGTH = 4_096;
 
-/** Changes with the meaning of a message. */
+/** Rises with the meaning of a message. */
 const VERSION = 1;
 
 /** The form of the random id of an instance. */
@@ -31,9 +31,10 @@ export function encodeAnnouncement({ kind, instance, name, at, reason }: Announc
 
 /** Parses a message that any client may have sent: always a hint, with the labels that have the right form. */
 export function hintFrom(message: string, self: string): Hint | AttemptHint {
-  const { v = VERSION, kind, instance, name, reason } = parse(message);
+  const { v = 1, kind, instance, name, reason } = parse(message);
   // A newer version may mean something else by the same words.
-  if (v !== VERSION) return { type: 'written', origin: 'unknown', reason: undefined };
+  if (!Number.isInteger(v) || Number(v) < 1 || Number(v) > VERSION)
+    return { type: 'written', origin: 'unknown', reason: undefined };
   if (kind === 'attempt') return { type: 'attempt' };
   const origin = originFrom(instance, name, self);
   const why = isReason(reason) ? reason : undefined;

@@ -9,7 +9,6 @@ import {
 import { UnavailableError } from '../../errors.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { hideBytes } from '../client/hidden-bytes.js';
-import { clearedKey, helperKey } from '../keys.js';
 import { readFailure, replyWord, writeFailure } from '../reply-errors.js';
 import {
   malformed,
@@ -23,6 +22,7 @@ import {
   replyText,
   replyWhole,
 } from '../reply-parser.js';
+import type { HelperNames } from './helper-names.js';
 import { runScript } from './reader.js';
 import { script, type Script } from './scripts.js';
 import type { Publication } from './transaction.js';
@@ -114,18 +114,17 @@ export interface Swapped {
  * Swaps over one connection. Neither the bytes of the credential nor a digest of them are arguments of the script, because tracing records
  * those in full; they come in a staged copy in the same slot.
  *
- * @param stageName - gives a name that no other write uses
  * @throws RefusedError, UnavailableError, OutcomeUnknownError
  */
 export async function swapAttempt(
   connection: CommandConnection,
   { key, change }: AttemptSwap,
-  stageName: () => string,
+  names: HelperNames,
   publication: Publication | undefined,
 ): Promise<AttemptView | Swapped> {
-  const keys = [helperKey('attempt', key), clearedKey(key), key];
+  const keys = [names.attempt(key), names.cleared(key), key];
   const copy = change?.write && {
-    name: helperKey('stage', key, stageName()),
+    name: names.stage(key),
     bytes: stagedCopy(change.write),
   };
   // Sent at once: the connection keeps the order, and the script finds the copy or says that there is none.

@@ -1,6 +1,7 @@
 import { ConnectionLostError } from '../reply-errors.js';
 import type { CommandConnection, ConnectionSettings } from '../connection/connection.js';
 import { Connection } from '../connection/connection.js';
+import type { HelperNames } from './helper-names.js';
 import { Reader } from './reader.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { ReplicaWait } from './replica-wait.js';
@@ -22,19 +23,18 @@ export interface CommandSession {
 export class CommandChannel {
   readonly #template: ServerTemplate;
   readonly #options: ConnectionSettings;
-  readonly #newName: () => string;
+  readonly #names: HelperNames;
   readonly #replicas: ReplicaWait;
   #opening: Promise<CommandSession> | undefined;
   #current: (CommandSession & { readonly connection: Connection }) | undefined;
   #connection: Connection | undefined;
   readonly #closing = new AbortController();
 
-  /** @param newName - returns a name that is used nowhere else */
-  constructor(template: ServerTemplate, options: ConnectionSettings, newName: () => string) {
+  constructor(template: ServerTemplate, options: ConnectionSettings, names: HelperNames) {
     this.#template = template;
     this.#options = options;
-    this.#newName = newName;
-    this.#replicas = new ReplicaWait(template, options, newName);
+    this.#names = names;
+    this.#replicas = new ReplicaWait(template, options, names);
   }
 
   get current(): CommandSession | undefined {
@@ -95,7 +95,7 @@ export class CommandChannel {
     this.#current = {
       connection: connection,
       reader: new Reader(connection, this.#options.clock),
-      writer: new Writer(connection, this.#newName),
+      writer: new Writer(connection, this.#names),
       replicas: this.#replicas,
       canAnnounce: true,
       refusedAt: -Infinity,

@@ -6,13 +6,13 @@ import { inRootContext } from '../../time/async-context.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { ConnectionLostError, readFailure, replyWord } from '../reply-errors.js';
 import { replyCount, replyOk } from '../reply-parser.js';
-import { helperKey } from '../keys.js';
 import {
   Connection,
   type CommandConnection,
   type ConnectionSettings,
 } from '../connection/connection.js';
 import type { ServerTemplate } from '../client/server-template.js';
+import type { HelperNames } from './helper-names.js';
 
 /** How long one WAIT blocks the connection for later waiters. */
 const SHORTEST_WAIT_MS = 50;
@@ -76,7 +76,7 @@ export class ReplicaWait {
   readonly #template: ServerTemplate;
   readonly #options: ConnectionSettings;
   readonly #clock: Clock;
-  readonly #newName: () => string;
+  readonly #names: HelperNames;
   #connection: Connection | undefined;
   /** Waiters whose markers are stored and not claimed yet. */
   #unclaimed: Waiter[] = [];
@@ -85,11 +85,10 @@ export class ReplicaWait {
   #running = false;
   readonly #closing = new AbortController();
 
-  /** @param newName - returns a name that is used nowhere else */
-  constructor(template: ServerTemplate, options: ConnectionSettings, newName: () => string) {
+  constructor(template: ServerTemplate, options: ConnectionSettings, names: HelperNames) {
     this.#template = template;
     this.#clock = options.clock;
-    this.#newName = newName;
+    this.#names = names;
     // Every waiter adds a listener.
     setMaxListeners(0, this.#closing.signal);
     this.#options = {
@@ -106,7 +105,7 @@ export class ReplicaWait {
    */
   acked(writtenOver: CommandConnection, key: string, wanted: ReplicasWanted): Promise<ReplicaAck> {
     return new Promise((resolve) => {
-      const marker = helperKey('wait', key, this.#newName());
+      const marker = this.#names.marker(key);
       const stop = new AbortController();
       const waiter = new Waiter(marker, wanted, this.#clock.monotonic(), (acked) => {
         stop.abort();

@@ -24,8 +24,8 @@ import {
   replyText,
   replyWhole,
 } from '../reply-parser.js';
-import { clearedKey, helperKey } from '../keys.js';
 import type { CommandConnection } from '../connection/connection.js';
+import type { HelperNames } from './helper-names.js';
 import { runScript } from './reader.js';
 import { WRITE_IF } from './scripts.js';
 import {
@@ -45,12 +45,11 @@ export const STAGE_MS: number = 10_000;
 /** Writes over one connection. Each write is sent once; its outcome is a reply, a typed refusal, or unknown. */
 export class Writer {
   readonly #connection: CommandConnection;
-  readonly #stageName: () => string;
+  readonly #names: HelperNames;
 
-  /** @param stageName - returns a name that no other write uses */
-  constructor(connection: CommandConnection, stageName: () => string) {
+  constructor(connection: CommandConnection, names: HelperNames) {
     this.#connection = connection;
-    this.#stageName = stageName;
+    this.#names = names;
   }
 
   /** @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError */
@@ -137,7 +136,13 @@ export class Writer {
 
   #tombstoneFor(key: string): Command {
     // Each clear leaves another value, so that none is taken for an earlier one.
-    const words = ['set', clearedKey(key), this.#stageName(), 'PX', String(CLEARED_MS)] as const;
+    const words = [
+      'set',
+      this.#names.cleared(key),
+      this.#names.unique(),
+      'PX',
+      String(CLEARED_MS),
+    ] as const;
     return { words, parse: replyOk };
   }
 
@@ -149,7 +154,10 @@ export class Writer {
     const remove = (how: string, tombstone?: string): Promise<boolean> =>
       this.#stagedWrite(key, expected, Buffer.alloc(0), ['del', how], publication, tombstone);
     try {
-      return { announced: await remove(this.#stageName(), clearedKey(key)), hasTombstone: true };
+      return {
+        announced: await remove(this.#names.unique(), this.#names.cleared(key)),
+        hasTombstone: true,
+      };
     } catch (error) {
       // The slot is moving, and its new server has only some of the keys.
       const misplaced = error instanceof RedirectedError && error.kind === 'partly';
@@ -259,7 +267,7 @@ export class Writer {
     publication: Publication | undefined,
     tombstone?: string,
   ): Promise<boolean> {
-    const stage = helperKey('stage', key, this.#stageName());
+    const stage = this.#names.stage(key);
     const staged = hideBytes(Buffer.concat([Buffer.from(expected), bytes]));
     const staging = this.#connection.call(
       (client) => client.set(stage, staged, 'PX', STAGE_MS),

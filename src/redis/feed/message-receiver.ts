@@ -1,6 +1,6 @@
 import { hintFrom, hintFromEvent } from '../commands/announcement.js';
 import type { Connection } from '../connection/connection.js';
-import { announcementChannel, keyspaceChannel } from '../keys.js';
+import { keyspaceChannel } from '../keys.js';
 import type { NotificationModes } from './notification-modes.js';
 import type { FeedSessionContext } from './session-context.js';
 
@@ -13,11 +13,12 @@ export class MessageReceiver {
   #stopped = false;
 
   constructor(context: FeedSessionContext, { client }: Connection, modes: NotificationModes) {
-    const { db } = context.template;
+    const { names, template } = context;
+    const { db } = template;
     this.#context = context;
     this.#modes = modes;
     this.#keyspace = keyspaceChannel(db, '');
-    this.#announcements = announcementChannel(db, '');
+    this.#announcements = names.announcements(db, '');
     client.on('message', (channel: string, message: string) => {
       this.#receive(channel, message);
     });

@@ -74,9 +74,9 @@ export class NotificationModes {
   async probe(): Promise<void> {
     if (this.#probing) return;
     this.#probing = true;
-    const { configureNotifications, replyTimeoutMs } = this.#settings();
+    const { configureNotifications } = this.#settings();
     const configured = configureNotifications && (await this.#probe.configure());
-    const found = await this.#probe.run(replyTimeoutMs);
+    const found = await this.#probe.run();
     this.#probing = false;
     if (this.#stopped) return;
     const before = this.#probed;
@@ -94,6 +94,5 @@ export class NotificationModes {
 
   stop(): void {
     this.#stopped = true;
-    this.#probe.stop();
   }
 }

@@ -1,5 +1,3 @@
-import type { Clock } from '../../time/clock.js';
-import { setLongTimeout } from '../../time/timers.js';
 import { replyOrRefusal } from '../commands/transaction.js';
 import type { CommandChannel } from '../commands/channel.js';
 import { replyWord } from '../reply-errors.js';
@@ -20,27 +18,23 @@ const MAX_FLAGS = 64;
 export class NotificationProbe {
   readonly #connection: Connection;
   readonly #commands: CommandChannel;
-  readonly #clock: Clock;
   readonly #db: number;
   readonly #newKey: () => string | undefined;
   #key = '';
   #channel = '';
   #subscribed: Promise<boolean> | undefined;
-  /** The events of the probe that have not arrived yet. */
+  /** The events of the probe under way that have not arrived yet. */
   #awaited = new Set<string>();
-  #settle: ((arrived: boolean) => void) | undefined;
 
   /** @param newKey - names a key on this server that is used nowhere else; in a cluster another one when slots have moved */
   constructor(
     connection: Connection,
     commands: CommandChannel,
-    clock: Clock,
     db: number,
     newKey: () => string | undefined,
   ) {
     this.#connection = connection;
     this.#commands = commands;
-    this.#clock = clock;
     this.#db = db;
     this.#newKey = newKey;
   }
@@ -49,17 +43,11 @@ export class NotificationProbe {
   take(channel: string, event: string): boolean {
     if (channel !== this.#channel) return false;
     this.#awaited.delete(event);
-    if (this.#awaited.size === 0) this.#settle?.(true);
     return true;
   }
 
-  /** Ends a probe that is under way, so that its timer does not hold the process. */
-  stop(): void {
-    this.#settle?.(false);
-  }
-
-  /** @returns whether notifications arrive within `timeoutMs`; `undefined` when this user may not find out or a link fails */
-  async run(timeoutMs: number): Promise<boolean | undefined> {
+  /** @returns whether notifications arrive; `undefined` when this user may not find out, or a link fails or is late */
+  async run(): Promise<boolean | undefined> {
     try {
       const key = this.#newKey();
       if (key === undefined) return undefined;
@@ -70,7 +58,7 @@ export class NotificationProbe {
         this.#subscribed = undefined;
         return undefined;
       }
-      return await this.#try(timeoutMs);
+      return await this.#try();
     } catch {
       return undefined;
     }
@@ -119,30 +107,17 @@ export class NotificationProbe {
     }
   }
 
-  async #try(timeoutMs: number): Promise<boolean> {
-    let cancel: () => void = () => undefined;
-    const arrival = new Promise<boolean>((resolve) => {
-      this.#settle = resolve;
-      cancel = setLongTimeout(this.#clock, timeoutMs, () => {
-        resolve(false);
-      });
-    });
-    try {
-      const { connection } = await this.#commands.get();
-      this.#awaited = new Set(PROBE_EVENTS);
-      // A write and a removal belong to different event classes; either can be switched off alone.
-      await connection.call(
-        (client) => client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
-        replyProbe,
-      );
-      // The events were pushed before the reply to this command: after it nothing has to be waited for.
-      await this.#connection.call((client) => client.subscribe(this.#channel), replyCount);
-      this.#settle?.(false);
-      return await arrival;
-    } finally {
-      cancel();
-      this.#settle = undefined;
-    }
+  async #try(): Promise<boolean> {
+    const { connection } = await this.#commands.get();
+    this.#awaited = new Set(PROBE_EVENTS);
+    // A write and a removal belong to different event classes; either can be switched off alone.
+    await connection.call(
+      (client) => client.pipeline().set(this.#key, '1', 'PX', PROBE_TTL_MS).del(this.#key).exec(),
+      replyProbe,
+    );
+    // The events were pushed before the reply to this command: after it nothing has to be waited for.
+    await this.#connection.call((client) => client.subscribe(this.#channel), replyCount);
+    return this.#awaited.size === 0;
   }
 }
 

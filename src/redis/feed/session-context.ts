@@ -1,6 +1,7 @@
 import type { FeedCondition } from '../../backend/backend.js';
 import type { ServerTime } from '../../time/server-time.js';
 import type { DataEpochContext } from './missed/data-epoch.js';
+import type { HelperNames } from '../commands/helper-names.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import type { ConnectionSettings } from '../connection/connection.js';
 import type { RedisSettings } from '../connection-options.js';
@@ -13,6 +14,7 @@ export interface FeedSessionContext extends DataEpochContext {
   readonly keys: WatchedKeys;
   readonly time: ServerTime;
   readonly instance: string;
+  readonly names: HelperNames;
   /** Names a key of our own on this server; `undefined` where no name is known. */
   readonly ownKey: (kind: 'epoch' | 'probe') => string | undefined;
   readonly settings: () => RedisSettings;

@@ -28,7 +28,7 @@ export class FeedSession {
   #polled = false;
 
   private constructor(context: FeedSessionContext, connection: Connection) {
-    const { commands, connectionSettings, settings, template } = context;
+    const { commands, connectionSettings, names, settings, template } = context;
     const { clock } = connectionSettings;
     const failed = (error: unknown): void => {
       this.#fail(error);
@@ -40,19 +40,22 @@ export class FeedSession {
       context.gap(this, gap);
     });
     this.reader = new SessionReader(context, connection, this.#gaps, failed);
-    this.#subscriptions = new SubscriptionBatcher(new Subscriptions(connection, template.db), {
-      clock,
-      keys: context.keys,
-      random: () => settings().random(),
-      prepared: () => this.#prepareEpoch(),
-      changed: (some) => {
-        context.changed(this, some);
+    this.#subscriptions = new SubscriptionBatcher(
+      new Subscriptions(connection, template.db, names),
+      {
+        clock,
+        keys: context.keys,
+        random: () => settings().random(),
+        prepared: () => this.#prepareEpoch(),
+        changed: (some) => {
+          context.changed(this, some);
+        },
+        failed,
       },
-      failed,
-    });
+    );
     this.#role = new RoleProbe(connection, commands, failed);
     const probeKey = (): string | undefined => context.ownKey('probe');
-    const probe = new NotificationProbe(connection, commands, clock, template.db, probeKey);
+    const probe = new NotificationProbe(connection, commands, template.db, probeKey);
     this.modes = new NotificationModes(probe, settings, {
       changed: () => {
         context.changed(this);

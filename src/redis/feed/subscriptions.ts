@@ -2,7 +2,8 @@ import type { Redis } from 'ioredis';
 import { forgetChannelNames } from '../client/channel-names.js';
 import { isPassing, replyWord } from '../reply-errors.js';
 import { replyCount } from '../reply-parser.js';
-import { announcementChannel, keyspaceChannel } from '../keys.js';
+import { keyspaceChannel } from '../keys.js';
+import type { HelperNames } from '../commands/helper-names.js';
 import type { Connection } from '../connection/connection.js';
 import { WatchedPrefix, type SubscribedTo, type WatchedKey } from './watched-keys.js';
 
@@ -13,10 +14,12 @@ const BATCH = 500;
 export class Subscriptions {
   readonly #connection: Connection;
   readonly #db: number;
+  readonly #names: HelperNames;
 
-  constructor(connection: Connection, db: number) {
+  constructor(connection: Connection, db: number, names: HelperNames) {
     this.#connection = connection;
     this.#db = db;
+    this.#names = names;
     forgetChannelNames(connection.client);
   }
 
@@ -35,7 +38,7 @@ export class Subscriptions {
       const batch = watched.slice(from, from + BATCH);
       const [keyspace, announcements] = await Promise.all([
         this.#subscribe(batch.map(({ key }) => keyspaceChannel(this.#db, key))),
-        this.#subscribe(batch.map(({ key }) => announcementChannel(this.#db, key))),
+        this.#subscribe(batch.map(({ key }) => this.#names.announcements(this.#db, key))),
       ]);
       for (const [index, one] of batch.entries()) {
         one.subscribedTo = subscribedTo(keyspace[index], announcements[index]);
@@ -75,7 +78,7 @@ export class Subscriptions {
         ? [keyspaceChannel(this.#db, name)]
         : []),
       ...(subscribedTo === 'both' || subscribedTo === 'announcements'
-        ? [announcementChannel(this.#db, name)]
+        ? [this.#names.announcements(this.#db, name)]
         : []),
     ];
     if (channels.length === 0) return;
@@ -88,7 +91,7 @@ export class Subscriptions {
   async #subscribeBelow(watched: WatchedPrefix): Promise<void> {
     const name = `${watched.glob}*`;
     const [keyspace, announcements] = await Promise.all(
-      [keyspaceChannel(this.#db, name), announcementChannel(this.#db, name)].map((pattern) =>
+      [keyspaceChannel(this.#db, name), this.#names.announcements(this.#db, name)].map((pattern) =>
         this.#tryTo((client) => client.psubscribe(pattern)),
       ),
     );

@@ -3,6 +3,7 @@ import type { Clock } from '../../time/clock.js';
 import type { CommandSession } from '../commands/channel.js';
 import { readFailure, RedirectedError, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
+import type { HelperNames } from '../commands/helper-names.js';
 import { Reader } from '../commands/reader.js';
 import { Writer } from '../commands/writer.js';
 
@@ -51,7 +52,7 @@ class AskingConnection implements CommandConnection {
 export async function asking<R>(
   session: CommandSession,
   clock: Clock,
-  stageName: () => string,
+  names: HelperNames,
   use: (session: CommandSession) => Promise<R>,
 ): Promise<R> {
   const connection = new AskingConnection(session.connection);
@@ -72,7 +73,7 @@ export async function asking<R>(
       },
       connection: connection,
       reader: new Reader(connection, clock),
-      writer: new Writer(connection, stageName),
+      writer: new Writer(connection, names),
     });
   } catch (error) {
     // Without ASKING the target replies MOVED to the source.

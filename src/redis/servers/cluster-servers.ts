@@ -5,7 +5,7 @@ import { Pauses } from '../../time/pauses.js';
 import { withDeadline } from '../../time/timers.js';
 import type { CommandSession } from '../commands/channel.js';
 import { readFailure, RedirectedError } from '../reply-errors.js';
-import { ownKey, slotOf } from '../keys.js';
+import { slotOf } from '../keys.js';
 import { Server, type ServerContext } from './server.js';
 import type { CommandConnection } from '../connection/connection.js';
 import type { Servers } from './servers.js';
@@ -240,7 +240,7 @@ export class ClusterServers implements Servers {
   }
 
   #askingAt<R>(session: CommandSession, use: (session: CommandSession) => Promise<R>): Promise<R> {
-    return asking(session, this.#clock, this.#context.newName, use);
+    return asking(session, this.#clock, this.#context.names, use);
   }
 
   /** A key in one of the present slots of the server. */
@@ -248,7 +248,7 @@ export class ClusterServers implements Servers {
     for (let number = 0; number < TAGS_TRIED; number += 1) {
       const tag = String(number);
       if (this.#topology.owner(slotOf(tag))?.name === name)
-        return ownKey(kind, this.#context.instance, tag);
+        return this.#context.names.own(kind, tag);
     }
     return undefined;
   }

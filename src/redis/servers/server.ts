@@ -3,6 +3,7 @@ import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import { ServerTime } from '../../time/server-time.js';
 import { CommandChannel, type CommandSession } from '../commands/channel.js';
+import type { HelperNames } from '../commands/helper-names.js';
 import { readFailure } from '../reply-errors.js';
 import { Feed } from '../feed/feed.js';
 import { toObservation } from '../commands/reader.js';
@@ -16,8 +17,8 @@ export interface ServerContext {
   /** The id of this instance. */
   readonly instance: string;
   readonly settings: () => RedisSettings;
-  /** A name that is unique among all processes, and among all calls in this process. */
-  readonly newName: () => string;
+  /** The names of the keys and channels of our own. */
+  readonly names: HelperNames;
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
   /** Warns when the clocks of this machine and of a server differ. */
@@ -54,7 +55,7 @@ export class Server {
 
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
-    const { newName, newGeneration, settings } = context;
+    const { names, newGeneration, settings } = context;
     const connectionSettings = (name: string) => ({
       clock,
       name,
@@ -67,18 +68,14 @@ export class Server {
     this.#time = new ServerTime(clock, undefined, () => {
       context.skewWarning.judge(this.#time);
     });
-    this.commands = new CommandChannel(
-      template,
-      connectionSettings('credstream:commands'),
-      newName,
-    );
+    this.commands = new CommandChannel(template, connectionSettings('credstream:commands'), names);
     this.feed = new Feed({
       template,
       connectionSettings: connectionSettings('credstream:feed'),
       commands: this.commands,
       time: this.#time,
       instance: context.instance,
-      newName,
+      names,
       newGeneration,
       settings,
       ...specifics,

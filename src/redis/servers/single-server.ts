@@ -1,6 +1,5 @@
 import type { Observation } from '../../backend/backend.js';
 import type { CommandSession } from '../commands/channel.js';
-import { ownKey } from '../keys.js';
 import type { Feed } from '../feed/feed.js';
 import { Server, type ServerContext } from './server.js';
 import type { Servers } from './servers.js';
@@ -13,7 +12,7 @@ export class SingleServer implements Servers {
   constructor(template: ServerTemplate, context: ServerContext) {
     this.#server = new Server(template, context, {
       readsTogether: true,
-      ownKey: (kind) => ownKey(kind, context.instance),
+      ownKey: (kind) => context.names.own(kind),
       linkLost: () => undefined,
       openFailed: context.connectFailed,
     });

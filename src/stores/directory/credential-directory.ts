@@ -174,7 +174,7 @@ export abstract class CredentialDirectory<T> extends ObservableCredentials<
    */
   store(id: string): ObservableCredentialStore<T> {
     this.#checkOpen();
-    checkId(id, this.#keyPrefix);
+    checkId(id, this.#keyPrefix, this.#backend.ownPrefix);
     return new StoreHandle(id, this.#registry);
   }
 
@@ -276,7 +276,7 @@ export abstract class CredentialDirectory<T> extends ObservableCredentials<
   }
 
   #isKeyOfId(key: string): boolean {
-    return key.length > this.#keyPrefix.length && isKey(key);
+    return key.length > this.#keyPrefix.length && isKey(key, this.#backend.ownPrefix);
   }
 
   #checkOpen(): void {

@@ -29,6 +29,10 @@ export class TimeSlicedBackend implements Backend {
     return this.#backend.name;
   }
 
+  get ownPrefix(): string {
+    return this.#backend.ownPrefix;
+  }
+
   get instance(): string {
     return this.#backend.instance;
   }

@@ -92,7 +92,7 @@ export const watchingCases: readonly Scene[] = [
     assert.equal(live.freshness, 'fresh');
     assert.equal(live.staleSince, undefined);
     // A live store may report a better source of hints a moment later.
-    assert.equal(emitted.values.at(-1), store.status);
+    assert.deepEqual(emitted.values.at(-1), store.status);
     assert.equal(store.status.link, 'live');
     assert.deepEqual(store.current?.credentials, { token: 'one' });
   }),

@@ -6,6 +6,7 @@ import {
   type StoreStatus,
 } from '../../../src/index.js';
 import { useMachineNoise } from '../../support/machine-noise.js';
+import { slowness } from '../../support/slowness.js';
 import type { StartOptions } from '../../support/redis-server/index.js';
 import { type RedisForTests, type RedisTarget, useRedis } from '../../support/redis.js';
 import type { ProxyLink, Select, TcpProxy } from '../../support/tcp-proxy.js';
@@ -21,11 +22,11 @@ export const KEY = 'token';
 /** Small, so that a fault is noticed soon; yet no so small that a busy machine looks like a dead server. */
 export const FAST = {
   heartbeatMs: 100,
-  replyTimeoutMs: 300,
+  replyTimeoutMs: 300 * slowness(),
   pollMs: 200,
   probeMs: 300,
   closeTimeoutMs: 1_000,
-} as const;
+};
 
 /** No round comes by while the test runs: what is seen is seen because of a hint or a new link. */
 export const NO_ROUNDS = { heartbeatMs: 600_000, pollMs: 600_000, probeMs: 600_000 } as const;

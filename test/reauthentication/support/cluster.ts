@@ -4,11 +4,12 @@ import { afterAll, beforeAll, beforeEach, expect } from 'vitest';
 import { RedisCredentialStore } from 'credstream';
 
 import type { AttemptRecord } from '../../../src/backend/attempts.js';
-import { helperKey } from '../../../src/redis/keys.js';
+import { HelperNames } from '../../../src/redis/commands/helper-names.js';
 import { useCleanup } from '../../support/cleanup.js';
 import { connect, disconnect } from '../../support/redis-clients.js';
 import type { RedisServer } from '../../support/redis-server/index.js';
 import { startRedis, uniqueKey } from '../../support/redis.js';
+import { slowness } from '../../support/slowness.js';
 import { createTcpProxy, type TcpProxy } from '../../support/tcp-proxy.js';
 import { eventually } from '../../support/wait.js';
 import type { InstanceSettings } from './instance-protocol.js';
@@ -19,21 +20,21 @@ import { RemoteInstance } from './remote-instance.js';
 /** Small, so that what waits for a deadline does not take long; yet a busy machine is no dead instance. */
 const STORE = {
   heartbeatMs: 300,
-  replyTimeoutMs: 500,
+  replyTimeoutMs: 500 * slowness(),
   pollMs: 300,
   probeMs: 1_000,
   closeTimeoutMs: 1_000,
-} as const;
+};
 
 export const REAUTHENTICATOR = {
-  leaseMs: 1_000,
+  leaseMs: 1_000 * slowness(),
   attemptTimeoutMs: 20_000,
   minIntervalMs: 10,
   backOffMs: 100,
   maxBackOffMs: 400,
   timeoutMs: 15_000,
   drainMs: 5_000,
-} as const;
+};
 
 type Settings = Partial<InstanceSettings>;
 
@@ -148,7 +149,7 @@ export function useCluster(
         return text === null ? undefined : (JSON.parse(text) as Tokens);
       },
       record: async () => {
-        const text = await admin.get(helperKey('attempt', key));
+        const text = await admin.get(new HelperNames('credstream', '').attempt(key));
         return text === null ? undefined : (JSON.parse(text) as AttemptRecord);
       },
       agree: async (token, those = instances) => {

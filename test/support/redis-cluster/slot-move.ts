@@ -1,6 +1,6 @@
 import type { ClusterServer } from './cluster-server.js';
 
-const MIGRATE_DEADLINE_MS = 5_000;
+const MIGRATE_DEADLINE_MS = 30_000;
 /** MIGRATE takes several keys at once, and blocks both sides for so long. */
 const KEYS_AT_ONCE = 100;
 const SLOTS_AT_ONCE = 500;

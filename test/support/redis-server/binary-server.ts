@@ -8,7 +8,7 @@ import type { RedisBinary } from './redis-binary.js';
 import type { RedisServer, RestartOptions } from './redis-server.js';
 import { respCall, type RespTarget } from './resp-call.js';
 
-const START_DEADLINE_MS = 15_000;
+const START_DEADLINE_MS = 60_000;
 
 /** The port was free a moment ago, and is not any more. */
 export class PortTakenError extends Error {

@@ -17,6 +17,7 @@ import {
   type RedisCluster,
   startRedisCluster,
 } from '../../support/redis-cluster/index.js';
+import { slowness } from '../../support/slowness.js';
 import { collect, type Collected, eventually } from '../../support/wait.js';
 import { Writer } from './writer.js';
 
@@ -26,14 +27,14 @@ export type TextOptions = Partial<RedisCredentialStoreOptions<string>>;
 /** Small, so that a fault is noticed soon; yet no so small that a busy machine looks like a dead server. */
 export const FAST = {
   heartbeatMs: 200,
-  replyTimeoutMs: 400,
+  replyTimeoutMs: 400 * slowness(),
   pollMs: 300,
   probeMs: 500,
   closeTimeoutMs: 1_000,
-} as const;
+};
 
 /** How long a failover and all that follows may take on a busy machine. */
-export const FAILOVER = { timeoutMs: 30_000 } as const;
+export const FAILOVER = { timeoutMs: 60_000 } as const;
 
 export interface Watched {
   readonly store: TextStore;

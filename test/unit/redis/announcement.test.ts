@@ -79,6 +79,20 @@ describe('an announcement', () => {
     });
   });
 
+  it.each([2, 99, '1', null, 1.5, -1])(
+    'of version %j is a hint that something changed, and its labels are not believed',
+    (v) => {
+      for (const kind of ['saved', 'cleared', 'attempt', 'of a later release']) {
+        const labels = { instance: SELF, name: 'pod', reason: 'logout', more: { a: 1 } };
+        expect(hintFrom(JSON.stringify({ v, kind, ...labels }), SELF)).toEqual({
+          type: 'written',
+          origin: 'unknown',
+          reason: undefined,
+        });
+      }
+    },
+  );
+
   it.each([
     ['of another type', 5],
     ['missing', undefined],

@@ -4,6 +4,7 @@ import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 
 import { CommandChannel } from '../../../src/redis/commands/channel.js';
+import { HelperNames } from '../../../src/redis/commands/helper-names.js';
 import { systemClock } from '../../../src/time/clock.js';
 
 /** A client whose connection is there at once. */
@@ -37,7 +38,11 @@ it('a command channel leaves no connection behind when it is closed while it ope
       return client as unknown as Redis;
     };
     const options = { clock: systemClock, name: 'test', replyTimeoutMs: () => 1_000 };
-    const link = new CommandChannel({ db: 0, create }, options, () => 'name');
+    const link = new CommandChannel(
+      { db: 0, create },
+      options,
+      new HelperNames('credstream', 'instance'),
+    );
     const got = link.get().then(
       () => 'open',
       () => 'closed',

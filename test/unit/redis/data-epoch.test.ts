@@ -15,7 +15,7 @@ function world(share = 0.5) {
       connectionSettings: { clock },
       settings: () => ({ heartbeatMs: 5_000, probeMs: 60_000, random: () => share }),
       commands: { get: () => Promise.reject(new Error('closed')) } as unknown as CommandChannel,
-      newName: () => 'name',
+      names: { unique: () => 'name' },
       ownKey: () => KEY,
       readsTogether: true,
       epoch: createKnownEpoch(),

@@ -1,13 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import {
-  announcementChannel,
-  helperKey,
-  keyspaceChannel,
-  slotOf,
-  slotTag,
-} from '../../../src/redis/keys.js';
+import { HelperNames } from '../../../src/redis/commands/helper-names.js';
+import { keyspaceChannel, slotOf, slotTag } from '../../../src/redis/keys.js';
+
+const names = new HelperNames('app-1', 'node');
 
 describe('the slot of a key', () => {
   it.each([
@@ -62,7 +59,7 @@ describe('a helper key', () => {
     'ключ:{\u{1f511}}',
     'é}',
   ])('shares the slot of %j', (key) => {
-    expect(slotOf(helperKey('staged', key, 'node:1'))).toBe(slotOf(key));
+    expect(slotOf(names.stage(key))).toBe(slotOf(key));
   });
 
   it('shares the slot of any key, whatever its braces', () => {
@@ -73,32 +70,43 @@ describe('a helper key', () => {
     const key = fc.array(character, { minLength: 1, maxLength: 12 }).map((parts) => parts.join(''));
     fc.assert(
       fc.property(key, (one) => {
-        expect(slotOf(helperKey('staged', one, 'node:1'))).toBe(slotOf(one));
+        expect(slotOf(names.stage(one))).toBe(slotOf(one));
       }),
       { numRuns: 300 },
     );
   });
 
-  it('differs for every name, kind and key', () => {
-    const keys = ['a', 'b', '{a}b'];
-    const all = keys.flatMap((key) =>
-      ['staged', 'lease'].flatMap((kind) => ['1', '2'].map((name) => helperKey(kind, key, name))),
+  it('differs for every namespace, kind and key, and where a key has several of a kind, at every call', () => {
+    const all = [names, new HelperNames('app-2', 'node')].flatMap((one) =>
+      ['a', 'b', '{a}b'].flatMap((key) => [
+        ...[one.stage(key), one.stage(key), one.marker(key), one.marker(key)],
+        ...[one.attempt(key), one.cleared(key)],
+      ]),
     );
-    expect(new Set(all).size).toBe(12);
+    expect(new Set(all).size).toBe(36);
   });
 
-  it('is under the reserved prefix, with the tag of the key, the key, or a number in braces', () => {
-    expect(helperKey('staged', 'plain', 'n')).toBe('credstream:staged:{plain}:plain:n');
-    expect(helperKey('staged', 't:{42}:x', 'n')).toBe('credstream:staged:{42}:t:{42}:x:n');
+  it('is under the namespace, with the tag of the key, the key, or a number in braces', () => {
+    expect(names.attempt('plain')).toBe('app-1:attempt:{plain}:plain');
+    expect(names.cleared('t:{42}:x')).toBe('app-1:cleared:{42}:t:{42}:x');
+    expect(names.stage('plain')).toMatch(/^app-1:stage:\{plain\}:plain:node:\d+$/);
+    expect(names.marker('plain')).toMatch(/^app-1:wait:\{plain\}:plain:node:\d+$/);
     expect(slotTag('a}b')).toMatch(/^\d+$/);
     expect(slotTag('foo{}bar')).toMatch(/^\d+$/);
   });
 });
 
+it('the keys of no credential are under the namespace, on any server of a cluster', () => {
+  expect(names.own('epoch')).toBe('app-1:epoch');
+  expect(names.own('epoch', '7')).toBe('app-1:epoch:{7}');
+  expect(names.own('probe')).toBe('app-1:probe:node');
+  expect(names.own('probe', '7')).toBe('app-1:probe:{7}:node');
+});
+
 describe('channels', () => {
   it('belong to one database and one key', () => {
     expect(keyspaceChannel(7, 'a:b')).toBe('__keyspace@7__:a:b');
-    expect(announcementChannel(7, 'a:b')).toBe('credstream:7:a:b');
+    expect(names.announcements(7, 'a:b')).toBe('app-1:7:a:b');
   });
 });
 

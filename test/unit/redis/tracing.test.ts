@@ -1,4 +1,4 @@
-import { tracingChannel } from 'node:diagnostics_channel';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 
 import type { Redis } from 'ioredis';
 import { expect, it, onTestFinished, vi } from 'vitest';
@@ -10,11 +10,11 @@ it('warns once of a client without the methods that hide replies, as soon as som
   const ofLaterVersion = (): Redis => ({ status: 'wait' }) as unknown as Redis;
   hideFromTraces(ofLaterVersion());
   expect(warn).not.toHaveBeenCalled();
-  const channel = tracingChannel<string, object>('ioredis:command').asyncEnd;
+  const name = 'tracing:ioredis:command:asyncEnd';
   const listener = (): void => undefined;
-  channel.subscribe(listener);
+  subscribe(name, listener);
   onTestFinished(() => {
-    channel.unsubscribe(listener);
+    unsubscribe(name, listener);
     warn.mockRestore();
   });
   hideFromTraces(ofLaterVersion());

@@ -151,7 +151,7 @@ it('a directory emits the changes of every id, in order and once, after any call
     }),
     { numRuns: 300 },
   );
-}, 60_000);
+});
 
 interface Labeled {
   /** Whether a store is opened or closed in the turn of the act. */
@@ -244,4 +244,4 @@ it('a directory labels every change and tells its logical end while stores open 
     }),
     { numRuns: 300 },
   );
-}, 60_000);
+});

@@ -112,6 +112,13 @@ const memoryMatrix: Matrix = [
   ['heartbeatMs', 5_000],
 ];
 
+/** Characters that end the namespace, or mean something in a pattern, a rule or a hash tag, or are not the same to everybody. */
+const NOT_NAMESPACES = [
+  ...[null, 0, '', {}, ['app'], true, 'n'.repeat(65), `${CANARY}:`, ':', 'a:b'],
+  ...['a*', 'a?', '[a]', 'a]', 'a\\', '{a}', 'a}', 'a b', ' ', 'a\n', 'a\0', '\u007f', '\ud800'],
+  ...['__keyspace@0__', '~a', '&a', '%R', 'a^', 'ä', '\u202e', '🔑', 'a\n'],
+];
+
 const redisMatrix: Matrix = [
   ...storeMatrix,
   ...durations(CONNECTION_DURATIONS),
@@ -120,6 +127,7 @@ const redisMatrix: Matrix = [
   ...[null, 0, '', {}, { ...systemClock, now: 5 }, { ...systemClock, nextTurn: undefined }].map(
     (value) => ['clock', value] as const,
   ),
+  ...NOT_NAMESPACES.map((value) => ['namespace', value] as const),
   ['memory', new CredentialMemory()],
 ];
 
@@ -174,6 +182,22 @@ describe('a store on Redis', () => {
     expect(expectRefusal(make('p'.repeat(1_000), 'k'.repeat(25)))).toMatchObject({ option: 'key' });
     expect(make('app:', 'k'.repeat(1_000))).not.toThrow();
   });
+
+  it('refuses the keys of its own namespace, and of no other', () => {
+    const make = (key: string, namespace?: string) => () =>
+      new RedisCredentialStore(client, { key, namespace });
+    expect(expectRefusal(make('app:epoch', 'app'))).toMatchObject({
+      option: 'key',
+      message: 'key: must not begin with app:, which the store uses itself',
+    });
+    const accepted = [make('app:epoch')(), make('credstream:x', 'app')(), make('apps:x', 'app')()];
+    return Promise.all(accepted.map((store) => store.close()));
+  });
+
+  it.each(['a', '0', 'Orders-v2.eu_west', '-', '.', '__redis__', 'n'.repeat(64)])(
+    'accepts the namespace %s',
+    (namespace) => new RedisCredentialStore(client, { key: 'k', namespace }).close(),
+  );
 
   it('refuses another clock than the other stores on the client use', () => {
     const shared = new Redis({ lazyConnect: true });

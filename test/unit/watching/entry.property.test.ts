@@ -29,6 +29,7 @@ type Value = 'token' | 'garbage' | 'none';
 class ShuffledBackend implements Backend {
   readonly instance = 'instance';
   readonly name = 'pod';
+  readonly ownPrefix = 'credstream:';
   readonly random = (): number => 0.5;
   readonly clock: Clock;
   /** All states that the key was in; the last one is how it is now. */

@@ -38,6 +38,7 @@ const unused = (): never => {
 export class ScriptedBackend implements Backend {
   readonly instance = 'this-instance';
   readonly name = 'this-pod';
+  readonly ownPrefix = 'credstream:';
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
   readonly sharing = new OptionSharing();

@@ -1,5 +1,6 @@
 import type { Content } from '../../../credential/content.js';
 import type { CommandChannel } from '../../commands/channel.js';
+import type { HelperNames } from '../../commands/helper-names.js';
 import { replyWord } from '../../reply-errors.js';
 import { replyOk } from '../../reply-parser.js';
 import { PacedReport, type PacedReportContext } from './paced-report.js';
@@ -18,7 +19,7 @@ export function createKnownEpoch(): KnownEpoch {
 
 export interface DataEpochContext extends PacedReportContext {
   readonly commands: CommandChannel;
-  readonly newName: () => string;
+  readonly names: Pick<HelperNames, 'unique'>;
   /** Names a key of our own on this server; `undefined` where no name is known. */
   readonly ownKey: (kind: 'epoch') => string | undefined;
   /** Whether such a key may be read in one command with any other. */
@@ -113,8 +114,8 @@ export class DataEpoch {
 
   /** A user without write permission does without an epoch key. */
   async #create(key: string): Promise<void> {
-    const { commands, epoch, newName } = this.#context;
-    const name = newName();
+    const { commands, epoch, names } = this.#context;
+    const name = names.unique();
     try {
       const { connection } = await commands.get();
       const reply = await connection.call((client) => client.set(key, name, 'NX'), replyOk);
