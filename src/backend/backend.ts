@@ -6,7 +6,12 @@ import type { RefusedError, UnavailableError } from '../errors.js';
 import type { LinkProof } from './link-proof.js';
 import type { Ttl } from './ttl.js';
 import type { OptionSharing } from '../util/option-sharing.js';
-import type { LinkStatus, NotificationMode, StoreStatus } from '../credential/status.js';
+import type {
+  LinkStatus,
+  NotificationMode,
+  ScriptCommand,
+  StoreStatus,
+} from '../credential/status.js';
 import type { ServerTime } from '../time/server-time.js';
 
 /*
@@ -54,6 +59,8 @@ export interface FeedCondition {
   readonly notifications: NotificationMode;
   /** Whether this process may announce its writes. */
   readonly announcing: boolean;
+  /** The command by which scripts are refused; `undefined` where they run or the backend has none. */
+  readonly scriptsRefused?: ScriptCommand | undefined;
   /** The longest delay of a change while the link is live, even if every hint is lost, in milliseconds. */
   readonly maxLagMs: number;
   /** The period within which the known keys are read because hints can be lost, in milliseconds; `undefined` where none can, or all keys are polled. */
@@ -79,7 +86,7 @@ export function servingLimitMs({ provenWithinMs }: FeedCondition, maxStalenessMs
 export function createFeedCondition(
   condition: Omit<FeedCondition, 'fresh' | 'unseen'>,
 ): FeedCondition {
-  const { link, notifications, announcing, maxLagMs, error } = condition;
+  const { link, notifications, announcing, scriptsRefused, maxLagMs, error } = condition;
   const fresh = memoized((servingLimitMs): StoreStatus => {
     const lagMs = link === 'live' ? maxLagMs : undefined;
     return {
@@ -88,6 +95,7 @@ export function createFeedCondition(
       staleSince: undefined,
       notifications,
       announcing,
+      scriptsRefused,
       maxLagMs: lagMs,
       servingLimitMs,
       clockSkewMs: undefined,

@@ -17,6 +17,13 @@ export type LinkStatus =
 export type NotificationMode = 'keyspace' | 'announcements' | 'polling';
 
 /**
+ * A command that runs scripts.
+ *
+ * @public
+ */
+export type ScriptCommand = 'EVAL' | 'EVALSHA';
+
+/**
  * How far a store's view can be trusted right now.
  *
  * @public
@@ -34,6 +41,11 @@ export interface StoreStatus {
   readonly notifications: NotificationMode;
   /** Whether this process may announce its own writes to others. */
   readonly announcing: boolean;
+  /**
+   * The command by which Redis refuses scripts to this user, found by trying when the link opens: `onlyIf` with a snapshot, `update` and
+   * re-authentication are refused then, and everything else works. `undefined` where scripts run, or nothing is known.
+   */
+  readonly scriptsRefused: ScriptCommand | undefined;
   /** While `live`: a change in Redis is seen within this many milliseconds, whatever messages are lost. */
   readonly maxLagMs: number | undefined;
   /**
@@ -59,6 +71,7 @@ export const idleStatus: StoreStatus = {
   staleSince: undefined,
   notifications: 'polling',
   announcing: true,
+  scriptsRefused: undefined,
   maxLagMs: undefined,
   servingLimitMs: undefined,
   clockSkewMs: undefined,
@@ -82,6 +95,7 @@ export function isSameStatus(one: StoreStatus, other: StoreStatus): boolean {
     one.freshness === other.freshness &&
     one.notifications === other.notifications &&
     one.announcing === other.announcing &&
+    one.scriptsRefused === other.scriptsRefused &&
     one.maxLagMs === other.maxLagMs &&
     one.servingLimitMs === other.servingLimitMs &&
     one.error === other.error

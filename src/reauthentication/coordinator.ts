@@ -4,7 +4,7 @@ import type { AttemptStart } from '../backend/attempts.js';
 import { inRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { ClosedError } from '../errors.js';
+import { ClosedError, withId } from '../errors.js';
 import type { WatchEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/internals.js';
 import { Pauses } from '../time/pauses.js';
@@ -26,7 +26,7 @@ import {
 } from './lease.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
-import { errorIn, type ReauthenticationState } from './state.js';
+import { errorIn, refusalIn, type ReauthenticationState } from './state.js';
 import { noteStart, Waiters, type Waiter } from './waiters.js';
 
 /** Waits for a permit of the semaphore before it requests the lease. */
@@ -201,9 +201,12 @@ export class Coordinator<T> {
 
   #answer(waiters: Iterable<Waiter<T>>): void {
     const { state } = this.#assessment;
+    const refusal = refusalIn(this.state);
     for (const waiter of waiters) {
       noteStart(waiter, state);
       this.#assessment.answer(waiter);
+      // Waiting mends no set-up. An answered waiter ignores this.
+      if (refusal !== undefined) waiter.reject(withId(refusal, this.#context.internals.id));
     }
   }
 

@@ -1,4 +1,4 @@
-import type { RefusedError, UnavailableError, OutcomeUnknownError } from '../errors.js';
+import { RefusedError, type OutcomeUnknownError, type UnavailableError } from '../errors.js';
 
 /**
  * Why credentials are needed. `expiring`: their end is near · `expired`: their end has passed · `rejected`: the provider refused them ·
@@ -143,4 +143,14 @@ export interface ReauthenticationCounts {
 /** The error that keeps an attempt from starting, or its result from being stored. */
 export function errorIn(state: ReauthenticationState): Error | undefined {
   return 'error' in state ? state.error : undefined;
+}
+
+/** The replies that no later attempt changes, until somebody mends the rights or the server. */
+const OF_SET_UP: readonly string[] = ['NOPERM', 'ERR'];
+
+/** The refusal of Redis to begin attempts at all, while this instance backs off because of it. */
+export function refusalIn(state: ReauthenticationState): RefusedError | undefined {
+  if (state.type !== 'backing-off') return undefined;
+  const { error } = state;
+  return error instanceof RefusedError && OF_SET_UP.includes(error.reply) ? error : undefined;
 }

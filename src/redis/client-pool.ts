@@ -27,7 +27,6 @@ interface Users {
 
 /** The connections and the feed that the stores on one client and in one namespace share. A pool lives as long as any of its stores. */
 export class ClientPool {
-  readonly instance: string = randomUUID();
   readonly names: HelperNames;
   readonly template: RedisTemplate;
   readonly clock: Clock;
@@ -42,7 +41,7 @@ export class ClientPool {
 
   private constructor(template: RedisTemplate, settings: RedisSettings, url: string | undefined) {
     this.template = template;
-    this.names = new HelperNames(settings.namespace, this.instance);
+    this.names = new HelperNames(settings.namespace, randomUUID());
     this.#url = url;
     this.#givenClock = settings.clock;
     this.clock = rootClock(settings.clock);
@@ -97,6 +96,10 @@ export class ClientPool {
       );
     }
     return pool.#join(settings, name, connect);
+  }
+
+  get instance(): string {
+    return this.names.instance;
   }
 
   /** The last to leave closes the connections, within `timeoutMs`. */

@@ -252,6 +252,7 @@ function statusOf(
     staleSince: staleSince === undefined ? undefined : trouble.wall(staleSince),
     notifications: condition.notifications,
     announcing: condition.announcing,
+    scriptsRefused: condition.scriptsRefused,
     maxLagMs: link === 'live' ? condition.maxLagMs : undefined,
     servingLimitMs: isStale || isCaughtUp ? limitMs : undefined,
     clockSkewMs: undefined,

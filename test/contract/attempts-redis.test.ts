@@ -9,6 +9,7 @@ import { makeCanary } from '../integration/canary.js';
 import { useCleanup } from '../support/cleanup.js';
 import { recordMonitor } from '../support/command-counter.js';
 import { connect, disconnect, startRedis, uniquePrefix } from '../support/redis.js';
+import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import {
   type AttemptWorld,
@@ -168,7 +169,8 @@ describe('a clear before the last observation of the credential', () => {
     await world.stores[0]!.clear();
     await world.advance(10);
     const rules = ['on', '>password', '~*', '&*', '+@all', ...denied.split(' ')];
-    await admin.call('ACL', 'SETUSER', 'limited', 'reset', ...rules);
+    const words = rulesFor(await abilitiesOf(admin), rules);
+    await admin.call('ACL', 'SETUSER', 'limited', 'reset', ...words);
     const client = track(
       connect(server, { username: 'limited', password: 'password' }),
       disconnect,

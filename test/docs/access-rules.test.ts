@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { Reauthenticator, RedisCredentialStore } from 'credstream';
 
 import { useRedis } from '../support/redis.js';
+import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
 import { collect, eventually } from '../support/wait.js';
 import { readText } from './repository.js';
 
@@ -20,7 +21,8 @@ async function enter(user: string, more: readonly string[] = []) {
   const admin = redis.connect(server);
   const rule = rules.get(user);
   if (rule === undefined) throw new Error(`there are no rules for ${user}`);
-  await admin.call('ACL', 'SETUSER', user, ...rule.split(' '), ...more);
+  const words = rulesFor(await abilitiesOf(admin), [...rule.split(' '), ...more]);
+  await admin.call('ACL', 'SETUSER', user, ...words);
   const client = redis.connect(server, {
     username: user,
     password: 'password',
@@ -36,7 +38,7 @@ async function enter(user: string, more: readonly string[] = []) {
     // With RESP2 the heartbeat sends one. A refusal proves the link alive as well as an answer does.
     return refused.filter((one) => one !== 'ping');
   };
-  return { admin, open, refusals };
+  return { admin, client, open, refusals };
 }
 
 async function expectEveryWrite(store: RedisCredentialStore<string>): Promise<void> {
@@ -46,6 +48,65 @@ async function expectEveryWrite(store: RedisCredentialStore<string>): Promise<vo
   expect(await store.load()).toBe('c');
   expect(await store.clear()).toBe(true);
 }
+
+/** The scripts that a store tries first, and its name for the connection. */
+const TRIED = /^(eval|evalsha|evalsha_ro|eval_ro|client\|setname)$/;
+
+test('the rights of a watcher without scripts are enough to watch, and not to write', async () => {
+  const { admin, open, refusals } = await enter('app-plain-watcher');
+  const store = open('app:token');
+  const changes = collect(store.changes$);
+  await store.ready();
+  await admin.set('app:token', '"a"');
+  expect(await changes.next()).toMatchObject({ type: 'saved' });
+  await admin.del('app:token');
+  expect(await changes.next()).toMatchObject({ type: 'cleared' });
+  const refused = await refusals();
+  expect(refused.filter((one) => !TRIED.test(one) && !/:probe:|^set$/.test(one))).toEqual([]);
+  await expect(store.save('b')).rejects.toMatchObject({ code: 'REFUSED', reply: 'NOPERM' });
+});
+
+test('the rights of a writer without scripts are enough for plain writes only', async () => {
+  const { admin, open, refusals } = await enter('app-plain-writer');
+  const store = open('app:token');
+  expect(await store.save('a', { ttlSeconds: 60 })).toMatchObject({ announced: true });
+  expect(await store.load()).toBe('a');
+  const onlyIf = await store.read();
+  await expect(store.save('c', { onlyIf })).rejects.toMatchObject({ code: 'REFUSED' });
+  expect(await admin.get('app:token')).toBe('"a"');
+  expect(await store.clear()).toBe(true);
+  expect(await admin.keys('credstream:cleared:*')).toHaveLength(1);
+  const refused = await refusals();
+  expect(refused.filter((one) => !TRIED.test(one) && !one.includes(':stage:'))).toEqual([]);
+});
+
+test('a script reaches no key and no command outside of the rights of its user', async () => {
+  const { admin, client } = await enter('app-writer');
+  await admin.set('other', 'secret');
+  const declared = client.eval("return redis.call('GET', KEYS[1])", 1, 'other');
+  await expect(declared).rejects.toThrow(/^NOPERM/);
+  const undeclared = client.eval("return redis.call('GET', 'other')", 0);
+  await expect(undeclared).rejects.toThrow(/user executing the script can.t/);
+  const command = client.eval("return redis.call('FLUSHALL')", 0);
+  await expect(command).rejects.toThrow(/user executing the script can.t/);
+});
+
+test('a script that never ends stops Redis for everybody until it is killed', async () => {
+  const { admin, client } = await enter('app-writer');
+  await admin.config('SET', 'busy-reply-threshold', '50');
+  const endless = client.eval('while true do end', 0).catch((error: unknown) => error);
+  await eventually(() => expect(admin.get('app:token')).rejects.toThrow(/^BUSY/));
+  await admin.script('KILL');
+  expect(String(await endless)).toContain('Script killed by user');
+});
+
+test('the defaults of the server that the documents name are true', async () => {
+  const { admin } = await enter('app-writer');
+  const [, limits] = (await admin.config('GET', 'client-output-buffer-limit')) as string[];
+  expect(limits).toMatch(/pubsub 33554432 8388608 60$/);
+  expect(await admin.config('GET', 'busy-reply-threshold')).toContain('5000');
+  expect(await admin.config('GET', 'acl-pubsub-default')).toContain('resetchannels');
+});
 
 test('the rights of a writer in the documents are enough to write in every way', async () => {
   const { open, refusals } = await enter('app-writer');
@@ -110,6 +171,14 @@ test('the rights for re-authentication in the documents are enough for it', asyn
 });
 
 test('the documents name no other user', () => {
-  const users = ['app-writer', 'app-watcher', 'app-both', 'app-reauthenticator', 'orders'];
+  const users = [
+    'app-plain-watcher',
+    'app-plain-writer',
+    'app-writer',
+    'app-watcher',
+    'app-both',
+    'app-reauthenticator',
+    'orders',
+  ];
   expect([...rules.keys()]).toEqual(users);
 });

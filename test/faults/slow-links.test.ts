@@ -72,10 +72,14 @@ it('a store reads again when Redis dropped its slow subscriber', async () => {
   const { changes, statuses } = await watch(network, { ...NO_ROUNDS, replyTimeoutMs: 30_000 });
   network.pause('toClient', { select: subscribers });
   const publisher = connect(server);
-  const message = 'x'.repeat(200_000);
+  // Valkey 9 does not count the text of messages from 16 KB on, which it does not copy.
+  const message = 'x'.repeat(10_000);
   await eventually(
     async () => {
-      await publisher.publish(`credstream:0:${KEY}`, message);
+      const publishing = publisher.pipeline();
+      for (let times = 0; times < 20; times += 1)
+        publishing.publish(`credstream:0:${KEY}`, message);
+      await publishing.exec();
       expect(await publisher.pubsub('NUMPAT')).toBe(0);
       expect(await publisher.pubsub('CHANNELS', '*')).toEqual([]);
     },

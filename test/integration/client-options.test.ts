@@ -5,6 +5,7 @@ import { InvalidOptionError, RedisCredentialStore, RefusedError } from 'credstre
 
 import { recordMonitor } from '../support/command-counter.js';
 import { type ClientOptions, uniqueKey, uniquePrefix } from '../support/redis.js';
+import { expectEndOf } from '../support/expect-end.js';
 import { eventually } from '../support/wait.js';
 import { connections, storeConnections } from './connections.js';
 import { brings, bytesOf, HINTS_ONLY, useWorld } from './world.js';
@@ -18,7 +19,7 @@ async function expectEveryUse(template: Redis, redis: Redis, prefix = ''): Promi
   expect(store.id).toBe(key);
   await store.save({ token: 'a' }, { ttlSeconds: 60 });
   expect(await redis.get(full)).toBe(bytesOf('a'));
-  expect((await store.read())?.expiresAt).toBe(Number(await redis.call('PEXPIRETIME', full)));
+  await expectEndOf(redis, full, (await store.read())?.expiresAt);
   await redis.set(full, bytesOf('b'));
   expect(await changes.next(brings('b'))).toMatchObject({ origin: 'out-of-band', id: key });
   await eventually(() => expect(store.status.notifications).toBe('keyspace'));

@@ -4,6 +4,7 @@ import { expect } from 'vitest';
 import { ConflictError, derive, Reauthenticator } from 'credstream';
 
 import { uniqueKey } from '../support/redis.js';
+import { expectEndOf } from '../support/expect-end.js';
 import { collect, eventually } from '../support/wait.js';
 import { brings, bytesOf, HINTS_ONLY, ofType, type Token, type World } from './world.js';
 
@@ -59,7 +60,7 @@ export async function expectScenario(world: World, setting: Setting): Promise<vo
   await admin.expire(full, 600);
   const renewed = await changes.next(ofType('renewed'));
   expect(renewed.snapshot.credentials).toEqual({ token: 'c' });
-  expect((await other.read())?.expiresAt).toBe(await admin.pexpiretime(full));
+  await expectEndOf(admin, full, (await other.read())?.expiresAt);
 
   // Conditional writes.
   const seen = await other.read();

@@ -2,6 +2,7 @@ import type { Redis } from 'ioredis';
 
 import { uniqueKey } from '../support/redis.js';
 import type { ClientOptions } from '../support/redis.js';
+import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
 import type { World } from './world.js';
 
 /** A Redis user of a test. */
@@ -22,7 +23,7 @@ export async function makeUser(world: World, rules: string): Promise<User> {
   const admin = world.connect();
   const name = uniqueKey('user');
   const setRights = async (...more: string[]): Promise<void> => {
-    await admin.call('ACL', 'SETUSER', name, ...more);
+    await admin.call('ACL', 'SETUSER', name, ...rulesFor(await abilitiesOf(admin), more));
   };
   await setRights('reset', 'on', `>${PASSWORD}`, ...rules.split(/\s+/));
   return {

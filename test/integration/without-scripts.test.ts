@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest';
 
+import { Reauthenticator } from 'credstream';
+
+import { countCommands } from '../support/command-counter.js';
 import { noiseMs } from '../support/machine-noise.js';
-import { uniqueKey } from '../support/redis.js';
+import { startRedis, uniqueKey } from '../support/redis.js';
+import { endOf } from '../support/server-abilities.js';
 import { createTcpProxy } from '../support/tcp-proxy.js';
 import { eventually } from '../support/wait.js';
 import { makeUser } from './users.js';
-import { brings, bytesOf, ofType, useWorld } from './world.js';
+import { brings, bytesOf, ofType, type Token, useWorld } from './world.js';
 
 const world = useWorld();
 
@@ -54,7 +58,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perRead }) => {
     expect(await changes.next()).toMatchObject({ type: 'saved', expiresAt: undefined });
     await redis.expire(key, 600);
     const renewed = await changes.next(ofType('renewed'));
-    const end = await redis.pexpiretime(key);
+    const end = await endOf(redis, key);
     expect(Math.abs(renewed.expiresAt! - end)).toBeLessThan(100);
     await redis.set(key, 'not JSON');
     expect(await changes.next()).toMatchObject({ type: 'unreadable' });
@@ -124,7 +128,7 @@ describe.each(ways)('a user who $name', ({ rules, command, perRead }) => {
     await redis.set(store.id, bytesOf('a'), 'EX', 60);
     expect(await store.load()).toEqual({ token: 'a' });
     const snapshot = await store.read();
-    const end = await redis.pexpiretime(store.id);
+    const end = await endOf(redis, store.id);
     expect(Math.abs(snapshot!.expiresAt! - end)).toBeLessThan(100);
     await redis.set(store.id, bytesOf('x'.repeat(200)));
     const watched = await world.watch(user.connect(), { key: store.id, maxBytes: 100 });
@@ -208,5 +212,89 @@ describe('bytes and end that were read apart', () => {
       ...Array<string>(5).fill('saved'),
       'cleared',
     ]);
+  });
+});
+
+describe('a server or a user without scripts', () => {
+  /** Stores of a user who may run none, and of a server that knows the commands by no name. */
+  const places = [
+    {
+      name: 'a user who may not run them',
+      reply: 'NOPERM',
+      open: async () => (await makeUser(world, '+@all -@scripting ~* &*')).connect(),
+    },
+    {
+      name: 'a server whose commands were renamed',
+      reply: 'ERR',
+      open: async () => {
+        const renamed = ['EVAL', 'EVALSHA', 'EVAL_RO', 'EVALSHA_RO'];
+        const args = renamed.flatMap((command) => ['--rename-command', command, '']);
+        const server = await startRedis({ args });
+        world.track(server, (one) => one.stop());
+        return world.connect({}, server.url);
+      },
+    },
+  ];
+
+  it.each(places)('is known when ready() resolves: $name', async ({ open }) => {
+    const store = world.store(await open());
+    await store.ready();
+    expect(store.status).toMatchObject({ link: 'live', scriptsRefused: 'EVALSHA' });
+    await store.save({ token: 'a' });
+    await eventually(() => expect(store.current?.credentials).toEqual({ token: 'a' }));
+    expect(await store.load()).toEqual({ token: 'a' });
+    expect(await store.clear()).toBe(true);
+    expect(await store.save({ token: 'b' }, { onlyIf: 'absent' })).toMatchObject({});
+  });
+
+  it.each(places)('refuses at once what needs them: $name', async ({ open, reply }) => {
+    const store = world.store(await open());
+    await store.save({ token: 'a' });
+    const refused = {
+      code: 'REFUSED',
+      reply,
+      message: expect.stringContaining("'evalsha'") as string,
+    };
+    const snapshot = await store.read();
+    await expect(store.save({ token: 'b' }, { onlyIf: snapshot })).rejects.toMatchObject(refused);
+    await expect(store.clear({ onlyIf: snapshot })).rejects.toMatchObject(refused);
+    await expect(store.update(() => ({ token: 'b' }))).rejects.toMatchObject(refused);
+    expect(await store.load()).toEqual({ token: 'a' });
+    await store.clear();
+    let calls = 0;
+    const auth = new Reauthenticator<Token>(store, {
+      authenticate: () => ({ token: String((calls += 1)) }),
+    });
+    world.track(auth, () => auth.close());
+    // The second one comes while this instance backs off.
+    for (let call = 0; call < 2; call += 1)
+      await expect(auth.credentials()).rejects.toMatchObject({ ...refused, id: store.id });
+    expect(calls).toBe(0);
+  });
+
+  it('lets a Reauthenticator work as soon as scripts are permitted', async () => {
+    const user = await makeUser(world, '+@all -@scripting ~* &*');
+    const store = world.store(user.connect());
+    const auth = new Reauthenticator<Token>(store, { authenticate: () => ({ token: 'a' }) });
+    world.track(auth, () => auth.close());
+    await expect(auth.credentials()).rejects.toMatchObject({ code: 'REFUSED' });
+    await user.setRights('+@scripting');
+    expect(await auth.credentials()).toEqual({ token: 'a' });
+  });
+
+  it('is tried once for each link, and not again with the heartbeat', async () => {
+    const user = await makeUser(world, '+@all -@scripting ~* &*');
+    const { store } = await world.watch(user.connect(), { heartbeatMs: 20, probeMs: 20 });
+    const tried = async (): Promise<number> =>
+      (await user.refusals()).filter((command) => command === 'evalsha').length;
+    const before = await tried();
+    const rounds = store.status;
+    expect(rounds.scriptsRefused).toBe('EVALSHA');
+    const admin = world.connect();
+    const counted = await countCommands(admin, async () => {
+      for (let round = 0; round < 20; round += 1) await store.read();
+    });
+    expect(counted.get('eval') ?? 0).toBe(0);
+    expect(await tried()).toBe(before);
   });
 });

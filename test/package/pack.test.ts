@@ -12,6 +12,7 @@ import {
   runProgram,
 } from './packed-library.js';
 import { readQuickStart } from './quick-start.js';
+import { compileSmoke, JOBS, runSmoke } from '../runtimes/run-smoke.js';
 
 const ENTRIES = ['credstream', 'credstream/testing'];
 
@@ -164,5 +165,13 @@ describe('a project that installed it', () => {
     await expect(
       runProgram(join(directory, 'quick-start.js'), { REDIS_URL: inject('redisUrl') }),
     ).resolves.toBeTypeOf('string');
+  });
+});
+
+describe('on the runtime of the tests, the packed library', () => {
+  test('does every job of the smoke program, and lets the process end', async () => {
+    const program = await compileSmoke(library);
+    const node = { command: process.execPath, args: [] };
+    expect(await runSmoke(node, program, inject('redisUrl'))).toEqual(JOBS);
   });
 });

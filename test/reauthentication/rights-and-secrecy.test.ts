@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 
 import { type MonitoredCommand, recordMonitor } from '../support/command-counter.js';
 import { connect, disconnect, uniquePrefix } from '../support/redis.js';
+import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
 import { eventually } from '../support/wait.js';
 import { type Scene, useCluster } from './support/cluster.js';
 import type { Tokens } from './support/oauth-client.js';
@@ -22,7 +23,8 @@ const COMMANDS = '+evalsha_ro +eval_ro +strlen +get +pexpiretime +time +set +del
 /** Makes a user who may do this and nothing else, and gives what an instance has to know. */
 async function makeUser(name: string, rules: string) {
   const all = ['reset', 'on', `>${PASSWORD}`, '-@all', ...rules.split(/\s+/)];
-  await cluster.admin.call('ACL', 'SETUSER', name, ...all);
+  const words = rulesFor(await abilitiesOf(cluster.admin), all);
+  await cluster.admin.call('ACL', 'SETUSER', name, ...words);
   return { username: name, password: PASSWORD };
 }
 

@@ -4,6 +4,7 @@ import { Reauthenticator } from 'credstream';
 
 import { readText } from '../docs/repository.js';
 import type { ClusterServer } from '../support/redis-cluster/index.js';
+import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
 import { eventually } from '../support/wait.js';
 import { brings, isLive, useCluster } from './support/cluster-world.js';
 
@@ -24,7 +25,8 @@ function ruleOf(user: string): string[] {
 }
 
 const allow = async (user: string, ...rule: string[]): Promise<void> => {
-  for (const { admin } of world.cluster.servers) await admin.call('ACL', 'SETUSER', user, ...rule);
+  for (const { admin } of world.cluster.servers)
+    await admin.call('ACL', 'SETUSER', user, ...rulesFor(await abilitiesOf(admin), rule));
 };
 
 const clientOf = (username: string) =>

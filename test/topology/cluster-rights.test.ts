@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { Reauthenticator, RedisCredentialDirectory, RefusedError } from '../../src/index.js';
 import { makeAuthority, makeServerCertificate } from '../support/certificates.js';
 import { startRedisCluster } from '../support/redis-cluster/index.js';
+import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
 import { collect, eventually } from '../support/wait.js';
 import { brings, FAST, isLive, shown, useCluster } from './support/cluster-world.js';
 
@@ -30,8 +31,9 @@ class User {
   readonly name = `user${String((User.#made += 1))}`;
 
   async set(...rules: string[]): Promise<void> {
+    const all = rules.flatMap((rule) => rule.split(' '));
     for (const { admin } of world.cluster.servers)
-      await admin.call('ACL', 'SETUSER', this.name, ...rules.flatMap((rule) => rule.split(' ')));
+      await admin.call('ACL', 'SETUSER', this.name, ...rulesFor(await abilitiesOf(admin), all));
   }
 
   client(): Cluster {

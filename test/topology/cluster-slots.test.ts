@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Reauthenticator, UnavailableError } from '../../src/index.js';
 import type { ClusterServer, SlotMove } from '../support/redis-cluster/index.js';
+import { recordMonitor } from '../support/command-counter.js';
 import { expectWithin } from '../support/machine-noise.js';
 import { slowness } from '../support/slowness.js';
 import { eventually } from '../support/wait.js';
@@ -230,6 +231,19 @@ describe('a store while a slot moves', () => {
       expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
     }
   });
+});
+
+it('a write in a cluster has its announcement after its transaction, so that a moving slot is minded', async () => {
+  const { moved, from } = await twoKeys();
+  const store = world.open(moved);
+  await store.load();
+  const recording = await recordMonitor(from.process);
+  expect(await store.save('x')).toEqual({ announced: true });
+  expect(await store.clear()).toBe(true);
+  const names = (await recording.stop()).map(({ args }) => args[0]!.toLowerCase());
+  const written = names.filter((name) => /^(multi|set|del|exec|publish)$/.test(name));
+  const write = (...commands: string[]): string[] => ['multi', ...commands, 'exec', 'publish'];
+  expect(written).toEqual([...write('set'), ...write('set', 'del')]);
 });
 
 describe('a slot that has moved while the client was idle', () => {

@@ -6,20 +6,20 @@ import { slotTag } from '../keys.js';
  * touch the helper keys of another one, nor hear its announcements.
  */
 export class HelperNames {
+  /** The id of this instance. */
+  readonly instance: string;
   readonly #prefix: string;
-  readonly #instance: string;
   #numbers = 0;
 
-  /** @param instance - the id of this instance */
   constructor(namespace: string, instance: string) {
     this.#prefix = ownPrefix(namespace);
-    this.#instance = instance;
+    this.instance = instance;
   }
 
   /** A name that is unique among all processes, and among all calls in this process. */
   unique(): string {
     this.#numbers += 1;
-    return `${this.#instance}:${String(this.#numbers)}`;
+    return `${this.instance}:${String(this.#numbers)}`;
   }
 
   /** The channel of the announcements about a key. */
@@ -54,7 +54,7 @@ export class HelperNames {
    */
   own(kind: 'epoch' | 'probe', tag?: string): string {
     const place = tag === undefined ? '' : `:{${tag}}`;
-    return `${this.#prefix}${kind}${place}${kind === 'probe' ? `:${this.#instance}` : ''}`;
+    return `${this.#prefix}${kind}${place}${kind === 'probe' ? `:${this.instance}` : ''}`;
   }
 
   /**

@@ -36,6 +36,11 @@ export interface Transaction {
   readonly command: Command;
   readonly tombstone?: Command | undefined;
   readonly publication?: Publication | undefined;
+  /**
+   * Whether the announcement follows EXEC. In a cluster: Valkey 9 executes a transaction with PUBLISH on the source of a moving slot, although
+   * the key has moved; without PUBLISH it replies ASK. An announcement of a write that is refused costs others a read.
+   */
+  readonly publishAfter?: boolean;
 }
 
 /**
@@ -43,13 +48,15 @@ export interface Transaction {
  * than the rest of a write.
  *
  * @param refusals - collects the refused commands before this function rejects
- * @returns the reply of EXEC; rejects as EXEC does
+ * @returns the reply of EXEC, with that of an announcement after it in a list; rejects as EXEC does
  */
 export function sendTransaction(
   client: Redis,
-  { command, tombstone, publication }: Transaction,
+  { command, tombstone, publication, publishAfter = false }: Transaction,
   refusals: Refusals,
 ): Promise<unknown> {
+  const publish = ({ channel, message }: Publication): Promise<unknown> =>
+    client.callBuffer('publish', channel, message);
   const send = (
     which: Parameters<Refusals['set']>[0],
     expected: string,
@@ -75,11 +82,16 @@ export function sendTransaction(
     send('multi', 'OK', client.callBuffer('multi'));
     if (tombstone !== undefined) send('tombstone', 'QUEUED', client.callBuffer(...tombstone.words));
     send('command', 'QUEUED', client.callBuffer(...command.words));
-    if (publication !== undefined) {
-      const { channel, message } = publication;
-      send('publish', 'QUEUED', client.callBuffer('publish', channel, message));
+    if (publication === undefined || !publishAfter) {
+      if (publication !== undefined) send('publish', 'QUEUED', publish(publication));
+      return client.callBuffer('exec');
     }
-    return client.callBuffer('exec');
+    const executed = client.callBuffer('exec');
+    const published = publish(publication).catch((error: unknown) => {
+      if (replyWord(error) === undefined) throw error;
+      return error;
+    });
+    return Promise.all([executed, published]);
   } finally {
     stream?.uncork();
   }
@@ -92,20 +104,25 @@ export function sendTransaction(
  */
 export function replyTransaction(
   reply: unknown,
-  { command, tombstone, publication }: Transaction,
+  { command, tombstone, publication, publishAfter = false }: Transaction,
   refusals: Refusals,
 ): { readonly reply: unknown; readonly announced: boolean } | null {
   const broken = malformedIn(refusals);
   if (broken !== undefined) throw broken;
-  if (reply === null) return null;
-  const commands = [tombstone, command, publication && { parse: replyCount }].filter(
+  const isApart = publishAfter && publication !== undefined;
+  const [executed, published] = isApart ? replyList(reply, 2) : [reply, undefined];
+  if (executed === null) return null;
+  const inStep = isApart ? undefined : publication;
+  const commands = [tombstone, command, inStep && { parse: replyCount }].filter(
     (one) => one !== undefined,
   );
-  const replies = replyList(reply, commands.length).map((one, at) => {
+  const replies = replyList(executed, commands.length).map((one, at) => {
     if (one instanceof Error) return replyWord(one) === undefined ? malformed() : one;
     return commands[at]?.parse(one);
   });
-  const [first, second] = tombstone === undefined ? replies : replies.slice(1);
+  const [first, inTransaction] = tombstone === undefined ? replies : replies.slice(1);
+  const second = isApart ? published : inTransaction;
+  if (isApart && !(second instanceof Error)) replyCount(second);
   const isRefused = first instanceof Error || second instanceof Error;
   return { reply: first, announced: publication !== undefined && !isRefused };
 }

@@ -189,7 +189,8 @@ export class Writer {
     if (publication === undefined && tombstone === undefined)
       return { reply: await this.#alone(command), announced: false };
     try {
-      const transaction = { command, tombstone, publication };
+      const publishAfter = this.#connection.source?.inCluster === true;
+      const transaction = { command, tombstone, publication, publishAfter };
       const result = await this.#connection.call(
         (client) => sendTransaction(client, transaction, refusals),
         (reply) => replyTransaction(reply, transaction, refusals),

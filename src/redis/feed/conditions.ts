@@ -1,4 +1,5 @@
 import { createFeedCondition, type FeedCondition } from '../../backend/backend.js';
+import type { ScriptCommand } from '../../credential/status.js';
 import { LinkProof } from '../../backend/link-proof.js';
 import type { RedisSettings } from '../connection-options.js';
 import { openPollMs } from './command-polls.js';
@@ -14,6 +15,8 @@ export interface FeedLink {
   modes(): NotificationModes | undefined;
   /** The monotonic instant up to which all hints have arrived. */
   confirmedAt(): number;
+  /** The command by which scripts are refused over the present session. */
+  scriptsRefused(): ScriptCommand | undefined;
   /** Whether keys are read over another connection because that of the feed cannot stay up. */
   polls(): boolean;
   settings(): RedisSettings;
@@ -60,6 +63,7 @@ export class FeedConditions {
         link: subscribed ? link : 'connecting',
         notifications: mode,
         announcing: this.#canAnnounce,
+        scriptsRefused: this.#feed.scriptsRefused(),
         sweepMs: mode === 'keyspace' ? sweepMs : undefined,
         maxLagMs: modes?.maxLagMs(mode, this.#keys.size) ?? polledMs,
         proof: this.#proof,

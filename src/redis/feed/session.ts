@@ -7,6 +7,8 @@ import { MessageReceiver } from './message-receiver.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
 import { RoleProbe } from './role-probe.js';
+import { refusedScriptCommand } from '../commands/script-trial.js';
+import type { ScriptCommand } from '../../credential/status.js';
 import type { FeedSessionContext } from './session-context.js';
 import { SessionReader } from './session-reader.js';
 import { SubscriptionBatcher } from './subscription-batcher.js';
@@ -24,6 +26,7 @@ export class FeedSession {
   readonly #gaps: GapReporter;
   readonly #role: RoleProbe;
   readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe'>;
+  #scriptsRefused: ScriptCommand | undefined;
   /** Everything was polled since the last heartbeat. */
   #polled = false;
 
@@ -84,9 +87,10 @@ export class FeedSession {
     signal.addEventListener('abort', giveUp, { once: true });
     try {
       const probed = session.#inTime(session.modes.probe());
+      const tried = session.#inTime(session.#tryScripts());
       await session.#subscriptions.addAll();
       // Not sooner: with RESP2 the connection cannot read from now on, and until now that does not show.
-      await Promise.all([probed, session.#inTime(session.#prepareEpoch())]);
+      await Promise.all([probed, tried, session.#inTime(session.#prepareEpoch())]);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
       if (!connection.canReadWhileSubscribed) await context.commands.get();
     } catch (error) {
@@ -96,6 +100,11 @@ export class FeedSession {
       signal.removeEventListener('abort', giveUp);
     }
     return session;
+  }
+
+  /** The command by which Redis refuses scripts to this user; `undefined` where it runs them. */
+  get scriptsRefused(): ScriptCommand | undefined {
+    return this.#scriptsRefused;
   }
 
   get confirmedAt(): number {
@@ -174,6 +183,11 @@ export class FeedSession {
     await withDeadline(connectionSettings.clock, preparation, replyTimeoutMs / 4, late).catch(
       () => undefined,
     );
+  }
+
+  async #tryScripts(): Promise<void> {
+    this.#scriptsRefused = await refusedScriptCommand(this.#connection);
+    if (this.#scriptsRefused !== undefined) this.#context.changed(this);
   }
 
   /** A single key shows its own loss. */

@@ -224,6 +224,7 @@ class PrefixSubscription implements Subscription {
       gap: (unwell ?? newest(known) ?? first).gap,
       notifications,
       announcing: known.every(({ announcing }) => announcing),
+      scriptsRefused: known.find(({ scriptsRefused }) => scriptsRefused)?.scriptsRefused,
       sweepMs: notifications === 'keyspace' ? first.sweepMs : undefined,
       maxLagMs: Math.max(...known.map(({ maxLagMs }) => maxLagMs)),
       proof: new LinkProof(() => Math.min(...known.map(({ proof }) => proof.confirmedAt))),

@@ -136,10 +136,13 @@ describe('the proxy before a real server', () => {
     await subscriber.subscribe('channel');
     const publisher = connect(server);
     link.pause('toClient', { select: subscribers });
-    const message = 'x'.repeat(100_000);
+    // Valkey 9 does not count the text of messages from 16 KB on, which it does not copy.
+    const message = 'x'.repeat(10_000);
     await eventually(
       async () => {
-        await publisher.publish('channel', message);
+        const publishing = publisher.pipeline();
+        for (let times = 0; times < 20; times += 1) publishing.publish('channel', message);
+        await publishing.exec();
         expect(await publisher.pubsub('NUMSUB', 'channel')).toEqual(['channel', 0]);
       },
       { timeoutMs: 20_000 },

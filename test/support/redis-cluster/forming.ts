@@ -1,3 +1,6 @@
+import type { Redis } from 'ioredis';
+
+import { abilitiesOf } from '../server-abilities.js';
 import { eventually } from '../wait.js';
 import type { ClusterServer } from './cluster-server.js';
 import { arrangement } from './seen-server.js';
@@ -19,7 +22,7 @@ export async function formCluster(
   }
   for (const [index, { admin }] of masters.entries()) {
     const bound = (at: number): number => Math.round((at * SLOTS) / masters.length);
-    await admin.call('CLUSTER', 'ADDSLOTSRANGE', bound(index), bound(index + 1) - 1);
+    await addSlots(admin, bound(index), bound(index + 1) - 1);
   }
   await introduce(servers);
   const pairs = replicas.map(
@@ -27,6 +30,13 @@ export async function formCluster(
   );
   await Promise.all(pairs.map(([replica, master]) => replicate(replica, master)));
   await agreed(servers);
+}
+
+async function addSlots(admin: Redis, first: number, last: number): Promise<void> {
+  const { choosesBusPort } = await abilitiesOf(admin);
+  const slots = Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  if (choosesBusPort) await admin.call('CLUSTER', 'ADDSLOTSRANGE', first, last);
+  else await admin.call('CLUSTER', 'ADDSLOTS', ...slots);
 }
 
 /** Everybody to everybody: by gossip alone it takes seconds more. */

@@ -1,4 +1,8 @@
-import { startAll, startTopologyServer } from '../redis-topology/topology-server.js';
+import {
+  programAbilities,
+  startAll,
+  startTopologyServer,
+} from '../redis-topology/topology-server.js';
 import { ClusterServer } from './cluster-server.js';
 import { formCluster } from './forming.js';
 import { RedisCluster } from './redis-cluster.js';
@@ -40,18 +44,22 @@ export async function startRedisCluster(options: ClusterOptions = {}): Promise<R
   }
 }
 
+/** From the port of a server to that of its bus, where it cannot be chosen. */
+const BUS_OFFSET = 10_000;
+
 async function startServer({
   serverTimeoutMs = 1_000,
   requireFullCoverage = true,
   config = {},
   tls,
 }: ClusterOptions): Promise<ClusterServer> {
+  const { choosesBusPort } = await programAbilities();
   const { server, extraPorts } = await startTopologyServer({
     extraPorts: tls === undefined ? 1 : 2,
     config: ([busPort, tlsPort]) => ({
       'cluster-enabled': 'yes',
       // The port that goes with the usual one by default lies where outgoing connections are made from. Redis 7 lets us choose.
-      'cluster-port': String(busPort),
+      ...(choosesBusPort && { 'cluster-port': String(busPort) }),
       'cluster-node-timeout': String(serverTimeoutMs),
       'cluster-require-full-coverage': requireFullCoverage ? 'yes' : 'no',
       // A replica whose link was down for a moment may take over all the same.
@@ -69,7 +77,8 @@ async function startServer({
       ...config,
     }),
   });
-  const [busPort = 0, tlsPort] = extraPorts;
+  const [chosenPort = 0, tlsPort] = extraPorts;
+  const busPort = choosesBusPort ? chosenPort : server.port + BUS_OFFSET;
   try {
     return await ClusterServer.of({
       process: server,

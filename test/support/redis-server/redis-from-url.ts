@@ -24,7 +24,7 @@ export async function redisFromUrl(url: string): Promise<RedisEndpoint> {
       host: hostname,
       port: port === '' ? 6379 : Number(port),
       url,
-      version: /^(?:valkey|redis)_version:(\S+)/m.exec(info)?.[1] ?? 'unknown',
+      version: versionIn(info),
       stop: async () => {},
     };
   } catch {
@@ -33,6 +33,12 @@ export async function redisFromUrl(url: string): Promise<RedisEndpoint> {
   } finally {
     probe.disconnect();
   }
+}
+
+/** The server's own version: Valkey tells that of the Redis which it is compatible with first. */
+export function versionIn(info: string): string {
+  const own = /^valkey_version:(\S+)/m.exec(info) ?? /^redis_version:(\S+)/m.exec(info);
+  return own?.[1] ?? 'unknown';
 }
 
 function parse(url: string): URL {

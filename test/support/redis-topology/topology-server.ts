@@ -1,7 +1,27 @@
 import { freePort } from '../free-port.js';
+import { connect, disconnect } from '../redis-clients.js';
+import { abilitiesOf, type ServerAbilities } from '../server-abilities.js';
 import { findRedisProgram, type RedisProvider, type RedisServer } from '../redis-server/index.js';
 
 let provider: Promise<RedisProvider> | undefined;
+let abilities: Promise<ServerAbilities> | undefined;
+
+/** The abilities of the program that servers of a topology are started from, as one of them says. */
+export function programAbilities(): Promise<ServerAbilities> {
+  abilities ??= askOne();
+  return abilities;
+}
+
+async function askOne(): Promise<ServerAbilities> {
+  const { server } = await startTopologyServer({ config: () => ({}) });
+  const admin = connect(server);
+  try {
+    return await abilitiesOf(admin);
+  } finally {
+    await disconnect(admin);
+    await server.stop();
+  }
+}
 
 /** What one server of a topology is started with. */
 export interface TopologyServerOptions {

@@ -17,6 +17,7 @@ import {
   type RedisCluster,
   startRedisCluster,
 } from '../../support/redis-cluster/index.js';
+import { abilitiesOf } from '../../support/server-abilities.js';
 import { slowness } from '../../support/slowness.js';
 import { collect, type Collected, eventually } from '../../support/wait.js';
 import { Writer } from './writer.js';
@@ -133,8 +134,9 @@ async function readsOf({ servers }: RedisCluster): Promise<number> {
   const counts = servers.map(async ({ admin, process }) => {
     if (process.pid === undefined) return 0;
     const info = await admin.info('commandstats');
-    const [, calls, rejected, failed] =
-      /^cmdstat_evalsha_ro:calls=(\d+),.*rejected_calls=(\d+),failed_calls=(\d+)/m.exec(info) ?? [];
+    const { readCommand } = await abilitiesOf(admin);
+    const line = `^cmdstat_${readCommand}:calls=(\\d+),.*rejected_calls=(\\d+),failed_calls=(\\d+)`;
+    const [, calls, rejected, failed] = new RegExp(line, 'm').exec(info) ?? [];
     return Number(calls ?? 0) + Number(rejected ?? 0) + Number(failed ?? 0);
   });
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
