@@ -114,4 +114,9 @@ export { RedisCredentialStore, type RedisCredentialStoreOptions } from './redis/
 export type { RedisConnectionOptions } from './redis/connection-options.js';
 export type { CredentialStoreOptions } from './stores/options.js';
 export type { CallbackErrorHandler } from './util/callbacks.js';
-export type { LinkStatus, NotificationMode, ScriptCommand, StoreStatus } from './credential/status.js';
+export type {
+  LinkStatus,
+  NotificationMode,
+  ScriptCommand,
+  StoreStatus,
+} from './credential/status.js';
