@@ -164,8 +164,7 @@ export class Coordinator<T> {
     for (const waiter of this.#waiters) waiter.reject(new ClosedError());
     if ('done' in work) {
       const late = (): Error => new ClosedError();
-      const { clock } = internals.backend;
-      await withDeadline(clock, work.done, options.drainMs, late).catch(() => undefined);
+      await withDeadline(internals.backend.clock, work.done, options.drainMs, late).catch(() => 0);
     }
     pauses.end();
     if (work.type === 'running') work.attempt.abandon();
@@ -338,9 +337,8 @@ export class Coordinator<T> {
     const { clock, random } = internals.backend;
     const pauseMs = pauseAfter(this.#requests.unanswered, options.backOff, random);
     this.#cooldown.begin(pauseMs);
-    const nextAt = clock.now() + pauseMs;
-    const error = shown(cause);
-    this.#show({ type: 'backing-off', attempt: undefined, failures: 0, nextAt, error });
+    const common = { attempt: undefined, failures: 0, error: shown(cause) };
+    this.#show({ type: 'backing-off', nextAt: clock.now() + pauseMs, ...common });
   }
 
   /** New credentials were stored, which ends a fatal failure of the old ones, and an earlier clear, for all instances. */

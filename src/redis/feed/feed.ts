@@ -79,7 +79,7 @@ export class Feed {
     this.#conditions = new FeedConditions(this.#keys, {
       ...context,
       modes: () => liveIn(this.#state)?.modes,
-      scriptsRefused: () => liveIn(this.#state)?.scriptsRefused,
+      scriptsRefused: () => liveIn(this.#state)?.reader.scriptsRefused,
       confirmedAt: () => this.confirmedAt(),
       polls: () => this.#polls !== undefined,
       skewMs: () => context.time.skewMs,

@@ -1,10 +1,12 @@
 import type { Observation } from '../../backend/backend.js';
+import type { ScriptCommand } from '../../credential/status.js';
 import type { Content } from '../../credential/content.js';
 import { UnavailableError, type RefusedError } from '../../errors.js';
 import { Semaphore } from '../../util/semaphore.js';
 import { BatchReader } from '../commands/batch-reader.js';
 import type { RawReading, ReadRequest } from '../commands/raw-reading.js';
 import { Reader, toObservation } from '../commands/reader.js';
+import { refusedScriptCommand } from '../commands/script-trial.js';
 import { EPOCH_BYTES } from '../commands/scripts.js';
 import type { Connection } from '../connection/connection.js';
 import { readFailure, RedirectedError } from '../reply-errors.js';
@@ -25,6 +27,7 @@ export class SessionReader {
   readonly #epoch: DataEpoch;
   /** A resync reads everything at once; the reply deadline is for one reading, not for all of them. */
   readonly #permits = new Semaphore(MAX_READS);
+  #scriptsRefused: ScriptCommand | undefined;
 
   /** @param failed - called when a reading got no reply, before its caller gets the error */
   constructor(
@@ -47,6 +50,16 @@ export class SessionReader {
         gaps.report('data');
       },
     );
+  }
+
+  /** The command by which Redis refuses scripts to this user; `undefined` where it runs them. */
+  get scriptsRefused(): ScriptCommand | undefined {
+    return this.#scriptsRefused;
+  }
+
+  /** Finds out whether Redis runs scripts for this user. @throws ConnectionLostError */
+  async tryScripts(): Promise<void> {
+    this.#scriptsRefused = await refusedScriptCommand(this.#connection);
   }
 
   /** The reader of the subscribed connection, if that can read. */

@@ -7,8 +7,6 @@ import { MessageReceiver } from './message-receiver.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
 import { RoleProbe } from './role-probe.js';
-import { refusedScriptCommand } from '../commands/script-trial.js';
-import type { ScriptCommand } from '../../credential/status.js';
 import type { FeedSessionContext } from './session-context.js';
 import { SessionReader } from './session-reader.js';
 import { SubscriptionBatcher } from './subscription-batcher.js';
@@ -26,7 +24,6 @@ export class FeedSession {
   readonly #gaps: GapReporter;
   readonly #role: RoleProbe;
   readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe'>;
-  #scriptsRefused: ScriptCommand | undefined;
   /** Everything was polled since the last heartbeat. */
   #polled = false;
 
@@ -100,11 +97,6 @@ export class FeedSession {
       signal.removeEventListener('abort', giveUp);
     }
     return session;
-  }
-
-  /** The command by which Redis refuses scripts to this user; `undefined` where it runs them. */
-  get scriptsRefused(): ScriptCommand | undefined {
-    return this.#scriptsRefused;
   }
 
   get confirmedAt(): number {
@@ -186,8 +178,8 @@ export class FeedSession {
   }
 
   async #tryScripts(): Promise<void> {
-    this.#scriptsRefused = await refusedScriptCommand(this.#connection);
-    if (this.#scriptsRefused !== undefined) this.#context.changed(this);
+    await this.reader.tryScripts();
+    if (this.reader.scriptsRefused !== undefined) this.#context.changed(this);
   }
 
   /** A single key shows its own loss. */
