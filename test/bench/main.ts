@@ -6,6 +6,7 @@ import { cluster } from './cluster.js';
 import { connections } from './connections.js';
 import { current } from './current.js';
 import { expiry } from './expiry.js';
+import { flood } from './flood.js';
 import { heap } from './heap.js';
 import { buildLibrary } from './library-build.js';
 import { asJson, asMarkdown, asText } from './report.js';
@@ -22,6 +23,7 @@ const BENCHES: readonly Bench[] = [
   cluster,
   manyCredentials,
   reauthentication,
+  flood,
 ];
 
 const { values: flags } = parseArgs({

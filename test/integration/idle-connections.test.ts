@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import type { RedisCredentialStore } from 'credstream';
 
 import { VirtualClock } from '../../src/testing/index.js';
+import { eventually } from '../support/wait.js';
 import { useWorld } from './world.js';
 
 const world = useWorld();
@@ -57,4 +58,25 @@ it('writes after a quiet time keep the order of the calls', async () => {
   await clock.advance(5_001);
   await Promise.all(['b', 'c', 'd'].map((text) => store.save(text)));
   expect(await store.load()).toBe('d');
+});
+
+it('a save waits for replicas also when their connection was forgotten', async () => {
+  const link = await balancer();
+  const clock = new VirtualClock();
+  const store = world.store<string>(world.connect({ lazyConnect: true }, link.url), { clock });
+  const save = async (): Promise<unknown> => {
+    const saving = store.save('a', { replicas: 1, replicaTimeoutMs: 100 });
+    let done = false;
+    void saving.finally(() => (done = true)).catch(() => undefined);
+    await eventually(async () => {
+      await clock.advance(1);
+      expect(done).toBe(true);
+    });
+    return saving;
+  };
+  // There are no replicas, and no error either.
+  expect(await save()).toEqual({ announced: true, replicas: 0 });
+  link.forget();
+  await clock.advance(5_001);
+  expect(await save()).toEqual({ announced: true, replicas: 0 });
 });

@@ -14,6 +14,8 @@ export interface User {
   setRights(...rules: string[]): Promise<void>;
   /** What Redis has refused to this user, such as `command client|setname` or `channel credstream:0:a`. */
   refusals(): Promise<string[]>;
+  /** The number of refusals of each, also of those without consequence. */
+  refusalCounts(): Promise<Map<string, number>>;
 }
 
 const PASSWORD = 'secret';
@@ -26,21 +28,31 @@ export async function makeUser(world: World, rules: string): Promise<User> {
     await admin.call('ACL', 'SETUSER', name, ...rulesFor(await abilitiesOf(admin), more));
   };
   await setRights('reset', 'on', `>${PASSWORD}`, ...rules.split(/\s+/));
+  const refused = async (): Promise<{ readonly text: string; readonly count: number }[]> => {
+    const log = (await admin.call('ACL', 'LOG', 1_000)) as unknown[][];
+    const entries = log.map((entry) => {
+      const field = (key: string): string => String(entry[entry.indexOf(key) + 1]);
+      const text = `${field('reason')} ${field('object')}`;
+      return { user: field('username'), text, count: Number(field('count')) };
+    });
+    return entries.filter(({ user }) => user === name);
+  };
   return {
     name,
     setRights,
     connect: (options, url) =>
       world.connect({ username: name, password: PASSWORD, lazyConnect: true, ...options }, url),
     refusals: async () => {
-      const log = (await admin.call('ACL', 'LOG', 1_000)) as string[][];
-      const entries = log.map((entry) => {
-        const field = (key: string): string => entry[entry.indexOf(key) + 1] ?? '';
-        return { user: field('username'), text: `${field('reason')} ${field('object')}` };
-      });
-      const own = entries.filter(({ user }) => user === name).map(({ text }) => text);
+      const own = (await refused()).map(({ text }) => text);
       // The name of a connection is for people only, and a refused PING of the heartbeat proves the link alive as an answer does.
       const harmless = /^command (client\||ping$)/;
       return [...new Set(own)].filter((text) => !harmless.test(text)).sort();
+    },
+    refusalCounts: async () => {
+      const counts = new Map<string, number>();
+      for (const { text, count } of await refused())
+        counts.set(text, (counts.get(text) ?? 0) + count);
+      return counts;
     },
   };
 }

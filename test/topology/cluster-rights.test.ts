@@ -40,6 +40,18 @@ class User {
     return world.client({ redisOptions: { username: this.name, password: PASSWORD } });
   }
 
+  /** How often each command was refused to it. */
+  async refusalCounts(): Promise<Record<string, number>> {
+    const counts: Record<string, number> = {};
+    for (const { admin } of world.cluster.servers)
+      for (const entry of (await admin.call('ACL', 'LOG', 1_000)) as unknown[][]) {
+        const field = (name: string): string => String(entry[entry.indexOf(name) + 1]);
+        const count = Number(field('count')) + (counts[field('object')] ?? 0);
+        if (field('username') === this.name) counts[field('object')] = count;
+      }
+    return counts;
+  }
+
   /** What was refused to it, but for what is of no consequence. */
   async refusals(): Promise<string[]> {
     const logs = await Promise.all(
@@ -110,6 +122,25 @@ describe('a user with the fewest rights', () => {
       await changes.next();
     }
     expect(await user.refusals()).toEqual([]);
+  });
+
+  it('is not refused the same command with every heartbeat', async () => {
+    const user = await makeUser(ONE_SERVER, CLUSTER, DIRECTORY, '-cluster|info', '-cluster|nodes');
+    const reads = async (): Promise<number> => {
+      const { admin } = world.cluster.servers[0]!;
+      return Number(
+        /^cmdstat_cluster\|slots:calls=(\d+)/m.exec(await admin.info('commandstats'))?.[1],
+      );
+    };
+    const keys = await appKeys('log');
+    const client = user.client();
+    for (const key of keys) await world.watch(key, { heartbeatMs: 20 }, client);
+    const before = await reads();
+    await eventually(async () => expect(await reads()).toBeGreaterThan(before + 25), {
+      timeoutMs: 20_000,
+    });
+    for (const [refused, count] of Object.entries(await user.refusalCounts()))
+      expect.soft({ refused, often: count > 12, count }).toMatchObject({ often: false });
   });
 
   it('need not be allowed CLUSTER INFO', async () => {

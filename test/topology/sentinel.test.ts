@@ -2,12 +2,13 @@ import { map } from 'rxjs';
 import { expect, it } from 'vitest';
 
 import { storeConnections } from '../integration/connections.js';
+import { startSentinel } from '../support/redis-sentinel/index.js';
 import { noiseMs } from '../support/machine-noise.js';
 import { collect, eventually } from '../support/wait.js';
 import { brings, FAILOVER, isLive, shown } from './support/cluster-world.js';
 import { KEY, useSentinels } from './support/sentinel-world.js';
 
-const { start, open, watch, client } = useSentinels();
+const { start, open, watch, client, track } = useSentinels();
 
 const isNotLive = (status: Parameters<typeof isLive>[0]): boolean => !isLive(status);
 
@@ -133,4 +134,29 @@ it('a store reports an error while the sentinels name an unreachable master, and
   await ready;
   await store.save('v1');
   expect(await client(set).get(KEY)).toBe('v1');
+});
+
+it('a store finds the master after all sentinels that the caller named were replaced one by one', async () => {
+  const set = await start({ replicas: 0 });
+  const watched = await watch(set);
+  const master = await set.master();
+  /** The store has to ask a sentinel again. */
+  const reconnected = async (): Promise<void> => {
+    await master.admin.call('CLIENT', 'KILL', 'TYPE', 'pubsub');
+    await watched.statuses.next(isNotLive);
+    await watched.statuses.next(isLive, FAILOVER.timeoutMs);
+  };
+  for (const [replaced, old] of set.sentinels.entries()) {
+    track(await startSentinel({}, set.name, master, undefined), (one) => one.stop());
+    const youngest = set.sentinels.at(-1)!;
+    await eventually(
+      async () => expect((await youngest.knows(set.name)).sentinels).toBe(3 + replaced),
+      FAILOVER,
+    );
+    await reconnected();
+    await old.process.kill();
+  }
+  await reconnected();
+  await watched.store.save('v1');
+  await watched.changes.next(brings('v1'));
 });

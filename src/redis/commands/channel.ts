@@ -83,6 +83,13 @@ export class CommandChannel {
     await this.#current?.connection.close(timeoutMs);
   }
 
+  /** As {@link close}, without waiting for the replies under way. */
+  kill(): void {
+    this.#closing.abort();
+    this.#replicas.close();
+    this.#connection?.kill();
+  }
+
   async #open(): Promise<CommandSession> {
     const { signal } = this.#closing;
     const connection = await Connection.open(this.#template, this.#options, signal);

@@ -8,6 +8,7 @@ import { ConnectionLostError, readFailure, replyWord } from '../reply-errors.js'
 import { replyCount, replyOk } from '../reply-parser.js';
 import {
   Connection,
+  IDLE_MS,
   type CommandConnection,
   type ConnectionSettings,
 } from '../connection/connection.js';
@@ -176,7 +177,11 @@ export class ReplicaWait {
   }
 
   async #open(): Promise<Connection> {
-    if (this.#connection?.open) return this.#connection;
+    const before = this.#connection;
+    // Something between here and Redis may have forgotten the connection meanwhile.
+    if (before?.open && this.#clock.monotonic() - before.confirmedAt > IDLE_MS)
+      await before.verify().catch(() => undefined);
+    if (before?.open) return before;
     const { signal } = this.#closing;
     const connection = await Connection.open(this.#template, this.#options, signal);
     // The wait closed between the opening and this line; `close()` did not see this connection.

@@ -12,11 +12,18 @@ import {
 import { addressOf } from '../client/address.js';
 import { RefusedConnection } from './refused-connection.js';
 import { ReplyDeadline, type PendingCall } from './reply-deadline.js';
+import { RefusedCommands } from './refused-commands.js';
 import { ReplyProof } from './reply-proof.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { replyHello, replyPong } from './hello-reply.js';
+import { replyCount } from '../reply-parser.js';
 import { closeSentinels } from '../client/known-sentinels.js';
 import { openClient } from '../client/template.js';
+
+/** After so long without a reply a connection may be forgotten by something between here and Redis. */
+export const IDLE_MS = 1_000;
+/** The name of a channel that no connection subscribes to: no channel of ours is without a key. */
+const NO_CHANNEL = 'credstream';
 
 export interface ConnectionSettings {
   readonly clock: Clock;
@@ -37,7 +44,8 @@ export class Connection {
   readonly #closed: Promise<void>;
   /** The proofs that this connection is alive. */
   readonly proof: ReplyProof;
-  #verifiedAt = -Infinity;
+  /** The commands that Redis has refused on this connection as such. */
+  readonly refused: RefusedCommands;
   #lastError: Error | undefined;
   readonly #deadline: ReplyDeadline;
   /** `ended`: takes no more commands · `killed`: destroyed by this side. */
@@ -50,6 +58,7 @@ export class Connection {
     this.mustBeMaster = mustBeMaster;
     this.#options = options;
     this.proof = new ReplyProof(options.clock.monotonic());
+    this.refused = new RefusedCommands(options.clock);
     this.#deadline = new ReplyDeadline(
       options.clock,
       () => options.replyTimeoutMs(),
@@ -96,6 +105,7 @@ export class Connection {
     if (isGivenUp()) throw new ConnectionLostError(false);
     const timeoutMs = options.replyTimeoutMs();
     const located = await locate(template, options);
+    if (isGivenUp()) throw new ConnectionLostError(false);
     const client = openClient(template, options.name, timeoutMs, located);
     const firstRefusal = new RefusedConnection(client, options.clock);
     const connection = new Connection(client, options, template.mustBeMaster ?? false);
@@ -212,32 +222,53 @@ export class Connection {
    * @throws ConnectionLostError, NotMasterError
    */
   async verify(): Promise<void> {
-    let isMaster = true;
-    try {
-      if (this.mustBeMaster)
-        isMaster = await this.call((client) => client.call('HELLO'), replyHello);
-      else await this.ping();
-    } catch (error) {
-      const word = replyWord(error);
-      if (word === undefined || word === 'NOAUTH') throw error;
-    }
-    this.#verifiedAt = this.#options.clock.monotonic();
+    const asksRole = this.mustBeMaster && this.refused.mayTry('HELLO');
+    const isMaster = asksRole ? await this.#isMaster() : await this.ping().then(() => true);
+    this.proof.verifiedAt = this.#options.clock.monotonic();
     if (isMaster) return;
     this.kill();
     throw withSource(new NotMasterError(), this.source);
   }
 
-  /** Sends a command that proves the link alive, and gets its own words back. @throws ConnectionLostError, or an error reply of Redis */
-  ping(): Promise<void> {
-    return this.call((client, question) => client.ping(String(question)), replyPong);
+  /**
+   * Sends a command that proves the link alive, and gets its own words back. A refusal is a reply too; after it another command is sent, which
+   * does not fill the log of Redis.
+   *
+   * @throws ConnectionLostError
+   */
+  async ping(): Promise<void> {
+    if (this.refused.mayTry('PING'))
+      await this.#try('PING', (client, question) => client.ping(String(question)), replyPong);
+    else if (this.canReadWhileSubscribed) await this.#isMaster();
+    // Under RESP2 a subscribed connection takes hardly any other command.
+    else await this.#try('UNSUBSCRIBE', (client) => client.unsubscribe(NO_CHANNEL), replyCount);
+  }
+
+  async #isMaster(): Promise<boolean> {
+    return (await this.#try('HELLO', (client) => client.call('HELLO'), replyHello)) ?? true;
+  }
+
+  /** Returns `undefined` where Redis replied with an error. */
+  async #try<R>(
+    name: string,
+    send: (client: Redis, question: number) => Promise<unknown>,
+    parse: (reply: unknown, question: number) => R,
+  ): Promise<R | undefined> {
+    try {
+      return await this.refused.attempt(name, this.call(send, parse));
+    } catch (error) {
+      const word = replyWord(error);
+      if (word === undefined || word === 'NOAUTH') throw error;
+      return undefined;
+    }
   }
 
   /** As {@link verify}, unless the last check was within `everyMs`. */
   async verifyAfter(everyMs: number): Promise<void> {
     const now = this.#options.clock.monotonic();
-    if (!this.mustBeMaster || now - this.#verifiedAt < everyMs) return;
+    if (!this.mustBeMaster || now - this.proof.verifiedAt < everyMs) return;
     // Set first, so that concurrent calls do not check again.
-    this.#verifiedAt = now;
+    this.proof.verifiedAt = now;
     await inRootContext(() => this.verify());
   }
 
@@ -315,4 +346,5 @@ export type CommandConnection = Pick<Connection, 'open' | 'call' | 'kill'> & {
   readonly source?: ReplySource | undefined;
   /** Whether every call has to be one command or one transaction. */
   readonly oneCommandOnly?: true;
+  readonly refused?: RefusedCommands;
 };

@@ -29,7 +29,13 @@ export class SessionTimers<Name extends string> {
     arm(before?.firedAt ?? this.#clock.monotonic());
   }
 
-  stop(): void {
+  /** Stops one timer, or all. */
+  stop(name?: Name): void {
+    if (name !== undefined) {
+      this.#timers.get(name)?.cancel();
+      this.#timers.delete(name);
+      return;
+    }
     for (const { cancel } of this.#timers.values()) cancel();
     this.#timers.clear();
   }

@@ -130,13 +130,13 @@ export class Feed {
       : session.reader.readMany(keys, maxBytes);
   }
 
-  /** Reads a key over the subscribed connection; `undefined` when there is none or it cannot read. */
+  /** Reads a key in the present session; `undefined` when there is none. */
   async tryRead(key: string, maxBytes: number): Promise<Observation | undefined> {
     const reader = liveIn(this.#state)?.reader;
-    if (reader?.overFeed === undefined) return undefined;
+    if (reader === undefined) return undefined;
     try {
       return toObservation(
-        await reader.overFeed.read({ key, maxBytes, epochKey: undefined }),
+        await reader.readRaw({ key, maxBytes, epochKey: undefined }),
         this.#context.time,
       );
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { CommandChannel, CommandSession } from '../commands/channel.js';
-import { ConnectionLostError, NotMasterError, replyWord } from '../reply-errors.js';
+import { ConnectionLostError, NotMasterError } from '../reply-errors.js';
 import type { Connection } from '../connection/connection.js';
 
 /**
@@ -9,14 +9,24 @@ import type { Connection } from '../connection/connection.js';
 export class RoleProbe {
   readonly #connection: Connection;
   readonly #commands: CommandChannel;
+  readonly #reads: CommandChannel;
   readonly #failed: (error: unknown) => void;
   #session: CommandSession | undefined;
   #checking = false;
 
-  /** @param failed - called when the link is dead, or not to be trusted */
-  constructor(connection: Connection, commands: CommandChannel, failed: (error: unknown) => void) {
+  /**
+   * @param reads - reads in place of the connection where that cannot read
+   * @param failed - called when the link is dead, or not to be trusted
+   */
+  constructor(
+    connection: Connection,
+    commands: CommandChannel,
+    reads: CommandChannel,
+    failed: (error: unknown) => void,
+  ) {
     this.#connection = connection;
     this.#commands = commands;
+    this.#reads = reads;
     this.#failed = failed;
   }
 
@@ -41,20 +51,11 @@ export class RoleProbe {
 
   async #check(): Promise<void> {
     if (this.#connection.canReadWhileSubscribed) return this.#connection.verify();
-    if (!this.#connection.awaitsReply) await this.#ping();
-    // Under RESP2 a subscribed connection cannot send HELLO. The command connection speaks for both as long as it is the same one.
+    if (!this.#connection.awaitsReply) await this.#connection.ping();
+    // Under RESP2 a subscribed connection cannot send HELLO. The connection for reading speaks for both as long as it is the same one.
     if (!this.#connection.mustBeMaster) return;
-    const session = await this.#commands.verify();
+    const session = await this.#reads.verify();
     this.#session ??= session;
     if (session !== this.#session) throw new ConnectionLostError(true);
-  }
-
-  async #ping(): Promise<void> {
-    try {
-      await this.#connection.ping();
-    } catch (error) {
-      // A refusal is a reply too.
-      if (replyWord(error) === undefined) throw error;
-    }
   }
 }

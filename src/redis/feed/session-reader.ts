@@ -1,9 +1,10 @@
 import type { Observation } from '../../backend/backend.js';
 import type { ScriptCommand } from '../../credential/status.js';
 import type { Content } from '../../credential/content.js';
-import { UnavailableError, type RefusedError } from '../../errors.js';
+import { RefusedError, UnavailableError } from '../../errors.js';
 import { Semaphore } from '../../util/semaphore.js';
 import { BatchReader } from '../commands/batch-reader.js';
+import { CommandChannel } from '../commands/channel.js';
 import type { RawReading, ReadRequest } from '../commands/raw-reading.js';
 import { Reader, toObservation } from '../commands/reader.js';
 import { refusedScriptCommand } from '../commands/script-trial.js';
@@ -20,6 +21,8 @@ const MAX_READS = 256;
 export class SessionReader {
   readonly #context: FeedSessionContext;
   readonly #connection: Connection;
+  /** The connection for reading under RESP2, opened there only: a write that hangs would hold up the reads behind it. */
+  readonly reads: CommandChannel;
   readonly #gaps: GapReporter;
   readonly #failed: (error: unknown) => void;
   readonly #reader: Reader;
@@ -29,7 +32,9 @@ export class SessionReader {
   readonly #permits = new Semaphore(MAX_READS);
   #scriptsRefused: ScriptCommand | undefined;
 
-  /** @param failed - called when a reading got no reply, before its caller gets the error */
+  /**
+   * @param failed - called when a reading got no reply, before its caller gets the error
+   */
   constructor(
     context: FeedSessionContext,
     connection: Connection,
@@ -39,6 +44,11 @@ export class SessionReader {
     const { clock } = context.connectionSettings;
     this.#context = context;
     this.#connection = connection;
+    this.reads = new CommandChannel(
+      context.template,
+      { ...context.connectionSettings, name: 'credstream:reads' },
+      context.names,
+    );
     this.#gaps = gaps;
     this.#failed = failed;
     this.#reader = new Reader(connection, clock);
@@ -72,7 +82,7 @@ export class SessionReader {
     const epochKey = this.#epoch.takeDue();
     const request = { key, maxBytes, epochKey };
     const read = (): Promise<Observation> =>
-      this.#readRaw(request).then(
+      this.readRaw(request).then(
         (reading) => {
           this.#permits.release();
           return this.#observed(reading, epochKey);
@@ -121,10 +131,11 @@ export class SessionReader {
     if (this.#context.time.hasStepped()) this.#gaps.report('clock');
   }
 
-  #readRaw(request: ReadRequest): Promise<RawReading> {
+  /** Reads over the connection for reading of this session. @throws ConnectionLostError, or an error reply of Redis */
+  readRaw(request: ReadRequest): Promise<RawReading> {
     const { overFeed } = this;
     if (overFeed !== undefined) return overFeed.read(request);
-    return this.#context.commands.get().then((session) => session.reader.read(request));
+    return this.reads.get().then((session) => session.reader.read(request));
   }
 
   #observed(reading: RawReading, epochKey: string | undefined): Observation {
@@ -136,12 +147,11 @@ export class SessionReader {
     return toObservation(reading, this.#context.time);
   }
 
-  async #readEpoch(key: string): Promise<Content | undefined> {
+  async #readEpoch(key: string): Promise<Content | 'refused' | undefined> {
     try {
-      return (await this.#readRaw({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
+      return (await this.readRaw({ key, maxBytes: EPOCH_BYTES, epochKey: undefined })).content;
     } catch (error) {
-      this.failure(error);
-      return undefined;
+      return this.failure(error) instanceof RefusedError ? 'refused' : undefined;
     }
   }
 }

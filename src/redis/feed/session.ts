@@ -3,7 +3,8 @@ import { SessionTimers } from '../connection/session-timers.js';
 import { withDeadline } from '../../time/timers.js';
 import { ConnectionLostError } from '../reply-errors.js';
 import { GapReporter } from './missed/gap-reporter.js';
-import { MessageReceiver } from './message-receiver.js';
+import { MessageReceiver } from './hints/message-receiver.js';
+import type { ChannelKind } from './hints/muted-channels.js';
 import { NotificationModes } from './notification-modes.js';
 import { NotificationProbe } from './notification-probe.js';
 import { RoleProbe } from './role-probe.js';
@@ -11,7 +12,10 @@ import type { FeedSessionContext } from './session-context.js';
 import { SessionReader } from './session-reader.js';
 import { SubscriptionBatcher } from './subscription-batcher.js';
 import { Subscriptions } from './subscriptions.js';
-import type { WatchedKey } from './watched-keys.js';
+import { WatchedPrefix, type WatchedKey } from './watched-keys.js';
+
+/** The pause between two readings of an opened key whose flooded channels are left. */
+const MUTED_POLL_MS = 100;
 
 /** One session of the subscribed connection: its subscriptions, its heartbeat, its probes. Ends as a whole when any part fails. */
 export class FeedSession {
@@ -23,7 +27,7 @@ export class FeedSession {
   readonly #receiver: MessageReceiver;
   readonly #gaps: GapReporter;
   readonly #role: RoleProbe;
-  readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe'>;
+  readonly #timers: SessionTimers<'heartbeat' | 'poll' | 'probe' | 'muted'>;
   /** Everything was polled since the last heartbeat. */
   #polled = false;
 
@@ -41,7 +45,7 @@ export class FeedSession {
     });
     this.reader = new SessionReader(context, connection, this.#gaps, failed);
     this.#subscriptions = new SubscriptionBatcher(
-      new Subscriptions(connection, template.db, names),
+      new Subscriptions(connection, template.db, names, context.keys.muted),
       {
         clock,
         keys: context.keys,
@@ -53,7 +57,7 @@ export class FeedSession {
         failed,
       },
     );
-    this.#role = new RoleProbe(connection, commands, failed);
+    this.#role = new RoleProbe(connection, commands, this.reader.reads, failed);
     const probeKey = (): string | undefined => context.ownKey('probe');
     const probe = new NotificationProbe(connection, commands, template.db, probeKey);
     this.modes = new NotificationModes(probe, settings, {
@@ -67,7 +71,9 @@ export class FeedSession {
         context.keys.pollAll(() => true);
       },
     });
-    this.#receiver = new MessageReceiver(context, connection, this.modes);
+    this.#receiver = new MessageReceiver(context, connection, this.modes, (watched, kind) => {
+      this.#mute(watched, kind);
+    });
   }
 
   /**
@@ -89,7 +95,7 @@ export class FeedSession {
       // Not sooner: with RESP2 the connection cannot read from now on, and until now that does not show.
       await Promise.all([probed, tried, session.#inTime(session.#prepareEpoch())]);
       // RESP2 mixes replies and messages, so a subscribed connection cannot read.
-      if (!connection.canReadWhileSubscribed) await context.commands.get();
+      if (!connection.canReadWhileSubscribed) await session.reader.reads.get();
     } catch (error) {
       session.stop();
       throw error;
@@ -117,6 +123,7 @@ export class FeedSession {
     });
     this.modes.goLive();
     this.applySettings();
+    this.#pollMuted();
     // Keys whose watch began during the opening of the session.
     for (const watched of this.#context.keys)
       if (watched.subscribedTo === undefined) this.subscribe(watched);
@@ -134,7 +141,7 @@ export class FeedSession {
     });
     this.#timers.every('probe', period('probeMs'), () => {
       void this.modes.probe();
-      this.#subscriptions.retryRefused();
+      this.#subscriptions.retry();
     });
   }
 
@@ -165,6 +172,7 @@ export class FeedSession {
     this.#receiver.stop();
     this.modes.stop();
     this.#connection.kill();
+    this.reader.reads.kill();
   }
 
   /** Takes much less than a reply may take: the other connection may hang, and the bound counts one reply. */
@@ -185,6 +193,25 @@ export class FeedSession {
   /** A single key shows its own loss. */
   #prepareEpoch(): Promise<void> {
     return this.#context.keys.areMany ? this.reader.prepareEpoch() : Promise.resolve();
+  }
+
+  /** A flooded channel is left; notifications tell of the changes, or frequent readings. */
+  #mute(watched: WatchedKey, kind: ChannelKind): void {
+    const isNotified = this.modes.of(watched) === 'keyspace';
+    if (watched instanceof WatchedPrefix && (kind === 'keyspace' || !isNotified)) return;
+    this.#subscriptions.mute(watched, kind);
+    this.#pollMuted();
+  }
+
+  #pollMuted(): void {
+    const { muted } = this.#context.keys;
+    if (muted.isEmpty) return;
+    const poll = (): void => {
+      for (const watched of muted.keys)
+        if (this.modes.of(watched) !== 'keyspace') watched.pollOpen();
+      if (muted.isEmpty) this.#timers.stop('muted');
+    };
+    this.#timers.every('muted', () => MUTED_POLL_MS, poll);
   }
 
   #poll(): void {

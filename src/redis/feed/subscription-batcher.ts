@@ -1,5 +1,6 @@
 import type { Clock } from '../../time/clock.js';
 import { replyWord } from '../reply-errors.js';
+import type { ChannelKind } from './hints/muted-channels.js';
 import type { Subscriptions } from './subscriptions.js';
 import type { WatchedKey, WatchedKeys } from './watched-keys.js';
 
@@ -52,19 +53,31 @@ export class SubscriptionBatcher {
     this.#subscriptions.unsubscribe(watched).catch(this.#failUnlessRefused);
   }
 
-  /** Repeats refused subscriptions, because permissions may have been granted since. */
-  retryRefused(): void {
-    const { keys, random } = this.#owner;
-    this.#subscriptions
-      .retryRefused(keys, random)
-      .then((gained) => {
-        if (!this.#stopped && gained.length > 0) this.#owner.changed(gained);
-      })
-      .catch(this.#failUnlessRefused);
+  /** Leaves a flooded channel until the next {@link SubscriptionBatcher.retry}. */
+  mute(watched: WatchedKey, kind: ChannelKind): void {
+    this.#subscriptions.mute(watched, kind).catch(this.#failUnlessRefused);
+    this.#owner.changed([watched]);
+  }
+
+  /** Repeats refused subscriptions, because permissions may have been granted since, and those to flooded channels. */
+  retry(): void {
+    this.#retry().catch(this.#failUnlessRefused);
   }
 
   stop(): void {
     this.#stopped = true;
+  }
+
+  async #retry(): Promise<void> {
+    const { keys, random } = this.#owner;
+    const unmuted = await this.#subscriptions.unmute();
+    if (!this.#stopped && unmuted.length > 0) {
+      this.#owner.changed(unmuted);
+      // A change may have come after the last poll and before the subscription.
+      for (const one of unmuted) one.pollOpen();
+    }
+    const gained = await this.#subscriptions.retryRefused(keys, random);
+    if (!this.#stopped && gained.length > 0) this.#owner.changed(gained);
   }
 
   async #subscribe(unsubscribed: readonly WatchedKey[]): Promise<void> {

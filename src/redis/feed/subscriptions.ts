@@ -5,8 +5,10 @@ import { replyCount } from '../reply-parser.js';
 import { keyspaceChannel } from '../keys.js';
 import type { HelperNames } from '../commands/helper-names.js';
 import type { Connection } from '../connection/connection.js';
+import type { ChannelKind, MutedChannels } from './hints/muted-channels.js';
 import { WatchedPrefix, type SubscribedTo, type WatchedKey } from './watched-keys.js';
 
+const KINDS = ['keyspace', 'announcements'] as const;
 /** Names in one SUBSCRIBE; a longer command would only delay the commands behind it. */
 const BATCH = 500;
 
@@ -15,21 +17,30 @@ export class Subscriptions {
   readonly #connection: Connection;
   readonly #db: number;
   readonly #names: HelperNames;
+  readonly #muted: MutedChannels<WatchedKey>;
 
-  constructor(connection: Connection, db: number, names: HelperNames) {
+  constructor(
+    connection: Connection,
+    db: number,
+    names: HelperNames,
+    muted: MutedChannels<WatchedKey>,
+  ) {
     this.#connection = connection;
     this.#db = db;
     this.#names = names;
+    this.#muted = muted;
     forgetChannelNames(connection.client);
   }
 
   /** Resolves when Redis has confirmed; sets `subscribedTo` of each key. @throws ConnectionLostError, or a passing error reply */
   async subscribe(watched: readonly WatchedKey[]): Promise<void> {
-    const prefixes = watched.filter((one) => one instanceof WatchedPrefix);
-    const keys = watched.filter((one) => !(one instanceof WatchedPrefix));
+    const alone: WatchedKey[] = [];
+    const keys: WatchedKey[] = [];
+    for (const one of watched)
+      (one instanceof WatchedPrefix || this.#isMuted(one) ? alone : keys).push(one);
     await Promise.all([
       this.#subscribeToKeys(keys),
-      ...prefixes.map((one) => this.#subscribeBelow(one)),
+      ...alone.map((one) => this.#subscribeToUnmuted(one)),
     ]);
   }
 
@@ -55,7 +66,7 @@ export class Subscriptions {
    */
   async retryRefused(watched: Iterable<WatchedKey>, random: () => number): Promise<WatchedKey[]> {
     const refused = [...watched].filter(
-      ({ subscribedTo }) => subscribedTo !== undefined && subscribedTo !== 'both',
+      (one) => one.subscribedTo !== undefined && one.subscribedTo !== 'both' && !this.#isMuted(one),
     );
     const sample = refused[Math.floor(random() * refused.length)];
     if (sample === undefined) return [];
@@ -69,33 +80,65 @@ export class Subscriptions {
   }
 
   /** Best effort: a message that still arrives for the key finds no subscriber. */
-  async unsubscribe(watched: WatchedKey): Promise<void> {
-    const { subscribedTo } = watched;
-    const isPrefix = watched instanceof WatchedPrefix;
-    const name = isPrefix ? `${watched.glob}*` : watched.key;
-    const channels = [
-      ...(subscribedTo === 'both' || subscribedTo === 'keyspace'
-        ? [keyspaceChannel(this.#db, name)]
-        : []),
-      ...(subscribedTo === 'both' || subscribedTo === 'announcements'
-        ? [this.#names.announcements(this.#db, name)]
-        : []),
-    ];
-    if (channels.length === 0) return;
-    await this.#connection.call(
-      (client) => (isPrefix ? client.punsubscribe(...channels) : client.unsubscribe(...channels)),
-      replyCount,
-    );
+  unsubscribe(watched: WatchedKey): Promise<void> {
+    return this.#unsubscribe(watched, KINDS);
   }
 
-  async #subscribeBelow(watched: WatchedPrefix): Promise<void> {
-    const name = `${watched.glob}*`;
+  /** Leaves a flooded channel. */
+  async mute(watched: WatchedKey, kind: ChannelKind): Promise<void> {
+    const other = kind === 'keyspace' ? 'announcements' : 'keyspace';
+    const left = watched.subscribedTo === 'both' || watched.subscribedTo === other;
+    this.#muted.add(watched, kind);
+    const leaving = this.#unsubscribe(watched, [kind]);
+    watched.subscribedTo = left ? other : 'neither';
+    await leaving;
+  }
+
+  /** Returns to the channels that were left; returns their keys and prefixes. @throws ConnectionLostError, or a passing error reply */
+  async unmute(): Promise<WatchedKey[]> {
+    const muted = this.#muted.clear();
+    if (muted.length === 0) return [];
+    await this.subscribe(muted);
+    for (const one of muted) if (one.isAbandoned) await this.unsubscribe(one);
+    return muted.filter(({ isAbandoned }) => !isAbandoned);
+  }
+
+  async #subscribeToUnmuted(watched: WatchedKey): Promise<void> {
     const [keyspace, announcements] = await Promise.all(
-      [keyspaceChannel(this.#db, name), this.#names.announcements(this.#db, name)].map((pattern) =>
-        this.#tryTo((client) => client.psubscribe(pattern)),
-      ),
+      KINDS.map(async (kind) => {
+        if (this.#muted.has(watched, kind)) return false;
+        const channel = this.#channel(watched, kind);
+        return this.#tryTo((client) =>
+          watched instanceof WatchedPrefix ? client.psubscribe(channel) : client.subscribe(channel),
+        );
+      }),
     );
     watched.subscribedTo = subscribedTo(keyspace, announcements);
+  }
+
+  #isMuted(watched: WatchedKey): boolean {
+    return !this.#muted.isEmpty && KINDS.some((kind) => this.#muted.has(watched, kind));
+  }
+
+  #channel(watched: WatchedKey, kind: ChannelKind): string {
+    const name = watched instanceof WatchedPrefix ? `${watched.glob}*` : watched.key;
+    return kind === 'keyspace'
+      ? keyspaceChannel(this.#db, name)
+      : this.#names.announcements(this.#db, name);
+  }
+
+  async #unsubscribe(watched: WatchedKey, kinds: readonly ChannelKind[]): Promise<void> {
+    const channels = kinds
+      .filter((kind) => watched.subscribedTo === 'both' || watched.subscribedTo === kind)
+      .map((kind) => this.#channel(watched, kind));
+    if (channels.length === 0) return;
+    await this.#connection.call(
+      (client) =>
+        watched instanceof WatchedPrefix
+          ? client.punsubscribe(...channels)
+          : client.unsubscribe(...channels),
+      replyCount,
+    );
   }
 
   /** Returns for each channel whether it is subscribed to. */

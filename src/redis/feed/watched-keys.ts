@@ -9,6 +9,7 @@ import type {
   SubscriptionTarget,
 } from '../../backend/backend.js';
 import { escapeGlob } from '../keys.js';
+import { MutedChannels } from './hints/muted-channels.js';
 
 /** The channels of a key, or of all keys with a prefix, that a link is subscribed to. */
 export type SubscribedTo = 'both' | 'keyspace' | 'announcements' | 'neither';
@@ -143,6 +144,7 @@ export class WatchedPrefix extends WatchedKey {
 
 /** The watched keys and prefixes of a feed, in a rotation for the heartbeat. */
 export class WatchedKeys {
+  readonly muted = new MutedChannels<WatchedKey>();
   readonly #keys = new Map<string, WatchedKey>();
   /** By the prefix in patterns. */
   readonly #prefixes = new Map<string, WatchedPrefix>();
@@ -211,6 +213,7 @@ export class WatchedKeys {
     if (!watched.has(subscription)) return false;
     watched.subscriptions = watched.subscriptions.filter((one) => one !== subscription);
     if (!watched.isAbandoned) return false;
+    this.muted.delete(watched);
     if (watched instanceof WatchedPrefix) this.#prefixes.delete(watched.glob);
     else this.#keys.delete(watched.key);
     return true;
@@ -220,13 +223,13 @@ export class WatchedKeys {
     for (const watched of this) watched.subscribedTo = undefined;
   }
 
-  hint(key: string, hint: Hint | AttemptHint): void {
-    this.#keys.get(key)?.hint(key, hint);
+  ofKey(key: string): WatchedKey | undefined {
+    return this.#keys.get(key);
   }
 
-  /** @param glob - the prefix, as it stood in the pattern that the hint came by */
-  hintBelow(glob: string, key: string, hint: Hint | AttemptHint): void {
-    this.#prefixes.get(glob)?.hint(key, hint);
+  /** @param glob - the prefix, as it stands in patterns */
+  ofPrefix(glob: string): WatchedPrefix | undefined {
+    return this.#prefixes.get(glob);
   }
 
   /** Reads the next elements of the rotation that can be read now, `count` at most; returns whether that proves this link alive. */

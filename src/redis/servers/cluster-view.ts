@@ -1,4 +1,3 @@
-import { isPassing, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
 import { malformed, replyLines, replyList, replyText, replyWhole } from '../reply-parser.js';
 import { SLOTS } from '../keys.js';
@@ -62,17 +61,13 @@ const NO_MOVES: SlotMoves = { open: false, targets: [] };
  * @throws ConnectionLostError, or a passing error reply
  */
 export async function askForMoves(connection: CommandConnection, from: string): Promise<SlotMoves> {
-  let text: string;
-  try {
-    text = await connection.call(
+  const text = await permitted(connection, 'CLUSTER NODES', () =>
+    connection.call(
       (client) => client.call('CLUSTER', 'NODES'),
       (reply) => replyLines(reply, MAX_NODES_LENGTH),
-    );
-  } catch (error) {
-    const word = replyWord(error);
-    if (word === undefined || isPassing(word)) throw error;
-    return NO_MOVES;
-  }
+    ),
+  );
+  if (text === undefined) return NO_MOVES;
   const nodes = text.split('\n').map((line) => line.split(' '));
   const addresses = new Map(nodes.map(([id = '', address = '']) => [id, address]));
   const own = nodes.find(([, , flags = '']) => flags.split(',').includes('myself')) ?? [];
@@ -86,21 +81,32 @@ export async function askForMoves(connection: CommandConnection, from: string): 
   return { open: moving.length > 0, targets };
 }
 
-async function epochSeenBy(connection: CommandConnection): Promise<number | undefined> {
-  try {
-    return await connection.call(
+function epochSeenBy(connection: CommandConnection): Promise<number | undefined> {
+  return permitted(connection, 'CLUSTER INFO', () =>
+    connection.call(
       (client) => client.call('CLUSTER', 'INFO'),
       (reply) => {
         const text = replyLines(reply, MAX_INFO_LENGTH);
         const [, digits] = /^cluster_current_epoch:(\d+)/m.exec(text) ?? [];
         return digits === undefined ? undefined : replyWhole(Number(digits), 0);
       },
-    );
-  } catch (error) {
-    const word = replyWord(error);
-    if (word === undefined || isPassing(word)) throw error;
-    return undefined;
-  }
+    ),
+  );
+}
+
+/**
+ * Sends a command that a user can do without; `undefined` where Redis refuses it.
+ *
+ * @throws ConnectionLostError, or a passing error reply
+ */
+async function permitted<R>(
+  { refused }: CommandConnection,
+  name: string,
+  send: () => Promise<R>,
+): Promise<R | undefined> {
+  if (refused?.mayTry(name) === false) return undefined;
+  const reply = send();
+  return refused === undefined ? reply : refused.attempt(name, reply);
 }
 
 /** @throws MalformedReplyError */

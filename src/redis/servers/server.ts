@@ -11,6 +11,7 @@ import type { RedisSettings } from '../connection-options.js';
 import { scanKeys } from '../commands/scan.js';
 import type { SkewWarning } from './skew-warning.js';
 import type { ServerTemplate } from '../client/server-template.js';
+import { IDLE_MS } from '../connection/connection.js';
 
 /** The data that the servers of one client share. */
 export interface ServerContext {
@@ -38,9 +39,6 @@ export interface ServerSpecifics {
   /** Called whenever the feed's link is lost, or could not be opened. */
   readonly linkLost: () => void;
 }
-
-/** After so long without a reply a connection may be forgotten by something between here and Redis. */
-const IDLE_MS = 1_000;
 
 /** One server: at most two connections, one feed, one view of its clock. */
 export class Server {

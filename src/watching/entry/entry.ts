@@ -6,9 +6,14 @@ import { HintLabels } from './hint-labels.js';
 import { KnownEntry } from './known-entry.js';
 import { ObservationLoop, type Observer } from './observation-loop.js';
 
+/** A write has a few hints, and some of them may come late. */
+const MOST_IN_VAIN = 32;
+
 /** All that a watch knows of one key. A {@link KnownEntry} holds the knowledge; hints, ends and gaps make the entry read the key again. */
 export class Entry<T> extends KnownEntry<T> implements Observer {
   #loop: ObservationLoop | undefined;
+  /** Hints since the last change that a reading found. */
+  #inVain = 0;
 
   get isIdle(): boolean {
     return this.#loop === undefined;
@@ -43,6 +48,12 @@ export class Entry<T> extends KnownEntry<T> implements Observer {
     }
     (this.labels ??= new HintLabels()).note(hint, this.confirmedAt, this.now());
     if (!this.isLinked) return;
+    this.#inVain += 1;
+    // A client that publishes without any change must not make this process read all the time.
+    if (this.#inVain > MOST_IN_VAIN) {
+      this.observing().requestLater();
+      return;
+    }
     // The hints of an own write arrive a moment before its reply, which needs a reading too; one turn later, one reading covers both.
     if (this.ownWrites > 0) this.observing().request();
     else this.observing().requestNow();
@@ -128,7 +139,7 @@ export class Entry<T> extends KnownEntry<T> implements Observer {
     const decoded = decodeObservation(observation, this.comparable, encoding, this.isOpen);
     return thenSync(decoded, (reading) => {
       if (reading === 'unchanged') this.confirm(observation);
-      else if (!this.isOver(loop)) this.apply(observation, reading);
+      else if (!this.isOver(loop) && this.apply(observation, reading)) this.#inVain = 0;
     });
   }
 

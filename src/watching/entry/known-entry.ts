@@ -103,8 +103,8 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     return this.#known;
   }
 
-  /** Applies a reading. */
-  protected apply(observation: Observation, reading: DecodedReading<T>): void {
+  /** Applies a reading; returns whether it shows a change. */
+  protected apply(observation: Observation, reading: DecodedReading<T>): boolean {
     const { time, serverNow, toleranceMs, lateMs = 0 } = observation;
     const now = Math.max(serverNow, time.earliest());
     const held = this.handles?.isFilled === true;
@@ -126,6 +126,7 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     if (isSudden && !isHinted && source === 'live')
       this.owner.subscription?.reportMissedHint?.(this.key);
     this.emit(before.state, step.change, held, serverNow);
+    return step.change !== undefined;
   }
 
   /** The known credentials were read again, and no handle needs their value. */

@@ -1,4 +1,8 @@
 import type { Clock } from '../../time/clock.js';
+import { setLongTimeout } from '../../time/timers.js';
+
+/** The time before an observation that only hints without any change request. */
+const PAUSE_MS = 20;
 
 /** The part that makes the observations of a loop. */
 export interface Observer {
@@ -21,7 +25,10 @@ export class ObservationLoop {
   #requests = 0;
   /** The number of requests that the last observation covers; `undefined` while more of the same input may come. */
   #covered: number | undefined = 0;
-  #state: 'resting' | 'scheduled' | 'observing' | 'stopped' = 'resting';
+  #state: 'resting' | 'scheduled' | 'pausing' | 'observing' | 'stopped' = 'resting';
+  /** A request since the last observation was issued must not wait. */
+  #urgent = false;
+  #cancelPause: (() => void) | undefined;
   #waiting: { readonly request: number; readonly resolve: (made: boolean) => void }[] | undefined;
 
   /** @param generation - the generation of the hints; the loop is useless in another one */
@@ -44,7 +51,14 @@ export class ObservationLoop {
   request(): void {
     this.#cover();
     this.#requests += 1;
-    if (this.#state === 'resting') this.#schedule();
+    this.#urgent = true;
+    if (this.#state === 'resting' || this.#state === 'pausing') this.#schedule();
+  }
+
+  /** As {@link ObservationLoop.request}, after a pause: hints came again and again, and nothing had changed. */
+  requestLater(): void {
+    this.#requests += 1;
+    if (this.#state === 'resting') this.#pause();
   }
 
   /**
@@ -53,6 +67,8 @@ export class ObservationLoop {
    */
   requestNow(): void {
     this.#requests += 1;
+    this.#urgent = true;
+    if (this.#state === 'pausing') this.#schedule();
     if (this.#state !== 'resting') return;
     // Microtasks run after a piece of input, before the next piece is read; this microtask runs before those of the observation.
     void Promise.resolve().then(() => {
@@ -72,6 +88,7 @@ export class ObservationLoop {
 
   stop(): void {
     this.#state = 'stopped';
+    this.#cancelPause?.();
     this.#release(Infinity, false);
   }
 
@@ -84,8 +101,20 @@ export class ObservationLoop {
     });
   }
 
+  #pause(): void {
+    this.#state = 'pausing';
+    this.#cancelPause = setLongTimeout(this.#clock, PAUSE_MS, () => {
+      if (this.#state !== 'pausing') return;
+      this.#issue();
+      this.#cover();
+    });
+  }
+
   #issue(): void {
     this.#state = 'observing';
+    this.#urgent = false;
+    this.#cancelPause?.();
+    this.#cancelPause = undefined;
     this.#covered = undefined;
     void this.#observer.observe(this).then(() => {
       this.#ended();
@@ -104,7 +133,8 @@ export class ObservationLoop {
     const covered = this.#covered ?? this.#requests;
     this.#state = 'resting';
     this.#release(covered, true);
-    if (this.#requests > covered) this.#schedule();
+    if (this.#requests > covered && this.#urgent) this.#schedule();
+    else if (this.#requests > covered) this.#pause();
     else this.#observer.idle(this);
   }
 

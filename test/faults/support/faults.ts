@@ -8,7 +8,12 @@ import {
 import { useMachineNoise } from '../../support/machine-noise.js';
 import { slowness } from '../../support/slowness.js';
 import type { StartOptions } from '../../support/redis-server/index.js';
-import { type RedisForTests, type RedisTarget, useRedis } from '../../support/redis.js';
+import {
+  type ClientOptions,
+  type RedisForTests,
+  type RedisTarget,
+  useRedis,
+} from '../../support/redis.js';
 import type { ProxyLink, Select, TcpProxy } from '../../support/tcp-proxy.js';
 import { collect, type Collected } from '../../support/wait.js';
 
@@ -43,18 +48,26 @@ export interface Faults extends RedisForTests {
   /** A server that sends all keyspace notifications. */
   readonly startNotifying: (options?: StartOptions) => Promise<RedisServer>;
   /** A store of plain text with {@link FAST} settings on a client of its own. */
-  readonly open: (target: RedisTarget, options?: TextOptions) => TextStore;
+  readonly open: (target: RedisTarget, options?: TextOptions, client?: ClientOptions) => TextStore;
   /** A store that is live. */
-  readonly watch: (target: RedisTarget, options?: TextOptions) => Promise<Watched>;
+  readonly watch: (
+    target: RedisTarget,
+    options?: TextOptions,
+    client?: ClientOptions,
+  ) => Promise<Watched>;
 }
 
 /** Call it at the top of a file; everything ends with the test. */
 export function useFaults(): Faults {
   useMachineNoise();
   const redis = useRedis();
-  const open = (target: RedisTarget, options: TextOptions = {}): TextStore => {
+  const open = (
+    target: RedisTarget,
+    options: TextOptions = {},
+    clientOptions: ClientOptions = {},
+  ): TextStore => {
     // The store never uses this client, so a test does not have to tell its connection from the store's.
-    const client = redis.connect(target, { lazyConnect: true });
+    const client = redis.connect(target, { lazyConnect: true, ...clientOptions });
     const store = new RedisCredentialStore<string>(client, {
       key: KEY,
       serialize: (text) => text,
@@ -69,8 +82,8 @@ export function useFaults(): Faults {
     open,
     startNotifying: ({ config, ...options } = {}) =>
       redis.startRedis({ ...options, config: { 'notify-keyspace-events': 'KEA', ...config } }),
-    watch: async (target, options) => {
-      const store = open(target, options);
+    watch: async (target, options, client) => {
+      const store = open(target, options, client);
       const watched = listen(store);
       await store.ready();
       // So that the next status is one that comes from now on.

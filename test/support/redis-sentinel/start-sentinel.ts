@@ -71,7 +71,8 @@ async function startServer(config: Readonly<Record<string, string>>): Promise<Re
   return new ReplicaServer(server, config['requirepass']);
 }
 
-async function startSentinel(
+/** Starts one more sentinel for the master; who calls it stops it. */
+export async function startSentinel(
   { sentinels = 3, downAfterMs = 1_000, publishMs = 500 }: SentinelOptions,
   name: string,
   master: ReplicaServer,

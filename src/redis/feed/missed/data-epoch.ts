@@ -1,7 +1,7 @@
 import type { Content } from '../../../credential/content.js';
 import type { CommandChannel } from '../../commands/channel.js';
 import type { HelperNames } from '../../commands/helper-names.js';
-import { replyWord } from '../../reply-errors.js';
+import { isCommandRefused, replyWord } from '../../reply-errors.js';
 import { replyOk } from '../../reply-parser.js';
 import { PacedReport, type PacedReportContext } from './paced-report.js';
 
@@ -36,9 +36,11 @@ export interface DataEpochContext extends PacedReportContext {
  */
 export class DataEpoch {
   readonly #context: DataEpochContext;
-  readonly #readAlone: (key: string) => Promise<Content | undefined>;
+  readonly #readAlone: (key: string) => Promise<Content | 'refused' | undefined>;
   readonly #replaced: PacedReport;
   #due: string | undefined;
+  /** The epoch key that this user may not read. */
+  #unreadable: string | undefined;
   #preparing: Promise<void> | undefined;
 
   /**
@@ -47,7 +49,7 @@ export class DataEpoch {
    */
   constructor(
     context: DataEpochContext,
-    readAlone: (key: string) => Promise<Content | undefined>,
+    readAlone: (key: string) => Promise<Content | 'refused' | undefined>,
     replaced: () => void,
   ) {
     this.#context = context;
@@ -66,11 +68,10 @@ export class DataEpoch {
   /** Requests a reading of the epoch key: together with the next reading of another key where possible, else now. */
   request(): void {
     const key = this.#context.ownKey('epoch');
-    if (key === undefined) return;
+    if (key === undefined || key === this.#unreadable) return;
     if (this.#context.readsTogether) this.#due = key;
     else
-      void this.#readAlone(key).then((content) => {
-        const found = nameIn(content);
+      void this.#read(key).then((found) => {
         if (found !== undefined) this.compare(key, found);
       });
   }
@@ -95,14 +96,20 @@ export class DataEpoch {
   async #prepare(): Promise<void> {
     const key = this.#context.ownKey('epoch');
     if (key === undefined) return;
-    const found = nameIn(await this.#readAlone(key));
+    const found = await this.#read(key);
     if (found === undefined) return;
     this.#keep(key, found);
     if (found !== null || key === this.#context.epoch.refused) return;
     await this.#create(key);
     // Another process may have been first.
     if (this.#context.epoch.name === undefined && key !== this.#context.epoch.refused)
-      this.#keep(key, nameIn(await this.#readAlone(key)) ?? null);
+      this.#keep(key, (await this.#read(key)) ?? null);
+  }
+
+  async #read(key: string): Promise<string | null | undefined> {
+    const content = await this.#readAlone(key);
+    if (content === 'refused') this.#unreadable = key;
+    return content === 'refused' ? undefined : nameIn(content);
   }
 
   /** A server of a cluster that lost the slot of the one key has another key. */
@@ -123,7 +130,7 @@ export class DataEpoch {
       if (reply === true && key === epoch.key) epoch.name = name;
     } catch (error) {
       // Another failure: the next reading finds the key missing and tries again.
-      if (replyWord(error) === 'NOPERM') epoch.refused = key;
+      if (replyWord(error) === 'NOPERM' || isCommandRefused(error)) epoch.refused = key;
     }
   }
 }
