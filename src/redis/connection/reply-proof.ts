@@ -1,7 +1,7 @@
 /** The sending time of the last command that Redis has replied to, on one connection. */
 export class ReplyProof {
   /** The last check that the server is the right one. Monotonic. */
-  verifiedAt = -Infinity;
+  verifiedAt: number = -Infinity;
   #at: number;
   #lapsed: ((silentMs: number) => void) | undefined;
 

@@ -144,7 +144,7 @@ export class WatchedPrefix extends WatchedKey {
 
 /** The watched keys and prefixes of a feed, in a rotation for the heartbeat. */
 export class WatchedKeys {
-  readonly muted = new MutedChannels<WatchedKey>();
+  readonly muted: MutedChannels<WatchedKey> = new MutedChannels<WatchedKey>();
   readonly #keys = new Map<string, WatchedKey>();
   /** By the prefix in patterns. */
   readonly #prefixes = new Map<string, WatchedPrefix>();
