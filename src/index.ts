@@ -47,6 +47,7 @@ export type {
   ReadyOptions,
   SaveOptions,
   SaveReceipt,
+  UpdateContext,
   UpdateOptions,
   UpdateReceipt,
 } from './credential/contract.js';

@@ -6,6 +6,7 @@ import {
   type AttemptView,
   type OAuthErrorCode,
 } from './attempts.js';
+import { isInstanceName } from '../util/instance-name.js';
 
 /*
  * The one parser of the record of an attempt. Other clients may write any bytes to its key: text that breaks a rule below counts as no
@@ -49,7 +50,7 @@ export function parseRecord(bytes: Buffer): Pick<AttemptView, 'record' | 'newer'
 
 function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | undefined {
   const { id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore } = value;
-  const { changedAt, inDoubt, startedFromNothing, committed, endsAt, oauthError } = value;
+  const { name, changedAt, inDoubt, startedFromNothing, committed, endsAt, oauthError } = value;
   const fits =
     isText(id, ID) &&
     isText(instance, INSTANCE) &&
@@ -59,6 +60,7 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
     isOutcome(outcome) &&
     isWhole(failures, 0, MAX_COUNT) &&
     isWhole(notBefore) &&
+    isOptional(name, isInstanceName) &&
     isOptional(changedAt, isWholeNumber) &&
     isOptional(inDoubt, isBoolean) &&
     isOptional(startedFromNothing, isBoolean) &&
@@ -68,6 +70,7 @@ function recordOf(value: Readonly<Record<string, unknown>>): AttemptRecord | und
   if (!fits) return undefined;
   return {
     ...{ id, instance, number, startedAt, leaseEndsAt, outcome, failures, notBefore },
+    ...(name !== undefined && { name }),
     ...(changedAt !== undefined && { changedAt }),
     ...{ inDoubt, startedFromNothing, committed, endsAt, oauthError },
   };

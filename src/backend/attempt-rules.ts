@@ -3,6 +3,7 @@ import {
   LONGEST_PAUSE_MS,
   SAME_END_MS,
   type AttemptChange,
+  type AttemptOwner,
   type AttemptRecord,
   type AttemptStart,
   type AttemptView,
@@ -32,7 +33,7 @@ export interface Decision<R> {
 export function start(
   view: AttemptView,
   request: StartAttempt,
-  instance: string,
+  by: AttemptOwner,
 ): Decision<AttemptStart> {
   const { now, record, stored, clearedAt } = view;
   const { id, leaseMs, minIntervalMs, clearedBefore } = request;
@@ -66,7 +67,8 @@ export function start(
   const fromNothing = !stored && clearedAt === undefined;
   const started: AttemptRecord = {
     id,
-    instance,
+    instance: by.instance,
+    name: by.name,
     number: count((old?.number ?? 0) + 1),
     startedAt: now,
     changedAt: now,
@@ -104,13 +106,13 @@ export function isCleared(
 export function renew(
   view: AttemptView,
   request: RenewAttempt,
-  instance: string,
+  by: AttemptOwner,
 ): Decision<RenewOutcome> {
   const old = unlessFromNothing(view.record, request);
   if (old !== undefined && old.id !== request.id) return { answer: 'superseded' };
   if (old !== undefined && old.outcome !== 'running') return { answer: 'ended' };
   const record = {
-    ...(old ?? recreated(view, request, instance)),
+    ...(old ?? recreated(view, request, by)),
     changedAt: view.now,
     leaseEndsAt: later(view.now, request.leaseMs),
     startedFromNothing: request.startedFromNothing || undefined,
@@ -125,7 +127,7 @@ export function renew(
 export function commit(
   view: AttemptView,
   request: CommitAttempt,
-  instance: string,
+  by: AttemptOwner,
 ): Decision<CommitOutcome> {
   const { id, bytes, ttl, expected, number, failures, pauseMs } = request;
   const { now, stored, conflict, clearedAt } = view;
@@ -139,7 +141,8 @@ export function commit(
   if (!stored && now - request.startedAt >= CLEARED_MS) return { answer: 'cleared' };
   const record: AttemptRecord = {
     id,
-    instance,
+    instance: by.instance,
+    name: by.name,
     number: count(number),
     startedAt: old?.startedAt ?? now,
     changedAt: now,
@@ -153,13 +156,13 @@ export function commit(
 }
 
 /** Gives up the lease and records the outcome; does nothing for an attempt that is superseded or committed. */
-export function end(view: AttemptView, request: EndAttempt, instance: string): Decision<undefined> {
+export function end(view: AttemptView, request: EndAttempt, by: AttemptOwner): Decision<undefined> {
   const { id, outcome, failures, pauseMs, endsAt, oauthError } = request;
   const old = view.record;
   if (old !== undefined && (old.id !== id || old.outcome === 'committed'))
     return { answer: undefined };
   const record: AttemptRecord = {
-    ...(old ?? recreated(view, request, instance)),
+    ...(old ?? recreated(view, request, by)),
     changedAt: view.now,
     leaseEndsAt: 0,
     outcome,
@@ -223,11 +226,12 @@ function bounded(record: AttemptRecord, now: number): AttemptRecord {
 function recreated(
   { now }: AttemptView,
   { id, number, failures }: RenewAttempt | EndAttempt,
-  instance: string,
+  by: AttemptOwner,
 ): AttemptRecord {
   return {
     id,
-    instance,
+    instance: by.instance,
+    name: by.name,
     number: count(number),
     startedAt: now,
     leaseEndsAt: 0,

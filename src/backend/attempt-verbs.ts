@@ -3,6 +3,7 @@ import { commit, end, isCleared, renew, settle, start, type Decision } from './a
 import type {
   AttemptBackend,
   AttemptName,
+  AttemptOwner,
   AttemptStart,
   AttemptView,
   CommitAttempt,
@@ -68,15 +69,15 @@ export class AttemptVerbs {
 
   async #carryOut<Q extends AttemptName, R>(
     request: Q,
-    decide: (view: AttemptView, request: Q, instance: string) => Decision<R>,
+    decide: (view: AttemptView, request: Q, by: AttemptOwner) => Decision<R>,
     whenNewer: () => R,
   ): Promise<R> {
     const { key } = request;
-    const { instance } = this.#backend;
+    const { instance, name } = this.#backend;
     let reply = await this.#backend.swap({ key });
     for (let tries = 0; reply !== 'swapped' && tries < MAX_TRIES; tries += 1) {
       if (reply.newer === true) return whenNewer();
-      const { answer, change } = decide(reply, request, instance);
+      const { answer, change } = decide(reply, request, { instance, name });
       if (change === undefined) return answer;
       reply = await this.#backend.swap({ key, change: { ...change, version: reply.version } });
       if (reply === 'swapped') return answer;

@@ -45,6 +45,8 @@ export const ATTEMPT_OUTCOMES = [
 export interface AttemptRecord {
   readonly id: string;
   readonly instance: string;
+  /** The label of the instance for people. Decides nothing. */
+  readonly name?: string | undefined;
   /** The number of this attempt at the credential, from 1. */
   readonly number: number;
   readonly startedAt: number;
@@ -191,10 +193,16 @@ export interface AttemptSwap {
   readonly change?: AttemptChange & { readonly version: string };
 }
 
-/** The part of a backend that re-authentication needs: compare-and-set beside a credential. */
-export interface AttemptBackend {
+/** The instance that makes an attempt. */
+export interface AttemptOwner {
   /** The id of this instance in announcements and records: a random UUID. */
   readonly instance: string;
+  /** The label of this instance for people. */
+  readonly name: string;
+}
+
+/** The part of a backend that re-authentication needs: compare-and-set beside a credential. */
+export interface AttemptBackend extends AttemptOwner {
   /**
    * Reads the view, or carries a change out while the view is unchanged.
    *

@@ -68,6 +68,8 @@ export interface FeedCondition {
   /** The reason why the link is not live. */
   readonly error: Error | undefined;
   readonly proof: Pick<LinkProof, 'confirmedAt'>;
+  /** This machine's wall clock minus the server's, in milliseconds, as far as known. */
+  readonly skewMs?: () => number | undefined;
   /** The longest time between two proofs of a living link, in milliseconds. */
   readonly provenWithinMs: number;
   /** The status of a store that is up to date with this feed; one object for all stores with the same limit. */
@@ -96,6 +98,7 @@ export function createFeedCondition(
       scriptsRefused,
       maxLagMs: lagMs,
       servingLimitMs,
+      clockSkewMs: undefined,
       error,
     };
   });
@@ -218,8 +221,6 @@ export interface RemoveRequest {
 export interface Backend extends AttemptBackend {
   /** The options that stores on this backend share. */
   readonly sharing: OptionSharing;
-  /** The label of this instance for people. */
-  readonly name: string;
   /** The beginning of the backend's own keys: no key of a credential begins so. */
   readonly ownPrefix: string;
   /** The longest time that a reply may take, in milliseconds. */

@@ -82,6 +82,20 @@ export interface ClearOptions<T = unknown> {
 }
 
 /**
+ * The second argument of the function of `update`.
+ *
+ * @public
+ */
+export interface UpdateContext {
+  /**
+   * The instant so many seconds from now, in epoch milliseconds of the Redis server's clock, as `store.endsIn` gives it.
+   *
+   * @throws InvalidOptionError
+   */
+  readonly endsIn: (seconds: number) => number;
+}
+
+/**
  * Options of one `update`.
  *
  * @public

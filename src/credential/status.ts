@@ -54,6 +54,12 @@ export interface StoreStatus {
    * while nothing is known.
    */
   readonly servingLimitMs: number | undefined;
+  /**
+   * The wall clock of this machine minus that of the Redis server, in whole milliseconds: positive when this machine is ahead. As exact as half
+   * of the fastest round trip. Each read of `status` compares anew; `status$` does not emit because of it. In a Redis Cluster the server of the
+   * key, of a directory the server with the largest difference. `undefined` until a reading has shown the server's clock.
+   */
+  readonly clockSkewMs: number | undefined;
   /** Why the link is not live, if known; carries no secret. */
   readonly error: Error | undefined;
 }
@@ -68,13 +74,19 @@ export const idleStatus: StoreStatus = {
   scriptsRefused: undefined,
   maxLagMs: undefined,
   servingLimitMs: undefined,
+  clockSkewMs: undefined,
   error: undefined,
 };
 
 /** Watching has begun, and nothing is known of the link. */
 export const startingStatus: StoreStatus = { ...idleStatus, link: 'connecting' };
 
-/** Whether two statuses are equal; `staleSince` is left out, because the wall clock makes it wobble. */
+/** A status with the skew of this moment; very many stores share one status object without it. */
+export function withSkew(status: StoreStatus, clockSkewMs: number | undefined): StoreStatus {
+  return clockSkewMs === undefined ? status : { ...status, clockSkewMs };
+}
+
+/** Whether two statuses are equal; `staleSince` and `clockSkewMs` are left out, because the wall clock makes them wobble. */
 export function isSameStatus(one: StoreStatus, other: StoreStatus): boolean {
   if (one === other) return true;
   // Written out, because a loop over the names would cost more than the rest.

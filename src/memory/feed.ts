@@ -37,6 +37,7 @@ export class MemoryFeed implements MemoryClient {
       announcing: true,
       maxLagMs: 0,
       proof: this.#proof,
+      skewMs: () => this.#time.skewMs,
       provenWithinMs: 0,
       error: undefined,
     });

@@ -1,4 +1,4 @@
-import { InvalidOptionError } from '../errors.js';
+import { endAfter } from '../time/server-time.js';
 import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../backend/attempts.js';
 import { abortInRootContext } from '../time/async-context.js';
 import { pauseAfter } from '../time/back-off.js';
@@ -156,11 +156,7 @@ export class Attempt<T> {
   #request({ previous }: Basis<T>): AuthenticateRequest<T> {
     const { number: attempt, inDoubt = false } = this.#record;
     const { live } = this.#context.internals;
-    const endsIn = (seconds: number): number => {
-      if (!Number.isFinite(seconds))
-        throw new InvalidOptionError('seconds', 'must be a finite number');
-      return Math.floor(live.serverNow() + seconds * 1_000);
-    };
+    const endsIn = (seconds: number): number => endAfter(live.serverNow(), seconds);
     const base = { attempt, signal: this.#abort.signal, inDoubt, endsIn };
     const { cause, reason } = this.#reason;
     return cause === 'absent' || cause === 'cleared'

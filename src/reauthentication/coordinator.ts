@@ -292,9 +292,9 @@ export class Coordinator<T> {
       case 'fatal':
         if (isOutdated) this.#settle(answer.record.id);
         else {
-          const { instance, number: attempt, oauthError } = answer.record;
+          const { instance, name, number: attempt, oauthError } = answer.record;
           this.#assessment.failed(answer.record);
-          this.#show({ type: 'failed', attempt, instance, oauthError });
+          this.#show({ type: 'failed', attempt, instance, name, oauthError });
         }
         break;
       case 'held':
@@ -325,10 +325,10 @@ export class Coordinator<T> {
 
   /** Another instance holds the lease, or all instances pause. */
   #awaitOther({ type, record, leftMs }: Extract<AttemptStart, { leftMs: number }>): void {
-    const { instance, number: attempt, failures } = record;
+    const { instance, name, number: attempt, failures } = record;
     this.#cooldown.begin(leftMs);
     const until = this.#context.internals.backend.clock.now() + leftMs;
-    if (type === 'held') this.#show({ type: 'waiting', instance, attempt, until });
+    if (type === 'held') this.#show({ type: 'waiting', instance, name, attempt, until });
     else this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
   }
 

@@ -41,6 +41,8 @@ export interface ReauthenticationWaiting {
   readonly type: 'waiting';
   /** The instance that holds the lease. */
   readonly instance: string;
+  /** Its label for people, if its record has one. Any client that may write the record may choose it. */
+  readonly name: string | undefined;
   /** The number of its attempt, counted over all attempts at this credential. */
   readonly attempt: number;
   /** The end of the lease, unless it is renewed. */
@@ -96,6 +98,8 @@ export interface ReauthenticationFailed {
   readonly attempt: number;
   /** The instance that made the attempt. */
   readonly instance: string;
+  /** Its label for people, if its record has one. Any client that may write the record may choose it. */
+  readonly name: string | undefined;
   /** OAuth's error code, such as `invalid_grant`, if there was one. */
   readonly oauthError: string | undefined;
 }

@@ -10,6 +10,7 @@ import { HelperNames } from './commands/helper-names.js';
 import { readFailure } from './reply-errors.js';
 import { mergeSettings, type RedisSettings } from './connection-options.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
+import { SkewWarning } from './servers/skew-warning.js';
 import { SingleServer } from './servers/single-server.js';
 
 /** All stores on one client of the caller and in one namespace share one pool. */
@@ -50,6 +51,9 @@ export class ClientPool {
       settings: () => this.#settings,
       names: this.names,
       newGeneration: () => (this.#generations += 1),
+      skewWarning: new SkewWarning((message) => {
+        process.emitWarning(message, 'CredstreamWarning');
+      }),
       connectFailed: (error) => {
         this.#warn(error);
       },

@@ -12,6 +12,7 @@ import type {
   ReadyOptions,
   SaveOptions,
   SaveReceipt,
+  UpdateContext,
   UpdateOptions,
   UpdateReceipt,
 } from '../credential/contract.js';
@@ -88,7 +89,7 @@ export abstract class ObservableCredentialStore<T>
       const { id, backend, encoding, key, options } = store.#live;
       const closeFirst: StoreInternals<unknown>['closeFirst'] = (close) => {
         store.#checkOpen();
-        const dependents = (store.#lazily.dependents ??= new Set());
+        const dependents = ((store.#onDemand ??= {}).dependents ??= new Set());
         dependents.add(close);
         const ofShared = store.#shared?.closeFirst(close);
         return () => {
@@ -195,11 +196,21 @@ export abstract class ObservableCredentialStore<T>
    * @throws UnreadableError when the bytes cannot be decoded, ConflictError after `maxAttempts`, the errors of `fn`, and those of `save`
    */
   async update(
-    fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
+    fn: (current: T | undefined, context: UpdateContext) => T | undefined | Promise<T | undefined>,
     options: UpdateOptions = {},
   ): Promise<UpdateReceipt<T>> {
     this.#checkOpen();
     return this.#write((writer) => writer.update(fn, options));
+  }
+
+  /**
+   * The instant `seconds` after this call, in epoch milliseconds of the Redis server's clock, by which all ends are judged; may read the key.
+   *
+   * @throws InvalidOptionError, UnavailableError, RefusedError, ClosedError
+   */
+  async endsIn(seconds: number): Promise<number> {
+    this.#checkOpen();
+    return this.#write((writer) => writer.endsIn(seconds));
   }
 
   /**
@@ -252,21 +263,17 @@ export abstract class ObservableCredentialStore<T>
     };
   }
 
-  get #lazily(): OnDemand<T> {
-    return (this.#onDemand ??= {});
-  }
-
   async #write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
     try {
       if (this.#shared !== undefined) return await this.#shared.write(this.id, use);
-      return await use((this.#lazily.writer ??= new CredentialWriter(this.#live)));
+      return await use(((this.#onDemand ??= {}).writer ??= new CredentialWriter(this.#live)));
     } catch (error) {
       throw withId(error, this.id);
     }
   }
 
   get #streams(): CredentialStreams<T> {
-    return (this.#lazily.streams ??= credentialStreams(this.#live));
+    return ((this.#onDemand ??= {}).streams ??= credentialStreams(this.#live));
   }
 
   #checkOpen(): void {

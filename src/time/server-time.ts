@@ -1,5 +1,6 @@
 import type { Clock } from './clock.js';
 import { Deadlines } from './deadlines.js';
+import { InvalidOptionError } from '../errors.js';
 
 /** Clocks of healthy machines drift by far less; the bounds widen by this share of the time since the last sample. */
 const DRIFT = 1e-4;
@@ -19,6 +20,12 @@ export function hasStepped(clock: Clocks, before: number): boolean {
   return Math.abs(wallOffset(clock) - before) > STEP_MS;
 }
 
+/** The instant so many seconds after `serverNow`. @throws InvalidOptionError */
+export function endAfter(serverNow: number, seconds: number): number {
+  if (!Number.isFinite(seconds)) throw new InvalidOptionError('seconds', 'must be a finite number');
+  return Math.floor(serverNow + seconds * 1_000);
+}
+
 /**
  * The server's clock as far as this process can know it: between two bounds, carried by the monotonic clock.
  *
@@ -31,15 +38,20 @@ export class ServerTime {
   readonly deadlines: Deadlines;
   readonly #clock: Clock;
   readonly #drift: number;
+  readonly #sampled: (() => void) | undefined;
   #low = -Infinity;
   #high = Infinity;
-  #sampledAt = 0;
+  #sampledAt: number | undefined;
   #wallOffset: number;
 
-  /** @param drift - how far the server's clock may run apart from the monotonic clock, as a share of the time */
-  constructor(clock: Clock, drift: number = DRIFT) {
+  /**
+   * @param drift - how far the server's clock may run apart from the monotonic clock, as a share of the time
+   * @param sampled - called after each sample
+   */
+  constructor(clock: Clock, drift: number = DRIFT, sampled?: () => void) {
     this.#clock = clock;
     this.#drift = drift;
+    this.#sampled = sampled;
     this.#wallOffset = wallOffset(clock);
     this.deadlines = new Deadlines(clock, () => this.earliest());
   }
@@ -59,6 +71,19 @@ export class ServerTime {
     this.#sampledAt = receivedAt;
     this.#wallOffset = wallOffset(this.#clock);
     if (this.#low !== before) this.deadlines.rearm();
+    this.#sampled?.();
+  }
+
+  /** This machine's wall clock minus the server's clock, in whole milliseconds; `undefined` before the first sample. */
+  get skewMs(): number | undefined {
+    return this.#sampledAt === undefined ? undefined : Math.round(this.#skew());
+  }
+
+  /** The least and the largest size of the skew that the samples allow, in milliseconds. */
+  get skewRange(): { readonly least: number; readonly most: number } {
+    const size = Math.abs(this.#skew());
+    const doubt = (this.#high - this.#low) / 2;
+    return { least: Math.max(0, size - doubt), most: size + doubt };
   }
 
   /** The server's clock shows at least this; `-Infinity` before the first sample. */
@@ -87,7 +112,11 @@ export class ServerTime {
     return end !== undefined && at + this.#high + this.#widening(at) >= end ? 'passed' : 'before';
   }
 
+  #skew(): number {
+    return wallOffset(this.#clock) - (this.#low + this.#high) / 2;
+  }
+
   #widening(at: number): number {
-    return Math.max(0, at - this.#sampledAt) * this.#drift;
+    return Math.max(0, at - (this.#sampledAt ?? at)) * this.#drift;
   }
 }

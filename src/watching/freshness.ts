@@ -8,6 +8,7 @@ import {
   idleStatus,
   isSameStatus,
   startingStatus,
+  withSkew,
   type LinkStatus,
   type StoreStatus,
 } from '../credential/status.js';
@@ -114,7 +115,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   }
 
   get status(): StoreStatus {
-    const status = this.#status;
+    const status = withSkew(this.#status, this.#condition?.skewMs?.());
     const at = this.clock.monotonic();
     if (status.freshness !== 'fresh' || !this.isUnproven(at)) return status;
     return {
@@ -229,7 +230,8 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   protected publish(status: StoreStatus): void {
     if (isSameStatus(status, this.#status)) return;
     this.#status = status;
-    this.emit({ type: 'status', status });
+    const shown = withSkew(status, this.#condition?.skewMs?.());
+    this.emit({ type: 'status', status: shown });
   }
 }
 
@@ -253,6 +255,7 @@ function statusOf(
     scriptsRefused: condition.scriptsRefused,
     maxLagMs: link === 'live' ? condition.maxLagMs : undefined,
     servingLimitMs: isStale || isCaughtUp ? limitMs : undefined,
+    clockSkewMs: undefined,
     error: refusal ?? condition.error,
   };
 }

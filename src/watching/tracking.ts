@@ -7,6 +7,7 @@ import {
   idleStatus,
   isSameStatus,
   startingStatus,
+  withSkew,
   type LinkStatus,
   type StoreStatus,
 } from '../credential/status.js';
@@ -81,7 +82,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   get status(): StoreStatus {
-    return this.#status;
+    return withSkew(this.#status, this.#condition?.skewMs?.());
   }
 
   get isComplete(): boolean {
@@ -233,7 +234,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   #publish(status: StoreStatus): void {
     if (isSameStatus(status, this.#status)) return;
     this.#status = status;
-    this.emit({ type: 'status', status });
+    this.emit({ type: 'status', status: this.status });
   }
 }
 

@@ -5,6 +5,7 @@ import type {
   ClearOptions,
   SaveOptions,
   SaveReceipt,
+  UpdateContext,
   UpdateOptions,
   UpdateReceipt,
 } from '../credential/contract.js';
@@ -18,13 +19,18 @@ import { CLEAR_OPTIONS, replicationOf, SAVE_OPTIONS, UPDATE_OPTIONS } from './op
 import { replicasOf, Replications } from './replication.js';
 import { minDefined } from '../watching/entry/decode-observation.js';
 import { effectiveTtl } from './effective-ttl.js';
-import type { ServerTime } from '../time/server-time.js';
+import { endAfter, type ServerTime } from '../time/server-time.js';
 import { RedactedReceipt } from './redacted-receipt.js';
 import { setLongTimeout, abortable } from '../time/timers.js';
 import type { WatchedEntry } from '../watching/watched.js';
 import { WriteQueue } from './write-queue.js';
 
 const LONGEST_PAUSE_MS = 200;
+
+type UpdateFunction<T> = (
+  current: T | undefined,
+  context: UpdateContext,
+) => T | undefined | Promise<T | undefined>;
 
 type DecodedContent<T> =
   | { readonly type: 'absent' }
@@ -86,6 +92,16 @@ export class CredentialWriter<T> {
     );
   }
 
+  /** The instant so many seconds after this call, by the server's clock. */
+  async endsIn(seconds: number): Promise<number> {
+    endAfter(0, seconds);
+    const { clock } = this.#entry.backend;
+    const askedAt = clock.monotonic();
+    // A machine that slept does not know how late it is.
+    if (this.#time === undefined || this.#time.hasStepped()) await this.#read();
+    return endAfter(this.#serverNow() - (clock.monotonic() - askedAt), seconds);
+  }
+
   save(credentials: T, options: SaveOptions<T>): Promise<SaveReceipt> {
     checkOptions(SAVE_OPTIONS, options);
     const expected = options.onlyIf === 'absent' ? 'absent' : this.#expected(options.onlyIf);
@@ -115,22 +131,20 @@ export class CredentialWriter<T> {
     );
   }
 
-  async update(
-    fn: (current: T | undefined) => T | undefined | Promise<T | undefined>,
-    options: UpdateOptions,
-  ): Promise<UpdateReceipt<T>> {
+  async update(fn: UpdateFunction<T>, options: UpdateOptions): Promise<UpdateReceipt<T>> {
     if (typeof fn !== 'function') checkFunction(null, 'fn');
     checkOptions(UPDATE_OPTIONS, options);
     const { maxAttempts = UPDATE_OPTIONS.maxAttempts.default, ...saving } = options;
     const { signal } = saving;
     replicationOf(saving);
+    const endsIn = (seconds: number): number => endAfter(this.#serverNow(), seconds);
     for (let attempts = 1; ; attempts += 1) {
       signal?.throwIfAborted();
       const found = await abortable(this.readDecoded(), signal);
       // Unreadable bytes may be somebody's only refresh token; only a plain save overwrites them.
       if (found.type === 'unreadable') throw found.error;
       const current = found.type === 'readable' ? found.credentials : undefined;
-      const next = await abortable(Promise.resolve(fn(current)), signal);
+      const next = await abortable(Promise.resolve(fn(current, { endsIn })), signal);
       if (this.#entry.closed) throw new ClosedError(`the store of "${this.#entry.id}"`);
       if (next === undefined) return new RedactedReceipt(false, current, attempts);
       try {
@@ -167,7 +181,7 @@ export class CredentialWriter<T> {
     const wanted = replication && { ...replication, signals };
     const { key, backend, encoding } = this.#entry;
     const { clock } = backend;
-    const now = (): number => this.#time?.latest() ?? clock.now();
+    const now = (): number => this.#serverNow();
     const prepared = ({ bytes, logicalEnd }: Encoded, overLarge: boolean) => {
       const ttl = effectiveTtl(credentials, requested, logicalEnd, this.#entry.options, now);
       return { bytes, ttl, overLarge };
@@ -232,6 +246,10 @@ export class CredentialWriter<T> {
       );
     }
     return { digest: name };
+  }
+
+  #serverNow(): number {
+    return this.#time?.latest() ?? this.#entry.backend.clock.now();
   }
 
   async #read(): Promise<Observation> {

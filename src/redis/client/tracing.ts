@@ -1,3 +1,4 @@
+import { channel } from 'node:diagnostics_channel';
 import type { Redis } from 'ioredis';
 import { replyWord } from '../reply-errors.js';
 
@@ -5,15 +6,27 @@ type BuildContext = (what: unknown) => object;
 
 const BUILDERS = ['_buildCommandContext', '_buildBatchContext'] as const;
 
+const CHANNELS = ['command', 'batch'].flatMap((kind) =>
+  ['start', 'end', 'asyncStart', 'asyncEnd', 'error'].map((event) =>
+    channel(`tracing:ioredis:${kind}:${event}`),
+  ),
+);
+
+let hasWarned = false;
+
 /**
  * Keeps credentials out of the tracing channels of ioredis. ioredis hides the arguments of SET, but publishes every reply, and with an
- * error the whole failed command. Names, keys and the fact of a failure are traced as usual.
+ * error the whole failed command. Names, keys and the fact of a failure are traced as usual. A client that lacks the methods either traces
+ * nothing, as before ioredis 5.11, or cannot be kept from it: when somebody listens, a process warning says so, once.
  */
 export function hideFromTraces(client: Redis): Redis {
   const inner = client as unknown as Partial<Record<(typeof BUILDERS)[number], BuildContext>>;
   for (const name of BUILDERS) {
     const build = inner[name]?.bind(client);
-    if (build === undefined) continue;
+    if (build === undefined) {
+      warnOnce();
+      continue;
+    }
     inner[name] = (what) => Object.defineProperties(build(what), withoutOutcome());
   }
   return client;
@@ -32,4 +45,13 @@ function withoutOutcome(): PropertyDescriptorMap {
       },
     },
   };
+}
+
+function warnOnce(): void {
+  if (hasWarned || !CHANNELS.some(({ hasSubscribers }) => hasSubscribers)) return;
+  hasWarned = true;
+  process.emitWarning(
+    'the tracing channels of ioredis have a subscriber, and this version of ioredis lacks what credstream hides replies with: if it publishes them, traces show credentials',
+    'CredstreamWarning',
+  );
 }

@@ -20,6 +20,8 @@ export interface FeedLink {
   /** Whether keys are read over another connection because that of the feed cannot stay up. */
   polls(): boolean;
   settings(): RedisSettings;
+  /** This machine's wall clock minus the server's, in milliseconds, as far as known. */
+  readonly skewMs: () => number | undefined;
   /** A number that no other generation of any feed has. */
   newGeneration(): number;
 }
@@ -65,6 +67,7 @@ export class FeedConditions {
         sweepMs: mode === 'keyspace' ? sweepMs : undefined,
         maxLagMs: modes?.maxLagMs(mode, this.#keys.size) ?? polledMs,
         proof: this.#proof,
+        skewMs: this.#feed.skewMs,
         provenWithinMs: heartbeatMs + replyTimeoutMs,
       });
       this.#shared.set(name, condition);

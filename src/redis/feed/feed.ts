@@ -82,6 +82,7 @@ export class Feed {
       scriptsRefused: () => liveIn(this.#state)?.reader.scriptsRefused,
       confirmedAt: () => this.confirmedAt(),
       polls: () => this.#polls !== undefined,
+      skewMs: () => context.time.skewMs,
     });
   }
 

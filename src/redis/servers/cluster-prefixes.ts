@@ -13,6 +13,7 @@ import { LinkProof } from '../../backend/link-proof.js';
 import type { NotificationMode } from '../../credential/status.js';
 import { setLongTimeout } from '../../time/timers.js';
 import { slotOf } from '../keys.js';
+import { largestSkew } from './skew-warning.js';
 import type { Server } from './server.js';
 import type { RedisSettings } from '../connection-options.js';
 
@@ -227,6 +228,7 @@ class PrefixSubscription implements Subscription {
       sweepMs: notifications === 'keyspace' ? first.sweepMs : undefined,
       maxLagMs: Math.max(...known.map(({ maxLagMs }) => maxLagMs)),
       proof: new LinkProof(() => Math.min(...known.map(({ proof }) => proof.confirmedAt))),
+      skewMs: () => largestSkew(known.map(({ skewMs }) => skewMs?.())),
       provenWithinMs: Math.max(...known.map(({ provenWithinMs }) => provenWithinMs)),
       error: unwell?.error,
     });

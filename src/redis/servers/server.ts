@@ -9,6 +9,7 @@ import { Feed } from '../feed/feed.js';
 import { toObservation } from '../commands/reader.js';
 import type { RedisSettings } from '../connection-options.js';
 import { scanKeys } from '../commands/scan.js';
+import type { SkewWarning } from './skew-warning.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { IDLE_MS } from '../connection/connection.js';
 
@@ -21,6 +22,8 @@ export interface ServerContext {
   readonly names: HelperNames;
   /** A number that no other generation of any feed has. */
   readonly newGeneration: () => number;
+  /** Warns when the clocks of this machine and of a server differ. */
+  readonly skewWarning: SkewWarning;
   /** Called when Redis could not be reached, or turned us away. */
   readonly connectFailed: (error: Error) => void;
 }
@@ -46,6 +49,7 @@ export class Server {
   /** The proof under way that an idle connection for commands is alive. */
   #proving: Promise<CommandSession> | undefined;
   readonly #heartbeatMs: () => number;
+  readonly #skewWarning: SkewWarning;
 
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
@@ -58,7 +62,10 @@ export class Server {
     });
     this.#heartbeatMs = () => settings().heartbeatMs;
     this.#clock = clock;
-    this.#time = new ServerTime(clock);
+    this.#skewWarning = context.skewWarning;
+    this.#time = new ServerTime(clock, undefined, () => {
+      context.skewWarning.judge(this.#time);
+    });
     this.commands = new CommandChannel(template, connectionSettings('credstream:commands'), names);
     this.feed = new Feed({
       template,
@@ -137,6 +144,7 @@ export class Server {
 
   async close(timeoutMs: number): Promise<void> {
     this.feed.close();
+    this.#skewWarning.forget(this.#time);
     await this.commands.close(timeoutMs);
   }
 }

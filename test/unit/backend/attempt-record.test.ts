@@ -10,6 +10,7 @@ import type { AttemptRecord } from '../../../src/backend/attempts.js';
 const record: AttemptRecord = {
   id: 'f0e1:1',
   instance: '01234567-89ab-4cde-8f01-23456789abcd',
+  name: 'pod-7:1',
   number: 3,
   startedAt: 1_000,
   changedAt: 1_200,
@@ -41,6 +42,7 @@ it('a record shows nothing but its own fields', () => {
 it.each<[keyof AttemptRecord, readonly unknown[]]>([
   ['id', [undefined, 7, '', 'a b', 'a\n', 'é', 'x'.repeat(129), { toString: 1 }]],
   ['instance', [undefined, 7, '', 'x', 'pay at evil.example', `${record.instance}\n`]],
+  ['name', [7, '', 'x'.repeat(129), 'a\nb', 'a\u202eb', null]],
   ['number', [undefined, '1', 0, -1, 1.5, 1e9 + 1, 1e300, null]],
   ['startedAt', [undefined, '1', -1, 0.5, 2 ** 53, 1e300]],
   ['leaseEndsAt', [undefined, '1', -1, 0.5, 2 ** 53, 1e300]],

@@ -8,7 +8,7 @@ import {
   type AttemptView,
   type StartAttempt,
 } from '../../../src/backend/attempts.js';
-import { NOW, ME, END, view, record, over } from './attempt-rules-world.js';
+import { NOW, BY, ME, END, view, record, over } from './attempt-rules-world.js';
 
 describe('the rules of start', () => {
   const request = (more: Partial<StartAttempt> = {}): StartAttempt => ({
@@ -21,7 +21,7 @@ describe('the rules of start', () => {
     ...more,
   });
   const answerTo = (seen: Partial<AttemptView>, more: Partial<StartAttempt> = {}) =>
-    start(view(seen), request(more), ME);
+    start(view(seen), request(more), BY);
 
   it.each<[string, Partial<AttemptView>, Partial<StartAttempt>, string]>([
     ['nothing else is known', {}, {}, 'started'],
@@ -105,6 +105,7 @@ describe('the rules of start', () => {
       record: {
         id: 'a',
         instance: ME,
+        name: BY.name,
         number: 5,
         startedAt: NOW,
         changedAt: NOW,

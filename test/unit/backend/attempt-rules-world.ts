@@ -2,6 +2,7 @@ import type { AttemptRecord, AttemptView } from '../../../src/backend/attempts.j
 
 export const NOW = 1_000_000_000_000;
 export const ME = 'this-instance';
+export const BY = { instance: ME, name: 'host:1' };
 export const END = 2e12;
 
 export const view = (more: Partial<AttemptView> = {}): AttemptView => ({

@@ -9,7 +9,7 @@ import {
   type EndAttempt,
   type RenewAttempt,
 } from '../../../src/backend/attempts.js';
-import { NOW, ME, END, view, record, over, common } from './attempt-rules-world.js';
+import { NOW, BY, ME, END, view, record, over, common } from './attempt-rules-world.js';
 
 describe('the rules of renew', () => {
   const request = (more: Partial<RenewAttempt> = {}): RenewAttempt => ({
@@ -28,16 +28,17 @@ describe('the rules of renew', () => {
     ['was followed by one from nothing', record({ startedFromNothing: true }), false, 'held'],
     ['both are from nothing', record({ startedFromNothing: true }), true, 'superseded'],
   ])('answer for an attempt that %s', (_what, seen, startedFromNothing, answer) => {
-    const decision = renew(view({ record: seen }), request({ startedFromNothing }), ME);
+    const decision = renew(view({ record: seen }), request({ startedFromNothing }), BY);
     expect(decision.answer).toBe(answer);
     expect(decision.change?.record?.leaseEndsAt).toBe(answer === 'held' ? NOW + 15_000 : undefined);
   });
 
   it('write a lost record again', () => {
-    const { change } = renew(view(), request(), ME);
+    const { change } = renew(view(), request(), BY);
     expect(change?.record).toEqual({
       id: 'a',
       instance: ME,
+      name: BY.name,
       number: 7,
       startedAt: NOW,
       changedAt: NOW,
@@ -96,16 +97,17 @@ describe('the rules of commit', () => {
       'cleared',
     ],
   ])('answer when %s', (_when, seen, more, answer) => {
-    expect(commit(view(seen), request(more), ME).answer).toBe(answer);
+    expect(commit(view(seen), request(more), BY).answer).toBe(answer);
   });
 
   it('write the credential and the record in one step, and announce it', () => {
-    expect(commit(view({ record: own }), request(), ME).change).toEqual({
+    expect(commit(view({ record: own }), request(), BY).change).toEqual({
       write: { bytes, ttl: 'keep', replaces: { digest: 'd' } },
       announce: 'saved',
       record: {
         id: 'a',
         instance: ME,
+        name: BY.name,
         number: 7,
         startedAt: own.startedAt,
         changedAt: NOW,
@@ -125,7 +127,7 @@ describe('the rules of commit', () => {
       { record: own, conflict: true },
       { ...gone, clearedAt: NOW },
     ])
-      expect(commit(view(seen), request(), ME).change).toBeUndefined();
+      expect(commit(view(seen), request(), BY).change).toBeUndefined();
   });
 });
 
@@ -140,7 +142,7 @@ describe('the rules of end', () => {
 
   it('release the lease, and announce it', () => {
     const own = record({ id: 'a', inDoubt: true });
-    expect(end(view({ record: own }), request, ME)).toEqual({
+    expect(end(view({ record: own }), request, BY)).toEqual({
       answer: undefined,
       change: {
         announce: 'attempt',
@@ -159,12 +161,12 @@ describe('the rules of end', () => {
   });
 
   it('write a lost record again', () => {
-    expect(end(view(), request, ME).change?.record).toMatchObject({ id: 'a', outcome: 'fatal' });
+    expect(end(view(), request, BY).change?.record).toMatchObject({ id: 'a', outcome: 'fatal' });
   });
 
   it('do nothing to another attempt, nor to a committed one', () => {
     for (const seen of [record(), record({ id: 'a', outcome: 'committed' })])
-      expect(end(view({ record: seen }), request, ME)).toEqual({ answer: undefined });
+      expect(end(view({ record: seen }), request, BY)).toEqual({ answer: undefined });
   });
 });
 

@@ -18,6 +18,7 @@ function verbsWith(...answers: readonly (Partial<AttemptView> | 'swapped')[]) {
   const asked: AttemptSwap[] = [];
   const verbs = new AttemptVerbs({
     instance: 'me',
+    name: 'host:1',
     swap: async (request) => {
       const answer = answers[Math.min(asked.length, answers.length - 1)]!;
       asked.push(request);

@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { isCredstreamError, ReauthenticationError } from 'credstream';
@@ -149,6 +151,7 @@ describe('a fatal failure', () => {
         type: 'failed',
         attempt: 1,
         instance: world.record?.['instance'],
+        name: `${hostname()}:${String(process.pid)}`,
         oauthError: 'invalid_grant',
       });
       const error: unknown = await auth.credentials().catch((reason: unknown) => reason);

@@ -1,3 +1,5 @@
+import { hostname } from 'node:os';
+
 import { afterEach, describe, expect, it } from 'vitest';
 
 import { HOUR, type Instance, World } from './world.js';
@@ -130,6 +132,7 @@ describe('several instances', () => {
     expect(instances[1 - holder]!.auth.state).toEqual({
       type: 'waiting',
       instance: world.record?.['instance'],
+      name: `${hostname()}:${String(process.pid)}`,
       attempt: 1,
       until: world.clock.now() + 15_000,
     });
