@@ -200,7 +200,7 @@ export class Coordinator<T> {
 
   #answer(waiters: Iterable<Waiter<T>>): void {
     const { state } = this.#assessment;
-    const refusal = refusalIn(this.state);
+    const refusal = this.#cooldown.lasts ? refusalIn(this.state) : undefined;
     for (const waiter of waiters) {
       noteStart(waiter, state);
       this.#assessment.answer(waiter);

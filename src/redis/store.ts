@@ -56,9 +56,10 @@ export class RedisCredentialStore<T> extends ObservableCredentialStore<T> {
    * Sends no command yet.
    *
    * @param redis - a URL of one server, `redis://` or `rediss://`, which may hold user name, password and database; stores on equal URLs share
-   *   their connections until the last of them is closed. Or a client of ioredis, used as a template: the store opens at most two connections of its own with the options of the
-   *   client (in a cluster to each master), and one more from the first write that waits for replicas; all stores on the same client share
-   *   them. The store never uses or closes the client itself. A `keyPrefix` of the client is put before `key`.
+   *   their connections until the last of them is closed. Or a client of ioredis, used as a template: the store opens two connections of its own,
+   *   three under RESP2, with the options of the client (in a cluster to each master), and one more from the first write that waits for
+   *   replicas; all stores on the same client share them. The store never uses or closes the client itself. A `keyPrefix` of the client is put
+   *   before `key`.
    * @throws InvalidOptionError
    */
   constructor(redis: string | Redis | Cluster, options: RedisCredentialStoreOptions<T>) {

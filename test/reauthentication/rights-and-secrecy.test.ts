@@ -81,7 +81,7 @@ describe('the rights of a process that re-authenticates', () => {
           reply: 'NOPERM',
         });
       expect(await scene.instances[0]!.call({ does: 'get', timeoutMs: 200 })).toMatchObject({
-        error: { code: 'TIMEOUT' },
+        error: { code: 'REFUSED' },
       });
       expect((await cluster.provider.report()).calls).toEqual([]);
       expect(await scene.stored()).toEqual(scene.first);

@@ -40,7 +40,7 @@ export interface ServerSpecifics {
   readonly linkLost: () => void;
 }
 
-/** One server: at most two connections, one feed, one view of its clock. */
+/** One server: its connections, one feed, one view of its clock. */
 export class Server {
   readonly commands: CommandChannel;
   readonly feed: Feed;
