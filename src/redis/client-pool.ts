@@ -167,6 +167,8 @@ export class ClientPool {
 }
 
 function usersKey(settings: RedisSettings, name: string): string {
-  const { heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications } = settings;
-  return [heartbeatMs, replyTimeoutMs, pollMs, probeMs, configureNotifications, name].join(' ');
+  const { heartbeatMs, replyTimeoutMs, pollMs, probeMs, sweepMs, configureNotifications } =
+    settings;
+  const numbers = [heartbeatMs, replyTimeoutMs, pollMs, probeMs, sweepMs];
+  return [...numbers, configureNotifications, name].join(' ');
 }

@@ -36,6 +36,22 @@ describe('the bound of many credentials with keyspace notifications', () => {
     await expectBound(() => '+@all ~* &*', SWEEP_MS + 1_000 + 2_000, SWEEP_MS);
   });
 
+  it('ends with the sweep that another store on the client asks for', async () => {
+    const prefix = uniquePrefix();
+    const client = (await makeUser(world, '+@all ~* &*')).connect();
+    const open = (key: string, sweepMs?: number) =>
+      world.watch(client, { ...SETTINGS, ...(sweepMs !== undefined && { sweepMs }), key });
+    const all = await Promise.all(
+      Array.from({ length: KEYS - 1 }, (_, index) => open(`${prefix}${index}`)),
+    );
+    const first = all[0]!.store;
+    await eventually(() => {
+      expect(first.status).toMatchObject({ notifications: 'keyspace', maxLagMs: 9_000 + 2_000 });
+    });
+    await open(`${prefix}last`, SWEEP_MS);
+    await eventually(() => expect(first.status.maxLagMs).toBe(SWEEP_MS + 1_000 + 2_000));
+  });
+
   it('is a whole round of heartbeats, also for a user who may not probe', async () => {
     const rules = (prefix: string): string =>
       `+@all ~${prefix}* resetchannels &__keyspace@0__:${prefix}* &credstream:0:${prefix}*`;

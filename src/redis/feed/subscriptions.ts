@@ -99,7 +99,11 @@ export class Subscriptions {
     const muted = this.#muted.clear();
     if (muted.length === 0) return [];
     await this.subscribe(muted);
-    for (const one of muted) if (one.isAbandoned) await this.unsubscribe(one);
+    for (const one of muted) {
+      if (one.isAbandoned) await this.unsubscribe(one);
+      // It may be flooded again already.
+      else for (const kind of KINDS) if (this.#muted.has(one, kind)) await this.mute(one, kind);
+    }
     return muted.filter(({ isAbandoned }) => !isAbandoned);
   }
 
