@@ -10,7 +10,7 @@ import type { RefusedCommands } from '../connection/refused-commands.js';
 import type { HelperNames } from './helper-names.js';
 import { endClears, type Returned } from './writes/end-clears.js';
 import { conflict, writeFailureOver } from './writes/failure.js';
-import { stagedWrite } from './writes/staged-write.js';
+import { stagedWrite, type WithoutTombstone } from './writes/staged-write.js';
 import {
   malformedIn,
   replyOrRefusal,
@@ -171,7 +171,7 @@ export class Writer {
     expected: string,
     publication: Publication | undefined,
   ): Promise<{ announced: boolean; hasTombstone: boolean }> {
-    const remove = (how: string, tombstone?: string): Promise<boolean> =>
+    const remove = (how: string, tombstone?: string): Promise<boolean | WithoutTombstone> =>
       stagedWrite(this.#connection, this.#names, {
         key,
         expected,
@@ -180,16 +180,11 @@ export class Writer {
         publication,
         tombstone,
       });
-    try {
-      return {
-        announced: await remove(this.#names.unique(), this.#names.cleared(key)),
-        hasTombstone: true,
-      };
-    } catch (error) {
-      const why = withoutTombstone(error);
-      if (why === undefined) throw error;
-      return { announced: await remove('none'), hasTombstone: why !== 'misplaced' };
-    }
+    const removed = await remove(this.#names.unique(), this.#names.cleared(key));
+    if (typeof removed === 'boolean') return { announced: removed, hasTombstone: true };
+    // A user without the permission does without a tombstone.
+    const announced = (await remove('none')) === true;
+    return { announced, hasTombstone: removed !== 'misplaced' };
   }
 
   async #setIf(
@@ -197,7 +192,7 @@ export class Writer {
     { digest }: Exclude<Expected, 'absent' | undefined>,
     publication: Publication | undefined,
   ): Promise<boolean> {
-    const write = (tombstone?: string): Promise<boolean> =>
+    const write = (tombstone?: string): Promise<boolean | WithoutTombstone> =>
       stagedWrite(this.#connection, this.#names, {
         key,
         expected: digest,
@@ -206,16 +201,12 @@ export class Writer {
         publication,
         tombstone,
       });
-    if (!this.#refused.mayTry(TOMBSTONE)) return write();
-    try {
-      return await write(this.#names.cleared(key));
-    } catch (error) {
-      const why = withoutTombstone(error);
-      if (why === undefined) throw error;
-      const announced = await write();
-      if (why === 'refused') this.#refused.refused(TOMBSTONE);
-      return announced;
-    }
+    const mayEnd = this.#refused.mayTry(TOMBSTONE);
+    const written = await write(mayEnd ? this.#names.cleared(key) : undefined);
+    if (typeof written === 'boolean') return written;
+    const announced = (await write()) === true;
+    if (written === 'refused') this.#refused.refused(TOMBSTONE);
+    return announced;
   }
 
   /**
@@ -311,14 +302,6 @@ function ttlArguments(ttl: Ttl): string[] {
 
 function replyOkOrNull(reply: unknown): unknown {
   return reply === null ? null : replyOk(reply);
-}
-
-/** Why a script may succeed without its tombstone; `undefined`: it would not. */
-function withoutTombstone(error: unknown): 'misplaced' | 'refused' | undefined {
-  // The slot is moving, and its new server has only some of the keys.
-  if (error instanceof RedirectedError && error.kind === 'partly') return 'misplaced';
-  // A user without the permission does without a tombstone.
-  return error instanceof RefusedError && error.reply === 'NOPERM' ? 'refused' : undefined;
 }
 
 function wrongType(): UnreadableError {

@@ -9,6 +9,7 @@ import {
   replyText,
   replyWhole,
 } from '../../reply-parser.js';
+import { isCommandRefused, replyWord } from '../../reply-errors.js';
 import type { HelperNames } from '../helper-names.js';
 import { runScript } from '../reader.js';
 import { WRITE_IF } from '../scripts.js';
@@ -30,8 +31,11 @@ export interface StagedWrite {
   readonly tombstone: string | undefined;
 }
 
+/** Why the write may succeed without its tombstone: the slot is moving and its new server has only some of the keys, or a right is missing. */
+export type WithoutTombstone = 'misplaced' | 'refused';
+
 /**
- * Writes or removes only the expected bytes; returns whether that was announced.
+ * Writes or removes only the expected bytes; returns whether that was announced, or why nothing was written because of the tombstone.
  *
  * @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError
  */
@@ -39,7 +43,7 @@ export async function stagedWrite(
   connection: CommandConnection,
   names: HelperNames,
   { key, expected, bytes, how, publication, tombstone }: StagedWrite,
-): Promise<boolean> {
+): Promise<boolean | WithoutTombstone> {
   const stage = names.stage(key);
   const staged = hideBytes(Buffer.concat([Buffer.from(expected), bytes]));
   const staging = connection.call((client) => client.set(stage, staged, 'PX', STAGE_MS), replyOk);
@@ -63,6 +67,8 @@ export async function stagedWrite(
   if (first.status === 'rejected') throw writeFailureOver(connection, first.reason);
   if (second.status === 'rejected') {
     await connection.call((client) => client.del(stage), replyCount).catch(() => undefined);
+    const why = tombstone === undefined ? undefined : withoutTombstone(second.reason);
+    if (why !== undefined) return why;
     throw writeFailureOver(connection, second.reason);
   }
   const { outcome, announced } = second.value;
@@ -70,4 +76,10 @@ export async function stagedWrite(
   if (outcome === 'unstaged')
     throw new UnavailableError('the staged copy was gone; nothing was written');
   return announced;
+}
+
+function withoutTombstone(error: unknown): WithoutTombstone | undefined {
+  const word = replyWord(error);
+  if (word === 'TRYAGAIN') return 'misplaced';
+  return word === 'NOPERM' && !isCommandRefused(error) ? 'refused' : undefined;
 }
