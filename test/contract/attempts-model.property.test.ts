@@ -128,12 +128,18 @@ const first = {
   minIntervalMs: SHORT_MS,
   endsAt: END,
 } as const;
-/** Chance seldom finds the way to this answer. */
-const fatal: readonly Verb[] = [
+/** Chance seldom finds the way to a fatal attempt and to a conflict. */
+const fatal = [
   set.of('x'),
   start.of({ ...first, clearedBefore: undefined }),
   end.of({ ...first, outcome: 'fatal', pauseMs: SHORT_MS, failures: 1 }),
   start.of({ ...first, id: 'b', clearedBefore: undefined }),
+];
+
+const conflict = [
+  set.of('x'),
+  start.of({ ...first, clearedBefore: undefined }),
+  commit.of({ ...first, bytes: 'y', expected: 'z', agoMs: 0, pauseMs: SHORT_MS, failures: 0 }),
 ];
 
 /** What is the same in both worlds: neither names of instances nor instants. */
@@ -222,7 +228,7 @@ describe('attempts in Redis and in memory', () => {
         }
         await memory.close();
       }),
-      { numRuns: 60, examples: [[[...fatal]]] },
+      { numRuns: 60, examples: [[fatal], [conflict]] },
     );
     // Proves nothing about an answer that never came.
     const answers = 'started held early fatal cleared superseded ended committed conflict';
