@@ -24,7 +24,11 @@ export function storeTombstone(memory: CredentialMemory, key: string): void {
 }
 
 /** Ends the clear of a credential that is stored, or that was stored since the clear. */
-export function endClear(memory: CredentialMemory, key: string, storedAt = -Infinity): void {
+export function endClear(
+  memory: CredentialMemory,
+  key: string,
+  storedAt: number = -Infinity,
+): void {
   const tombstone = memory.peek(clearedKey(key));
   if (tombstone === undefined) return;
   const isStored = memory.peek(key) !== undefined;
