@@ -187,6 +187,8 @@ export class AbsenceCheck<T> {
   readonly #learned: () => void;
   /** The monotonic instant of the last question for a clear. */
   #askedAt = -Infinity;
+  /** The answer to it, or none yet. */
+  #isCleared: Promise<boolean> = Promise.resolve(false);
   #isConfirming = false;
 
   /** @param learned - called when the assessment or a waiter has learned of a clear or of a confirmed absence */
@@ -207,8 +209,11 @@ export class AbsenceCheck<T> {
 
   /** Asks for a clear, unless the answer is known already, or the last one is recent. */
   ask(): void {
+    if (this.#isRecent) return;
     void this.#ask().then((isCleared) => {
-      if (isCleared) this.#learned();
+      if (!isCleared) return;
+      this.#assessment.wasCleared(this.#context.options.minIntervalMs);
+      this.#learned();
     });
   }
 
@@ -217,26 +222,33 @@ export class AbsenceCheck<T> {
     const asked = [...waiters];
     if (asked.length === 0 || this.#isConfirming) return;
     this.#isConfirming = true;
-    void inRootContext(() =>
-      Promise.all([this.#context.internals.live.refreshed(), this.#ask()]),
-    ).then(() => {
+    const { internals, options } = this.#context;
+    const both = inRootContext(() => Promise.all([this.#ask(), internals.live.refreshed()]));
+    void both.then(([isCleared]) => {
       this.#isConfirming = false;
+      // The answer counts from here on, because the reading may have taken longer than the question.
+      if (isCleared) this.#assessment.wasCleared(options.minIntervalMs);
       for (const waiter of asked) waiter.isAbsenceConfirmed = true;
       this.#learned();
     });
   }
 
-  /** Whether the assessment has learned of a clear. Never rejects. */
-  async #ask(): Promise<boolean> {
-    const { attempts, internals, options } = this.#context;
+  get #isRecent(): boolean {
+    const { internals, options } = this.#context;
+    return internals.backend.clock.monotonic() - this.#askedAt < options.minIntervalMs;
+  }
+
+  /** Never rejects. */
+  #ask(): Promise<boolean> {
+    const { attempts, internals } = this.#context;
     const { clearedBefore, generation, mayBeCleared } = this.#assessment;
-    const now = internals.backend.clock.monotonic();
-    if (!mayBeCleared || now - this.#askedAt < options.minIntervalMs) return false;
-    this.#askedAt = now;
-    const isCleared = await attempts.isCleared(internals.key, clearedBefore).catch(() => false);
-    if (!isCleared || generation !== this.#assessment.generation) return false;
-    this.#assessment.wasCleared(options.minIntervalMs);
-    return true;
+    if (!mayBeCleared) return Promise.resolve(false);
+    if (this.#isRecent) return this.#isCleared;
+    this.#askedAt = internals.backend.clock.monotonic();
+    return (this.#isCleared = attempts.isCleared(internals.key, clearedBefore).then(
+      (isCleared) => isCleared && generation === this.#assessment.generation,
+      () => false,
+    ));
   }
 }
 

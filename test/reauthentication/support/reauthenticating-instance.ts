@@ -6,6 +6,7 @@ import { Redis } from 'ioredis';
 
 import {
   type CredentialsOptions,
+  type LoginRequest,
   type ReauthenticationState,
   Reauthenticator,
   RedisCredentialStore,
@@ -71,6 +72,10 @@ export class ReauthenticatingInstance {
     });
     this.#auth = new Reauthenticator(this.#store, {
       refresh: (request) => this.#refresh(request),
+      login: async (request) => {
+        await this.#gate('before', request);
+        throw new Error('somebody has to log in');
+      },
       onDiscarded: ({ accessToken }, reason) => {
         say({ type: 'discarded', reason, token: accessToken });
       },
@@ -97,7 +102,7 @@ export class ReauthenticatingInstance {
     return tokens.accessToken === previous.accessToken ? previous : tokens;
   }
 
-  async #gate(at: Gate, request: RefreshRequest<Tokens>): Promise<void> {
+  async #gate(at: Gate, request: RefreshRequest<Tokens> | LoginRequest): Promise<void> {
     const shut = this.#shut.get(at);
     if (shut === undefined) return;
     const { attempt, cause, inDoubt, signal } = request;

@@ -107,6 +107,20 @@ describe('an absent credential without a login', () => {
     expect(world.calls).toEqual([]);
   });
 
+  it('after a logout rejects with cleared, also when the reading takes longer than minIntervalMs', async () => {
+    const { auth, store } = await open({ ...WITHOUT_LOGIN, minIntervalMs: 10 }, HOUR);
+    await world.person.clear();
+    await world.clock.settle();
+    const { live } = internalsOf(store);
+    const refreshed = vi.spyOn(live, 'refreshed');
+    refreshed.mockImplementation(() => world.clock.advance(50));
+    const asked = watch(auth.credentials());
+    await world.clock.settle();
+    await world.clock.settle();
+    expect(asked.error).toMatchObject({ ...ABSENT, reason: 'cleared' });
+    refreshed.mockRestore();
+  });
+
   it('that Redis does not tell apart from a logout is absent', async () => {
     const { auth } = await open();
     const isCleared = vi.spyOn(AttemptVerbs.prototype, 'isCleared');
