@@ -7,8 +7,6 @@ import {
 } from 'credstream';
 import { Redis } from 'ioredis';
 
-import { both } from '../support/both.js';
-
 interface Token {
   readonly accessToken: string;
 }
@@ -78,7 +76,12 @@ const logIn = (): Promise<Token> =>
   Promise.resolve({ accessToken: `login ${String((logins += 1))}` });
 const reauthenticators = [writer, reader].map(
   (store) =>
-    new Reauthenticator(store, { ...both(logIn), whenCleared: 'login', minIntervalMs: 10 }),
+    new Reauthenticator(store, {
+      refresh: logIn,
+      login: logIn,
+      whenCleared: 'login',
+      minIntervalMs: 10,
+    }),
 );
 const tokens = await Promise.all(reauthenticators.map((one) => one.credentials()));
 expectEqual('logins', tokens.map(({ accessToken }) => accessToken).join(), 'login 1,login 1');
