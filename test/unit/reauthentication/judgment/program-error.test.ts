@@ -1,3 +1,5 @@
+import { runInNewContext } from 'node:vm';
+
 import { describe, expect, it } from 'vitest';
 
 import { isProgramError } from '../../../../src/reauthentication/judgment/program-error.js';
@@ -17,9 +19,9 @@ describe('a mistake in the program', () => {
   it.each<[string, unknown]>([
     ['a property of undefined', thrownBy(() => nothing.token)],
     ['a property named as the network', thrownBy(() => nothing.fetch())],
-    ['an unknown name', thrownBy(() => new Function('return noSuchName')() as unknown)],
+    ['an unknown name, in another realm', thrownBy(() => runInNewContext('noSuchName') as unknown)],
     ['an argument of Node that is wrong', thrownBy(() => Buffer.from(1 as unknown as string))],
-    ['a length out of range', thrownBy(() => new Array(-1))],
+    ['a length out of range', thrownBy(() => 'x'.repeat(-1))],
     ['an address that is none', thrownBy(() => new URL('no address'))],
     [
       'the same, in fetch',
