@@ -8,7 +8,7 @@ import { digest } from '../credential/encoding.js';
 import { minDefined } from '../watching/entry/decode-observation.js';
 import { isThenable, withDeadline } from '../time/timers.js';
 import { COMMIT_BACK_OFF, commit, type AfterCommit } from './commit.js';
-import { fatalCode } from './fatal-errors.js';
+import { refusalOf } from './judgment/refusal.js';
 import { Lease } from './lease.js';
 import type { AttemptContext, Basis, RenewalReason } from './attempt-context.js';
 import type { AuthenticateRequest, DiscardReason } from './options.js';
@@ -188,7 +188,12 @@ export class Attempt<T> {
     counts[fatal ? 'fatal' : 'failed'] += 1;
     this.#notify('onFailure', options.onFailure, [error, fatal]);
     const outcome = fatal ? 'fatal' : 'failed';
-    await this.#end({ outcome, endsAt: end, oauthError: fatalCode(error), ...this.#failure() });
+    await this.#end({
+      outcome,
+      endsAt: end,
+      oauthError: refusalOf(error)?.oauthError,
+      ...this.#failure(),
+    });
   }
 
   #isFatal(error: unknown): boolean {
