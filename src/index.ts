@@ -86,14 +86,17 @@ export {
 } from './memory/directory.js';
 export { MemoryCredentialStore, type MemoryCredentialStoreOptions } from './memory/store.js';
 export type {
-  AuthenticateRequest,
+  AttemptRequest,
   CredentialsOptions,
   DiscardReason,
+  LoginRequest,
   ReauthenticatorOptions,
+  RefreshRequest,
   UseContext,
   UseOptions,
 } from './reauthentication/options.js';
 export type {
+  ReauthenticationAbsent,
   ReauthenticationAuthenticating,
   ReauthenticationBackingOff,
   ReauthenticationCause,

@@ -7,11 +7,13 @@ import type {
   RenewOutcome,
 } from '../backend/attempts.js';
 import type { AttemptVerbs } from '../backend/attempt-verbs.js';
+import { inRootContext } from '../time/async-context.js';
 import type { Clock } from '../time/clock.js';
 import { setLongTimeout } from '../time/timers.js';
 import type { CredentialAssessment } from './assessment.js';
 import type { AttemptContext } from './attempt-context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
+import type { Waiter } from './waiters.js';
 
 /** The answer to a request for the lease; `unanswered` without a reply of Redis. */
 export type LeaseAnswer = AttemptStart | { readonly type: 'unanswered'; readonly error: unknown };
@@ -175,25 +177,27 @@ export function settle<T>(
 }
 
 /**
- * Asks Redis whether an absent credential was cleared: only the tombstone tells a logout from a removal by other means. The answer to a
- * request for the lease tells it too; this question serves waiters while an attempt is under way, or while no attempt may start.
+ * Asks Redis about an absent credential. Was it cleared? Only the tombstone tells a logout from a removal by other means. The answer to a
+ * request for the lease tells it too; this question serves waiters while an attempt is under way, or while no attempt may start. Is it
+ * still absent? Without `login` that is the answer to waiters.
  */
-export class ClearCheck<T> {
+export class AbsenceCheck<T> {
   readonly #context: AttemptContext<T>;
   readonly #assessment: CredentialAssessment<T>;
-  readonly #cleared: () => void;
-  /** The monotonic instant of the last question. */
+  readonly #learned: () => void;
+  /** The monotonic instant of the last question for a clear. */
   #askedAt = -Infinity;
+  #isConfirming = false;
 
-  /** @param cleared - called when the assessment has learned of a clear */
+  /** @param learned - called when the assessment or a waiter has learned of a clear or of a confirmed absence */
   constructor(
     context: AttemptContext<T>,
     assessment: CredentialAssessment<T>,
-    cleared: () => void,
+    learned: () => void,
   ) {
     this.#context = context;
     this.#assessment = assessment;
-    this.#cleared = cleared;
+    this.#learned = learned;
   }
 
   /** The credential changed: the last answer is out of date. */
@@ -201,21 +205,38 @@ export class ClearCheck<T> {
     this.#askedAt = -Infinity;
   }
 
-  /** Asks, unless the answer is known already, or the last one is recent. */
+  /** Asks for a clear, unless the answer is known already, or the last one is recent. */
   ask(): void {
+    void this.#ask().then((isCleared) => {
+      if (isCleared) this.#learned();
+    });
+  }
+
+  /** Reads the key and asks for a clear at the same time, so that the waiters have their answer within one round trip. */
+  confirm(waiters: Iterable<Waiter<T>>): void {
+    const asked = [...waiters];
+    if (asked.length === 0 || this.#isConfirming) return;
+    this.#isConfirming = true;
+    void inRootContext(() =>
+      Promise.all([this.#context.internals.live.refreshed(), this.#ask()]),
+    ).then(() => {
+      this.#isConfirming = false;
+      for (const waiter of asked) waiter.isAbsenceConfirmed = true;
+      this.#learned();
+    });
+  }
+
+  /** Whether the assessment has learned of a clear. Never rejects. */
+  async #ask(): Promise<boolean> {
     const { attempts, internals, options } = this.#context;
     const { clearedBefore, generation, mayBeCleared } = this.#assessment;
     const now = internals.backend.clock.monotonic();
-    if (!mayBeCleared || now - this.#askedAt < options.minIntervalMs) return;
+    if (!mayBeCleared || now - this.#askedAt < options.minIntervalMs) return false;
     this.#askedAt = now;
-    attempts.isCleared(internals.key, clearedBefore).then(
-      (isCleared) => {
-        if (!isCleared || generation !== this.#assessment.generation) return;
-        this.#assessment.wasCleared(options.minIntervalMs);
-        this.#cleared();
-      },
-      () => undefined,
-    );
+    const isCleared = await attempts.isCleared(internals.key, clearedBefore).catch(() => false);
+    if (!isCleared || generation !== this.#assessment.generation) return false;
+    this.#assessment.wasCleared(options.minIntervalMs);
+    return true;
   }
 }
 

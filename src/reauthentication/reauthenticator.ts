@@ -25,13 +25,13 @@ import {
 import type { ReauthenticationCounts, ReauthenticationState } from './state.js';
 
 /**
- * Keeps a credential valid: when the credential is about to end, has ended, or was rejected, one of all instances calls `authenticate`, and
- * the others receive the result.
+ * Keeps a credential valid: when the credential is about to end, has ended, or was rejected, one of all instances calls `refresh`, and the
+ * others receive the result.
  *
  * A reauthenticator watches the store from its creation until `close()`. The store closes its reauthenticators before itself.
  *
  * @remarks
- * Promised: at most one commit per credential, and one call of `authenticate` per expiry over all instances while leases hold. Not promised:
+ * Promised: at most one commit per credential, and one call of `refresh` per expiry over all instances while leases hold. Not promised:
  * one call to the provider under pauses longer than the lease, a failover of Redis, or a loss of its data.
  *
  * @example
@@ -44,17 +44,14 @@ import type { ReauthenticationCounts, ReauthenticationState } from './state.js';
  *   refreshToken: string;
  *   expiresAt: number;
  * }
- * declare function refresh(refreshToken: string, signal: AbortSignal): Promise<Tokens>;
+ * declare function requestTokens(refreshToken: string, signal: AbortSignal): Promise<Tokens>;
  *
  * const store = new RedisCredentialStore<Tokens>(new Redis(), {
  *   key: 'crm:tokens',
  *   expiresAt: (tokens) => tokens.expiresAt,
  * });
  * const auth = new Reauthenticator(store, {
- *   authenticate: async ({ previous, signal }) => {
- *     if (previous === undefined) throw new Error('somebody has to log in');
- *     return refresh(previous.refreshToken, signal);
- *   },
+ *   refresh: ({ previous, signal }) => requestTokens(previous.refreshToken, signal),
  * });
  * const { accessToken } = await auth.credentials({ minValidityMs: 5_000 });
  * console.log(accessToken.length);
@@ -85,16 +82,16 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * @param store - a store of this package; other code may use it too
    * @throws InvalidOptionError, ClosedError
    */
-  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>);
+  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<NoInfer<T>>);
   /** @internal */
   constructor(
     store: ObservableCredentialStore<T>,
-    options: ReauthenticatorOptions<T>,
+    options: ReauthenticatorOptions<NoInfer<T>>,
     semaphore: Semaphore,
   );
   constructor(
     store: ObservableCredentialStore<T>,
-    options: ReauthenticatorOptions<T>,
+    options: ReauthenticatorOptions<NoInfer<T>>,
     semaphore?: Semaphore,
   ) {
     const internals = internalsOf(store);
@@ -201,7 +198,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * over all instances, no matter how many callers report.
    *
    * @param snapshot - the snapshot of the refused credentials
-   * @param reason - passed to `authenticate`; at most 256 characters
+   * @param reason - passed to `refresh`; at most 256 characters
    * @returns whether they were the current ones; `false`: new ones are there already, or none are known now
    * @throws InvalidOptionError for a snapshot of another credential, or one that no store made; ClosedError
    */

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { both } from '../support/both.js';
 import { Reauthenticator, UnavailableError } from '../../src/index.js';
 import type { ClusterServer, SlotMove } from '../support/redis-cluster/index.js';
 import { recordMonitor } from '../support/command-counter.js';
@@ -164,10 +165,10 @@ describe('a store while a slot moves', () => {
         const reauthenticator = new Reauthenticator(watched.store, {
           minIntervalMs: 200,
           leaseMs: 2_000 * slowness(),
-          authenticate: () => {
+          ...both(() => {
             calls += 1;
             return Promise.resolve(`token ${String(calls)}`);
-          },
+          }),
         });
         return { ...watched, reauthenticator };
       }),

@@ -15,7 +15,7 @@ export type Order =
   | { readonly does: 'get' }
   /** Reports the credential as refused by the service. */
   | { readonly does: 'reject' }
-  /** Answers the call of `authenticate`. */
+  /** Answers the call of `refresh`. */
   | { readonly does: 'answer'; readonly token: string };
 
 /** What the program tells the test. */
@@ -23,7 +23,7 @@ export type Said =
   | { readonly says: 'ready'; readonly version: string }
   | { readonly says: 'change'; readonly change: object; readonly token: string | undefined }
   | { readonly says: 'state'; readonly state: object; readonly error: string | undefined }
-  | { readonly says: 'authenticate'; readonly attempt: number }
+  | { readonly says: 'refresh'; readonly attempt: number }
   | { readonly says: 'got'; readonly token: string };
 
 const [url = '', key = '', name = ''] = process.argv.slice(2);
@@ -39,10 +39,10 @@ const auth = new Reauthenticator<Token>(store, {
   minIntervalMs: 10,
   backOffMs: 20,
   maxBackOffMs: 50,
-  authenticate: ({ attempt }) =>
+  refresh: ({ attempt }) =>
     new Promise<Token>((resolve) => {
       answer = resolve;
-      say({ says: 'authenticate', attempt });
+      say({ says: 'refresh', attempt });
     }),
 });
 

@@ -40,7 +40,7 @@ describe('rejected credentials', () => {
     expect(world.calls).toHaveLength(1);
   });
 
-  it('are passed to authenticate with the reason', async () => {
+  it('are passed to refresh with the reason', async () => {
     const auth = await open();
     auth.reject(await auth.snapshot(), 'status 401');
     await world.clock.settle();

@@ -49,7 +49,7 @@ async function openAuth() {
   const store = new MemoryCredentialStore<Token>({ key: 'k' });
   closing.push(() => store.close());
   const auth = new Reauthenticator(store, {
-    authenticate: () => ({ accessToken: 'new' }),
+    refresh: () => ({ accessToken: 'new' }),
     minIntervalMs: 10,
   });
   await store.save({ accessToken: 'old' });
