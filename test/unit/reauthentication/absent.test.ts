@@ -38,11 +38,11 @@ describe('an absent credential without a login', () => {
       start.mockRestore();
     });
     const asked = [
-      auth.credentials(),
-      auth.credentials({ minValidityMs: 5_000, timeoutMs: Infinity }),
-      auth.snapshot(),
-      auth.use(() => expect.unreachable()),
-    ].map(watch);
+      watch(auth.credentials()),
+      watch(auth.credentials({ minValidityMs: 5_000, timeoutMs: Infinity })),
+      watch(auth.snapshot()),
+      watch(auth.use(() => expect.unreachable())),
+    ];
     await world.clock.settle();
     for (const one of asked) expect(one.error).toMatchObject(ABSENT);
     expect((asked[0]!.error as Error).message).toBe(
