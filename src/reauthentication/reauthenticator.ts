@@ -10,7 +10,7 @@ import { checkFunction, checkReason } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
 import type { Semaphore } from '../util/semaphore.js';
 import { Coordinator } from './coordinator.js';
-import type { Counter } from './attempt-context.js';
+import type { Counter } from './attempt/context.js';
 import { useCredentials } from './calls/use.js';
 import {
   CREDENTIALS_OPTIONS,
