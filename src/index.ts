@@ -107,6 +107,11 @@ export type {
   ReauthenticationState,
   ReauthenticationWaiting,
 } from './reauthentication/state.js';
+export {
+  authorizedFetch,
+  type AuthorizedFetchOptions,
+  type CredentialLender,
+} from './reauthentication/calls/authorized-fetch.js';
 export { ReauthenticatorPool, type ReauthenticatorPoolOptions } from './reauthentication/pool.js';
 export { Reauthenticator } from './reauthentication/reauthenticator.js';
 export {

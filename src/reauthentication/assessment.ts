@@ -5,7 +5,7 @@ import { ReauthenticationError, withId, type ReauthenticationFailure } from '../
 import type { StateEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/internals.js';
 import type { Waiter } from './waiters.js';
-import type { RenewalReason } from './attempt-context.js';
+import type { RenewalReason } from './attempt/context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
 /** Judges one credential by its state and its history: which waiters are settled, and whether the credential is to be renewed. */

@@ -12,8 +12,8 @@ import { withDeadline } from '../time/timers.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
 import { inSubscriberContext } from '../util/subscriber-context.js';
 import type { Semaphore } from '../util/semaphore.js';
-import { Attempt } from './attempt.js';
-import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
+import { Attempt } from './attempt/attempt.js';
+import type { AttemptContext, Counter, RenewalReason } from './attempt/context.js';
 import { CredentialAssessment } from './assessment.js';
 import { Cooldown } from './cooldown.js';
 import {
@@ -23,7 +23,7 @@ import {
   settle,
   shown,
   type LeaseAnswer,
-} from './lease.js';
+} from './attempt/lease.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
 import { absent, errorIn, idle, refusalIn, type ReauthenticationState } from './state.js';

@@ -1,10 +1,11 @@
 import { LONGEST_PAUSE_MS } from '../backend/attempts.js';
 import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkMs } from '../util/option-checks.js';
+import { checkBoolean, checkMs } from '../util/option-checks.js';
 import {
   callback,
   ms,
+  option,
   requiredFunction,
   resolveOptions,
   share,
@@ -14,7 +15,8 @@ import {
   type Resolved,
 } from '../util/options.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { fatalCode } from './fatal-errors.js';
+import { refusalOf } from './judgment/refusal.js';
+
 /**
  * The part that {@link RefreshRequest} and {@link LoginRequest} have in common.
  *
@@ -176,7 +178,10 @@ export interface CredentialsOptions {
 export interface UseContext<T> {
   /** The credentials with their end, for `reject`. */
   readonly snapshot: CredentialSnapshot<T>;
-  /** Aborts when the credentials are withdrawn, or with the caller's own signal. */
+  /**
+   * Aborts when the credentials are withdrawn, or with the caller's own signal. A rejection by another caller does not abort it, because this
+   * call may still succeed.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -187,10 +192,13 @@ export interface UseContext<T> {
  */
 export interface UseOptions extends CredentialsOptions {
   /**
-   * Whether an error thrown by the function, or else its result, means that the credentials were refused. Default: when the error or result
-   * has a `status`, `statusCode` or `response.status` of 401.
+   * Whether an error thrown by the function, or else its result, means that the credentials were refused. Default: when the error (or its
+   * `cause`) or the result has a status of 401, or one of the words of large clients for the same: of gRPC, GraphQL, AWS, Slack, Salesforce,
+   * PostgreSQL, MySQL, MongoDB.
    */
   readonly rejected?: ((outcome: unknown) => boolean) | undefined;
+  /** Whether a refused function is called once more. Default `true`. `false` for work that cannot be done twice. */
+  readonly repeat?: boolean | undefined;
 }
 
 /** The options that are undefined by default. */
@@ -274,7 +282,7 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
     cost: 'Bounds how long `close()` lets an attempt finish. A shorter time ends sooner and may lose a refresh token that the provider has just issued.',
   }),
   isFatal: callback({
-    default: (error: unknown) => fatalCode(error) !== undefined,
+    default: (error: unknown) => refusalOf(error) !== undefined,
     shown: "OAuth's final codes",
     cost: 'Too strict a function stops all instances until a person logs in. Too mild a function calls the provider without end.',
   }),
@@ -337,6 +345,12 @@ export const USE_OPTIONS: OptionsTable<UseOptions, 'signal' | 'timeoutMs' | 'rej
   rejected: callback({
     default: undefined,
     shown: 'status 401',
-    cost: 'Without this function an error or a result with a `status`, `statusCode` or `response.status` of 401 means that the credentials were refused.',
+    cost: 'Without this function the status 401, or what large clients say in its place, means that the credentials were refused.',
+  }),
+  repeat: option({
+    default: true,
+    check: checkBoolean,
+    range: '`true`, `false`',
+    cost: '`false` gives the caller the first answer, also a 401. The credentials are replaced all the same.',
   }),
 };

@@ -10,8 +10,8 @@ import { checkFunction, checkReason } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
 import type { Semaphore } from '../util/semaphore.js';
 import { Coordinator } from './coordinator.js';
-import { readAt } from './fatal-errors.js';
-import type { Counter } from './attempt-context.js';
+import type { Counter } from './attempt/context.js';
+import { useCredentials } from './calls/use.js';
 import {
   CREDENTIALS_OPTIONS,
   resolveReauthenticatorOptions,
@@ -156,7 +156,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
 
   /**
    * Calls `fn` with valid credentials. When its error or result means that they were refused (a 401), rejects them and calls `fn` once more
-   * with new ones.
+   * with new ones; the body of a refused `Response` is cancelled. A call that another caller's rejection aborts is repeated in the same way.
    *
    * @param fn - does something with the credentials; gets a signal that aborts when they are withdrawn
    * @returns the result of `fn`, of the second call if there was one
@@ -182,13 +182,15 @@ export class Reauthenticator<T> implements AsyncDisposable {
   ): Promise<R> {
     if (typeof fn !== 'function') checkFunction(null, 'fn');
     checkOptions(USE_OPTIONS, options);
-    const { rejected = isUnauthorized, ...rest } = options;
-    const first = await this.snapshot(rest);
-    const outcome = await attempt(fn, first, rest.signal);
-    const refused: unknown = rejected('error' in outcome ? outcome.error : outcome.result);
-    if (refused !== true || this.#closing !== undefined) return settle(outcome);
-    this.reject(first);
-    return settle(await attempt(fn, await this.snapshot(rest), rest.signal));
+    const source = {
+      snapshot: (rest: CredentialsOptions) => this.snapshot(rest),
+      refuse: (snapshot: CredentialSnapshot<T>) => {
+        if (this.#closing !== undefined) return false;
+        this.reject(snapshot);
+        return true;
+      },
+    };
+    return useCredentials(source, fn, options);
   }
 
   /**
@@ -229,32 +231,4 @@ export class Reauthenticator<T> implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-type Outcome<R> = { readonly result: R } | { readonly error: unknown };
-
-async function attempt<T, R>(
-  fn: (credentials: T, context: UseContext<T>) => R | PromiseLike<R>,
-  snapshot: CredentialSnapshot<T>,
-  own: AbortSignal | undefined,
-): Promise<Outcome<R>> {
-  const signal = own === undefined ? snapshot.signal : AbortSignal.any([snapshot.signal, own]);
-  try {
-    return { result: await fn(snapshot.credentials, { snapshot, signal }) };
-  } catch (error) {
-    return { error };
-  }
-}
-
-function settle<R>(outcome: Outcome<R>): R {
-  if ('error' in outcome) throw outcome.error;
-  return outcome.result;
-}
-
-/** The status of an answer, in the places where `fetch`, `axios`, `undici`, `got` and others put it. */
-const STATUS = [['status'], ['statusCode'], ['response', 'status'], ['response', 'statusCode']];
-
-function isUnauthorized(outcome: unknown): boolean {
-  const known = STATUS.map((place) => readAt(outcome, place));
-  return known.find((status) => status !== undefined && status !== null) === 401;
 }

@@ -96,7 +96,7 @@ describe('use()', () => {
   it('calls the function once when all is well', async () => {
     const auth = await open(HOUR);
     const result = await auth.use(({ token }, { snapshot, signal }) => {
-      expect([snapshot.credentials.token, signal]).toEqual([token, snapshot.signal]);
+      expect([snapshot.credentials.token, signal.aborted]).toEqual([token, false]);
       return `used ${token}`;
     });
     expect(result).toBe('used old');

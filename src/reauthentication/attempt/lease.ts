@@ -1,19 +1,19 @@
-import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+import { OutcomeUnknownError, RefusedError, UnavailableError } from '../../errors.js';
 import { randomUUID } from 'node:crypto';
 import type {
   AttemptRecord,
   AttemptStart,
   RenewAttempt,
   RenewOutcome,
-} from '../backend/attempts.js';
-import type { AttemptVerbs } from '../backend/attempt-verbs.js';
-import { inRootContext } from '../time/async-context.js';
-import type { Clock } from '../time/clock.js';
-import { setLongTimeout } from '../time/timers.js';
-import type { CredentialAssessment } from './assessment.js';
-import type { AttemptContext } from './attempt-context.js';
-import type { ResolvedReauthenticatorOptions } from './options.js';
-import type { Waiter } from './waiters.js';
+} from '../../backend/attempts.js';
+import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
+import { inRootContext } from '../../time/async-context.js';
+import type { Clock } from '../../time/clock.js';
+import { setLongTimeout } from '../../time/timers.js';
+import type { CredentialAssessment } from '../assessment.js';
+import type { AttemptContext } from './context.js';
+import type { ResolvedReauthenticatorOptions } from '../options.js';
+import type { Waiter } from '../waiters.js';
 
 /** The answer to a request for the lease; `unanswered` without a reply of Redis. */
 export type LeaseAnswer = AttemptStart | { readonly type: 'unanswered'; readonly error: unknown };

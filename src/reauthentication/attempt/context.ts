@@ -1,10 +1,10 @@
-import type { AttemptVerbs } from '../backend/attempt-verbs.js';
-import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { StoreInternals } from '../stores/internals.js';
-import type { Pauses } from '../time/pauses.js';
-import type { Semaphore } from '../util/semaphore.js';
-import type { AttemptRequest, ResolvedReauthenticatorOptions } from './options.js';
-import type { ReauthenticationCounts } from './state.js';
+import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
+import type { CredentialSnapshot } from '../../credential/snapshot.js';
+import type { StoreInternals } from '../../stores/internals.js';
+import type { Pauses } from '../../time/pauses.js';
+import type { Semaphore } from '../../util/semaphore.js';
+import type { AttemptRequest, ResolvedReauthenticatorOptions } from '../options.js';
+import type { ReauthenticationCounts } from '../state.js';
 
 /** The reason to renew the credential, and the snapshot to replace. */
 export type RenewalReason<T> =

@@ -1,17 +1,17 @@
-import { endAfter } from '../time/server-time.js';
-import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../backend/attempts.js';
-import { abortInRootContext } from '../time/async-context.js';
-import { pauseAfter } from '../time/back-off.js';
-import { callSafely } from '../util/callbacks.js';
-import { digestOf } from '../credential/snapshot.js';
-import { digest } from '../credential/encoding.js';
-import { minDefined } from '../watching/entry/decode-observation.js';
-import { isThenable, withDeadline } from '../time/timers.js';
+import { endAfter } from '../../time/server-time.js';
+import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../../backend/attempts.js';
+import { abortInRootContext } from '../../time/async-context.js';
+import { pauseAfter } from '../../time/back-off.js';
+import { callSafely } from '../../util/callbacks.js';
+import { digestOf } from '../../credential/snapshot.js';
+import { digest } from '../../credential/encoding.js';
+import { minDefined } from '../../watching/entry/decode-observation.js';
+import { isThenable, withDeadline } from '../../time/timers.js';
 import { COMMIT_BACK_OFF, commit, type AfterCommit } from './commit.js';
-import { fatalCode } from './fatal-errors.js';
+import { refusalOf } from '../judgment/refusal.js';
 import { Lease } from './lease.js';
-import type { AttemptContext, Basis, RenewalReason } from './attempt-context.js';
-import type { AttemptRequest, DiscardReason } from './options.js';
+import type { AttemptContext, Basis, RenewalReason } from './context.js';
+import type { AttemptRequest, DiscardReason } from '../options.js';
 
 /** The call of the caller's function did not settle within `attemptTimeoutMs`, or before the attempt was abandoned. */
 class Unanswered extends Error {}
@@ -199,7 +199,12 @@ export class Attempt<T> {
     counts[fatal ? 'fatal' : 'failed'] += 1;
     this.#notify('onFailure', options.onFailure, [error, fatal]);
     const outcome = fatal ? 'fatal' : 'failed';
-    await this.#end({ outcome, endsAt: end, oauthError: fatalCode(error), ...this.#failure() });
+    await this.#end({
+      outcome,
+      endsAt: end,
+      oauthError: refusalOf(error)?.oauthError,
+      ...this.#failure(),
+    });
   }
 
   #isFatal(error: unknown): boolean {
