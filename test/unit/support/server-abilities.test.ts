@@ -7,13 +7,17 @@ import { ASKED, readAbilities, rulesFor } from '../../support/server-abilities.j
 const replyOf = (...known: readonly string[]): unknown[] =>
   ASKED.map((name) => (known.includes(name) ? [name, 2, ['readonly'], 1, 1, 1] : null));
 
-const REDIS_7 = ['pexpiretime', 'evalsha_ro', 'eval_ro', 'acl|dryrun', 'cluster|addslotsrange'];
+const REDIS_7 = [
+  ...['pexpiretime', 'evalsha_ro', 'eval_ro', 'function', 'fcall', 'fcall_ro'],
+  ...['acl|dryrun', 'cluster|addslotsrange'],
+];
 
 describe('the abilities of a server', () => {
   it('are none of those after 6.2 where it knows none of the commands', () => {
     expect(readAbilities(replyOf())).toEqual({
       givesEnds: false,
       readCommand: 'evalsha',
+      readTextCommand: 'eval',
       splitsKeyRights: false,
       choosesBusPort: false,
       atomicMove: undefined,
@@ -25,6 +29,7 @@ describe('the abilities of a server', () => {
     expect(readAbilities(replyOf(...REDIS_7))).toEqual({
       givesEnds: true,
       readCommand: 'evalsha_ro',
+      readTextCommand: 'eval_ro',
       splitsKeyRights: true,
       choosesBusPort: true,
       atomicMove: undefined,
@@ -35,6 +40,7 @@ describe('the abilities of a server', () => {
   it.each([
     ['pexpiretime', { givesEnds: true }],
     ['evalsha_ro', { readCommand: 'evalsha_ro' }],
+    ['eval_ro', { readTextCommand: 'eval_ro' }],
     ['acl|dryrun', { splitsKeyRights: true }],
     ['cluster|addslotsrange', { choosesBusPort: true }],
     ['cluster|migration', { atomicMove: 'MIGRATION' }],
