@@ -74,10 +74,11 @@ describe('messages lost on a living link', () => {
     const server = await startNotifying();
     const admin = connect(server);
     const [short, own] = KEYS;
-    await admin.set(short!, 'v1', 'PX', 400);
     const watched = await watchAll(server, { ...PATIENT, heartbeatMs: 10 });
     const ended = watched.find(({ store }) => store.id === short)!;
     const writer = watched.find(({ store }) => store.id === own)!;
+    await admin.set(short!, 'v1', 'PX', 400);
+    await ended.changes.next(({ type }) => type === 'saved');
     for (let round = 0; round < 20; round += 1) await writer.store.save(`v${round}`);
     await ended.changes.next(({ type }) => type === 'expired');
     await writer.store.clear();

@@ -66,14 +66,16 @@ export function readAbilities(reply: unknown): ServerAbilities {
 
 /**
  * Rules of `ACL SETUSER` in the words of this server: a command that it does not know cannot be allowed or denied, and where it does
- * not tell reading from writing, a right to one is a right to both.
+ * not tell reading from writing, or reads by scripts that might write, a right to one is a right to both.
  */
 export function rulesFor(
   { unknown, splitsKeyRights, givesEnds, readCommand }: ServerAbilities,
   rules: readonly string[],
 ): string[] {
   const known = rules.filter((rule) => !unknown.has(rule.replace(/^[+-]/, '')));
-  const worded = splitsKeyRights ? known : known.map((rule) => rule.replace(/^%[RW]+~/, '~'));
+  // A script that might write needs both rights to its keys.
+  const keepsKeyRights = splitsKeyRights && readCommand === 'evalsha_ro';
+  const worded = keepsKeyRights ? known : known.map((rule) => rule.replace(/^%[RW]+~/, '~'));
   const added: string[] = [];
   if (!givesEnds && rules.includes('+pexpiretime')) added.push('+pttl');
   if (readCommand === 'evalsha' && rules.includes('+evalsha_ro')) added.push('+evalsha', '+eval');

@@ -80,6 +80,8 @@ describe('the rules of a user', () => {
       '+evalsha',
       '+eval',
     ]);
+    // Scripts that might write need both rights.
+    expect(rulesFor(readAbilities(replyOf('acl|dryrun')), ['%R~a'])).toEqual(['~a']);
     expect(rulesFor(abilities, ['+@all', '-evalsha_ro', '-pexpiretime'])).toEqual(['+@all']);
     expect(rulesFor(abilities, ['+evalsha', '+evalsha_ro'])).toEqual(['+evalsha', '+eval']);
   });
