@@ -74,8 +74,8 @@ export function rulesFor(
 ): string[] {
   const known = rules.filter((rule) => !unknown.has(rule.replace(/^[+-]/, '')));
   // A script that might write needs both rights to its keys.
-  const keepsKeyRights = splitsKeyRights && readCommand === 'evalsha_ro';
-  const worded = keepsKeyRights ? known : known.map((rule) => rule.replace(/^%[RW]+~/, '~'));
+  const joined = splitsKeyRights ? (readCommand === 'evalsha' ? /^%R~/ : /^$/) : /^%[RW]+~/;
+  const worded = known.map((rule) => rule.replace(joined, '~'));
   const added: string[] = [];
   if (!givesEnds && rules.includes('+pexpiretime')) added.push('+pttl');
   if (readCommand === 'evalsha' && rules.includes('+evalsha_ro')) added.push('+evalsha', '+eval');

@@ -81,7 +81,10 @@ describe('the rules of a user', () => {
       '+eval',
     ]);
     // Scripts that might write need both rights.
-    expect(rulesFor(readAbilities(replyOf('acl|dryrun')), ['%R~a'])).toEqual(['~a']);
+    expect(rulesFor(readAbilities(replyOf('acl|dryrun')), ['%R~a', '%W~b'])).toEqual([
+      '~a',
+      '%W~b',
+    ]);
     expect(rulesFor(abilities, ['+@all', '-evalsha_ro', '-pexpiretime'])).toEqual(['+@all']);
     expect(rulesFor(abilities, ['+evalsha', '+evalsha_ro'])).toEqual(['+evalsha', '+eval']);
   });
