@@ -95,6 +95,7 @@ describe('the version of a server', () => {
     ['redis_version:7.0.15', '7.0.15'],
     ['redis_git_sha1:0\r\nredis_version:8.0.2', '8.0.2'],
     ['redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2', '9.1.2'],
+    ['redict_version:7.3.6\r\nredis_version:7.2.4', '7.3.6'],
     ['server_name:other', 'unknown'],
   ])('is its own wherever it stands: %s', (lines, version) => {
     expect(versionIn(`# Server\r\n${lines}\r\n`)).toBe(version);
