@@ -17,7 +17,6 @@ import type {
   UpdateReceipt,
 } from '../credential/contract.js';
 import { CredentialWriter } from '../writing/credential-writer.js';
-import { Encoding } from '../credential/encoding.js';
 import { ClosedError, InvalidOptionError, withId } from '../errors.js';
 import { OwnEntry } from '../watching/own-entry.js';
 import { checkMs } from '../util/option-checks.js';
@@ -101,8 +100,6 @@ export abstract class ObservableCredentialStore<T>
     };
   }
 
-  /** The id of the credential in changes and snapshots. */
-  readonly id: string;
   readonly #live: WatchedEntry<T>;
   readonly #shared: SharedUse<T> | undefined;
   /** Most of thousands of watched credentials are only read from memory, and need none of these parts. */
@@ -114,9 +111,13 @@ export abstract class ObservableCredentialStore<T>
    */
   protected constructor(live: WatchedEntry<T>, shared?: SharedUse<T>) {
     super();
-    this.id = live.id;
     this.#live = live;
     this.#shared = shared;
+  }
+
+  /** The id of the credential in changes and snapshots. */
+  get id(): string {
+    return this.#live.id;
   }
 
   /**
@@ -288,6 +289,5 @@ export function ownCredential<T>(
   backend: Backend,
 ): WatchedEntry<T> {
   const options = backend.sharing.intern(shared, 'onCallbackError');
-  const encoding = new Encoding(options, expiresAt, backend.clock, id);
-  return new OwnEntry(id, key, options, backend, encoding);
+  return new OwnEntry(id, key, options, backend, expiresAt);
 }

@@ -69,7 +69,7 @@ function world() {
   const scope = {
     clock,
     options,
-    encoding: new Encoding<string>(options, undefined, clock),
+    encoding: new Encoding<string>({ options, clock }, undefined),
     backend,
   };
   const watch = new PrefixWatch<string>(

@@ -43,7 +43,7 @@ function follow(
     deserialize: (bytes) => bytes.toString(),
   });
   const owner = {
-    scope: { clock, options, encoding: new Encoding<string>(options, expiresAt, clock) },
+    scope: { clock, options, encoding: new Encoding<string>({ options, clock }, expiresAt) },
     conditionAt: () => condition,
     idOf: (key: string) => {
       judging?.();
