@@ -19,6 +19,7 @@ import { replyHello, replyPong } from './hello-reply.js';
 import { replyCount } from '../reply-parser.js';
 import { closeSentinels } from '../client/known-sentinels.js';
 import { openClient } from '../client/template.js';
+import type { TraceWarning } from '../client/tracing.js';
 
 /** After so long without a reply a connection may be forgotten by something between here and Redis. */
 export const IDLE_MS = 1_000;
@@ -31,6 +32,7 @@ export interface ConnectionSettings {
   readonly name: string;
   /** How long Redis may take to accept the connection and to reply to each command. */
   replyTimeoutMs(): number;
+  readonly traceWarning: TraceWarning;
   /** Called when a connection could not be opened. */
   readonly openFailed?: (error: Error) => void;
 }
@@ -106,7 +108,7 @@ export class Connection {
     const timeoutMs = options.replyTimeoutMs();
     const located = await locate(template, options);
     if (isGivenUp()) throw new ConnectionLostError(false);
-    const client = openClient(template, options.name, timeoutMs, located);
+    const client = openClient(template, { ...options, connectTimeoutMs: timeoutMs }, located);
     const firstRefusal = new RefusedConnection(client, options.clock);
     const connection = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {
