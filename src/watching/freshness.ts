@@ -8,7 +8,6 @@ import {
   idleStatus,
   isSameStatus,
   startingStatus,
-  withSkew,
   type LinkStatus,
   type StoreStatus,
 } from '../credential/status.js';
@@ -115,16 +114,11 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   }
 
   get status(): StoreStatus {
-    const status = withSkew(this.#status, this.#condition?.skewMs?.());
-    const at = this.clock.monotonic();
-    if (status.freshness !== 'fresh' || !this.isUnproven(at)) return status;
-    return {
-      ...status,
-      link: 'reconnecting',
-      freshness: 'stale',
-      staleSince: wallTime(this.clock, this.provenAt),
-      maxLagMs: undefined,
-    };
+    const status = this.#status;
+    const views = this.#condition?.views;
+    if (views === undefined) return status;
+    const isProven = status.freshness !== 'fresh' || !this.isUnproven(this.clock.monotonic());
+    return views.of(status, isProven ? undefined : wallTime(this.clock, this.provenAt));
   }
 
   get provenAt(): number {
@@ -230,8 +224,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   protected publish(status: StoreStatus): void {
     if (isSameStatus(status, this.#status)) return;
     this.#status = status;
-    const shown = withSkew(status, this.#condition?.skewMs?.());
-    this.emit({ type: 'status', status: shown });
+    this.emit({ type: 'status', status: this.#condition?.views.passing(status) ?? status });
   }
 }
 

@@ -7,7 +7,6 @@ import {
   idleStatus,
   isSameStatus,
   startingStatus,
-  withSkew,
   type LinkStatus,
   type StoreStatus,
 } from '../credential/status.js';
@@ -76,7 +75,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   get status(): StoreStatus {
-    return withSkew(this.#status, this.#condition?.skewMs?.());
+    return this.#condition?.views.of(this.#status) ?? this.#status;
   }
 
   get isComplete(): boolean {
