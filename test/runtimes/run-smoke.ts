@@ -23,12 +23,13 @@ export const JOBS = [
   'closed',
 ] as const;
 
+export const SMOKE = fileURLToPath(new URL('smoke.ts', import.meta.url));
+
 /** Compiles the program in the project that has the packed library installed; gives its path. */
 export async function compileSmoke({ consumer }: PackedLibrary): Promise<string> {
   const directory = join(consumer, 'smoke');
   await mkdir(directory, { recursive: true });
-  const source = fileURLToPath(new URL('smoke.ts', import.meta.url));
-  await copyFile(source, join(directory, 'smoke.ts'));
+  await copyFile(SMOKE, join(directory, 'smoke.ts'));
   await writeFile(join(directory, 'package.json'), JSON.stringify({ type: 'module' }));
   const options = ['--module', 'nodenext', '--target', 'es2022', '--strict', '--types', 'node'];
   await compile(directory, [...options, '--lib', 'es2022,esnext.disposable', 'smoke.ts']);
