@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { systemClock } from '../../src/time/clock.js';
-import { TraceWarning } from '../../src/redis/client/tracing.js';
+import { createTraceWarning } from '../../src/redis/client/tracing.js';
 import { ConnectionLostError } from '../../src/redis/reply-errors.js';
 import { Connection } from '../../src/redis/connection/connection.js';
 import { replyOk } from '../../src/redis/reply-parser.js';
@@ -17,7 +17,7 @@ it('a closing connection waits for its replies, and reports later commands as no
     {
       clock: systemClock,
       name: 'test',
-      traceWarning: new TraceWarning(),
+      warnOfTraces: createTraceWarning(),
       replyTimeoutMs: () => 5_000,
     },
     new AbortController().signal,

@@ -5,7 +5,7 @@ import type { ServerTemplate } from './server-template.js';
 import { hideBytes } from './hidden-bytes.js';
 import { KnownSentinels, sentinelOverrides } from './known-sentinels.js';
 import { makeUrlClient } from './url-client.js';
-import { hideFromTraces, type TraceWarning } from './tracing.js';
+import { hideFromTraces } from './tracing.js';
 
 /** The clients that a caller may give. */
 export type RedisClient = Redis | Cluster;
@@ -52,7 +52,7 @@ interface ClientOptions {
   /** The name in CLIENT LIST. */
   readonly name: string;
   readonly connectTimeoutMs: number;
-  readonly traceWarning: TraceWarning;
+  readonly warnOfTraces: () => void;
 }
 
 /**
@@ -61,7 +61,7 @@ interface ClientOptions {
  */
 export function openClient(
   template: ServerTemplate,
-  { name, connectTimeoutMs, traceWarning }: ClientOptions,
+  { name, connectTimeoutMs, warnOfTraces }: ClientOptions,
   located: Readonly<Record<string, unknown>> = {},
 ): Redis {
   const overrides: Partial<Record<keyof RedisOptions, unknown>> = {
@@ -89,7 +89,7 @@ export function openClient(
     scripts: undefined,
     himportFieldsets: undefined,
   };
-  const client = hideFromTraces(template.create({ ...overrides, ...located }), traceWarning);
+  const client = hideFromTraces(template.create({ ...overrides, ...located }), warnOfTraces);
   const { options } = client as { options: { password?: unknown } };
   if (typeof options.password === 'string' && options.password !== '')
     options.password = hideBytes(Buffer.from(options.password));

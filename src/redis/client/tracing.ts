@@ -15,18 +15,17 @@ const CHANNELS = ['command', 'batch'].flatMap((kind) =>
 );
 const COMMAND_START = 'tracing:ioredis:command:start';
 
-/** Warns that traces show replies: once for all connections that share the warning. */
-export class TraceWarning {
-  #given = false;
-
-  give(): void {
-    if (this.#given) return;
-    this.#given = true;
+/** Makes the warning that traces show replies: it is given once, however many connections share it. */
+export function createTraceWarning(): () => void {
+  let isGiven = false;
+  return () => {
+    if (isGiven) return;
+    isGiven = true;
     process.emitWarning(
       'the tracing channels of ioredis have a subscriber, and this version of ioredis lacks what credstream hides replies with: traces may show credentials',
       'CredstreamWarning',
     );
-  }
+  };
 }
 
 /**
@@ -34,7 +33,7 @@ export class TraceWarning {
  * error the whole failed command. Names, keys and the fact of a failure are traced as usual. A client that lacks the methods either traces
  * nothing, as before ioredis 5.11, or cannot be kept from it: the warning is given when somebody listens at the moment.
  */
-export function hideFromTraces(client: Redis, warning: TraceWarning): Redis {
+export function hideFromTraces(client: Redis, warn: () => void): Redis {
   const inner = client as unknown as TracedClient;
   const known = BUILDERS.filter((name) => inner[name] !== undefined);
   for (const name of known) {
@@ -43,8 +42,8 @@ export function hideFromTraces(client: Redis, warning: TraceWarning): Redis {
       inner[name] = (what) => Object.defineProperties(build(what), withoutOutcome());
   }
   if (known.length < BUILDERS.length && CHANNELS.some(({ hasSubscribers }) => hasSubscribers)) {
-    if (known.length > 0) warning.give();
-    else warnOnceTraced(client, warning);
+    if (known.length > 0) warn();
+    else warnOnceTraced(client, warn);
   }
   return client;
 }
@@ -68,18 +67,15 @@ function withoutOutcome(): PropertyDescriptorMap {
  * Gives the warning when a command of the client is traced. Only a command shows that: the subscriber may listen to another ioredis, newer than
  * that of the client. Ends with the first command on the open connection.
  */
-function warnOnceTraced(client: Redis, warning: TraceWarning): void {
+function warnOnceTraced(client: Redis, warn: () => void): void {
   const send = client.sendCommand.bind(client);
   client.sendCommand = (...args) => {
     // ioredis publishes a command while it sends it.
-    const traced = (): void => {
-      warning.give();
-    };
-    subscribe(COMMAND_START, traced);
+    subscribe(COMMAND_START, warn);
     try {
       return send(...args);
     } finally {
-      unsubscribe(COMMAND_START, traced);
+      unsubscribe(COMMAND_START, warn);
       if (client.status === 'ready') client.sendCommand = send;
     }
   };

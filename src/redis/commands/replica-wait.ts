@@ -95,7 +95,7 @@ export class ReplicaWait {
     this.#options = {
       clock: options.clock,
       name: 'credstream:replicas',
-      traceWarning: options.traceWarning,
+      warnOfTraces: options.warnOfTraces,
       replyTimeoutMs: () => options.replyTimeoutMs() + LONGEST_WAIT_MS + LATENESS_MS,
     };
   }

@@ -19,7 +19,6 @@ import { replyHello, replyPong } from './hello-reply.js';
 import { replyCount } from '../reply-parser.js';
 import { closeSentinels } from '../client/known-sentinels.js';
 import { openClient } from '../client/template.js';
-import type { TraceWarning } from '../client/tracing.js';
 
 /** After so long without a reply a connection may be forgotten by something between here and Redis. */
 export const IDLE_MS = 1_000;
@@ -32,7 +31,7 @@ export interface ConnectionSettings {
   readonly name: string;
   /** How long Redis may take to accept the connection and to reply to each command. */
   replyTimeoutMs(): number;
-  readonly traceWarning: TraceWarning;
+  readonly warnOfTraces: () => void;
   /** Called when a connection could not be opened. */
   readonly openFailed?: (error: Error) => void;
 }

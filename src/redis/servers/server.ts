@@ -10,7 +10,6 @@ import { toObservation } from '../commands/reader.js';
 import type { RedisSettings } from '../connection-options.js';
 import { scanKeys } from '../commands/scan.js';
 import type { SkewWarning } from './skew-warning.js';
-import type { TraceWarning } from '../client/tracing.js';
 import type { ServerTemplate } from '../client/server-template.js';
 import { IDLE_MS } from '../connection/connection.js';
 
@@ -25,7 +24,7 @@ export interface ServerContext {
   readonly newGeneration: () => number;
   /** Warns when the clocks of this machine and of a server differ. */
   readonly skewWarning: SkewWarning;
-  readonly traceWarning: TraceWarning;
+  readonly warnOfTraces: () => void;
   /** Called when Redis could not be reached, or turned us away. */
   readonly connectFailed: (error: Error) => void;
 }
@@ -55,11 +54,11 @@ export class Server {
 
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
-    const { names, newGeneration, settings, traceWarning } = context;
+    const { names, newGeneration, settings, warnOfTraces } = context;
     const connectionSettings = (name: string) => ({
       clock,
       name,
-      traceWarning,
+      warnOfTraces,
       replyTimeoutMs: () => settings().replyTimeoutMs,
       ...(specifics.openFailed && { openFailed: specifics.openFailed }),
     });

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
-import { TraceWarning } from '../../../src/redis/client/tracing.js';
+import { createTraceWarning } from '../../../src/redis/client/tracing.js';
 import { Connection } from '../../../src/redis/connection/connection.js';
 
 it('an opening that was given up during the lookup of the address connects to nothing', async () => {
@@ -23,7 +23,7 @@ it('an opening that was given up during the lookup of the address connects to no
     {
       clock: new VirtualClock(),
       name: 'credstream:commands',
-      traceWarning: new TraceWarning(),
+      warnOfTraces: createTraceWarning(),
       replyTimeoutMs: () => 1_000,
     },
     abort.signal,

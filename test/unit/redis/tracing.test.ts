@@ -4,7 +4,7 @@ import { Command, type Redis } from 'ioredis';
 import { Redis as Redis54 } from 'ioredis54';
 import { beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
-import { hideFromTraces, TraceWarning } from '../../../src/redis/client/tracing.js';
+import { hideFromTraces, createTraceWarning } from '../../../src/redis/client/tracing.js';
 
 const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => {});
 
@@ -44,7 +44,7 @@ function expectOneWarning(): void {
 
 describe('a client whose replies cannot be hidden', () => {
   it('is warned of when it traces a command, once for all connections of a pool', () => {
-    const warning = new TraceWarning();
+    const warning = createTraceWarning();
     send(hideFromTraces(createClient({}, true), warning));
     expect(warn).not.toHaveBeenCalled();
     listen();
@@ -59,7 +59,7 @@ describe('a client whose replies cannot be hidden', () => {
 
   it('is warned of again in another pool', () => {
     listen();
-    for (const warning of [new TraceWarning(), new TraceWarning()])
+    for (const warning of [createTraceWarning(), createTraceWarning()])
       send(hideFromTraces(createClient({}, true), warning));
     expect(warn).toHaveBeenCalledTimes(2);
   });
@@ -67,7 +67,7 @@ describe('a client whose replies cannot be hidden', () => {
   it('is warned of at once when only one of the methods is gone', () => {
     listen();
     const _buildCommandContext = (): object => ({});
-    hideFromTraces(createClient({ _buildCommandContext }, false), new TraceWarning());
+    hideFromTraces(createClient({ _buildCommandContext }, false), createTraceWarning());
     expectOneWarning();
   });
 
@@ -75,7 +75,7 @@ describe('a client whose replies cannot be hidden', () => {
     listen();
     const opening = createClient({ status: 'connect' }, false);
     const { sendCommand } = opening;
-    hideFromTraces(opening, new TraceWarning());
+    hideFromTraces(opening, createTraceWarning());
     const watched = opening.sendCommand;
     expect(watched).not.toBe(sendCommand);
     send(opening);
@@ -91,7 +91,7 @@ it('no warning of an ioredis from before the tracing channels, whoever listens t
   listen();
   const client = new Redis54({ lazyConnect: true, enableOfflineQueue: false });
   client.on('error', () => undefined);
-  hideFromTraces(client as unknown as Redis, new TraceWarning());
+  hideFromTraces(client as unknown as Redis, createTraceWarning());
   const sending = client.get('token');
   // A newer ioredis in this process publishes at any time.
   channel('tracing:ioredis:command:start').publish({});
