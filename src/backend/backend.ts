@@ -68,7 +68,7 @@ export interface FeedCondition {
   readonly sweepMs?: number | undefined;
   /** The reason why the link is not live. */
   readonly error: Error | undefined;
-  readonly proof: Pick<LinkProof, 'confirmedAt'>;
+  readonly proof: Pick<LinkProof, 'confirmedAt' | 'confirmedAsOf'>;
   /** This machine's wall clock minus the server's, in milliseconds, as far as known. */
   readonly skewMs?: () => number | undefined;
   /** The longest time between two proofs of a living link, in milliseconds. */

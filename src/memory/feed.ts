@@ -20,7 +20,7 @@ export class MemoryFeed implements MemoryClient {
   readonly #keys = new Map<string, readonly MemorySubscription[]>();
   #prefixes: readonly MemorySubscription[] = [];
   #time: ServerTime;
-  #proof = new LinkProof(() => this.confirmedAt());
+  #proof = new LinkProof((at) => this.confirmedAt(at));
   #condition: FeedCondition;
   #lastProofAt: number;
   #stepReported = false;
@@ -72,8 +72,8 @@ export class MemoryFeed implements MemoryClient {
     else this.#keys.delete(name);
   }
 
-  confirmedAt(): number {
-    return this.#memory.connected ? this.#memory.clock.monotonic() : this.#lastProofAt;
+  confirmedAt(at?: number): number {
+    return this.#memory.connected ? (at ?? this.#memory.clock.monotonic()) : this.#lastProofAt;
   }
 
   /** Adds a sample: the memory's clock showed `serverNow` at some moment since `sentAt`. */
@@ -114,7 +114,7 @@ export class MemoryFeed implements MemoryClient {
   #begin(next: Pick<FeedCondition, 'gap'> & Partial<FeedCondition>): void {
     const { generation } = this.#condition;
     this.#proof.stop();
-    this.#proof = new LinkProof(() => this.confirmedAt());
+    this.#proof = new LinkProof((at) => this.confirmedAt(at));
     this.#condition = createFeedCondition({
       ...this.#condition,
       ...next,

@@ -122,9 +122,14 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   }
 
   get provenAt(): number {
+    return this.provenAsOf(this.clock.monotonic());
+  }
+
+  /** @param at - the present monotonic instant */
+  provenAsOf(at: number): number {
     const { unexplained } = this;
     const trouble = this.#trouble;
-    const confirmedAt = this.#condition?.proof.confirmedAt ?? -Infinity;
+    const confirmedAt = this.#condition?.proof.confirmedAsOf(at) ?? -Infinity;
     if (unexplained === undefined && trouble === undefined) return confirmedAt;
     return Math.min(confirmedAt, unexplained?.provenAt ?? Infinity, trouble?.provenAt ?? Infinity);
   }
@@ -163,7 +168,8 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     if (condition === undefined) return false;
     const limitMs = servingLimitMs(condition, this.options.maxStalenessMs);
     return (
-      at - this.provenAt > limitMs || (this.unexplained !== undefined && at >= this.doubtedFrom)
+      at - this.provenAsOf(at) > limitMs ||
+      (this.unexplained !== undefined && at >= this.doubtedFrom)
     );
   }
 

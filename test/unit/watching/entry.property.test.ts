@@ -12,6 +12,7 @@ import {
   type Subscription,
   type SubscriptionTarget,
 } from '../../../src/backend/backend.js';
+import { LinkProof } from '../../../src/backend/link-proof.js';
 import { UnavailableError } from '../../../src/errors.js';
 import { OwnEntry } from '../../../src/watching/own-entry.js';
 import { resolveStoreOptions } from '../../../src/stores/options.js';
@@ -45,7 +46,7 @@ class ShuffledBackend implements Backend {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 0,
-    proof: { confirmedAt: Infinity },
+    proof: new LinkProof(() => Infinity),
     provenWithinMs: 0,
     error: undefined,
   });
