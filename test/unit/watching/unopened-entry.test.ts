@@ -44,7 +44,12 @@ function follow(
     deserialize: (bytes) => bytes.toString(),
   });
   const owner = {
-    scope: { clock, options, encoding: new Encoding<string>({ options, clock }, expiresAt) },
+    scope: {
+      clock,
+      options,
+      encoding: new Encoding<string>({ options, clock }, expiresAt),
+      backend: { endClear: () => Promise.resolve() },
+    },
     conditionAt: () => condition,
     idOf: (key: string) => {
       judging?.();
