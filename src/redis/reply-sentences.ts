@@ -23,7 +23,7 @@ const SENTENCES: readonly (readonly [reply: RegExp, sentence: string])[] = [
   [/^ERR SELECT is not allowed in cluster mode/, 'SELECT is not allowed in cluster mode'],
   [/\bcluster support disabled/, 'this instance has cluster support disabled'],
   [/\bmax number of clients\b.*\breached/, 'max number of clients reached'],
-  [/^DENIED Redis is running in protected mode/, 'Redis is running in protected mode'],
+  [/^DENIED .*\brunning in protected mode/i, 'Redis is running in protected mode'],
   [
     /\b(?:unknown|unsupported)\b.*\bcommand\b|\bcommand is not (?:available|supported|allowed)\b/i,
     "unknown command '*'",

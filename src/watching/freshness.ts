@@ -40,6 +40,8 @@ class Trouble {
   provenAt: number | undefined;
   withheld: WithheldState | undefined;
   readonly #holder: TroubleHolder;
+  /** The monotonic instant that the timer waits for. */
+  #withholdAt = Infinity;
   #cancelTimer: (() => void) | undefined;
 
   constructor(holder: TroubleHolder) {
@@ -60,26 +62,32 @@ class Trouble {
   review(isStale: boolean): void {
     const { clock, provenAt, doubtedFrom, options } = this.#holder;
     if (!isStale) this.stop();
-    else if (this.staleSince === undefined) {
-      this.staleSince = this.provenAt ?? provenAt;
-      const withholdAt = Math.min(this.staleSince + options.maxStalenessMs, doubtedFrom);
-      const delayMs = withholdAt - clock.monotonic();
-      this.#cancelTimer = setLongTimeout(clock, delayMs, () => {
-        this.#holder.stalenessChanged();
-      });
+    else {
+      this.staleSince ??= this.provenAt ?? provenAt;
+      // A hint at a removal may come later than the gap.
+      this.#awaitWithholding(Math.min(this.staleSince + options.maxStalenessMs, doubtedFrom));
     }
     const isTooStale = this.isTooStale(clock.monotonic());
     this.#withhold(this.clockDoubt && isStale ? 'clock' : isTooStale ? 'stale' : undefined);
   }
 
   stop(): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
+    this.#awaitWithholding(Infinity);
     this.staleSince = undefined;
   }
 
   wall(monotonic: number): number {
     return wallTime(this.#holder.clock, monotonic);
+  }
+
+  #awaitWithholding(at: number): void {
+    if (at === this.#withholdAt) return;
+    this.#cancelTimer?.();
+    this.#withholdAt = at;
+    const { clock } = this.#holder;
+    this.#cancelTimer = setLongTimeout(clock, at - clock.monotonic(), () => {
+      this.#holder.stalenessChanged();
+    });
   }
 
   #withhold(reason: 'stale' | 'clock' | undefined): void {

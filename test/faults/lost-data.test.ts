@@ -1,7 +1,9 @@
 import type { Redis } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 
+import { commandCalls } from '../support/command-counter.js';
 import { expectWithin } from '../support/machine-noise.js';
+import { abilitiesOf } from '../support/server-abilities.js';
 import { eventually } from '../support/wait.js';
 import { FAST, isLive, KEY, say, useFaults, type Watched } from './support/faults.js';
 import { watchKeys } from './support/many.js';
@@ -132,8 +134,8 @@ async function fill(admin: Redis, keys: readonly string[]): Promise<void> {
 
 /** Until so many more scripts have run; the heartbeat is one. */
 async function beats(admin: Redis, count: number): Promise<void> {
-  const calls = async (): Promise<number> =>
-    Number(/^cmdstat_evalsha_ro:calls=(\d+)/m.exec(await admin.info('commandstats'))?.[1]);
+  const { readCommand } = await abilitiesOf(admin);
+  const calls = async (): Promise<number> => (await commandCalls(admin)).get(readCommand) ?? 0;
   const before = await calls();
   await eventually(async () => expect(await calls()).toBeGreaterThanOrEqual(before + count));
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { RedisCredentialDirectory } from '../../src/index.js';
 import { expectWithin } from '../support/machine-noise.js';
-import { collect } from '../support/wait.js';
+import { collect, eventually } from '../support/wait.js';
 import {
   interruptions,
   isLive,
@@ -15,6 +15,9 @@ import {
 import { watchKeys } from './support/many.js';
 
 const { connect, startNotifying, track } = useFaults();
+
+/** A busy machine must not look like a dead server, nor as one without notifications: no probe comes a second time. */
+const PATIENT = { ...NO_ROUNDS, replyTimeoutMs: 10_000 } as const;
 
 const FLAGS = 'notify-keyspace-events';
 const KEYS = Array.from({ length: 40 }, (_, index) => `token:${index}`);
@@ -43,12 +46,13 @@ describe('messages lost on a living link', () => {
   it('make a store read everything once the heartbeat has found one of the changes', async () => {
     const server = await startNotifying();
     const admin = connect(server);
-    const watched = await watchAll(server, { ...NO_ROUNDS, heartbeatMs: 100 });
-    const rotationMs = KEYS.length * 100;
-    const startedAt = performance.now();
+    const watched = await watchAll(server, { ...PATIENT, heartbeatMs: 100 });
     await writeUnseen(admin, Object.fromEntries(KEYS.map((key) => [key, 'v1'])));
-    for (const { changes } of watched) await changes.next(undefined, rotationMs);
-    expect(performance.now() - startedAt).toBeLessThan(rotationMs / 2);
+    for (const { changes } of watched) await changes.next();
+    // The heartbeat reads one after the other, and finds each it reads; some may be under way when the first is known.
+    const found = watched.filter(({ changes }) => changes.values[0]?.source === 'live');
+    expect(found.length).toBeGreaterThan(0);
+    expect(found.length).toBeLessThan(KEYS.length / 4);
     expect(watched.map(({ changes }) => changes.values.map(say))).toEqual(
       KEYS.map(() => ['saved v1']),
     );
@@ -57,22 +61,24 @@ describe('messages lost on a living link', () => {
   it('delay a single change by no more than the bound, which the sweep keeps', async () => {
     const server = await startNotifying();
     const admin = connect(server);
-    const options = { ...NO_ROUNDS, replyTimeoutMs: 300, heartbeatMs: 100, sweepMs: 500 };
-    const watched = await watchAll(server, options);
+    const watched = await watchAll(server, { ...PATIENT, heartbeatMs: 1_000, sweepMs: 2_000 });
     const { store, changes } = watched.at(-1)!;
-    expect(store.status.maxLagMs).toBe(500 + 100 + 300);
+    // One key with each heartbeat would take 40 s.
+    const maxLagMs = 2_000 + 1_000 + PATIENT.replyTimeoutMs;
+    await eventually(() => expect(store.status.maxLagMs).toBe(maxLagMs));
     await writeUnseen(admin, { [store.id]: 'v1' });
-    expect(say(await expectWithin(900, () => changes.next()))).toBe('saved v1');
+    expect(say(await expectWithin(maxLagMs, () => changes.next()))).toBe('saved v1');
   });
 
   it('are not suspected because of ends and own writes', async () => {
     const server = await startNotifying();
     const admin = connect(server);
     const [short, own] = KEYS;
-    await admin.set(short!, 'v1', 'PX', 400);
-    const watched = await watchAll(server, { ...NO_ROUNDS, heartbeatMs: 10 });
+    const watched = await watchAll(server, { ...PATIENT, heartbeatMs: 10 });
     const ended = watched.find(({ store }) => store.id === short)!;
     const writer = watched.find(({ store }) => store.id === own)!;
+    await admin.set(short!, 'v1', 'PX', 400);
+    await ended.changes.next(({ type }) => type === 'saved');
     for (let round = 0; round < 20; round += 1) await writer.store.save(`v${round}`);
     await ended.changes.next(({ type }) => type === 'expired');
     await writer.store.clear();
@@ -88,17 +94,16 @@ describe('a directory that was never told of an id', () => {
       prefix: 'token:',
       serialize: (text) => text,
       deserialize: (bytes) => bytes.toString(),
-      ...NO_ROUNDS,
+      ...PATIENT,
       heartbeatMs: 100,
-      replyTimeoutMs: 300,
       sweepMs: 500,
     });
     track(directory, () => directory.close());
     const changes = collect(directory.changes$);
     await directory.ready();
-    const { maxLagMs } = directory.status;
-    expect(maxLagMs).toBe(500 + 300);
+    const maxLagMs = 500 + PATIENT.replyTimeoutMs;
+    await eventually(() => expect(directory.status.maxLagMs).toBe(maxLagMs));
     await writeUnseen(admin, { 'token:new': 'v1' });
-    expect(say(await expectWithin(maxLagMs!, () => changes.next()))).toBe('saved v1');
+    expect(say(await expectWithin(maxLagMs, () => changes.next()))).toBe('saved v1');
   });
 });

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 
+import { abilitiesOf } from '../support/server-abilities.js';
 import { recordMonitor } from '../support/command-counter.js';
 import { noiseMs } from '../support/machine-noise.js';
 import { subscribers } from '../support/tcp-proxy.js';
@@ -144,7 +145,8 @@ it('a heartbeat sends nothing beside a read that is under way', async () => {
   const recording = await recordMonitor(server);
   const calls = (name: string): number =>
     recording.lines.filter(({ args }) => args[0]?.toLowerCase() === name).length;
-  await eventually(() => calls('evalsha_ro') >= 10);
+  const { readCommand } = await abilitiesOf(connect(server));
+  await eventually(() => calls(readCommand) >= 10);
   await recording.stop();
   expect(calls('ping')).toBe(0);
   expect(isLive(store.status)).toBe(true);

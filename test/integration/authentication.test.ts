@@ -200,6 +200,12 @@ describe('a token of a cloud, which lasts minutes,', () => {
         await user.setRights(`>${token}`);
         expect(await store.load()).toBeDefined();
         learn(client, token);
+        // A link that was being opened with the old one must be through before that is refused.
+        await admin.call('CLIENT', 'KILL', 'USER', user.name);
+        await eventually(async () => {
+          expect(store.status.link).toBe('live');
+          await store.save({ token: `${token}, learned` }, { replicas: 1, replicaTimeoutMs: 10 });
+        });
         await user.setRights(`<${old}`);
         old = token;
         const accepted = link.accepted;

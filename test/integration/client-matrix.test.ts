@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, it } from 'vitest';
 import { connect, disconnect } from '../support/redis-clients.js';
 import { type ClientOptions, startRedis, uniquePrefix } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
+import { abilitiesOf } from '../support/server-abilities.js';
 import { type Setting, expectScenario } from './scenario.js';
 import { makeUser } from './users.js';
 import { NOTIFICATIONS, useWorld } from './world.js';
@@ -123,7 +124,11 @@ describe.each(majors)('every feature without some commands, with %s,', (_major, 
   let server: RedisServer;
 
   beforeAll(async () => {
-    const taken = ['CONFIG', 'INFO', 'FUNCTION', 'DEBUG', 'KEYS', 'FLUSHALL', 'SAVE'];
+    const { unknown } = await abilitiesOf(world.connect());
+    const taken = ['CONFIG', 'INFO', 'FUNCTION', 'DEBUG', 'KEYS', 'FLUSHALL', 'SAVE'].filter(
+      // A name that the server does not know keeps it from starting.
+      (name) => !unknown.has(name.toLowerCase()),
+    );
     const config = Object.fromEntries(taken.map((name) => [`rename-command ${name}`, '']));
     server = await startRedis({ config: { ...NOTIFICATIONS, ...config } });
   });

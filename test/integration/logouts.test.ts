@@ -7,6 +7,7 @@ import { internalsOf } from '../../src/stores/observable-credential-store.js';
 import { countCommands } from '../support/command-counter.js';
 import { uniquePrefix } from '../support/redis.js';
 import { eventually } from '../support/wait.js';
+import { both } from '../support/both.js';
 import { makeUser } from './users.js';
 import { bytesOf, type Token, useWorld } from './world.js';
 
@@ -18,7 +19,7 @@ const tombstoneOf = (key: string): string => `credstream:cleared:{${key}}:${key}
 async function askLate(key: string): Promise<string> {
   const store = world.store(world.connect(), { key });
   const auth = new Reauthenticator<Token>(store, {
-    authenticate: async () => ({ token: 'login' }),
+    ...both(async () => ({ token: 'login' })),
   });
   try {
     return (await auth.credentials({ timeoutMs: 5_000 })).token;
@@ -211,7 +212,7 @@ describe('a user without the right to tombstones', () => {
     expect(await redis.get(tombstoneOf(key))).not.toBe('ended');
     const reader = world.store(world.connect(), { key });
     const auth = new Reauthenticator<Token>(reader, {
-      authenticate: async () => ({ token: 'unused' }),
+      ...both(async () => ({ token: 'unused' })),
     });
     expect(await auth.credentials()).toEqual({ token: 'new' });
     await eventually(async () => expect(await redis.exists(tombstoneOf(key))).toBe(0));

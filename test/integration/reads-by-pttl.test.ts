@@ -5,16 +5,15 @@ import { uniquePrefix, useRedis } from '../support/redis.js';
 
 const { connect } = useRedis();
 
-it('a read by PTTL gives the same ends as PEXPIRETIME, however long a script takes', async () => {
+it('a read by PTTL gives the end of each key, however long a script takes', async () => {
   const redis = connect();
   const prefix = uniquePrefix();
   const keys = Array.from({ length: 5_000 }, (_, index) => `${prefix}${String(index)}`);
   const writing = redis.pipeline();
-  for (const key of keys) writing.set(key, 'x'.repeat(2_000), 'PX', 600_000);
+  const ends = keys.map((_, index) => Date.now() + 600_000 + index);
+  for (const [index, key] of keys.entries())
+    writing.set(key, 'x'.repeat(2_000), 'PXAT', ends[index]!);
   await writing.exec();
-  const reading = redis.pipeline();
-  for (const key of keys) reading.call('PEXPIRETIME', key);
-  const ends = ((await reading.exec()) ?? []).map(([, end]) => Number(end));
   const limits = ['5000', String(2 ** 30), '1'];
   const many = (await redis.eval(
     READ_MANY_BY_PTTL.text,

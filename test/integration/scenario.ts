@@ -6,6 +6,7 @@ import { ConflictError, derive, Reauthenticator } from 'credstream';
 import { both } from '../support/both.js';
 import { uniqueKey } from '../support/redis.js';
 import { expectEndOf } from '../support/expect-end.js';
+import { slowness } from '../support/slowness.js';
 import { collect, eventually } from '../support/wait.js';
 import { brings, bytesOf, HINTS_ONLY, ofType, type Token, type World } from './world.js';
 
@@ -77,7 +78,9 @@ export async function expectScenario(world: World, setting: Setting): Promise<vo
   await changes.next(brings('de'));
 
   // Replicas: how many there are, or why nobody can tell.
-  const replicated = await store.save({ token: 'f' }, { replicas: 1, replicaTimeoutMs: 250 });
+  // Nobody replicates, so all of it is waited for, and a connection of its own is opened within it.
+  const replicaTimeoutMs = 250 * slowness();
+  const replicated = await store.save({ token: 'f' }, { replicas: 1, replicaTimeoutMs });
   expect(replicated).toMatchObject(setting.replicas ?? { replicas: 0, replicasError: undefined });
   await changes.next(brings('f'));
 

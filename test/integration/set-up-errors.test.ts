@@ -131,8 +131,8 @@ describe.each(clients)('a mistake in a set-up is told at once, with %s:', (_majo
     });
   });
 
-  it('protected mode', async () => {
-    const port = portOf(await closedBy('-DENIED Redis is running in protected mode because …\r\n'));
+  it.each(['Redis is running', 'Running'])('protected mode, as servers say: %s', async (words) => {
+    const port = portOf(await closedBy(`-DENIED ${words} in protected mode because …\r\n`));
     await expectTold(() => make({ port }), {
       says: /DENIED Redis is running in protected mode/,
       retryable: false,

@@ -120,11 +120,13 @@ describe.each<Loss>(['with the link', 'in silence'])('a reply gets lost %s', (ho
 
   it('of a renewal: the lease is kept, and no other instance takes over', async () => {
     const network = await cluster.proxy();
+    // The lost reply takes half a second of it; a busy machine needs some of the rest.
+    const leaseMs = 2_000 * slowness();
     const scene = await cluster.play(0, {
       redisUrl: network.url,
       gates: ['after'],
-      // The lost reply takes half a second of it; a busy machine needs some of the rest.
-      reauthenticator: { leaseMs: 2_000 * slowness() },
+      // The attempt lasts for longer than its first lease.
+      reauthenticator: { leaseMs, attemptTimeoutMs: 10 * leaseMs },
     });
     const holder = await whoIsAt('after', scene.instances);
     const { leaseEndsAt } = (await scene.record())!;

@@ -27,7 +27,8 @@ export async function countCommands(
   return counted;
 }
 
-async function commandCalls(client: Redis): Promise<Map<string, number>> {
+/** How often which command has run at the server so far, named as by {@link countCommands}. */
+export async function commandCalls(client: Redis): Promise<Map<string, number>> {
   const info = await client.info('commandstats');
   const lines = info.matchAll(/^cmdstat_([^:]+):calls=(\d+)/gm);
   return new Map(Array.from(lines, ([, name = '', calls]) => [name.toLowerCase(), Number(calls)]));

@@ -6,6 +6,8 @@ export interface ServerAbilities {
   readonly givesEnds: boolean;
   /** The command, in lower case, by which the library runs the script that reads a key. */
   readonly readCommand: 'evalsha_ro' | 'evalsha';
+  /** The command, in lower case, by which the library sends that script in full, once for each server. */
+  readonly readTextCommand: 'eval_ro' | 'eval';
   /** ACL rules tell reading from writing: `%R~`, `%W~`. */
   readonly splitsKeyRights: boolean;
   /** A server of a cluster takes `cluster-port`, and many slots at once. */
@@ -21,6 +23,9 @@ export const ASKED = [
   'pexpiretime',
   'evalsha_ro',
   'eval_ro',
+  'function',
+  'fcall',
+  'fcall_ro',
   'acl|dryrun',
   'cluster|addslotsrange',
   'cluster|migration',
@@ -47,6 +52,7 @@ export function readAbilities(reply: unknown): ServerAbilities {
   return {
     givesEnds: knows('pexpiretime'),
     readCommand: knows('evalsha_ro') ? 'evalsha_ro' : 'evalsha',
+    readTextCommand: knows('eval_ro') ? 'eval_ro' : 'eval',
     splitsKeyRights: knows('acl|dryrun'),
     choosesBusPort: knows('cluster|addslotsrange'),
     atomicMove: knows('cluster|migration')
@@ -60,14 +66,16 @@ export function readAbilities(reply: unknown): ServerAbilities {
 
 /**
  * Rules of `ACL SETUSER` in the words of this server: a command that it does not know cannot be allowed or denied, and where it does
- * not tell reading from writing, a right to one is a right to both.
+ * not tell reading from writing, or reads by scripts that might write, a right to one is a right to both.
  */
 export function rulesFor(
   { unknown, splitsKeyRights, givesEnds, readCommand }: ServerAbilities,
   rules: readonly string[],
 ): string[] {
   const known = rules.filter((rule) => !unknown.has(rule.replace(/^[+-]/, '')));
-  const worded = splitsKeyRights ? known : known.map((rule) => rule.replace(/^%[RW]+~/, '~'));
+  // A script that might write needs both rights to its keys.
+  const joined = splitsKeyRights ? (readCommand === 'evalsha' ? /^%R~/ : /^$/) : /^%[RW]+~/;
+  const worded = known.map((rule) => rule.replace(joined, '~'));
   const added: string[] = [];
   if (!givesEnds && rules.includes('+pexpiretime')) added.push('+pttl');
   if (readCommand === 'evalsha' && rules.includes('+evalsha_ro')) added.push('+evalsha', '+eval');

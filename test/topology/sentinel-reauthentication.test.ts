@@ -21,6 +21,10 @@ it('a re-authentication commits one result while the master fails over', async (
         await gate.promise;
         return 'v2';
       }),
+      // A lease that cannot be renewed during the failover outlasts it, or another instance rightly starts a second attempt.
+      leaseMs: 2 * FAILOVER.timeoutMs,
+      attemptTimeoutMs: 2 * FAILOVER.timeoutMs,
+      timeoutMs: 2 * FAILOVER.timeoutMs,
       onDiscarded: (result) => discarded.push(result),
     });
     return track(instance, (one) => one.close());

@@ -149,7 +149,8 @@ export const swapCases: readonly BackendScene[] = [
     const cleared = await stage.view();
     await swap(stage, stage.first, cleared, { record: recordOf(stage.first, cleared) });
     const still = await stage.view();
-    assert.equal(still.clearedAt, cleared.clearedAt);
+    // Some servers tell the time left, and the end is a sum.
+    assert.ok(Math.abs(Number(still.clearedAt) - Number(cleared.clearedAt)) <= 1);
     assert.equal(await swap(stage, stage.first, still, { dropTombstone: true }), 'swapped');
     const dropped = await stage.view();
     assert.equal(dropped.clearedAt, undefined);

@@ -46,17 +46,18 @@ export class Entry<T> extends KnownEntry<T> implements Observer {
       this.handles?.attempted(hint);
       return;
     }
-    (this.labels ??= new HintLabels()).note(hint, this.confirmedAt, this.now());
+    const labels = (this.labels ??= new HintLabels());
+    const wasHinted = labels.removalHeardAt !== undefined;
+    labels.note(hint, this.confirmedAt, this.now());
     if (!this.isLinked) return;
     this.#inVain += 1;
     // A client that publishes without any change must not make this process read all the time.
-    if (this.#inVain > MOST_IN_VAIN) {
-      this.observing().requestLater();
-      return;
-    }
+    if (this.#inVain > MOST_IN_VAIN) this.observing().requestLater();
     // The hints of an own write arrive a moment before its reply, which needs a reading too; one turn later, one reading covers both.
-    if (this.ownWrites > 0) this.observing().request();
+    else if (this.ownWrites > 0) this.observing().request();
     else this.observing().requestNow();
+    // After a gap the handles already wait for the end of the serving, which a removal brings nearer.
+    if (hint.type === 'removed' && !wasHinted && !this.isCaughtUp) this.handles?.stalenessChanged();
   }
 
   /** Requests a reading soon, if the key can be read. */

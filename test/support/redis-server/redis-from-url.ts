@@ -35,9 +35,9 @@ export async function redisFromUrl(url: string): Promise<RedisEndpoint> {
   }
 }
 
-/** The server's own version: Valkey tells that of the Redis which it is compatible with first. */
+/** The server's own version: forks also tell that of the Redis which they are compatible with. */
 export function versionIn(info: string): string {
-  const own = /^valkey_version:(\S+)/m.exec(info) ?? /^redis_version:(\S+)/m.exec(info);
+  const own = /^(?:valkey|redict)_version:(\S+)/m.exec(info) ?? /^redis_version:(\S+)/m.exec(info);
   return own?.[1] ?? 'unknown';
 }
 

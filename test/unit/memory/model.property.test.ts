@@ -216,6 +216,14 @@ const commands = fc.commands(
 );
 
 describe('stores on one memory, after any calls,', () => {
+  it('show nothing of what is saved at its very end', async () => {
+    const { model, real } = await setup(STORES);
+    await save(0, 'a', { logicalMs: 0, ttlSeconds: 'keep' }).run(model, real);
+    expect(real.witnesses.map(({ credentials }) => credentials.at(-1))).toEqual(
+      Array(STORES).fill(undefined),
+    );
+  });
+
   it('behave like a map with ends, and emit some of its changes, in order', async () => {
     await fc.assert(
       fc.asyncProperty(commands, async (all) => {

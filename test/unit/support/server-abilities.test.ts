@@ -7,13 +7,17 @@ import { ASKED, readAbilities, rulesFor } from '../../support/server-abilities.j
 const replyOf = (...known: readonly string[]): unknown[] =>
   ASKED.map((name) => (known.includes(name) ? [name, 2, ['readonly'], 1, 1, 1] : null));
 
-const REDIS_7 = ['pexpiretime', 'evalsha_ro', 'eval_ro', 'acl|dryrun', 'cluster|addslotsrange'];
+const REDIS_7 = [
+  ...['pexpiretime', 'evalsha_ro', 'eval_ro', 'function', 'fcall', 'fcall_ro'],
+  ...['acl|dryrun', 'cluster|addslotsrange'],
+];
 
 describe('the abilities of a server', () => {
   it('are none of those after 6.2 where it knows none of the commands', () => {
     expect(readAbilities(replyOf())).toEqual({
       givesEnds: false,
       readCommand: 'evalsha',
+      readTextCommand: 'eval',
       splitsKeyRights: false,
       choosesBusPort: false,
       atomicMove: undefined,
@@ -25,6 +29,7 @@ describe('the abilities of a server', () => {
     expect(readAbilities(replyOf(...REDIS_7))).toEqual({
       givesEnds: true,
       readCommand: 'evalsha_ro',
+      readTextCommand: 'eval_ro',
       splitsKeyRights: true,
       choosesBusPort: true,
       atomicMove: undefined,
@@ -35,6 +40,7 @@ describe('the abilities of a server', () => {
   it.each([
     ['pexpiretime', { givesEnds: true }],
     ['evalsha_ro', { readCommand: 'evalsha_ro' }],
+    ['eval_ro', { readTextCommand: 'eval_ro' }],
     ['acl|dryrun', { splitsKeyRights: true }],
     ['cluster|addslotsrange', { choosesBusPort: true }],
     ['cluster|migration', { atomicMove: 'MIGRATION' }],
@@ -74,6 +80,11 @@ describe('the rules of a user', () => {
       '+evalsha',
       '+eval',
     ]);
+    // Scripts that might write need both rights.
+    expect(rulesFor(readAbilities(replyOf('acl|dryrun')), ['%R~a', '%W~b'])).toEqual([
+      '~a',
+      '%W~b',
+    ]);
     expect(rulesFor(abilities, ['+@all', '-evalsha_ro', '-pexpiretime'])).toEqual(['+@all']);
     expect(rulesFor(abilities, ['+evalsha', '+evalsha_ro'])).toEqual(['+evalsha', '+eval']);
   });
@@ -84,6 +95,7 @@ describe('the version of a server', () => {
     ['redis_version:7.0.15', '7.0.15'],
     ['redis_git_sha1:0\r\nredis_version:8.0.2', '8.0.2'],
     ['redis_version:7.2.4\r\nserver_name:valkey\r\nvalkey_version:9.1.2', '9.1.2'],
+    ['redict_version:7.3.6\r\nredis_version:7.2.4', '7.3.6'],
     ['server_name:other', 'unknown'],
   ])('is its own wherever it stands: %s', (lines, version) => {
     expect(versionIn(`# Server\r\n${lines}\r\n`)).toBe(version);

@@ -54,6 +54,25 @@ describe('while cut off from Redis', () => {
     expect(states.at(-1)?.type).toBe('withheld');
   });
 
+  it('a removal that is hinted at while the key is read again after a gap is withheld after replyTimeoutMs, visibly', async () => {
+    const { backend, clock, states, token } = await watched({ token: 'one' });
+    backend.replyTimeoutMs = 300;
+    backend.latencyMs = undefined;
+    backend.feed({ link: 'reconnecting' });
+    backend.feed({ link: 'live', generation: 2 });
+    await clock.advance(100);
+    backend.hint({ type: 'removed', as: 'cleared' });
+    await clock.advance(200);
+    // A later hint does not put it off.
+    backend.hint({ type: 'removed', as: 'cleared' });
+    await clock.advance(99);
+    expect(token()).toBe('one');
+    expect(states.map(({ type }) => type)).toEqual(['present']);
+    await clock.advance(1);
+    expect(states.map(({ type }) => type)).toEqual(['present', 'withheld']);
+    expect(token()).toBeUndefined();
+  });
+
   it.each([
     ['at once with 0', 0, 0, undefined],
     ['never with Infinity', Infinity, 1_000 * HOUR, 'one'],

@@ -42,7 +42,7 @@ export class ScriptedBackend implements Backend {
   readonly clock = new VirtualClock();
   readonly random = (): number => 0.5;
   readonly sharing = new OptionSharing();
-  readonly replyTimeoutMs = 0;
+  replyTimeoutMs = 0;
   readonly swap = unused;
   readonly endClear = (): Promise<void> => Promise.resolve();
   readonly requests: Request[] = [];
