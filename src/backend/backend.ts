@@ -6,11 +6,12 @@ import type { RefusedError, UnavailableError } from '../errors.js';
 import type { LinkProof } from './link-proof.js';
 import type { Ttl } from './ttl.js';
 import type { OptionSharing } from '../util/option-sharing.js';
-import type {
-  LinkStatus,
-  NotificationMode,
-  ScriptCommand,
-  StoreStatus,
+import {
+  StatusViews,
+  type LinkStatus,
+  type NotificationMode,
+  type ScriptCommand,
+  type StoreStatus,
 } from '../credential/status.js';
 import type { ServerTime } from '../time/server-time.js';
 
@@ -67,7 +68,7 @@ export interface FeedCondition {
   readonly sweepMs?: number | undefined;
   /** The reason why the link is not live. */
   readonly error: Error | undefined;
-  readonly proof: Pick<LinkProof, 'confirmedAt'>;
+  readonly proof: Pick<LinkProof, 'confirmedAt' | 'confirmedAsOf'>;
   /** This machine's wall clock minus the server's, in milliseconds, as far as known. */
   readonly skewMs?: () => number | undefined;
   /** The longest time between two proofs of a living link, in milliseconds. */
@@ -76,6 +77,8 @@ export interface FeedCondition {
   fresh(servingLimitMs: number): StoreStatus;
   /** The status of a store without an observation; one object for all of them. */
   readonly unseen: StoreStatus;
+  /** The statuses as they are shown in this condition. */
+  readonly views: StatusViews;
 }
 
 /** The longest time after a proof for which a credential is served from memory, in milliseconds. */
@@ -84,7 +87,7 @@ export function servingLimitMs({ provenWithinMs }: FeedCondition, maxStalenessMs
 }
 
 export function createFeedCondition(
-  condition: Omit<FeedCondition, 'fresh' | 'unseen'>,
+  condition: Omit<FeedCondition, 'fresh' | 'unseen' | 'views'>,
 ): FeedCondition {
   const { link, notifications, announcing, scriptsRefused, maxLagMs, error } = condition;
   const fresh = memoized((servingLimitMs): StoreStatus => {
@@ -109,7 +112,8 @@ export function createFeedCondition(
     maxLagMs: undefined,
     servingLimitMs: undefined,
   };
-  return { ...condition, fresh, unseen };
+  const views = new StatusViews(() => condition.skewMs?.());
+  return { ...condition, fresh, unseen, views };
 }
 
 /** Stores have few different limits, and there may be very many stores. */

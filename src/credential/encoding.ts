@@ -27,6 +27,22 @@ export interface EncodingOptions<T> extends CredentialCodec<T> {
   readonly onCallbackError: (error: unknown, where: string) => void;
 }
 
+/** The owner of an {@link Encoding}, which shares its parts: there may be very many encodings. */
+export interface EncodingScope<T> {
+  readonly options: EncodingOptions<T>;
+  readonly clock: Clock;
+  /** The id, or the pattern of ids, that messages name. */
+  readonly subject?: string;
+}
+
+/** The parts of an {@link Encoding} that most encodings never need. */
+interface OnDemand {
+  /** The values that `load` has warned of; created by the first. */
+  reported?: Set<string>;
+  /** Created on the first wait. */
+  closing?: AbortController;
+}
+
 export interface Encoded {
   readonly bytes: Buffer;
   readonly logicalEnd: number | undefined;
@@ -43,33 +59,21 @@ export type Decoded<T> =
 
 /**
  * Converts between credentials and bytes, and confines the caller's functions: deadlines, a size limit, and none of their errors passed on.
+ * There are no private methods, because they would cost each credential a field.
  */
 export class Encoding<T> {
-  readonly #options: EncodingOptions<T>;
+  readonly #scope: EncodingScope<T>;
   readonly #expiresAt: ExpiresAt<T> | undefined;
-  readonly #clock: Clock;
-  readonly #subject: string | undefined;
-  /** The values that `load` has warned of; created by the first. */
-  #reported: Set<string> | undefined;
-  /** Created on the first wait. */
-  #closing: AbortController | undefined;
+  #onDemand: OnDemand | undefined;
 
-  /** @param subject - the id, or the pattern of ids, that messages name */
-  constructor(
-    options: EncodingOptions<T>,
-    expiresAt: ExpiresAt<T> | undefined,
-    clock: Clock,
-    subject?: string,
-  ) {
-    this.#options = options;
+  constructor(scope: EncodingScope<T>, expiresAt: ExpiresAt<T> | undefined) {
+    this.#scope = scope;
     this.#expiresAt = expiresAt;
-    this.#clock = clock;
-    this.#subject = subject;
   }
 
   /** Stops the waits for the caller's functions; each waiting call rejects with a ClosedError. */
   close(): void {
-    this.#closer().abort(new ClosedError());
+    this.closer().abort(new ClosedError());
   }
 
   /**
@@ -78,7 +82,7 @@ export class Encoding<T> {
    * @throws EncodeError; rejects with it or with a ClosedError
    */
   encode(credentials: T): Encoded | Promise<Encoded> {
-    return thenSync(this.#serialize(credentials), (one) => this.#encoded(credentials, one));
+    return thenSync(this.serialize(credentials), (one) => this.encoded(credentials, one));
   }
 
   /**
@@ -92,18 +96,18 @@ export class Encoding<T> {
   ): Decoded<T> | Promise<Decoded<T>> {
     if (content.type === 'foreign')
       return unreadable(content.reason, foreignMessages[content.reason]);
-    const failed = (error: unknown): Decoded<T> => this.#undecodable(error, again);
+    const failed = (error: unknown): Decoded<T> => this.undecodable(error, again);
     let result: T | Promise<T>;
     try {
-      const { context, deserialize } = this.#options;
+      const { context, deserialize } = this.#scope.options;
       const deserialized = context.run(() => deserialize(content.bytes));
       result = isThenable(deserialized)
-        ? this.#inTime(
+        ? this.inTime(
             deserialized,
             (ms) =>
               new UnreadableError(
                 'timeout',
-                `${this.#callOf('deserialize')} did not settle within ${ms} ms`,
+                `${this.callOf('deserialize')} did not settle within ${ms} ms`,
               ),
           )
         : deserialized;
@@ -120,12 +124,12 @@ export class Encoding<T> {
     content: Exclude<Content, { type: 'absent' }>,
     again = false,
   ): Decoded<T> | Promise<Decoded<T>> {
-    return thenSync(this.decode(content, again), (one) => this.#frozen(one, again));
+    return thenSync(this.decode(content, again), (one) => this.frozen(one, again));
   }
 
   /** Whether `load` has warned of this value of this credential. */
   wasReported(id: string, digest: string): boolean {
-    return this.#reported?.has(`${digest} ${id}`) === true;
+    return this.#onDemand?.reported?.has(`${digest} ${id}`) === true;
   }
 
   /** Warns once of a value that `load` shows as `undefined`. */
@@ -135,128 +139,133 @@ export class Encoding<T> {
     { error, isReported }: Extract<Decoded<T>, { type: 'unreadable' }>,
   ): void {
     if (this.wasReported(id, digest)) return;
-    const reported = (this.#reported ??= new Set());
+    const reported = ((this.#onDemand ??= {}).reported ??= new Set());
     reported.add(`${digest} ${id}`);
     const [oldest] = reported;
     if (reported.size > MOST_REPORTED && oldest !== undefined) reported.delete(oldest);
-    if (isReported !== true) this.#options.onCallbackError(error, 'load');
+    if (isReported !== true) this.#scope.options.onCallbackError(error, 'load');
   }
 
   /** The logical end of credentials that were decoded before. */
   judge(credentials: T): Decoded<T> {
-    const end = this.#logicalEnd(credentials);
+    const end = this.logicalEnd(credentials);
     if (typeof end === 'string') return unreadable('expires-at', end);
     return { type: 'readable', credentials, logicalEnd: end?.at };
   }
 
-  #frozen(decoded: Decoded<T>, again: boolean): Decoded<T> {
+  protected frozen(decoded: Decoded<T>, again: boolean): Decoded<T> {
     try {
       if (decoded.type === 'readable') freezePlain(decoded.credentials);
       return decoded;
     } catch (error) {
       // The getters of a value from a custom codec may throw.
-      if (!again) this.#options.onCallbackError(error, 'deserialize');
+      if (!again) this.#scope.options.onCallbackError(error, 'deserialize');
       return unreadable(
         'decode',
-        `the value that ${this.#callOf('deserialize')} returned could not be frozen`,
+        `the value that ${this.callOf('deserialize')} returned could not be frozen`,
       );
     }
   }
 
-  #encoded(credentials: T, serialized: unknown): Encoded {
-    const bytes = bytesOf(serialized, this.#callOf('serialize'));
-    const { maxBytes } = this.#options;
+  protected encoded(credentials: T, serialized: unknown): Encoded {
+    const bytes = bytesOf(serialized, this.callOf('serialize'));
+    const { maxBytes } = this.#scope.options;
     if (bytes.length > maxBytes) {
       throw new EncodeError(
         'too-large',
-        `${this.#callOf('serialize')} returned more than maxBytes (${String(maxBytes)}) bytes`,
+        `${this.callOf('serialize')} returned more than maxBytes (${String(maxBytes)}) bytes`,
       );
     }
-    const end = this.#logicalEnd(credentials);
+    const end = this.logicalEnd(credentials);
     if (typeof end === 'string') throw new EncodeError('expires-at', end);
     return { bytes, logicalEnd: end?.at };
   }
 
-  #serialize(credentials: T): unknown {
+  protected serialize(credentials: T): unknown {
     const failed = (error: unknown): never => {
-      if (error instanceof EncodeError || this.#isClosing(error)) throw error;
+      if (error instanceof EncodeError || this.isClosing(error)) throw error;
       // The error may quote the credential.
-      this.#options.onCallbackError(error, 'serialize');
-      throw new EncodeError('threw', `${this.#callOf('serialize')} threw`);
+      this.#scope.options.onCallbackError(error, 'serialize');
+      throw new EncodeError('threw', `${this.callOf('serialize')} threw`);
     };
     try {
-      const { context, serialize } = this.#options;
+      const { context, serialize } = this.#scope.options;
       const result: unknown = context.run(() => serialize(credentials));
       if (!isThenable(result)) return result;
-      return this.#inTime(
+      return this.inTime(
         result,
         (ms) =>
-          new EncodeError('timeout', `${this.#callOf('serialize')} did not settle within ${ms} ms`),
+          new EncodeError('timeout', `${this.callOf('serialize')} did not settle within ${ms} ms`),
       ).catch(failed);
     } catch (error) {
       return failed(error);
     }
   }
 
-  #undecodable(error: unknown, again: boolean): Decoded<T> {
+  protected undecodable(error: unknown, again: boolean): Decoded<T> {
     if (error instanceof UnreadableError) return { type: 'unreadable', error };
-    if (this.#isClosing(error)) throw error;
+    if (this.isClosing(error)) throw error;
     // The error may quote the bytes; that of JSON.parse does.
-    if (!again) this.#options.onCallbackError(error, 'deserialize');
+    if (!again) this.#scope.options.onCallbackError(error, 'deserialize');
     return {
-      ...unreadable('decode', `${this.#callOf('deserialize')} could not read the stored bytes`),
+      ...unreadable('decode', `${this.callOf('deserialize')} could not read the stored bytes`),
       isReported: true,
     };
   }
 
-  #inTime<R>(result: PromiseLike<R>, late: (ms: string) => Error): Promise<R> {
-    const { decodeTimeoutMs } = this.#options;
-    const { signal } = this.#closer();
+  protected inTime<R>(result: PromiseLike<R>, late: (ms: string) => Error): Promise<R> {
+    const { decodeTimeoutMs } = this.#scope.options;
+    const { signal } = this.closer();
     const settled = abortable(Promise.resolve(result), signal);
-    return withDeadline(this.#clock, settled, decodeTimeoutMs, () => late(String(decodeTimeoutMs)));
+    return withDeadline(this.#scope.clock, settled, decodeTimeoutMs, () =>
+      late(String(decodeTimeoutMs)),
+    );
   }
 
-  #closer(): AbortController {
-    if (this.#closing === undefined) {
-      this.#closing = new AbortController();
+  protected closer(): AbortController {
+    const onDemand = (this.#onDemand ??= {});
+    if (onDemand.closing === undefined) {
+      onDemand.closing = new AbortController();
       // Every write that waits for `serialize` adds a listener.
-      setMaxListeners(0, this.#closing.signal);
+      setMaxListeners(0, onDemand.closing.signal);
     }
-    return this.#closing;
+    return onDemand.closing;
   }
 
-  #isClosing(error: unknown): boolean {
-    return this.#closing?.signal.aborted === true && error === this.#closing.signal.reason;
+  protected isClosing(error: unknown): boolean {
+    const signal = this.#onDemand?.closing?.signal;
+    return signal?.aborted === true && error === signal.reason;
   }
 
-  #callOf(name: string): string {
-    return this.#subject === undefined ? name : `${name} of "${this.#subject}"`;
+  protected callOf(name: string): string {
+    const { subject } = this.#scope;
+    return subject === undefined ? name : `${name} of "${subject}"`;
   }
 
   /** The instant, or the message of the failure. */
-  #logicalEnd(credentials: T): { readonly at: number } | undefined | string {
+  protected logicalEnd(credentials: T): { readonly at: number } | undefined | string {
     const expiresAt = this.#expiresAt;
     if (expiresAt === undefined) return undefined;
     let end: unknown;
     let at: unknown;
     try {
-      end = this.#options.context.run(() => expiresAt(credentials));
+      end = this.#scope.options.context.run(() => expiresAt(credentials));
       at = end instanceof Date ? end.getTime() : end;
     } catch (error) {
-      this.#options.onCallbackError(error, 'expiresAt');
-      return `${this.#callOf('expiresAt')} threw`;
+      this.#scope.options.onCallbackError(error, 'expiresAt');
+      return `${this.callOf('expiresAt')} threw`;
     }
     if (end === undefined || end === null) return undefined;
     // A promise is no instant; its rejection must not go unhandled.
     if (isThenable(end))
       Promise.resolve(end).catch((error: unknown) => {
-        this.#options.onCallbackError(error, 'expiresAt');
+        this.#scope.options.onCallbackError(error, 'expiresAt');
       });
     if (typeof at !== 'number' || !Number.isFinite(at) || at > LATEST_MS) {
-      return `${this.#callOf('expiresAt')} returned neither a valid Date nor epoch milliseconds`;
+      return `${this.callOf('expiresAt')} returned neither a valid Date nor epoch milliseconds`;
     }
     if (at < EARLIEST_MS)
-      return `${this.#callOf('expiresAt')} returned a number of seconds, by its size; it must return epoch milliseconds`;
+      return `${this.callOf('expiresAt')} returned a number of seconds, by its size; it must return epoch milliseconds`;
     return { at };
   }
 }

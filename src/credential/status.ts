@@ -56,7 +56,7 @@ export interface StoreStatus {
   readonly servingLimitMs: number | undefined;
   /**
    * The wall clock of this machine minus that of the Redis server, in whole milliseconds: positive when this machine is ahead. As exact as half
-   * of the fastest round trip. Each read of `status` compares anew; `status$` does not emit because of it. In a Redis Cluster the server of the
+   * of the fastest round trip. Each read of `status` compares anew, and shows a difference from the last one beyond 1 ms; `status$` does not emit because of it. In a Redis Cluster the server of the
    * key, of a directory the server with the largest difference. `undefined` until a reading has shown the server's clock.
    */
   readonly clockSkewMs: number | undefined;
@@ -81,9 +81,55 @@ export const idleStatus: StoreStatus = {
 /** Watching has begun, and nothing is known of the link. */
 export const startingStatus: StoreStatus = { ...idleStatus, link: 'connecting' };
 
-/** A status with the skew of this moment; very many stores share one status object without it. */
-export function withSkew(status: StoreStatus, clockSkewMs: number | undefined): StoreStatus {
-  return clockSkewMs === undefined ? status : { ...status, clockSkewMs };
+/**
+ * Shows statuses as they are now: with the skew of the clocks, and `stale` where the proof behind a fresh one is too old. A status is shown by
+ * the same object while nothing changes. The views belong to the statuses, which very many stores share, and not to the stores.
+ */
+export class StatusViews {
+  readonly #skewMs: () => number | undefined;
+  readonly #views = new WeakMap<StoreStatus, StoreStatus>();
+
+  constructor(skewMs: () => number | undefined) {
+    this.#skewMs = skewMs;
+  }
+
+  /** @param staleSince - the end of the time for which a fresh status is proven, by the wall clock, if it has passed */
+  of(status: StoreStatus, staleSince?: number): StoreStatus {
+    const before = this.#views.get(status);
+    let clockSkewMs = this.#skewMs();
+    // The process may have stood still between the readings of two clocks: only a second difference counts.
+    if (before !== undefined && !isNear(before.clockSkewMs, clockSkewMs))
+      clockSkewMs = this.#skewMs();
+    if (clockSkewMs === undefined && staleSince === undefined) return status;
+    const isStill =
+      before !== undefined &&
+      isNear(before.clockSkewMs, clockSkewMs) &&
+      isNear(before.staleSince, staleSince ?? status.staleSince);
+    if (isStill) return before;
+    const view = {
+      ...status,
+      ...(staleSince !== undefined && unproven(staleSince)),
+      clockSkewMs,
+    };
+    this.#views.set(status, view);
+    return view;
+  }
+
+  /** The same for a status that is shown once, as that of an event: nothing is kept. */
+  passing(status: StoreStatus): StoreStatus {
+    const clockSkewMs = this.#skewMs();
+    return clockSkewMs === undefined ? status : { ...status, clockSkewMs };
+  }
+}
+
+/** Clocks count whole milliseconds, so that what two of them give wobbles by one. */
+function isNear(one: number | undefined, other: number | undefined): boolean {
+  if (one === undefined || other === undefined) return one === other;
+  return Math.abs(one - other) <= 1;
+}
+
+function unproven(staleSince: number): Partial<StoreStatus> {
+  return { link: 'reconnecting', freshness: 'stale', staleSince, maxLagMs: undefined };
 }
 
 /** Whether two statuses are equal; `staleSince` and `clockSkewMs` are left out, because the wall clock makes them wobble. */

@@ -20,7 +20,7 @@ export class MemoryFeed implements MemoryClient {
   readonly #keys = new Map<string, readonly MemorySubscription[]>();
   #prefixes: readonly MemorySubscription[] = [];
   #time: ServerTime;
-  #proof = new LinkProof(() => this.confirmedAt());
+  #proof = new LinkProof((at) => this.confirmedAt(at));
   #condition: FeedCondition;
   #lastProofAt: number;
   #stepReported = false;
@@ -54,7 +54,8 @@ export class MemoryFeed implements MemoryClient {
     if (this.#keys.size === 0 && this.#prefixes.length === 0) this.#time = timeOf(this.#memory);
     const { name, isPrefix, subscriber, backend } = subscription;
     if (isPrefix) this.#prefixes = [...this.#prefixes, subscription];
-    else this.#keys.set(name, [...this.#subscribedTo(name), subscription]);
+    // A list made by spreading has room for more, which would be the largest part of each of very many keys.
+    else this.#keys.set(name, this.#subscribedTo(name).concat(subscription));
     this.#memory.clock.nextTurn(() => {
       if (this.#has(subscription)) subscriber.conditionChanged(this.#conditionFor(backend));
     });
@@ -71,8 +72,8 @@ export class MemoryFeed implements MemoryClient {
     else this.#keys.delete(name);
   }
 
-  confirmedAt(): number {
-    return this.#memory.connected ? this.#memory.clock.monotonic() : this.#lastProofAt;
+  confirmedAt(at?: number): number {
+    return this.#memory.connected ? (at ?? this.#memory.clock.monotonic()) : this.#lastProofAt;
   }
 
   /** Adds a sample: the memory's clock showed `serverNow` at some moment since `sentAt`. */
@@ -113,7 +114,7 @@ export class MemoryFeed implements MemoryClient {
   #begin(next: Pick<FeedCondition, 'gap'> & Partial<FeedCondition>): void {
     const { generation } = this.#condition;
     this.#proof.stop();
-    this.#proof = new LinkProof(() => this.confirmedAt());
+    this.#proof = new LinkProof((at) => this.confirmedAt(at));
     this.#condition = createFeedCondition({
       ...this.#condition,
       ...next,

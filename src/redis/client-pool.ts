@@ -9,6 +9,7 @@ import type { Servers } from './servers/servers.js';
 import { HelperNames } from './commands/helper-names.js';
 import { readFailure } from './reply-errors.js';
 import { mergeSettings, type RedisSettings } from './connection-options.js';
+import { createTraceWarning } from './client/tracing.js';
 import { readTemplate, type RedisClient, type RedisTemplate } from './client/template.js';
 import { SkewWarning } from './servers/skew-warning.js';
 import { SingleServer } from './servers/single-server.js';
@@ -54,6 +55,7 @@ export class ClientPool {
       skewWarning: new SkewWarning((message) => {
         process.emitWarning(message, 'CredstreamWarning');
       }),
+      warnOfTraces: createTraceWarning(),
       connectFailed: (error) => {
         this.#warn(error);
       },

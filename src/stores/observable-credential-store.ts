@@ -17,7 +17,6 @@ import type {
   UpdateReceipt,
 } from '../credential/contract.js';
 import { CredentialWriter } from '../writing/credential-writer.js';
-import { Encoding } from '../credential/encoding.js';
 import { ClosedError, InvalidOptionError, withId } from '../errors.js';
 import { OwnEntry } from '../watching/own-entry.js';
 import { checkMs } from '../util/option-checks.js';
@@ -88,7 +87,7 @@ export abstract class ObservableCredentialStore<T>
       if (!(#live in store)) return undefined;
       const { id, backend, encoding, key, options } = store.#live;
       const closeFirst: StoreInternals<unknown>['closeFirst'] = (close) => {
-        store.#checkOpen();
+        checkOpen(store.#live, store.closing);
         const dependents = ((store.#onDemand ??= {}).dependents ??= new Set());
         dependents.add(close);
         const ofShared = store.#shared?.closeFirst(close);
@@ -101,8 +100,6 @@ export abstract class ObservableCredentialStore<T>
     };
   }
 
-  /** The id of the credential in changes and snapshots. */
-  readonly id: string;
   readonly #live: WatchedEntry<T>;
   readonly #shared: SharedUse<T> | undefined;
   /** Most of thousands of watched credentials are only read from memory, and need none of these parts. */
@@ -114,9 +111,13 @@ export abstract class ObservableCredentialStore<T>
    */
   protected constructor(live: WatchedEntry<T>, shared?: SharedUse<T>) {
     super();
-    this.id = live.id;
     this.#live = live;
     this.#shared = shared;
+  }
+
+  /** The id of the credential in changes and snapshots. */
+  get id(): string {
+    return this.#live.id;
   }
 
   /**
@@ -164,7 +165,6 @@ export abstract class ObservableCredentialStore<T>
   }
 
   async load(): Promise<T | undefined> {
-    this.#checkOpen();
     return this.#write((writer) => writer.load());
   }
 
@@ -175,17 +175,14 @@ export abstract class ObservableCredentialStore<T>
    * @throws UnreadableError when the key holds something that this store cannot read, UnavailableError, RefusedError, ClosedError
    */
   async read(): Promise<CredentialSnapshot<T> | undefined> {
-    this.#checkOpen();
     return this.#write((writer) => writer.read());
   }
 
   async save(credentials: T, options: SaveOptions<T> = {}): Promise<SaveReceipt> {
-    this.#checkOpen();
     return this.#write((writer) => writer.save(credentials, options));
   }
 
   async clear(options: ClearOptions<T> = {}): Promise<boolean> {
-    this.#checkOpen();
     return this.#write((writer) => writer.clear(options));
   }
 
@@ -199,7 +196,6 @@ export abstract class ObservableCredentialStore<T>
     fn: (current: T | undefined, context: UpdateContext) => T | undefined | Promise<T | undefined>,
     options: UpdateOptions = {},
   ): Promise<UpdateReceipt<T>> {
-    this.#checkOpen();
     return this.#write((writer) => writer.update(fn, options));
   }
 
@@ -209,7 +205,6 @@ export abstract class ObservableCredentialStore<T>
    * @throws InvalidOptionError, UnavailableError, RefusedError, ClosedError
    */
   async endsIn(seconds: number): Promise<number> {
-    this.#checkOpen();
     return this.#write((writer) => writer.endsIn(seconds));
   }
 
@@ -265,6 +260,7 @@ export abstract class ObservableCredentialStore<T>
 
   async #write<R>(use: (writer: CredentialWriter<T>) => Promise<R>): Promise<R> {
     try {
+      checkOpen(this.#live, this.closing);
       if (this.#shared !== undefined) return await this.#shared.write(this.id, use);
       return await use(((this.#onDemand ??= {}).writer ??= new CredentialWriter(this.#live)));
     } catch (error) {
@@ -275,10 +271,14 @@ export abstract class ObservableCredentialStore<T>
   get #streams(): CredentialStreams<T> {
     return ((this.#onDemand ??= {}).streams ??= credentialStreams(this.#live));
   }
+}
 
-  #checkOpen(): void {
-    if (this.closing || this.#live.closed) throw new ClosedError(`the store of "${this.id}"`);
-  }
+/** @throws ClosedError */
+function checkOpen(
+  { id, closed }: Pick<WatchedEntry<unknown>, 'id' | 'closed'>,
+  closing: boolean,
+): void {
+  if (closing || closed) throw new ClosedError(`the store of "${id}"`);
 }
 
 /** The entry of a store that shares it with no other store. */
@@ -288,6 +288,5 @@ export function ownCredential<T>(
   backend: Backend,
 ): WatchedEntry<T> {
   const options = backend.sharing.intern(shared, 'onCallbackError');
-  const encoding = new Encoding(options, expiresAt, backend.clock, id);
-  return new OwnEntry(id, key, options, backend, encoding);
+  return new OwnEntry(id, key, options, backend, expiresAt);
 }

@@ -8,7 +8,6 @@ import {
   idleStatus,
   isSameStatus,
   startingStatus,
-  withSkew,
   type LinkStatus,
   type StoreStatus,
 } from '../credential/status.js';
@@ -123,22 +122,22 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   }
 
   get status(): StoreStatus {
-    const status = withSkew(this.#status, this.#condition?.skewMs?.());
-    const at = this.clock.monotonic();
-    if (status.freshness !== 'fresh' || !this.isUnproven(at)) return status;
-    return {
-      ...status,
-      link: 'reconnecting',
-      freshness: 'stale',
-      staleSince: wallTime(this.clock, this.provenAt),
-      maxLagMs: undefined,
-    };
+    const status = this.#status;
+    const views = this.#condition?.views;
+    if (views === undefined) return status;
+    const isProven = status.freshness !== 'fresh' || !this.isUnproven(this.clock.monotonic());
+    return views.of(status, isProven ? undefined : wallTime(this.clock, this.provenAt));
   }
 
   get provenAt(): number {
+    return this.provenAsOf(this.clock.monotonic());
+  }
+
+  /** @param at - the present monotonic instant */
+  provenAsOf(at: number): number {
     const { unexplained } = this;
     const trouble = this.#trouble;
-    const confirmedAt = this.#condition?.proof.confirmedAt ?? -Infinity;
+    const confirmedAt = this.#condition?.proof.confirmedAsOf(at) ?? -Infinity;
     if (unexplained === undefined && trouble === undefined) return confirmedAt;
     return Math.min(confirmedAt, unexplained?.provenAt ?? Infinity, trouble?.provenAt ?? Infinity);
   }
@@ -177,7 +176,8 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
     if (condition === undefined) return false;
     const limitMs = servingLimitMs(condition, this.options.maxStalenessMs);
     return (
-      at - this.provenAt > limitMs || (this.unexplained !== undefined && at >= this.doubtedFrom)
+      at - this.provenAsOf(at) > limitMs ||
+      (this.unexplained !== undefined && at >= this.doubtedFrom)
     );
   }
 
@@ -238,8 +238,7 @@ export abstract class Freshness<T> extends EventSourceBase<T> implements Trouble
   protected publish(status: StoreStatus): void {
     if (isSameStatus(status, this.#status)) return;
     this.#status = status;
-    const shown = withSkew(status, this.#condition?.skewMs?.());
-    this.emit({ type: 'status', status: shown });
+    this.emit({ type: 'status', status: this.#condition?.views.passing(status) ?? status });
   }
 }
 

@@ -8,7 +8,7 @@ import type {
   Subscriber,
   Subscription,
 } from '../backend/backend.js';
-import type { Encoding } from '../credential/encoding.js';
+import { Encoding, type EncodingScope, type ExpiresAt } from '../credential/encoding.js';
 import { unknown } from '../credential/state.js';
 import { ClosedError } from '../errors.js';
 import { Entry } from './entry/entry.js';
@@ -17,7 +17,10 @@ import { OpenEntry } from './open-entry.js';
 import type { SharedStoreOptions } from './entry-options.js';
 
 /** The one entry of a store with a subscription of its own: a single store is a directory of one. */
-export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscriber {
+export class OwnEntry<T>
+  extends OpenEntry<T>
+  implements EntryOwner<T>, EncodingScope<T>, Subscriber
+{
   readonly key: string;
   readonly options: SharedStoreOptions<T>;
   readonly backend: Backend;
@@ -30,13 +33,13 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
     key: string,
     options: SharedStoreOptions<T>,
     backend: Backend,
-    encoding: Encoding<T>,
+    expiresAt: ExpiresAt<T> | undefined,
   ) {
     super(id);
     this.key = key;
     this.options = options;
     this.backend = backend;
-    this.encoding = encoding;
+    this.encoding = new Encoding(this, expiresAt);
   }
 
   get subscription(): Subscription | undefined {
@@ -49,6 +52,10 @@ export class OwnEntry<T> extends OpenEntry<T> implements EntryOwner<T>, Subscrib
 
   get maxStalenessMs(): number {
     return this.options.maxStalenessMs;
+  }
+
+  get subject(): string {
+    return this.id;
   }
 
   get scope(): this {

@@ -7,7 +7,6 @@ import {
   idleStatus,
   isSameStatus,
   startingStatus,
-  withSkew,
   type LinkStatus,
   type StoreStatus,
 } from '../credential/status.js';
@@ -24,12 +23,6 @@ const MOST_UNCONFIRMED = 10_000;
 /** A hint that was dropped, as far as is known of it. */
 const DROPPED_HINT: Hint = { type: 'written', origin: 'unknown', reason: undefined };
 
-/** One reading of everything. */
-interface Round {
-  /** The number of entries that must be read before all credentials are known. */
-  awaited: number;
-}
-
 export interface TrackingContext<T> {
   readonly backend: Backend;
   readonly watch: PrefixWatch<T>;
@@ -43,8 +36,8 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   readonly #context: TrackingContext<T>;
   readonly #scan: KeySweep;
   #condition: FeedCondition | undefined;
-  /** Begun anew whenever everything must be read. */
-  #round: Round = { awaited: 0 };
+  /** The entries that must be read before all credentials are known. */
+  readonly #awaited = new Set<FollowedEntry>();
   /** The entries that only a hint has made: as far as is known, nothing is stored there. */
   readonly #unconfirmed = new Set<FollowedEntry>();
   #scanned = false;
@@ -82,7 +75,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   get status(): StoreStatus {
-    return withSkew(this.#status, this.#condition?.skewMs?.());
+    return this.#condition?.views.of(this.#status) ?? this.#status;
   }
 
   get isComplete(): boolean {
@@ -90,7 +83,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   get isCaughtUp(): boolean {
-    return this.#condition?.link === 'live' && this.#scanned && this.#round.awaited === 0;
+    return this.#condition?.link === 'live' && this.#scanned && this.#awaited.size === 0;
   }
 
   conditionChanged(condition: FeedCondition): void {
@@ -120,7 +113,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   }
 
   added(entry: FollowedEntry): void {
-    if (!entry.isCaughtUp) this.#await(entry);
+    if (!entry.isCaughtUp) this.#awaited.add(entry);
   }
 
   removed(entry: FollowedEntry): void {
@@ -158,7 +151,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
   protected override stop(as: 'idle' | 'closed'): void {
     this.#context.watch.follow(undefined);
     this.#scan.stop();
-    this.#round = { awaited: 0 };
+    this.#awaited.clear();
     this.#unconfirmed.clear();
     this.#condition = undefined;
     this.#scanned = false;
@@ -180,7 +173,7 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       // The watch polls open entries anyway.
       if (!entry.isOpen) entry.read();
     } else if (task === 'resync' && !entry.isCaughtUp) {
-      this.#await(entry);
+      this.#awaited.add(entry);
       entry.read();
     }
   }
@@ -195,20 +188,11 @@ export class Tracking<T> extends EventSourceBase<T> implements PrefixFollower<T>
       // The instant up to which no hint was missed, by the wall clock.
       this.#staleSince = Math.round(clock.now() - behindMs);
     }
-    this.#round = { awaited: 0 };
-  }
-
-  #await(entry: FollowedEntry): void {
-    if (entry.awaitedIn === this.#round) return;
-    entry.awaitedIn = this.#round;
-    this.#round.awaited += 1;
+    this.#awaited.clear();
   }
 
   #settled(entry: FollowedEntry): void {
-    if (entry.awaitedIn !== this.#round) return;
-    entry.awaitedIn = undefined;
-    this.#round.awaited -= 1;
-    if (this.#round.awaited === 0) this.#review();
+    if (this.#awaited.delete(entry) && this.#awaited.size === 0) this.#review();
   }
 
   #review(): void {

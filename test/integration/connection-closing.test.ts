@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 
 import { systemClock } from '../../src/time/clock.js';
+import { createTraceWarning } from '../../src/redis/client/tracing.js';
 import { ConnectionLostError } from '../../src/redis/reply-errors.js';
 import { Connection } from '../../src/redis/connection/connection.js';
 import { replyOk } from '../../src/redis/reply-parser.js';
@@ -13,7 +14,12 @@ it('a closing connection waits for its replies, and reports later commands as no
   const key = uniqueKey();
   const link = await Connection.open(
     { db: 0, create: (overrides) => redis.duplicate({ ...overrides, lazyConnect: true }) },
-    { clock: systemClock, name: 'test', replyTimeoutMs: () => 5_000 },
+    {
+      clock: systemClock,
+      name: 'test',
+      warnOfTraces: createTraceWarning(),
+      replyTimeoutMs: () => 5_000,
+    },
     new AbortController().signal,
   );
   const before = link.call((client) => client.set(key, 'before'), replyOk);

@@ -47,14 +47,21 @@ export function readTemplate(redis: unknown): RedisTemplate {
   };
 }
 
+/** The differences between our own connections. */
+interface ClientOptions {
+  /** The name in CLIENT LIST. */
+  readonly name: string;
+  readonly connectTimeoutMs: number;
+  readonly warnOfTraces: () => void;
+}
+
 /**
  * Opens a connection on which ioredis neither retries, resubscribes, queues nor renames keys: those decisions are made in this room. The
  * connection takes the user name and password that the caller's client has at this moment.
  */
 export function openClient(
   template: ServerTemplate,
-  name: string,
-  connectTimeoutMs: number,
+  { name, connectTimeoutMs, warnOfTraces }: ClientOptions,
   located: Readonly<Record<string, unknown>> = {},
 ): Redis {
   const overrides: Partial<Record<keyof RedisOptions, unknown>> = {
@@ -82,7 +89,7 @@ export function openClient(
     scripts: undefined,
     himportFieldsets: undefined,
   };
-  const client = hideFromTraces(template.create({ ...overrides, ...located }));
+  const client = hideFromTraces(template.create({ ...overrides, ...located }), warnOfTraces);
   const { options } = client as { options: { password?: unknown } };
   if (typeof options.password === 'string' && options.password !== '')
     options.password = hideBytes(Buffer.from(options.password));

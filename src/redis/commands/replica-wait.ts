@@ -95,6 +95,7 @@ export class ReplicaWait {
     this.#options = {
       clock: options.clock,
       name: 'credstream:replicas',
+      warnOfTraces: options.warnOfTraces,
       replyTimeoutMs: () => options.replyTimeoutMs() + LONGEST_WAIT_MS + LATENESS_MS,
     };
   }

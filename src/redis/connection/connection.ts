@@ -31,6 +31,7 @@ export interface ConnectionSettings {
   readonly name: string;
   /** How long Redis may take to accept the connection and to reply to each command. */
   replyTimeoutMs(): number;
+  readonly warnOfTraces: () => void;
   /** Called when a connection could not be opened. */
   readonly openFailed?: (error: Error) => void;
 }
@@ -106,7 +107,7 @@ export class Connection {
     const timeoutMs = options.replyTimeoutMs();
     const located = await locate(template, options);
     if (isGivenUp()) throw new ConnectionLostError(false);
-    const client = openClient(template, options.name, timeoutMs, located);
+    const client = openClient(template, { ...options, connectTimeoutMs: timeoutMs }, located);
     const firstRefusal = new RefusedConnection(client, options.clock);
     const connection = new Connection(client, options, template.mustBeMaster ?? false);
     const giveUp = (): void => {

@@ -15,7 +15,7 @@ import { FeedConditions } from './conditions.js';
 import { createKnownEpoch } from './missed/data-epoch.js';
 import type { FeedSessionContext } from './session-context.js';
 import { FeedSession } from './session.js';
-import { FeedSubscription, WatchedKeys, type WatchedKey } from './watched-keys.js';
+import { WatchedKeys, type FeedSubscription, type WatchedKey } from './watched-keys.js';
 
 /** After a session of this length the next failure counts as the first one. */
 const GOOD_LIFE_MS = 1_000;
@@ -63,7 +63,7 @@ const NO_ATTEMPTS: Attempts = { failures: 0, wasLive: false };
  */
 export class Feed {
   readonly #context: FeedContext;
-  readonly #keys = new WatchedKeys();
+  readonly #keys: WatchedKeys = new WatchedKeys(this);
   readonly #conditions: FeedConditions;
   readonly #epoch = createKnownEpoch();
   #state: FeedState = { type: 'idle' };
@@ -87,18 +87,16 @@ export class Feed {
   }
 
   subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {
-    const watched = this.#keys.at(to);
-    const isNew = watched.isAbandoned;
-    const subscription = new FeedSubscription(watched, subscriber, this);
-    this.#keys.add(subscription);
+    const subscription = this.#keys.add(to, subscriber);
+    const { watched } = subscription;
     this.#context.connectionSettings.clock.nextTurn(() => {
-      if (watched.has(subscription)) subscriber.conditionChanged(this.#conditions.of(watched));
+      subscription.subscriber?.conditionChanged(this.#conditions.of(watched));
     });
     if (this.#state.type === 'idle')
       inRootContext(() => {
         this.#open(NO_ATTEMPTS);
       });
-    else if (isNew) runningIn(this.#state)?.subscribe(watched);
+    else if (subscription === watched) runningIn(this.#state)?.subscribe(watched);
     this.#recount();
     return subscription;
   }

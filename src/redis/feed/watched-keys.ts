@@ -28,105 +28,122 @@ interface SubscribedFeed {
 }
 
 /** One subscription to the feed of one server. There may be very many. */
-export class FeedSubscription implements Subscription {
-  readonly subscriber: Subscriber;
+export abstract class FeedSubscription implements Subscription {
+  /** `undefined` once the subscription has ended. */
+  subscriber: Subscriber | undefined;
   /** The watched key or prefix. */
-  readonly watched: WatchedKey;
-  readonly #feed: SubscribedFeed;
+  abstract readonly watched: WatchedKey;
 
-  constructor(watched: WatchedKey, subscriber: Subscriber, feed: SubscribedFeed) {
+  constructor(subscriber: Subscriber) {
     this.subscriber = subscriber;
-    this.watched = watched;
-    this.#feed = feed;
   }
 
   read(key: string, maxBytes: number): Promise<Observation> {
-    return this.#feed.read(key, maxBytes);
+    return this.watched.feed.read(key, maxBytes);
   }
 
   readMany(
     keys: readonly string[],
     maxBytes: number,
   ): Promise<readonly (Observation | undefined)[]> {
-    return this.#feed.readMany(keys, maxBytes);
+    return this.watched.feed.readMany(keys, maxBytes);
   }
 
   confirmedAt(): number {
-    return this.#feed.confirmedAt();
+    return this.watched.feed.confirmedAt();
   }
 
   reportClockStep(): void {
-    this.#feed.reportClockStep();
+    this.watched.feed.reportClockStep();
   }
 
   reportMissedHint(): void {
-    this.#feed.reportMissedHint(this.watched);
+    this.watched.feed.reportMissedHint(this.watched);
   }
 
   close(): void {
-    this.#feed.unsubscribe(this);
+    this.watched.feed.unsubscribe(this);
   }
 }
 
-/** A watched key, its subscriptions, and the channels that the present link is subscribed to for them. */
-export class WatchedKey {
+/** A subscription to a key or prefix that was watched already. */
+class FurtherSubscription extends FeedSubscription {
+  readonly watched: WatchedKey;
+
+  constructor(subscriber: Subscriber, watched: WatchedKey) {
+    super(subscriber);
+    this.watched = watched;
+  }
+}
+
+/**
+ * A watched key, its subscriptions, and the channels that the present link is subscribed to for them. The watched key is its own first
+ * subscription: most keys have no other one, and an object for each would be as large as the rest.
+ */
+export class WatchedKey extends FeedSubscription {
   readonly key: string;
+  readonly feed: SubscribedFeed;
   /** `undefined` before the present link is subscribed to any channel. */
   subscribedTo: SubscribedTo | undefined;
-  /** Most keys have one subscription: a list for each key would be larger than the rest of it. */
-  #first: FeedSubscription | undefined;
   #others: readonly FeedSubscription[] | undefined;
 
-  constructor(key: string) {
+  constructor(key: string, subscriber: Subscriber, feed: SubscribedFeed) {
+    super(subscriber);
     this.key = key;
+    this.feed = feed;
   }
 
-  /** A snapshot: unaffected by subscriptions that begin and end during an iteration. */
+  get watched(): this {
+    return this;
+  }
+
+  /** The subscribers as of now: a subscription may begin or end while they are called. */
   get subscriptions(): readonly FeedSubscription[] {
-    if (this.#first === undefined) return [];
-    return [this.#first, ...(this.#others ?? [])];
-  }
-
-  set subscriptions([first, ...others]: readonly FeedSubscription[]) {
-    this.#first = first;
-    this.#others = others.length > 0 ? others : undefined;
+    return this.#others === undefined ? [this] : [this, ...this.#others];
   }
 
   get isAbandoned(): boolean {
-    return this.#first === undefined;
+    return this.subscriber === undefined && this.#others === undefined;
   }
 
   /** The number of readings that cover all keys. */
   get size(): number {
-    return Math.max(1, ...this.subscriptions.map(({ subscriber }) => subscriber.size));
+    return Math.max(1, ...this.subscriptions.map(({ subscriber }) => subscriber?.size ?? 0));
   }
 
-  has(subscription: FeedSubscription): boolean {
-    return this.#first === subscription || this.#others?.includes(subscription) === true;
+  add(subscriber: Subscriber): FeedSubscription {
+    const added = new FurtherSubscription(subscriber, this);
+    this.#others = [...(this.#others ?? []), added];
+    return added;
+  }
+
+  remove(subscription: FeedSubscription): void {
+    subscription.subscriber = undefined;
+    const others = this.#others?.filter((one) => one !== subscription) ?? [];
+    this.#others = others.length > 0 ? others : undefined;
   }
 
   hint(key: string, hint: Hint | AttemptHint): void {
-    for (const one of this.subscriptions) if (this.has(one)) one.subscriber.hint(key, hint);
+    for (const one of this.subscriptions) one.subscriber?.hint(key, hint);
   }
 
   report(condition: FeedCondition): void {
-    for (const one of this.subscriptions)
-      if (this.has(one)) one.subscriber.conditionChanged(condition);
+    for (const one of this.subscriptions) one.subscriber?.conditionChanged(condition);
   }
 
   pollNext(): PollResult {
-    const results = this.subscriptions.map(({ subscriber }) => subscriber.pollNext());
+    const results = this.subscriptions.map(({ subscriber }) => subscriber?.pollNext());
     if (results.includes('requested')) return 'requested';
     return results.includes('elsewhere') ? 'elsewhere' : 'none';
   }
 
   pollOpen(): void {
-    for (const { subscriber } of this.subscriptions) subscriber.pollAll('open');
+    for (const { subscriber } of this.subscriptions) subscriber?.pollAll('open');
   }
 
   /** Returns whether an observation over this link follows. */
   pollAll(): boolean {
-    const results = this.subscriptions.map(({ subscriber }) => subscriber.pollAll());
+    const results = this.subscriptions.map(({ subscriber }) => subscriber?.pollAll());
     return results.includes('requested');
   }
 }
@@ -136,8 +153,8 @@ export class WatchedPrefix extends WatchedKey {
   /** The prefix in patterns, where every character stands for itself. */
   readonly glob: string;
 
-  constructor(prefix: string) {
-    super(prefix);
+  constructor(prefix: string, subscriber: Subscriber, feed: SubscribedFeed) {
+    super(prefix, subscriber, feed);
     this.glob = escapeGlob(prefix);
   }
 }
@@ -148,9 +165,14 @@ export class WatchedKeys {
   readonly #keys = new Map<string, WatchedKey>();
   /** By the prefix in patterns. */
   readonly #prefixes = new Map<string, WatchedPrefix>();
+  readonly #feed: SubscribedFeed;
   #rotation: Iterator<WatchedKey> | undefined;
   /** The present element of the rotation, and its remaining readings. */
   #current: { readonly watched: WatchedKey; left: number } | undefined;
+
+  constructor(feed: SubscribedFeed) {
+    this.#feed = feed;
+  }
 
   get isEmpty(): boolean {
     return this.#keys.size === 0 && this.#prefixes.size === 0;
@@ -173,7 +195,7 @@ export class WatchedKeys {
     let least = Infinity;
     for (const { subscriptions } of this)
       for (const { subscriber } of subscriptions)
-        least = Math.min(least, subscriber.maxStalenessMs);
+        least = Math.min(least, subscriber?.maxStalenessMs ?? Infinity);
     return least;
   }
 
@@ -189,29 +211,27 @@ export class WatchedKeys {
     yield* this.#prefixes.values();
   }
 
-  /** The watched key or prefix of a target, a new one where none is watched. */
-  at(to: SubscriptionTarget): WatchedKey {
+  /** Adds a subscription: the {@link WatchedKey} itself for a key or prefix that was not watched before. */
+  add(to: SubscriptionTarget, subscriber: Subscriber): FeedSubscription {
     if ('key' in to) {
-      let watched = this.#keys.get(to.key);
-      if (watched === undefined) this.#keys.set(to.key, (watched = new WatchedKey(to.key)));
+      const known = this.#keys.get(to.key);
+      if (known !== undefined) return known.add(subscriber);
+      const watched = new WatchedKey(to.key, subscriber, this.#feed);
+      this.#keys.set(to.key, watched);
       return watched;
     }
-    const glob = escapeGlob(to.prefix);
-    let watched = this.#prefixes.get(glob);
-    if (watched === undefined) this.#prefixes.set(glob, (watched = new WatchedPrefix(to.prefix)));
+    const watched = new WatchedPrefix(to.prefix, subscriber, this.#feed);
+    const known = this.#prefixes.get(watched.glob);
+    if (known !== undefined) return known.add(subscriber);
+    this.#prefixes.set(watched.glob, watched);
     return watched;
-  }
-
-  add(subscription: FeedSubscription): void {
-    const { watched } = subscription;
-    watched.subscriptions = [...watched.subscriptions, subscription];
   }
 
   /** Returns whether that was the last subscription. */
   remove(subscription: FeedSubscription): boolean {
+    if (subscription.subscriber === undefined) return false;
     const { watched } = subscription;
-    if (!watched.has(subscription)) return false;
-    watched.subscriptions = watched.subscriptions.filter((one) => one !== subscription);
+    watched.remove(subscription);
     if (!watched.isAbandoned) return false;
     this.muted.delete(watched);
     if (watched instanceof WatchedPrefix) this.#prefixes.delete(watched.glob);

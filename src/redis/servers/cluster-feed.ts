@@ -15,10 +15,11 @@ import type { Server } from './server.js';
 import type { RedisSettings } from '../connection-options.js';
 import { retryPauseMs } from '../connection/retry.js';
 import { SessionTimers } from '../connection/session-timers.js';
+import { LinkProof } from '../../backend/link-proof.js';
 import { ClusterPrefixes } from './cluster-prefixes.js';
 import type { ClusterTopology } from './cluster-topology.js';
 
-const NEVER_PROVEN: FeedCondition['proof'] = { confirmedAt: -Infinity };
+const NEVER_PROVEN: FeedCondition['proof'] = new LinkProof(() => -Infinity);
 
 /** MIGRATE sends the remaining TTL, so a moved key ends later by the time of the transfer. */
 const MOVED_LATE_MS = 100;

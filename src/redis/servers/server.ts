@@ -24,6 +24,7 @@ export interface ServerContext {
   readonly newGeneration: () => number;
   /** Warns when the clocks of this machine and of a server differ. */
   readonly skewWarning: SkewWarning;
+  readonly warnOfTraces: () => void;
   /** Called when Redis could not be reached, or turned us away. */
   readonly connectFailed: (error: Error) => void;
 }
@@ -53,10 +54,11 @@ export class Server {
 
   constructor(template: ServerTemplate, context: ServerContext, specifics: ServerSpecifics) {
     const { clock } = context.settings();
-    const { names, newGeneration, settings } = context;
+    const { names, newGeneration, settings, warnOfTraces } = context;
     const connectionSettings = (name: string) => ({
       clock,
       name,
+      warnOfTraces,
       replyTimeoutMs: () => settings().replyTimeoutMs,
       ...(specifics.openFailed && { openFailed: specifics.openFailed }),
     });

@@ -122,7 +122,7 @@ export abstract class CredentialDirectory<T> extends ObservableCredentials<
     this.#options = options;
     const { clock } = backend;
     const paced = new TimeSlicedClock(clock);
-    const encoding = new Encoding(options, expiresAt, paced, `${prefix}*`);
+    const encoding = new Encoding({ options, clock: paced, subject: `${prefix}*` }, expiresAt);
     this.#encoding = encoding;
     const subscription = (): Subscription | undefined => watch.subscription;
     const reads = new ReadBatcher(subscription, clock, options.maxBytes);

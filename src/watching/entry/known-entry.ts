@@ -31,7 +31,6 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
   readonly key: string;
   /** The generation of hints of the last reading; 0 for none, and after Redis refused the key. */
   generation: number;
-  awaitedIn: object | undefined;
   protected readonly owner: EntryOwner<T>;
   protected handles: EntryHandles<T> | undefined;
   /** The hints that no reading has explained. */

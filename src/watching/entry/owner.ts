@@ -14,8 +14,6 @@ import type { SharedStoreOptions } from '../entry-options.js';
 /** An entry as its follower sees it. */
 export interface FollowedEntry {
   readonly key: string;
-  /** The round of the follower that waits for a reading of the entry. */
-  awaitedIn: object | undefined;
   /** Whether the key is stored, as far as known. */
   readonly isStored: boolean;
   /** Whether handles watch the entry. */

@@ -26,19 +26,16 @@ type Options = Partial<EncodingOptions<string>> & { readonly expiresAt?: Expires
 function world({ expiresAt, ...options }: Options = {}) {
   const clock = new VirtualClock();
   const reported: Reported[] = [];
-  const encoding = new Encoding<string>(
-    {
-      serialize: (value) => value,
-      deserialize: (bytes) => bytes.toString('utf8'),
-      context: AsyncContext.empty(),
-      maxBytes: 100,
-      decodeTimeoutMs: 1_000,
-      onCallbackError: (error, where) => reported.push({ error, where }),
-      ...options,
-    },
-    expiresAt,
-    clock,
-  );
+  const all: EncodingOptions<string> = {
+    serialize: (value) => value,
+    deserialize: (bytes) => bytes.toString('utf8'),
+    context: AsyncContext.empty(),
+    maxBytes: 100,
+    decodeTimeoutMs: 1_000,
+    onCallbackError: (error, where) => reported.push({ error, where }),
+    ...options,
+  };
+  const encoding = new Encoding<string>({ options: all, clock }, expiresAt);
   const decode = (text: string, again?: boolean) =>
     encoding.decode({ type: 'bytes', bytes: Buffer.from(text) }, again);
   return { clock, reported, encoding, decode };

@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 
+import { createTraceWarning } from '../../../src/redis/client/tracing.js';
 import { CommandChannel } from '../../../src/redis/commands/channel.js';
 import { HelperNames } from '../../../src/redis/commands/helper-names.js';
 import { systemClock } from '../../../src/time/clock.js';
@@ -38,7 +39,8 @@ it('a command channel leaves no connection behind when it is closed while it ope
       opened.push(client);
       return client as unknown as Redis;
     };
-    const options = { clock: systemClock, name: 'test', replyTimeoutMs: () => 1_000 };
+    const warnOfTraces = createTraceWarning();
+    const options = { clock: systemClock, name: 'test', warnOfTraces, replyTimeoutMs: () => 1_000 };
     const link = new CommandChannel(
       { db: 0, create },
       options,

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 
 import { VirtualClock } from 'credstream/testing';
 
+import { createTraceWarning } from '../../../src/redis/client/tracing.js';
 import { Connection } from '../../../src/redis/connection/connection.js';
 
 it('an opening that was given up during the lookup of the address connects to nothing', async () => {
@@ -19,7 +20,12 @@ it('an opening that was given up during the lookup of the address connects to no
         return client;
       },
     },
-    { clock: new VirtualClock(), name: 'credstream:commands', replyTimeoutMs: () => 1_000 },
+    {
+      clock: new VirtualClock(),
+      name: 'credstream:commands',
+      warnOfTraces: createTraceWarning(),
+      replyTimeoutMs: () => 1_000,
+    },
     abort.signal,
   );
   abort.abort();

@@ -1,6 +1,7 @@
 import type { Redis } from 'ioredis';
 import { expect, it } from 'vitest';
 
+import type { Subscriber } from '../../../src/backend/backend.js';
 import { HelperNames } from '../../../src/redis/commands/helper-names.js';
 import type { Connection } from '../../../src/redis/connection/connection.js';
 import { MutedChannels } from '../../../src/redis/feed/hints/muted-channels.js';
@@ -27,9 +28,9 @@ it('a channel that is flooded again before it was returned to is left again', as
   const muted = new MutedChannels<WatchedKey>();
   const names = new HelperNames('credstream', 'instance');
   const subscriptions = new Subscriptions(connection, 0, names, muted);
-  const watched = new WatchedKey('token');
-  // A key that is watched; who watches it does not matter here.
-  watched.subscriptions = [{}] as unknown as WatchedKey['subscriptions'];
+  // The test depends on neither the subscriber nor the feed.
+  const [subscriber, feed] = [{} as Subscriber, {} as WatchedKey['feed']];
+  const watched = new WatchedKey('token', subscriber, feed);
   watched.subscribedTo = 'keyspace';
   muted.add(watched, 'announcements');
 

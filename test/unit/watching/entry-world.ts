@@ -1,6 +1,6 @@
 import type { CredentialChange, CredentialState, StoreStatus } from 'credstream';
 
-import { Encoding, type ExpiresAt } from '../../../src/credential/encoding.js';
+import type { ExpiresAt } from '../../../src/credential/encoding.js';
 import { OwnEntry } from '../../../src/watching/own-entry.js';
 import { resolveStoreOptions } from '../../../src/stores/options.js';
 import type { SharedStoreOptions } from '../../../src/watching/entry-options.js';
@@ -50,8 +50,7 @@ export function liveWorld({
   const backend = new ScriptedBackend(serverAheadMs);
   const { shared } = resolveStoreOptions<Token>({ key: 'key', serialize: bytesOf, deserialize });
   const all = { ...shared, maxBytes: 1_000, onCallbackError: () => {}, ...options };
-  const encoding = new Encoding<Token>(all, expiresAt, backend.clock);
-  const live = new OwnEntry<Token>('id', 'key', all, backend, encoding);
+  const live = new OwnEntry<Token>('id', 'key', all, backend, expiresAt);
   const changes: CredentialChange<Token>[] = [];
   const states: CredentialState<Token>[] = [];
   const statuses: StoreStatus[] = [];

@@ -12,7 +12,7 @@ import {
   type Subscription,
   type SubscriptionTarget,
 } from '../../../src/backend/backend.js';
-import { Encoding } from '../../../src/credential/encoding.js';
+import { LinkProof } from '../../../src/backend/link-proof.js';
 import { UnavailableError } from '../../../src/errors.js';
 import { OwnEntry } from '../../../src/watching/own-entry.js';
 import { resolveStoreOptions } from '../../../src/stores/options.js';
@@ -46,7 +46,7 @@ class ShuffledBackend implements Backend {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 0,
-    proof: { confirmedAt: Infinity },
+    proof: new LinkProof(() => Infinity),
     provenWithinMs: 0,
     error: undefined,
   });
@@ -189,8 +189,7 @@ describe('with messages in any order', () => {
             maxStalenessMs: Infinity,
             onCallbackError: () => {},
           });
-          const encoding = new Encoding<string>(shared, undefined, backend.clock);
-          const live = new OwnEntry<string>('id', 'key', shared, backend, encoding);
+          const live = new OwnEntry<string>('id', 'key', shared, backend, undefined);
           const shown: (string | undefined)[] = [];
           let changes = 0;
           live.events$.subscribe((event) => {

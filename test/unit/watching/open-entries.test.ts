@@ -2,6 +2,7 @@ import { VirtualClock } from 'credstream/testing';
 import { expect, it } from 'vitest';
 
 import { createFeedCondition, type FeedCondition } from '../../../src/backend/backend.js';
+import { LinkProof } from '../../../src/backend/link-proof.js';
 import { Encoding } from '../../../src/credential/encoding.js';
 import { unknown } from '../../../src/credential/state.js';
 import { resolveStoreOptions } from '../../../src/stores/options.js';
@@ -16,7 +17,7 @@ function condition(link: FeedCondition['link']): FeedCondition {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 0,
-    proof: { confirmedAt: Infinity },
+    proof: new LinkProof(() => Infinity),
     provenWithinMs: 0,
     error: undefined,
   });
@@ -36,7 +37,7 @@ async function crowded(linkOf: (nth: number) => FeedCondition) {
   const scope = {
     clock,
     options,
-    encoding: new Encoding<string>(options, undefined, clock),
+    encoding: new Encoding<string>({ options, clock }, undefined),
     backend: { endClear: () => Promise.resolve() },
   };
   let isFull = false;

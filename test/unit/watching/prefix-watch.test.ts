@@ -9,6 +9,7 @@ import {
   type Hint,
   type Observation,
 } from '../../../src/backend/backend.js';
+import { LinkProof } from '../../../src/backend/link-proof.js';
 import type { CredentialChange } from '../../../src/credential/change.js';
 import { Encoding } from '../../../src/credential/encoding.js';
 import { resolveStoreOptions } from '../../../src/stores/options.js';
@@ -27,7 +28,7 @@ function condition(generation: number): FeedCondition {
     notifications: 'keyspace',
     announcing: true,
     maxLagMs: 0,
-    proof: { confirmedAt: Infinity },
+    proof: new LinkProof(() => Infinity),
     provenWithinMs: 0,
     error: undefined,
   });
@@ -70,7 +71,7 @@ function world() {
   const scope = {
     clock,
     options,
-    encoding: new Encoding<string>(options, undefined, clock),
+    encoding: new Encoding<string>({ options, clock }, undefined),
     backend,
   };
   const watch = new PrefixWatch<string>(

@@ -2,6 +2,7 @@ import { VirtualClock } from 'credstream/testing';
 import { expect, it } from 'vitest';
 
 import { createFeedCondition } from '../../../src/backend/backend.js';
+import { LinkProof } from '../../../src/backend/link-proof.js';
 import type { Clock } from '../../../src/time/clock.js';
 import type { CredentialChange } from '../../../src/credential/change.js';
 import { Entry } from '../../../src/watching/entry/entry.js';
@@ -23,7 +24,7 @@ const condition = createFeedCondition({
   notifications: 'keyspace',
   announcing: true,
   maxLagMs: 0,
-  proof: { confirmedAt: Infinity },
+  proof: new LinkProof(() => Infinity),
   provenWithinMs: 0,
   error: undefined,
 });
@@ -46,7 +47,7 @@ function follow(
     scope: {
       clock,
       options,
-      encoding: new Encoding<string>(options, expiresAt, clock),
+      encoding: new Encoding<string>({ options, clock }, expiresAt),
       backend: { endClear: () => Promise.resolve() },
     },
     conditionAt: () => condition,
