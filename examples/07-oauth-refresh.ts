@@ -32,9 +32,8 @@ class Instance {
     });
     this.auth = new Reauthenticator(this.store, {
       leadFraction: 0.5,
-      authenticate: async ({ previous, signal }) => {
-        // Nobody is logged in; that takes a browser and a person.
-        if (previous === undefined) throw new Error('log in first');
+      // There is no `login`: that takes a browser and a person.
+      refresh: async ({ previous, signal }) => {
         // Aborts the request when another process has taken over, or when this one is closed.
         client[oauth.customFetch] = (url, options) =>
           fetch(url, { ...options, signal } as RequestInit);

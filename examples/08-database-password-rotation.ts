@@ -60,8 +60,9 @@ class Instance {
     });
     this.auth = new Reauthenticator(this.store, {
       leadFraction: 0.5,
-      // Also makes the first one, when nobody has saved any.
-      authenticate: ({ previous }) => rotate(previous),
+      refresh: ({ previous }) => rotate(previous),
+      // Makes the first one, when nobody has saved any: no person is needed for that.
+      login: () => rotate(undefined),
     });
     // Once per login, on every instance.
     this.pools = derive(

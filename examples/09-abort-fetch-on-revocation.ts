@@ -47,14 +47,12 @@ const redis = new Redis(server.url);
 await using store = new RedisCredentialStore<AccessToken>(redis, { key: 'example:reports:access' });
 
 let issued = 0;
-const auth = new Reauthenticator(store, {
-  // Stands for a request to the OAuth server.
-  authenticate: async () => {
-    issued += 1;
-    return { accessToken: token(issued) };
-  },
-  minIntervalMs: 10,
-});
+/** Stands for a request to the OAuth server with client credentials: no person and no earlier token is needed. */
+async function issue(): Promise<AccessToken> {
+  issued += 1;
+  return { accessToken: token(issued) };
+}
+const auth = new Reauthenticator(store, { refresh: issue, login: issue, minIntervalMs: 10 });
 
 /** A request that is made again with the next token when it got a 401, or was aborted because another one did. */
 function get(path: string): Promise<string> {

@@ -57,7 +57,9 @@ await elsewhere.ready();
 
 // At most two logins at a time, however many tenants come at once.
 const auth = new ReauthenticatorPool(directory, {
-  authenticate: (_request, tenant) => logIn(tenant),
+  refresh: (_request, tenant) => logIn(tenant),
+  // No person has to log in: the same function gets the first tokens.
+  login: (_request, tenant) => logIn(tenant),
   concurrency: 2,
 });
 await Promise.all([...TENANTS, ...TENANTS].map((tenant) => auth.credentials(tenant)));

@@ -192,12 +192,12 @@ export class TimeoutError extends CredstreamError {
 }
 
 /**
- * Why no credentials are to be had. `fatal`: the last attempt failed for good, until new credentials are saved · `cleared`: the credentials
- * were cleared, and `whenCleared` is `stay` · `short-lived`: the new credentials end before `minValidityMs`.
+ * Why no credentials are to be had. `absent`: none are stored, and there is no `login` · `fatal`: the last attempt failed for good, until new
+ * credentials are saved · `cleared`: the credentials were cleared, and `whenCleared` is `stay` · `short-lived`: the new credentials end before `minValidityMs`.
  *
  * @public
  */
-export type ReauthenticationFailure = 'fatal' | 'cleared' | 'short-lived';
+export type ReauthenticationFailure = 'absent' | 'fatal' | 'cleared' | 'short-lived';
 
 /**
  * No valid credentials exist, and the same call again will not help: somebody has to log in, or to ask for less.

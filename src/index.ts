@@ -86,14 +86,17 @@ export {
 } from './memory/directory.js';
 export { MemoryCredentialStore, type MemoryCredentialStoreOptions } from './memory/store.js';
 export type {
-  AuthenticateRequest,
+  AttemptRequest,
   CredentialsOptions,
   DiscardReason,
+  LoginRequest,
   ReauthenticatorOptions,
+  RefreshRequest,
   UseContext,
   UseOptions,
 } from './reauthentication/options.js';
 export type {
+  ReauthenticationAbsent,
   ReauthenticationAuthenticating,
   ReauthenticationBackingOff,
   ReauthenticationCause,
@@ -104,6 +107,11 @@ export type {
   ReauthenticationState,
   ReauthenticationWaiting,
 } from './reauthentication/state.js';
+export {
+  authorizedFetch,
+  type AuthorizedFetchOptions,
+  type CredentialLender,
+} from './reauthentication/calls/authorized-fetch.js';
 export { ReauthenticatorPool, type ReauthenticatorPoolOptions } from './reauthentication/pool.js';
 export { Reauthenticator } from './reauthentication/reauthenticator.js';
 export {

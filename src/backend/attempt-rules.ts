@@ -83,7 +83,7 @@ export function start(
       (fromNothing && (old === undefined || old.startedFromNothing === true)) || undefined,
   };
   return {
-    answer: { type: 'started', record: started, afterClear: !stored && clearedAt !== undefined },
+    answer: { type: 'started', record: started, afterClear: isCleared(view) },
     change: { record: started, dropTombstone: clearedAt !== undefined },
   };
 }
@@ -94,12 +94,11 @@ export function start(
  * @param clearedBefore - an earlier clear does not count; `Infinity`: no clear does
  */
 export function isCleared(
-  { stored, clearedAt }: AttemptView,
+  { stored, clearedAt, clearEnded }: AttemptView,
   clearedBefore: number = -Infinity,
 ): boolean {
-  return (
-    !stored && clearedAt !== undefined && clearedBefore !== Infinity && clearedAt >= clearedBefore
-  );
+  if (stored || clearedAt === undefined || clearEnded) return false;
+  return clearedBefore !== Infinity && clearedAt >= clearedBefore;
 }
 
 /** Prolongs the lease, even when its record was lost. */
@@ -135,6 +134,7 @@ export function commit(
   if (old?.committed === id) return { answer: 'committed' };
   if (old !== undefined && old.id !== id) return { answer: 'superseded' };
   if (old?.outcome === 'committed') return { answer: 'committed' };
+  // Also of a clear that has ended: it came after the start of this attempt, which would have dropped an earlier tombstone.
   if (clearedAt !== undefined) return { answer: 'cleared' };
   if (conflict) return { answer: 'conflict' };
   // The tombstone of a clear since the start may be gone by now.

@@ -167,6 +167,8 @@ export interface AttemptView {
   readonly conflict: boolean;
   /** The instant of the clear; `undefined` without a tombstone, `Infinity` when the instant is not known. */
   readonly clearedAt: number | undefined;
+  /** Whether the credential was stored since the clear, which is no logout any longer. The tombstone stays for attempts from before the clear. */
+  readonly clearEnded: boolean;
   /** Another value whenever the record, the tombstone or `stored` changes. Does not depend on the credential's bytes. */
   readonly version: string;
 }
@@ -219,6 +221,9 @@ export const LONGEST_PAUSE_MS = 1_800_000;
 
 /** The TTL of a tombstone. */
 export const CLEARED_MS = 3_600_000;
+
+/** The content of a tombstone whose clear has ended. */
+export const CLEAR_ENDED = 'ended';
 
 /** Two ends that differ by no more are equal, because each reading of an end is inexact. */
 export const SAME_END_MS = 1_000;

@@ -252,6 +252,13 @@ export interface Backend extends AttemptBackend {
   remove(
     request: RemoveRequest,
   ): Promise<{ readonly removed: boolean; readonly announced: boolean }>;
+  /**
+   * Ends the clear of a key that is stored again, in one step with the check that it is: a clear that comes later stays one. Keeps off the
+   * link of the hints. Never rejects: without a reply, or without the permission, the clear lasts.
+   *
+   * @param storedAt - the server's time of a reading that found the key stored: an earlier clear ends also if the key is gone by now
+   */
+  endClear(key: string, storedAt?: number): Promise<void>;
   /** Releases the backend for one store; the last release frees all resources. Never rejects, and settles within `timeoutMs`. */
   close(timeoutMs: number): Promise<void>;
 }

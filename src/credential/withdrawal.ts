@@ -62,19 +62,36 @@ export class WithdrawnError extends Error {
   }
 }
 
-/** The signal that a credential and its rotations share. The controller is created on first use, because most signals are never used. */
+/** The signals that a credential and its rotations share. A controller is created on first use, because most signals are never used. */
 export class Withdrawal {
   /** One field holds the whole state, because every credential has a withdrawal: the signal, or the event that came before its first use. */
   #state: AbortController | WithdrawalChange | undefined;
+  /** For calls that go on after a rejection. */
+  #calls: AbortController | undefined;
 
   get signal(): AbortSignal {
     const before = this.#state;
     if (before instanceof AbortController) return before.signal;
-    const controller = new AbortController();
-    setMaxListeners(0, controller.signal);
+    const controller = newController();
     if (before !== undefined) controller.abort(new WithdrawnError(before));
     this.#state = controller;
     return controller.signal;
+  }
+
+  /**
+   * As `signal`, but a rejection does not abort it: a call under way may still succeed with credentials that another call was refused with, or
+   * is refused itself.
+   */
+  get signalOfCalls(): AbortSignal {
+    if (this.#calls !== undefined) return this.#calls.signal;
+    this.#calls = newController();
+    const before = this.#state;
+    const change =
+      before instanceof AbortController
+        ? before.signal.aborted && (before.signal.reason as WithdrawnError).change
+        : before;
+    if (change && change.type !== 'rejected') this.#calls.abort(new WithdrawnError(change));
+    return this.#calls.signal;
   }
 
   get withdrawn(): boolean {
@@ -84,8 +101,17 @@ export class Withdrawal {
   }
 
   withdraw(change: WithdrawalChange): void {
+    const calls = this.#calls;
+    if (calls !== undefined && change.type !== 'rejected' && !calls.signal.aborted)
+      abortInRootContext(calls, new WithdrawnError(change));
     const before = this.#state;
     if (!(before instanceof AbortController)) this.#state ??= change;
     else if (!before.signal.aborted) abortInRootContext(before, new WithdrawnError(change));
   }
+}
+
+function newController(): AbortController {
+  const controller = new AbortController();
+  setMaxListeners(0, controller.signal);
+  return controller;
 }

@@ -1,5 +1,6 @@
 import { encodeRecord, MAX_RECORD_BYTES, parseRecord } from '../backend/attempt-record.js';
 import {
+  CLEAR_ENDED,
   CLEARED_MS,
   RECORD_MS,
   type AttemptChange,
@@ -20,6 +21,19 @@ const clearedKey = (key: string): string => `${OWN_PREFIX}cleared:${key}`;
 /** Remembers that a credential was cleared on purpose. */
 export function storeTombstone(memory: CredentialMemory, key: string): void {
   memory.put(clearedKey(key), Buffer.from('1'), memory.now() + CLEARED_MS);
+}
+
+/** Ends the clear of a credential that is stored, or that was stored since the clear. */
+export function endClear(
+  memory: CredentialMemory,
+  key: string,
+  storedAt: number = -Infinity,
+): void {
+  const tombstone = memory.peek(clearedKey(key));
+  if (tombstone === undefined) return;
+  const isStored = memory.peek(key) !== undefined;
+  if (isStored || clearInstant(tombstone) < Math.floor(storedAt))
+    memory.put(clearedKey(key), Buffer.from(CLEAR_ENDED), tombstone.expiresAt);
 }
 
 /** Reads the view of one credential, or changes it if it is unchanged. */
@@ -52,7 +66,8 @@ function viewOf(memory: CredentialMemory, key: string): AttemptView {
   const bytes = memory.peek(recordKey(key))?.bytes ?? Buffer.alloc(0);
   const stored = memory.peek(key) !== undefined;
   const tombstone = memory.peek(clearedKey(key));
-  const clearedAt = tombstone && (tombstone.expiresAt ?? Infinity) - CLEARED_MS;
+  const clearedAt = tombstone && clearInstant(tombstone);
+  const clearEnded = tombstone?.bytes.toString() === CLEAR_ENDED;
   const text = bytes.length > MAX_RECORD_BYTES ? bytes.length : bytes.toString('latin1');
   return {
     now: Math.floor(memory.now()),
@@ -60,8 +75,13 @@ function viewOf(memory: CredentialMemory, key: string): AttemptView {
     stored,
     conflict: false,
     clearedAt,
-    version: JSON.stringify([text, stored, String(clearedAt)]),
+    clearEnded,
+    version: JSON.stringify([text, stored, String(clearedAt), clearEnded]),
   };
+}
+
+function clearInstant({ expiresAt = Infinity }: { expiresAt: number | undefined }): number {
+  return expiresAt - CLEARED_MS;
 }
 
 /** Whether other bytes are stored than those to replace and those to write. */

@@ -17,7 +17,7 @@ import type {
 import { digest } from '../credential/encoding.js';
 import { ClosedError, ConflictError, OutcomeUnknownError, UnavailableError } from '../errors.js';
 import type { OptionSharing } from '../util/option-sharing.js';
-import { OWN_PREFIX, storeTombstone, swapAttempt } from './attempt-swap.js';
+import { endClear, OWN_PREFIX, storeTombstone, swapAttempt } from './attempt-swap.js';
 import type { CredentialMemory } from './credential-memory.js';
 import { MemoryFeed } from './feed.js';
 import { MemorySubscription, type SubscribedBackend } from './subscription.js';
@@ -102,6 +102,7 @@ export class MemoryBackend implements Backend, SubscribedBackend {
       const expiresAt =
         ttl === 'keep' ? before?.expiresAt : ttl === 'none' ? undefined : this.#memory.now() + ttl;
       this.#memory.put(key, Buffer.from(bytes), expiresAt);
+      endClear(this.#memory, key);
       this.#memory.emit(key, { type: 'written', origin: this.#origin, reason });
       return () => ({
         announced: true,
@@ -137,6 +138,13 @@ export class MemoryBackend implements Backend, SubscribedBackend {
       const reply = swapAttempt(this.#memory, request, this.#origin);
       return () => reply;
     }, lost);
+  }
+
+  async endClear(key: string, storedAt?: number): Promise<void> {
+    await this.#request(() => {
+      endClear(this.#memory, key, storedAt);
+      return () => undefined;
+    }).catch(() => undefined);
   }
 
   subscribe(to: SubscriptionTarget, subscriber: Subscriber): Subscription {

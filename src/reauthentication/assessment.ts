@@ -1,22 +1,24 @@
 import type { AttemptRecord } from '../backend/attempts.js';
 import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { bytesGone, snapshotOf, type CredentialState } from '../credential/state.js';
-import { ReauthenticationError } from '../errors.js';
+import { ReauthenticationError, withId, type ReauthenticationFailure } from '../errors.js';
 import type { StateEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/internals.js';
 import type { Waiter } from './waiters.js';
-import type { RenewalReason } from './attempt-context.js';
+import type { RenewalReason } from './attempt/context.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
 /** Judges one credential by its state and its history: which waiters are settled, and whether the credential is to be renewed. */
 export class CredentialAssessment<T> {
   readonly #internals: StoreInternals<T>;
   readonly #stays: boolean;
+  readonly #hasLogin: boolean;
   /** The number of different credentials so far. */
   #generation = 0;
   /** The digest of the last known bytes. */
   #digest: string | undefined;
-  #fatal: AttemptRecord | undefined;
+  /** The fatal attempt. */
+  fatal: AttemptRecord | undefined;
   #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
   /** The monotonic instant until which the answer that the credential was cleared holds. */
   #clearedUntil = -Infinity;
@@ -26,10 +28,11 @@ export class CredentialAssessment<T> {
 
   constructor(
     internals: StoreInternals<T>,
-    { whenCleared }: Pick<ResolvedReauthenticatorOptions<T>, 'whenCleared'>,
+    { whenCleared, login }: Pick<ResolvedReauthenticatorOptions<T>, 'whenCleared' | 'login'>,
   ) {
     this.#internals = internals;
     this.#stays = whenCleared === 'stay';
+    this.#hasLogin = login !== undefined;
   }
 
   get state(): CredentialState<T> {
@@ -39,11 +42,6 @@ export class CredentialAssessment<T> {
   get present(): CredentialSnapshot<T> | undefined {
     const { state } = this;
     return state.type === 'present' ? state.snapshot : undefined;
-  }
-
-  /** The fatal attempt. */
-  get fatal(): AttemptRecord | undefined {
-    return this.#fatal;
   }
 
   /** Changes with new credentials; an answer about the previous credentials is useless from then on. */
@@ -66,10 +64,6 @@ export class CredentialAssessment<T> {
     else if (readAt < (this.storedAt ?? readAt)) this.storedAt = undefined;
   }
 
-  failed(record: AttemptRecord): void {
-    this.#fatal = record;
-  }
-
   /**
    * Redis answered that the credential was cleared. A removal by other means may follow a later save, which this instance may miss both:
    * after a while Redis is asked again.
@@ -86,8 +80,8 @@ export class CredentialAssessment<T> {
     if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
     this.#digest = digest;
     this.#generation += 1;
-    const ended = this.#fatal?.id;
-    this.#fatal = undefined;
+    const ended = this.fatal?.id;
+    this.fatal = undefined;
     this.#rejected = undefined;
     this.#clearedUntil = -Infinity;
     return ended;
@@ -127,6 +121,12 @@ export class CredentialAssessment<T> {
     return this.#stays && this.#isAbsent(this.state);
   }
 
+  /** Whether nothing is stored, and only a save by somebody can change that. */
+  get needsLogin(): boolean {
+    const { state } = this;
+    return !this.#hasLogin && state.type !== 'withheld' && this.#isAbsent(state);
+  }
+
   /** Settles a waiter, if its answer is known. */
   answer(waiter: Waiter<T>): void {
     const { state } = this;
@@ -134,17 +134,15 @@ export class CredentialAssessment<T> {
     if (valid !== undefined) waiter.resolve(valid);
     else if (state.type === 'unreadable') waiter.reject(state.error);
     else if (this.#isNewer(waiter)) {
-      waiter.reject(
-        new ReauthenticationError('short-lived', 'the new credentials end before minValidityMs'),
-      );
-    } else if (this.#fatal !== undefined) {
-      const { oauthError } = this.#fatal;
+      this.#refuse(waiter, 'short-lived', 'the new credentials end before minValidityMs');
+    } else if (this.fatal !== undefined) {
+      const { oauthError } = this.fatal;
       const why = oauthError === undefined ? '' : ` (${oauthError})`;
-      waiter.reject(
-        new ReauthenticationError('fatal', `re-authentication failed for good${why}`, oauthError),
-      );
+      this.#refuse(waiter, 'fatal', `re-authentication failed for good${why}`, oauthError);
     } else if (this.#isClearedForGood(state)) {
-      waiter.reject(new ReauthenticationError('cleared', 'the credentials were cleared'));
+      this.#refuse(waiter, 'cleared', 'the credentials were cleared');
+    } else if (waiter.isAbsenceConfirmed && this.needsLogin) {
+      this.#refuse(waiter, 'absent', 'no credentials are stored, and there is no login');
     }
   }
 
@@ -160,8 +158,8 @@ export class CredentialAssessment<T> {
   ): RenewalReason<T> | undefined {
     const { state } = this;
     if (this.#isAbsent(state)) {
-      if (!hasWaiters || this.#isClearedForGood(state)) return undefined;
-      return { cause: 'absent', snapshot: undefined, reason: undefined };
+      if (!hasWaiters || !this.#hasLogin || this.#isClearedForGood(state)) return undefined;
+      return { cause: 'absent', snapshot: undefined };
     }
     if (state.type === 'expired')
       return { cause: 'expired', snapshot: state.previous, reason: undefined };
@@ -172,6 +170,16 @@ export class CredentialAssessment<T> {
     // A waiter without an answer, although the credentials are valid, needs them for longer.
     if (!hasWaiters && !isDue(snapshot)) return undefined;
     return { cause: 'expiring', snapshot, reason: undefined };
+  }
+
+  #refuse(
+    waiter: Waiter<T>,
+    reason: ReauthenticationFailure,
+    message: string,
+    oauthError?: string,
+  ): void {
+    const error = new ReauthenticationError(reason, message, oauthError);
+    waiter.reject(withId(error, this.#internals.id));
   }
 
   /** Whether the credentials came after the waiter, which is then no reason to replace them. */

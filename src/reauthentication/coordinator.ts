@@ -12,21 +12,21 @@ import { withDeadline } from '../time/timers.js';
 import { OrderedSubject } from '../util/ordered-subject.js';
 import { inSubscriberContext } from '../util/subscriber-context.js';
 import type { Semaphore } from '../util/semaphore.js';
-import { Attempt } from './attempt.js';
-import type { AttemptContext, Counter, RenewalReason } from './attempt-context.js';
+import { Attempt } from './attempt/attempt.js';
+import type { AttemptContext, Counter, RenewalReason } from './attempt/context.js';
 import { CredentialAssessment } from './assessment.js';
 import { Cooldown } from './cooldown.js';
 import {
-  ClearCheck,
+  AbsenceCheck,
   LeaseRequests,
   releaseLease,
   settle,
   shown,
   type LeaseAnswer,
-} from './lease.js';
+} from './attempt/lease.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
-import { errorIn, refusalIn, type ReauthenticationState } from './state.js';
+import { absent, errorIn, idle, refusalIn, type ReauthenticationState } from './state.js';
 import { noteStart, Waiters, type Waiter } from './waiters.js';
 
 /** Waits for a permit of the semaphore before it requests the lease. */
@@ -58,8 +58,6 @@ interface Running<T> {
 type Work<T> =
   { readonly type: 'idle' } | Queued | Asking<T> | Running<T> | { readonly type: 'closed' };
 
-const idle = { type: 'idle' } as const;
-
 /**
  * Decides when this instance requests the lease, and acts on the answer. Every event (a state, a hint, a waiter, a timer) ends in `#evaluate`,
  * which compares the reason to renew with the step under way.
@@ -72,7 +70,7 @@ export class Coordinator<T> {
   readonly #schedule: RenewalSchedule<T>;
   readonly #cooldown: Cooldown;
   readonly #requests: LeaseRequests;
-  readonly #clearCheck: ClearCheck<T>;
+  readonly #absence: AbsenceCheck<T>;
   readonly #unwatch: () => void;
   #work: Work<T> = idle;
 
@@ -108,11 +106,9 @@ export class Coordinator<T> {
           this.#show({ ...state, error: shown(error) });
       },
     };
-    this.#clearCheck = new ClearCheck(this.#context, this.#assessment, evaluate);
-    const subscription = live.events$.subscribe({
-      next: (event) => {
-        this.#take(event);
-      },
+    this.#absence = new AbsenceCheck(this.#context, this.#assessment, evaluate);
+    const subscription = live.events$.subscribe((event) => {
+      this.#take(event);
     });
     subscription.add(live.retain());
     this.#unwatch = () => {
@@ -143,7 +139,7 @@ export class Coordinator<T> {
     const { waiter, settled } = this.#waiters.add(minValidityMs, timeoutMs, signal, cause);
     this.#answer([waiter]);
     this.#pursue();
-    if (this.#waiters.size > 0 && this.#work.type !== 'asking') this.#clearCheck.ask();
+    if (this.#waiters.size > 0 && this.#work.type !== 'asking') this.#absence.ask();
     return settled;
   }
 
@@ -185,8 +181,8 @@ export class Coordinator<T> {
     if (event.type === 'attempt') this.#cooldown.end();
     this.#evaluate();
     if (event.type !== 'state' || event.change === undefined) return;
-    this.#clearCheck.reset();
-    if (this.#waiters.size > 0 && this.#work.type !== 'asking') this.#clearCheck.ask();
+    this.#absence.reset();
+    if (this.#waiters.size > 0 && this.#work.type !== 'asking') this.#absence.ask();
   }
 
   #evaluate(): void {
@@ -210,11 +206,14 @@ export class Coordinator<T> {
   }
 
   #pursue(): void {
+    const { needsLogin } = this.#assessment;
+    // An attempt of this instance that is under way may replace what was lost.
+    if (needsLogin && this.#work.type !== 'running') this.#absence.confirm(this.#waiters);
     if (this.#work.type !== 'idle' || this.#assessment.fatal !== undefined) return;
     const reason = this.#reasonToRenew();
     if (reason === undefined) {
       this.#cooldown.end();
-      this.#show(idle);
+      this.#show(needsLogin ? absent : idle);
     } else if (!this.#cooldown.lasts) {
       // The attempt serves all who wait, not only the caller that came first.
       inRootContext(() => {
@@ -226,8 +225,9 @@ export class Coordinator<T> {
   }
 
   #reasonToRenew(): RenewalReason<T> | undefined {
-    const isDue = (snapshot: CredentialSnapshot<T>): boolean => this.#schedule.isDue(snapshot);
-    return this.#assessment.reasonToRenew(this.#waiters.size > 0, isDue);
+    return this.#assessment.reasonToRenew(this.#waiters.size > 0, (one) =>
+      this.#schedule.isDue(one),
+    );
   }
 
   #queue(permit: Promise<void>): void {
@@ -293,7 +293,7 @@ export class Coordinator<T> {
         if (isOutdated) this.#settle(answer.record.id);
         else {
           const { instance, name, number: attempt, oauthError } = answer.record;
-          this.#assessment.failed(answer.record);
+          this.#assessment.fatal = answer.record;
           this.#show({ type: 'failed', attempt, instance, name, oauthError });
         }
         break;
@@ -349,7 +349,7 @@ export class Coordinator<T> {
 
   /** The last call in each step, because a subscriber may request credentials, or close. */
   #show(state: ReauthenticationState): void {
-    if (this.state.type === 'idle' && state.type === 'idle') return;
+    if (this.state === state) return;
     this.#states.emit(state);
   }
 }

@@ -1,10 +1,11 @@
 import { LONGEST_PAUSE_MS } from '../backend/attempts.js';
 import type { BackOff } from '../time/back-off.js';
 import { InvalidOptionError } from '../errors.js';
-import { checkMs } from '../util/option-checks.js';
+import { checkBoolean, checkMs } from '../util/option-checks.js';
 import {
   callback,
   ms,
+  option,
   requiredFunction,
   resolveOptions,
   share,
@@ -14,15 +15,14 @@ import {
   type Resolved,
 } from '../util/options.js';
 import type { CredentialSnapshot } from '../credential/snapshot.js';
-import { fatalCode } from './fatal-errors.js';
-import type { ReauthenticationCause } from './state.js';
+import { refusalOf } from './judgment/refusal.js';
 
 /**
- * The argument of `authenticate`. `previous` holds the stored credentials, read under the lease, with the refresh token.
+ * The part that {@link RefreshRequest} and {@link LoginRequest} have in common.
  *
  * @public
  */
-export type AuthenticateRequest<T> = {
+export interface AttemptRequest {
   /** The number of this attempt at the credential, counted over all instances. */
   readonly attempt: number;
   /** Aborts when another instance has started meanwhile, at `attemptTimeoutMs`, and when `close()` takes longer than `drainMs`. */
@@ -40,24 +40,53 @@ export type AuthenticateRequest<T> = {
    * @throws InvalidOptionError
    */
   readonly endsIn: (seconds: number) => number;
+}
+
+/**
+ * The argument of `refresh`; `cause` discriminates. `previous` holds the stored credentials, read under the lease, with the refresh token.
+ *
+ * @public
+ */
+export type RefreshRequest<T> = AttemptRequest & {
+  /** The stored credentials. */
+  readonly previous: T;
 } & (
-  | {
-      /** The reason to renew. */
-      readonly cause: Extract<ReauthenticationCause, 'expiring' | 'expired' | 'rejected'>;
-      /** The stored credentials. */
-      readonly previous: T;
-      /** The `reason` given to `reject`. */
-      readonly reason: string | undefined;
-    }
-  | {
-      /** The reason to renew. */
-      readonly cause: Extract<ReauthenticationCause, 'absent' | 'cleared'>;
-      /** No credential is stored. */
-      readonly previous: undefined;
-      /** Only a rejection has a reason. */
-      readonly reason: undefined;
-    }
-);
+    | {
+        /** The end is near, or a caller needs credentials that stay valid for longer. */
+        readonly cause: 'expiring';
+        /** Only a rejection has a reason. */
+        readonly reason: undefined;
+      }
+    | {
+        /** The end has passed. */
+        readonly cause: 'expired';
+        /** Only a rejection has a reason. */
+        readonly reason: undefined;
+      }
+    | {
+        /** The provider refused the credentials. */
+        readonly cause: 'rejected';
+        /** The `reason` given to `reject`. */
+        readonly reason: string | undefined;
+      }
+  );
+
+/**
+ * The argument of `login`; `cause` discriminates. No credentials are stored, so there is no `previous`.
+ *
+ * @public
+ */
+export type LoginRequest = AttemptRequest &
+  (
+    | {
+        /** Nothing is stored, and a caller waits. */
+        readonly cause: 'absent';
+      }
+    | {
+        /** The same after a `clear`, only with `whenCleared: 'login'`. */
+        readonly cause: 'cleared';
+      }
+  );
 
 /**
  * Why new credentials were not stored. `superseded`: another instance started later · `conflict`: other credentials were saved meanwhile ·
@@ -77,10 +106,17 @@ export type DiscardReason =
  */
 export interface ReauthenticatorOptions<T> {
   /**
-   * Gets new credentials from the provider. Called by one instance at a time. May throw: see `isFatal`. Must not wait for `credentials()` of
-   * this reauthenticator, which wait for this function.
+   * Replaces the stored credentials, `previous`, by new ones from the provider. Called by one instance at a time. May throw: see `isFatal`.
+   * Must not wait for `credentials()` of this reauthenticator, which wait for this function.
    */
-  readonly authenticate: (request: AuthenticateRequest<T>) => T | PromiseLike<T>;
+  // The compiler compares promises with promises in a few words; with `PromiseLike` alone its message lists the signatures of `then`.
+  readonly refresh: (request: RefreshRequest<T>) => T | Promise<T> | PromiseLike<T>;
+  /**
+   * Gets the first credentials when none are stored and a caller waits, under the same rules as `refresh`. For credentials that any instance
+   * may get by itself, such as client credentials; then it may be the same function as `refresh`. Default: none, where a person has to log
+   * in: calls reject at once (`absent`) until somebody saves credentials.
+   */
+  readonly login?: ((request: LoginRequest) => T | Promise<T> | PromiseLike<T>) | undefined;
   /**
    * How long before their end credentials are replaced, in milliseconds from 0; at most half of the lifetime that they have at the first
    * observation. Default 60,000. A longer lead costs more calls and leaves more time for failures. Not together with `leadFraction`.
@@ -95,7 +131,7 @@ export interface ReauthenticatorOptions<T> {
    * 15,000. A shorter lease takes over earlier from an instance that died, and gives up a paused instance earlier.
    */
   readonly leaseMs?: number | undefined;
-  /** How long one call of `authenticate` may take, in milliseconds from 10. Default 30,000. */
+  /** How long one call of `refresh` or `login` may take, in milliseconds from 10. Default 30,000. */
   readonly attemptTimeoutMs?: number | undefined;
   /** Shortest time between the starts of two attempts, in milliseconds from 10. Default 1,000. */
   readonly minIntervalMs?: number | undefined;
@@ -112,11 +148,11 @@ export interface ReauthenticatorOptions<T> {
    * `invalid_grant`, in one of the places where client libraries put it.
    */
   readonly isFatal?: ((error: unknown) => boolean) | undefined;
-  /** The effect of a call after a clear: an error (`stay`, so that a logout stays one), or a call of `authenticate`. Default `stay`. */
-  readonly whenCleared?: 'stay' | 'authenticate' | undefined;
+  /** The effect of a call after a clear: an error (`stay`, so that a logout stays one), or a call of `login`. Default `stay`. */
+  readonly whenCleared?: 'stay' | 'login' | undefined;
   /** Gets new credentials that were not stored, so that they can be revoked. */
   readonly onDiscarded?: ((credentials: T, reason: DiscardReason) => unknown) | undefined;
-  /** Gets the errors of `authenticate`, in the instance that called it; for a log of the caller's own. Default: none; see `state$`. */
+  /** Gets the errors of `refresh` and `login`, in the instance that called them; for a log of the caller's own. Default: none; see `state$`. */
   readonly onFailure?: ((error: unknown, fatal: boolean) => unknown) | undefined;
 }
 
@@ -142,7 +178,10 @@ export interface CredentialsOptions {
 export interface UseContext<T> {
   /** The credentials with their end, for `reject`. */
   readonly snapshot: CredentialSnapshot<T>;
-  /** Aborts when the credentials are withdrawn, or with the caller's own signal. */
+  /**
+   * Aborts when the credentials are withdrawn, or with the caller's own signal. A rejection by another caller does not abort it, because this
+   * call may still succeed.
+   */
   readonly signal: AbortSignal;
 }
 
@@ -153,14 +192,17 @@ export interface UseContext<T> {
  */
 export interface UseOptions extends CredentialsOptions {
   /**
-   * Whether an error thrown by the function, or else its result, means that the credentials were refused. Default: when the error or result
-   * has a `status`, `statusCode` or `response.status` of 401.
+   * Whether an error thrown by the function, or else its result, means that the credentials were refused. Default: when the error (or its
+   * `cause`) or the result has a status of 401, or one of the words of large clients for the same: of gRPC, GraphQL, AWS, Slack, Salesforce,
+   * PostgreSQL, MySQL, MongoDB.
    */
   readonly rejected?: ((outcome: unknown) => boolean) | undefined;
+  /** Whether a refused function is called once more. Default `true`. `false` for work that cannot be done twice. */
+  readonly repeat?: boolean | undefined;
 }
 
 /** The options that are undefined by default. */
-export type ReauthenticatorOptionsOpen = 'leadFraction' | 'onDiscarded' | 'onFailure';
+export type ReauthenticatorOptionsOpen = 'login' | 'leadFraction' | 'onDiscarded' | 'onFailure';
 
 export interface ResolvedReauthenticatorOptions<T> extends Omit<
   Resolved<ReauthenticatorOptions<T>, ReauthenticatorOptionsOpen>,
@@ -175,9 +217,13 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   ReauthenticatorOptions<unknown>,
   ReauthenticatorOptionsOpen
 > = {
-  authenticate: requiredFunction(
+  refresh: requiredFunction(
     'One instance of the whole cluster calls it at a time. It must not wait for `credentials()` of the same reauthenticator, which wait for it.',
   ),
+  login: callback({
+    default: undefined,
+    cost: 'Without this function calls are rejected at once while nothing is stored: right where a person has to log in. Give it for credentials that any process may get by itself, and let it be the same function as `refresh` if that needs no `previous`.',
+  }),
   leadMs: ms({
     default: 60_000,
     min: 0,
@@ -192,7 +238,7 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   jitter: share({
     default: 0.1,
     max: 1,
-    cost: '`0` lets all instances request the lease at the same moment: one command of each instance, still one call of `authenticate`.',
+    cost: '`0` lets all instances request the lease at the same moment: one command of each instance, still one call of `refresh` or `login`.',
   }),
   leaseMs: ms({
     default: 15_000,
@@ -236,14 +282,14 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
     cost: 'Bounds how long `close()` lets an attempt finish. A shorter time ends sooner and may lose a refresh token that the provider has just issued.',
   }),
   isFatal: callback({
-    default: (error: unknown) => fatalCode(error) !== undefined,
+    default: (error: unknown) => refusalOf(error) !== undefined,
     shown: "OAuth's final codes",
     cost: 'Too strict a function stops all instances until a person logs in. Too mild a function calls the provider without end.',
   }),
   whenCleared: word({
     default: 'stay',
-    of: ['stay', 'authenticate'],
-    cost: '`authenticate` gives a caller new credentials after a logout: right only where no person has to log in.',
+    of: ['stay', 'login'],
+    cost: '`login` gives a caller new credentials after a logout: right only where no person has to log in. Needs the option `login`.',
   }),
   onDiscarded: callback({
     default: undefined,
@@ -251,7 +297,7 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
   }),
   onFailure: callback({
     default: undefined,
-    cost: 'Gets the errors of `authenticate`, which may hold a secret. Without this function only `state$` and `counts` show failures.',
+    cost: 'Gets the errors of `refresh` and `login`, which may hold a secret. Without this function only `state$` and `counts` show failures.',
   }),
 };
 
@@ -265,6 +311,8 @@ export function resolveReauthenticatorOptions<T>(
   >(REAUTHENTICATOR_OPTIONS, options);
   if (leadFraction !== undefined && options.leadMs !== undefined)
     throw new InvalidOptionError('leadFraction', 'cannot be given together with leadMs');
+  if (rest.whenCleared === 'login' && rest.login === undefined)
+    throw new InvalidOptionError('whenCleared', "cannot be 'login' without the option login");
   if (options.maxBackOffMs !== undefined)
     checkMs(maxBackOffMs, 'maxBackOffMs', backOffMs, LONGEST_PAUSE_MS);
   return {
@@ -297,6 +345,12 @@ export const USE_OPTIONS: OptionsTable<UseOptions, 'signal' | 'timeoutMs' | 'rej
   rejected: callback({
     default: undefined,
     shown: 'status 401',
-    cost: 'Without this function an error or a result with a `status`, `statusCode` or `response.status` of 401 means that the credentials were refused.',
+    cost: 'Without this function the status 401, or what large clients say in its place, means that the credentials were refused.',
+  }),
+  repeat: option({
+    default: true,
+    check: checkBoolean,
+    range: '`true`, `false`',
+    cost: '`false` gives the caller the first answer, also a 401. The credentials are replaced all the same.',
   }),
 };

@@ -6,9 +6,10 @@ import { KeyedPool } from '../util/keyed-pool.js';
 import { checkOptions, count, ms, type OptionsTable } from '../util/options.js';
 import { Semaphore } from '../util/semaphore.js';
 import type {
-  AuthenticateRequest,
   CredentialsOptions,
+  LoginRequest,
   ReauthenticatorOptions,
+  RefreshRequest,
   UseContext,
   UseOptions,
 } from './options.js';
@@ -26,11 +27,14 @@ import { Reauthenticator } from './reauthenticator.js';
  */
 export interface ReauthenticatorPoolOptions<T> extends Omit<
   ReauthenticatorOptions<T>,
-  'authenticate'
+  'refresh' | 'login'
 > {
   /** As for a `Reauthenticator`; `id` names the credential. */
-  readonly authenticate: (request: AuthenticateRequest<T>, id: string) => T | PromiseLike<T>;
-  /** The number of calls of `authenticate` in this process at the same time, from 1 to 1,000; other calls wait for a permit. Default 16. */
+  readonly refresh: (request: RefreshRequest<T>, id: string) => T | Promise<T> | PromiseLike<T>;
+  /** As for a `Reauthenticator`; `id` names the credential. */
+  readonly login?:
+    ((request: LoginRequest, id: string) => T | Promise<T> | PromiseLike<T>) | undefined;
+  /** The number of calls of `refresh` and `login` in this process at the same time, from 1 to 1,000; other calls wait for a permit. Default 16. */
   readonly concurrency?: number | undefined;
   /**
    * How long an unused credential is still kept valid, in milliseconds from 1,000, `Infinity` until `release`. Default 600,000: ten minutes.
@@ -47,7 +51,7 @@ export const REAUTHENTICATOR_POOL_OPTIONS: OptionsTable<
   concurrency: count({
     default: 16,
     max: 1_000,
-    cost: 'More calls of `authenticate` at the same time renew many credentials sooner, and burden the provider more.',
+    cost: 'More calls of `refresh` and `login` at the same time renew many credentials sooner, and burden the provider more.',
   }),
   idleMs: ms({
     default: 600_000,
@@ -73,14 +77,15 @@ export const REAUTHENTICATOR_POOL_OPTIONS: OptionsTable<
  *   accessToken: string;
  *   expiresAt: number;
  * }
- * declare function login(tenant: string, signal: AbortSignal): Promise<Tokens>;
+ * declare function logIn(tenant: string, signal: AbortSignal): Promise<Tokens>;
  *
  * const directory = new MemoryCredentialDirectory<Tokens>({
  *   prefix: 'tenant:',
  *   expiresAt: (tokens) => tokens.expiresAt,
  * });
  * const auth = new ReauthenticatorPool(directory, {
- *   authenticate: ({ signal }, tenant) => login(tenant, signal),
+ *   refresh: ({ signal }, tenant) => logIn(tenant, signal),
+ *   login: ({ signal }, tenant) => logIn(tenant, signal),
  *   concurrency: 8,
  * });
  * const { accessToken } = await auth.credentials('acme');
@@ -94,7 +99,7 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /** @throws InvalidOptionError */
-  constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<T>) {
+  constructor(directory: CredentialDirectory<T>, options: ReauthenticatorPoolOptions<NoInfer<T>>) {
     const internals = directoryInternalsOf(directory);
     checkOptions(REAUTHENTICATOR_POOL_OPTIONS, options);
     const {
@@ -102,22 +107,19 @@ export class ReauthenticatorPool<T> implements AsyncDisposable {
       idleMs = REAUTHENTICATOR_POOL_OPTIONS.idleMs.default,
       ...rest
     } = options;
-    const { authenticate, ...each } = bindFunctions(rest);
-    // Without this check a wrong option would be refused only with the first credential.
-    resolveReauthenticatorOptions<T>({
+    const { refresh, login, ...each } = bindFunctions(rest);
+    const optionsOf = (id: string): ReauthenticatorOptions<T> => ({
       ...each,
-      authenticate: (request) => authenticate(request, ''),
+      refresh: (request) => refresh(request, id),
+      login: login && ((request) => login(request, id)),
     });
+    // Without this check a wrong option would be refused only with the first credential.
+    resolveReauthenticatorOptions(optionsOf(''));
     const semaphore = new Semaphore(concurrency);
     this.#pool = new KeyedPool(
       internals.clock,
       idleMs,
-      (id) =>
-        new Reauthenticator(
-          directory.store(id),
-          { ...each, authenticate: (request) => authenticate(request, id) },
-          semaphore,
-        ),
+      (id) => new Reauthenticator(directory.store(id), optionsOf(id), semaphore),
       (one) => one.close(),
     );
     this.#forget = internals.closeFirst(() => this.close());

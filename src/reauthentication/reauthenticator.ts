@@ -10,8 +10,8 @@ import { checkFunction, checkReason } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
 import type { Semaphore } from '../util/semaphore.js';
 import { Coordinator } from './coordinator.js';
-import { readAt } from './fatal-errors.js';
-import type { Counter } from './attempt-context.js';
+import type { Counter } from './attempt/context.js';
+import { useCredentials } from './calls/use.js';
 import {
   CREDENTIALS_OPTIONS,
   resolveReauthenticatorOptions,
@@ -25,13 +25,13 @@ import {
 import type { ReauthenticationCounts, ReauthenticationState } from './state.js';
 
 /**
- * Keeps a credential valid: when the credential is about to end, has ended, or was rejected, one of all instances calls `authenticate`, and
- * the others receive the result.
+ * Keeps a credential valid: when the credential is about to end, has ended, or was rejected, one of all instances calls `refresh`, and the
+ * others receive the result.
  *
  * A reauthenticator watches the store from its creation until `close()`. The store closes its reauthenticators before itself.
  *
  * @remarks
- * Promised: at most one commit per credential, and one call of `authenticate` per expiry over all instances while leases hold. Not promised:
+ * Promised: at most one commit per credential, and one call of `refresh` per expiry over all instances while leases hold. Not promised:
  * one call to the provider under pauses longer than the lease, a failover of Redis, or a loss of its data.
  *
  * @example
@@ -44,17 +44,14 @@ import type { ReauthenticationCounts, ReauthenticationState } from './state.js';
  *   refreshToken: string;
  *   expiresAt: number;
  * }
- * declare function refresh(refreshToken: string, signal: AbortSignal): Promise<Tokens>;
+ * declare function requestTokens(refreshToken: string, signal: AbortSignal): Promise<Tokens>;
  *
  * const store = new RedisCredentialStore<Tokens>(new Redis(), {
  *   key: 'crm:tokens',
  *   expiresAt: (tokens) => tokens.expiresAt,
  * });
  * const auth = new Reauthenticator(store, {
- *   authenticate: async ({ previous, signal }) => {
- *     if (previous === undefined) throw new Error('somebody has to log in');
- *     return refresh(previous.refreshToken, signal);
- *   },
+ *   refresh: ({ previous, signal }) => requestTokens(previous.refreshToken, signal),
  * });
  * const { accessToken } = await auth.credentials({ minValidityMs: 5_000 });
  * console.log(accessToken.length);
@@ -85,16 +82,16 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * @param store - a store of this package; other code may use it too
    * @throws InvalidOptionError, ClosedError
    */
-  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<T>);
+  constructor(store: ObservableCredentialStore<T>, options: ReauthenticatorOptions<NoInfer<T>>);
   /** @internal */
   constructor(
     store: ObservableCredentialStore<T>,
-    options: ReauthenticatorOptions<T>,
+    options: ReauthenticatorOptions<NoInfer<T>>,
     semaphore: Semaphore,
   );
   constructor(
     store: ObservableCredentialStore<T>,
-    options: ReauthenticatorOptions<T>,
+    options: ReauthenticatorOptions<NoInfer<T>>,
     semaphore?: Semaphore,
   ) {
     const internals = internalsOf(store);
@@ -159,7 +156,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
 
   /**
    * Calls `fn` with valid credentials. When its error or result means that they were refused (a 401), rejects them and calls `fn` once more
-   * with new ones.
+   * with new ones; the body of a refused `Response` is cancelled. A call that another caller's rejection aborts is repeated in the same way.
    *
    * @param fn - does something with the credentials; gets a signal that aborts when they are withdrawn
    * @returns the result of `fn`, of the second call if there was one
@@ -185,13 +182,15 @@ export class Reauthenticator<T> implements AsyncDisposable {
   ): Promise<R> {
     if (typeof fn !== 'function') checkFunction(null, 'fn');
     checkOptions(USE_OPTIONS, options);
-    const { rejected = isUnauthorized, ...rest } = options;
-    const first = await this.snapshot(rest);
-    const outcome = await attempt(fn, first, rest.signal);
-    const refused: unknown = rejected('error' in outcome ? outcome.error : outcome.result);
-    if (refused !== true || this.#closing !== undefined) return settle(outcome);
-    this.reject(first);
-    return settle(await attempt(fn, await this.snapshot(rest), rest.signal));
+    const source = {
+      snapshot: (rest: CredentialsOptions) => this.snapshot(rest),
+      refuse: (snapshot: CredentialSnapshot<T>) => {
+        if (this.#closing !== undefined) return false;
+        this.reject(snapshot);
+        return true;
+      },
+    };
+    return useCredentials(source, fn, options);
   }
 
   /**
@@ -199,7 +198,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
    * over all instances, no matter how many callers report.
    *
    * @param snapshot - the snapshot of the refused credentials
-   * @param reason - passed to `authenticate`; at most 256 characters
+   * @param reason - passed to `refresh`; at most 256 characters
    * @returns whether they were the current ones; `false`: new ones are there already, or none are known now
    * @throws InvalidOptionError for a snapshot of another credential, or one that no store made; ClosedError
    */
@@ -232,32 +231,4 @@ export class Reauthenticator<T> implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-type Outcome<R> = { readonly result: R } | { readonly error: unknown };
-
-async function attempt<T, R>(
-  fn: (credentials: T, context: UseContext<T>) => R | PromiseLike<R>,
-  snapshot: CredentialSnapshot<T>,
-  own: AbortSignal | undefined,
-): Promise<Outcome<R>> {
-  const signal = own === undefined ? snapshot.signal : AbortSignal.any([snapshot.signal, own]);
-  try {
-    return { result: await fn(snapshot.credentials, { snapshot, signal }) };
-  } catch (error) {
-    return { error };
-  }
-}
-
-function settle<R>(outcome: Outcome<R>): R {
-  if ('error' in outcome) throw outcome.error;
-  return outcome.result;
-}
-
-/** The status of an answer, in the places where `fetch`, `axios`, `undici`, `got` and others put it. */
-const STATUS = [['status'], ['statusCode'], ['response', 'status'], ['response', 'statusCode']];
-
-function isUnauthorized(outcome: unknown): boolean {
-  const known = STATUS.map((place) => readAt(outcome, place));
-  return known.find((status) => status !== undefined && status !== null) === 401;
 }

@@ -2,7 +2,8 @@ import { RefusedError, type OutcomeUnknownError, type UnavailableError } from '.
 
 /**
  * Why credentials are needed. `expiring`: their end is near · `expired`: their end has passed · `rejected`: the provider refused them ·
- * `absent`: none are stored, and a caller waits · `cleared`: the same after a `clear`, only with `whenCleared: 'authenticate'`.
+ * `absent`: none are stored, and a caller waits · `cleared`: the same after a `clear`, only with `whenCleared: 'login'`.
+ * The first three lead to a call of `refresh`, the others to a call of `login`.
  *
  * @public
  */
@@ -15,6 +16,7 @@ export type ReauthenticationCause = 'expiring' | 'expired' | 'rejected' | 'absen
  */
 export type ReauthenticationState =
   | ReauthenticationIdle
+  | ReauthenticationAbsent
   | ReauthenticationWaiting
   | ReauthenticationAuthenticating
   | ReauthenticationBackingOff
@@ -29,6 +31,16 @@ export type ReauthenticationState =
 export interface ReauthenticationIdle {
   /** Tells the states apart. */
   readonly type: 'idle';
+}
+
+/**
+ * Nothing is stored, and there is no `login`: calls are rejected until somebody saves credentials. Then everything goes on by itself.
+ *
+ * @public
+ */
+export interface ReauthenticationAbsent {
+  /** Tells the states apart. */
+  readonly type: 'absent';
 }
 
 /**
@@ -50,7 +62,7 @@ export interface ReauthenticationWaiting {
 }
 
 /**
- * This instance holds the lease and is calling `authenticate`, or storing the result.
+ * This instance holds the lease and is calling `refresh` or `login`, or storing the result.
  *
  * @public
  */
@@ -120,7 +132,7 @@ export interface ReauthenticationClosed {
  * @public
  */
 export interface ReauthenticationCounts {
-  /** The number of calls of `authenticate`. */
+  /** The number of calls of `refresh` and `login`. */
   readonly calls: number;
   /** Calls whose new credentials were stored. */
   readonly committed: number;
@@ -139,6 +151,10 @@ export interface ReauthenticationCounts {
   /** Leases released without a call, because new credentials had been stored meanwhile. */
   readonly needless: number;
 }
+
+// One object for each, because a state that is the same object is not shown again.
+export const idle: ReauthenticationIdle = { type: 'idle' };
+export const absent: ReauthenticationAbsent = { type: 'absent' };
 
 /** The error that keeps an attempt from starting, or its result from being stored. */
 export function errorIn(state: ReauthenticationState): Error | undefined {

@@ -9,6 +9,8 @@ export interface Waiter<T> {
   readonly minValidityMs: number;
   /** The digest of the stored bytes at the first state known to this waiter; `null` for none. */
   startedWith: string | null | undefined;
+  /** Whether a reading after the call of this waiter found nothing stored. */
+  isAbsenceConfirmed: boolean;
   readonly resolve: (snapshot: CredentialSnapshot<T>) => void;
   readonly reject: (error: Error) => void;
 }
@@ -69,6 +71,7 @@ export class Waiters<T> {
       waiter = {
         minValidityMs,
         startedWith: undefined,
+        isAbsenceConfirmed: false,
         // Removed before the promise settles, because a settled waiter is no reason to renew.
         resolve: (snapshot) => {
           this.#waiters.delete(waiter);

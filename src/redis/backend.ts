@@ -15,10 +15,11 @@ import { encodeAnnouncement, type Announcement } from './commands/announcement.j
 import { swapAttempt } from './commands/attempt-swap.js';
 import type { CommandSession } from './commands/channel.js';
 import { ClientPool } from './client-pool.js';
+import { ClearEnds } from './servers/clear-ends.js';
 import { ownPrefix } from '../util/option-checks.js';
 import type { RedisSettings } from './connection-options.js';
 import type { RedisClient } from './client/template.js';
-import type { Publication } from './commands/transaction.js';
+import type { Publication } from './commands/writes/transaction.js';
 
 /**
  * The access to Redis that all stores with equal settings share; the connections behind it are shared with the other stores on the same
@@ -30,12 +31,14 @@ export class RedisBackend implements Backend {
   readonly name: string;
   readonly ownPrefix: string;
   readonly sharing: OptionSharing = new OptionSharing();
+  readonly #clearEnds: ClearEnds;
 
   private constructor(pool: ClientPool, settings: RedisSettings, name: string) {
     this.#pool = pool;
     this.#settings = settings;
     this.name = name;
     this.ownPrefix = ownPrefix(settings.namespace);
+    this.#clearEnds = new ClearEnds(pool.servers, pool.clock, pool.template.type === 'cluster');
   }
 
   /** @throws InvalidOptionError */
@@ -114,6 +117,10 @@ export class RedisBackend implements Backend {
       if (kind !== undefined) this.#setCanAnnounce(session, publication, reply.announced);
       return 'swapped';
     });
+  }
+
+  endClear(key: string, storedAt?: number): Promise<void> {
+    return this.#clearEnds.add(key, storedAt);
   }
 
   close(timeoutMs: number): Promise<void> {

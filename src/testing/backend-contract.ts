@@ -4,6 +4,7 @@ import type { BackendContractCase, BackendContractOptions } from './backend/harn
 import { hintCases } from './backend/hint-cases.js';
 import { listCases } from './backend/list-cases.js';
 import { otherTypeCases, readCases } from './backend/read-cases.js';
+import { clearCases } from './backend/clear-cases.js';
 import { swapCases } from './backend/swap-cases.js';
 import { removeCases, writeCases } from './backend/write-cases.js';
 
@@ -28,6 +29,7 @@ export function backendContract(
     ...writeCases,
     ...removeCases,
     ...swapCases,
+    ...clearCases,
     ...closeCases,
   ];
   return scenes.map((scene) => scene(timeoutMs));

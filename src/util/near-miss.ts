@@ -1,3 +1,27 @@
+/** An option that was renamed: its name of today, and the rest of the advice. */
+interface Renamed {
+  readonly now: string;
+  readonly more?: string;
+}
+
+const RENAMED: ReadonlyMap<string, Renamed> = new Map([
+  [
+    'authenticate',
+    { now: 'refresh', more: ', and login if the program may get the first credentials by itself' },
+  ],
+  ['clearAll', { now: 'all' }],
+  ['in', { now: 'memory' }],
+  ['onError', { now: 'onCallbackError' }],
+  ['timeoutMs', { now: 'replicaTimeoutMs' }],
+]);
+
+/** The advice for an option that was renamed to one of `names`; `undefined` for any other. */
+export function adviceFor(given: string, names: readonly string[]): string | undefined {
+  const renamed = RENAMED.get(given);
+  if (renamed === undefined || !names.includes(renamed.now)) return undefined;
+  return `${renamed.now}${renamed.more ?? ''}`;
+}
+
 /** The name that was probably meant by an unknown one; `undefined` where none is near. */
 export function nearMiss(given: string, names: readonly string[]): string | undefined {
   const wanted = given.toLowerCase();

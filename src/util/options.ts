@@ -1,7 +1,7 @@
 import { bindFunctions } from '../time/async-context.js';
 import { systemClock, type Clock } from '../time/clock.js';
 import { InvalidOptionError } from '../errors.js';
-import { nearMiss } from './near-miss.js';
+import { adviceFor, nearMiss } from './near-miss.js';
 import {
   checkBoolean,
   checkClock,
@@ -75,7 +75,10 @@ export function checkOptions(table: OptionRows, given: object): void {
 }
 
 function unknownOption(table: OptionRows, name: string): InvalidOptionError {
-  const meant = nearMiss(name, Object.keys(table));
+  const names = Object.keys(table);
+  const advice = adviceFor(name, names);
+  if (advice !== undefined) return new InvalidOptionError(name, `was renamed: give ${advice}`);
+  const meant = nearMiss(name, names);
   const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
   return new InvalidOptionError(name, `is not an option${hint}`);
 }

@@ -19,6 +19,7 @@ import type { Deadline } from '../time/deadlines.js';
 import type { Encoding } from '../credential/encoding.js';
 import type { Entry } from './entry/entry.js';
 import type { EntryHandles } from './entry/owner.js';
+import { endClear, isClear } from './entry/end-clear.js';
 import type { HintLabels } from './entry/hint-labels.js';
 import { Freshness, wallTime } from './freshness.js';
 import type { ServerTime } from '../time/server-time.js';
@@ -38,6 +39,11 @@ export abstract class OpenEntry<T>
   /** The clock of the last observation; `undefined` before the first. */
   #time: ServerTime | undefined;
   #emitted: CredentialState<T> = unknown.state;
+  /**
+   * The server's time of the first reading, while the key has been stored since. A clear before it has ended, which is said only when the key is
+   * gone: very many stores may start at once, and most keys have not been cleared.
+   */
+  #storedSince: number | undefined;
   ownWrites = 0;
 
   /** The subscription that the hints of the key come by; `undefined` while there is none. */
@@ -146,6 +152,14 @@ export abstract class OpenEntry<T>
   }
 
   observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void {
+    if (readAt !== undefined) {
+      const since = this.#emitted.type === 'unknown' ? readAt : this.#storedSince;
+      const isStored = this.known.digest !== undefined;
+      this.#storedSince = isStored ? since : undefined;
+      // Without `since < readAt` the server's clock was set back, and its times before and after cannot be compared.
+      if (!isStored && since !== undefined && since < readAt && !isClear(change))
+        endClear(this.condition, this.backend, this.key, since);
+    }
     this.stalenessChanged(change, readAt);
   }
 
@@ -193,6 +207,7 @@ export abstract class OpenEntry<T>
     if (entry !== undefined) this.leave(entry);
     this.#time = undefined;
     this.#emitted = unknown.state;
+    this.#storedSince = undefined;
     super.stop(as);
   }
 }

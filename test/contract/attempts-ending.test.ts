@@ -125,6 +125,22 @@ onBothBackends('an attempt', (scene) => {
       expect(await scene.one.start('a')).toMatchObject({ type: 'started', afterClear: false });
     });
 
+    it('is not needed after a save, which ends a clear itself', async () => {
+      await scene.world.stores[0]!.clear();
+      await scene.world.stores[1]!.save('new');
+      await scene.world.outside.delete(scene.world.key);
+      expect(await scene.one.start('a')).toMatchObject({ type: 'started', afterClear: false });
+    });
+
+    it('is not needed for an attempt from before a clear to store nothing after the clear has ended', async () => {
+      await scene.one.start('a');
+      await scene.world.stores[0]!.clear();
+      await scene.world.stores[1]!.save('new');
+      await scene.world.outside.delete(scene.world.key);
+      expect(await scene.one.commit('a', 'late', 'old')).toBe('cleared');
+      expect(await scene.world.outside.get(scene.world.key)).toBeUndefined();
+    });
+
     it('leaves a tombstone from after a reading that found something stored', async () => {
       const storedAt = await scene.world.now();
       await scene.world.advance(10);

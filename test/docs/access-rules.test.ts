@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 
 import { Reauthenticator, RedisCredentialStore } from 'credstream';
 
+import { both } from '../support/both.js';
 import { useRedis } from '../support/redis.js';
 import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
 import { collect, eventually } from '../support/wait.js';
@@ -155,7 +156,7 @@ test('the rights for re-authentication in the documents are enough for it', asyn
   const store = open('app:token');
   let calls = 0;
   const auth = new Reauthenticator<string>(store, {
-    authenticate: () => `token ${(calls += 1)}`,
+    ...both(() => `token ${(calls += 1)}`),
     minIntervalMs: 10,
   });
   expect(await auth.credentials()).toBe('token 1');
@@ -168,7 +169,10 @@ test('the rights for re-authentication in the documents are enough for it', asyn
   ]);
   // One that starts later has not seen the clear: the mark keeps it from undoing it.
   await auth.close();
-  const next = new Reauthenticator<string>(open('app:token'), { authenticate: () => 'undone' });
+  const next = new Reauthenticator<string>(
+    open('app:token'),
+    both(() => 'undone'),
+  );
   await expect(next.credentials()).rejects.toMatchObject({ reason: 'cleared' });
   await expectEveryWrite(store);
   expect(await refusals()).toEqual(['client|setname']);

@@ -5,6 +5,7 @@ import { INVALIDATE_OPTIONS } from '../../src/derived/invalidation/options.js';
 import { DERIVE_OPTIONS, WAIT_OPTIONS } from '../../src/derived/options.js';
 import { MEMORY_OPTIONS } from '../../src/memory/credential-memory.js';
 import { IN_MEMORY_OPTIONS } from '../../src/memory/options.js';
+import { AUTHORIZED_FETCH_OPTIONS } from '../../src/reauthentication/calls/authorized-fetch.js';
 import {
   CREDENTIALS_OPTIONS,
   REAUTHENTICATOR_OPTIONS,
@@ -41,6 +42,7 @@ export const OPTION_TABLES: Readonly<Record<string, OptionRows>> = {
   REAUTHENTICATOR_OPTIONS,
   CREDENTIALS_OPTIONS,
   USE_OPTIONS,
+  AUTHORIZED_FETCH_OPTIONS,
   REAUTHENTICATOR_POOL_OPTIONS,
   VIRTUAL_CLOCK_OPTIONS,
   CONTRACT_OPTIONS,

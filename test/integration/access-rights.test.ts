@@ -312,7 +312,8 @@ describe('a writer that may not announce', () => {
     await store.save({ token: 'b' });
     await store.save({ token: 'c' });
     const lines = await recording.stop();
-    expect(lines.map(({ args }) => args[0])).toEqual(['SET', 'SET']);
+    const one = ['multi', 'set', 'SET', 'exec'];
+    expect(lines.map(({ args }) => args[0])).toEqual([...one, ...one]);
     expect(await user.refusals()).toEqual(before);
   });
 

@@ -17,6 +17,7 @@ import {
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
+import { both } from '../support/both.js';
 import { useCleanup } from '../support/cleanup.js';
 import { uniquePrefix } from '../support/redis.js';
 import { eventually } from '../support/wait.js';
@@ -198,10 +199,10 @@ const cases: readonly Case[] = [
     make: ({ place }, note) => ends(place.directory()).on('change', note),
   },
   {
-    what: 'authenticate',
+    what: 'login',
     by: ['a request', 'a timer'],
     make: ({ store }, note) =>
-      ends(new Reauthenticator(store, { ...eachAttempt, authenticate: () => (note(), never) })),
+      ends(new Reauthenticator(store, { ...eachAttempt, ...both(() => (note(), never)) })),
     call: (made) => {
       const auth = made as Reauthenticator<Token>;
       void auth.credentials({ minValidityMs: 3_600_000 }).catch(() => undefined);
@@ -214,7 +215,7 @@ const cases: readonly Case[] = [
       ends(
         new Reauthenticator(store, {
           ...eachAttempt,
-          authenticate: () => Promise.reject(new Error('down')),
+          ...both(() => Promise.reject(new Error('down'))),
           isFatal: () => (note(), false),
           onFailure: note,
         }),
@@ -228,7 +229,7 @@ const cases: readonly Case[] = [
     what: 'state$ of a reauthenticator',
     by: ['a request', 'a timer'],
     make: ({ store }, note) => {
-      const auth = ends(new Reauthenticator(store, { ...eachAttempt, authenticate: () => never }));
+      const auth = ends(new Reauthenticator(store, { ...eachAttempt, ...both(() => never) }));
       auth.state$.subscribe(note);
       return auth;
     },
@@ -238,13 +239,13 @@ const cases: readonly Case[] = [
     },
   },
   {
-    what: 'authenticate of a pool',
+    what: 'login of a pool',
     by: ['a request'],
     make: ({ place }, note) =>
       ends(
         new ReauthenticatorPool(place.directory(), {
           ...eachAttempt,
-          authenticate: () => (note(), never),
+          ...both(() => (note(), never)),
         }),
       ),
     call: (made) => {
@@ -362,7 +363,7 @@ describe.each(places)('a function of A, $where', ({ open }) => {
     const place = open();
     const store = as('A', () => ends(place.store({})));
     const auth = as('A', () =>
-      ends(new Reauthenticator(store, { ...eachAttempt, authenticate: () => never })),
+      ends(new Reauthenticator(store, { ...eachAttempt, ...both(() => never) })),
     );
     const ready = as('A', () =>
       store.save({ token: 'one', expiresAt: Math.round(place.now()) + 600_000 }),

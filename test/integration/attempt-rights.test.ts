@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Reauthenticator } from 'credstream';
 
+import { both } from '../support/both.js';
 import { countCommands } from '../support/command-counter.js';
 import { uniquePrefix } from '../support/redis.js';
 import { abilitiesOf } from '../support/server-abilities.js';
@@ -38,8 +39,8 @@ describe('a process that re-authenticates', () => {
     const store = world.store(user.connect(), { key: `${prefix}a` });
     let logins = 0;
     const auth = new Reauthenticator<Token>(store, {
-      authenticate: async () => ({ token: `token ${String((logins += 1))}` }),
-      whenCleared: 'authenticate',
+      ...both(async () => ({ token: `token ${String((logins += 1))}` })),
+      whenCleared: 'login',
       minIntervalMs: 10,
     });
     const redis = world.connect();
@@ -70,7 +71,7 @@ describe('a process that re-authenticates', () => {
     const store = world.store(user.connect(), { key: `${prefix}a` });
     let calls = 0;
     const auth = new Reauthenticator<Token>(store, {
-      authenticate: () => ({ token: String((calls += 1)) }),
+      ...both(() => ({ token: String((calls += 1)) })),
     });
     const states = collect(auth.state$);
     await expect(auth.credentials()).rejects.toMatchObject({
@@ -94,7 +95,7 @@ describe('a process that may begin an attempt but not store its result', () => {
     const store = world.store(user.connect(), { key: `${prefix}a` });
     let calls = 0;
     const auth = new Reauthenticator<Token>(store, {
-      authenticate: () => ({ token: `token ${String((calls += 1))}` }),
+      ...both(() => ({ token: `token ${String((calls += 1))}` })),
     });
     const states = collect(auth.state$);
     const asked = auth.credentials();

@@ -111,7 +111,10 @@ describe('the tombstone of a clear', () => {
     await store.save({ token: 'b' });
     await store.clear({ onlyIf: await store.read() });
     const lines = await recording.stop();
-    const marks = lines.filter(({ args }) => args[1]?.startsWith('credstream:cleared:'));
+    // The save in between ends the first clear, and leaves the tombstone where it is.
+    const marks = lines.filter(
+      ({ args }) => args[1]?.startsWith('credstream:cleared:') && args[2] !== 'ended',
+    );
     expect(marks).toHaveLength(2);
     for (const { args } of marks) {
       const [command, name = '', ...rest] = args;

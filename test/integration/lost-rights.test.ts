@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Reauthenticator, type StoreStatus } from 'credstream';
 
+import { both } from '../support/both.js';
 import { uniquePrefix } from '../support/redis.js';
 import { abilitiesOf } from '../support/server-abilities.js';
 import { createTcpProxy, type TcpProxy } from '../support/tcp-proxy.js';
@@ -296,7 +297,7 @@ describe('a process that re-authenticates and loses its rights', () => {
     let logins = 0;
     const auth = world.track(
       new Reauthenticator<Token>(store, {
-        authenticate: () => Promise.resolve({ token: `login ${String((logins += 1))}` }),
+        ...both(() => Promise.resolve({ token: `login ${String((logins += 1))}` })),
         minIntervalMs: 10,
       }),
       (one) => one.close(),

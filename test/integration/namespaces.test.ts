@@ -10,6 +10,7 @@ import {
   type RedisCredentialStoreOptions,
 } from 'credstream';
 
+import { both } from '../support/both.js';
 import { readText } from '../docs/repository.js';
 import { recordMonitor } from '../support/command-counter.js';
 import { startRedis, uniqueKey } from '../support/redis.js';
@@ -50,7 +51,10 @@ async function work(application: string, client: Redis): Promise<void> {
   for await (const id of directory.ids()) ids.push(id);
   expect(ids).toEqual(['a']);
 
-  const auth = new Reauthenticator<Token>(other, { authenticate: () => ({ token: 'login' }) });
+  const auth = new Reauthenticator<Token>(
+    other,
+    both(() => ({ token: 'login' })),
+  );
   expect(await auth.credentials()).toEqual({ token: 'login' });
   await auth.close();
   await store.clear({ onlyIf: await store.read() });
@@ -176,10 +180,10 @@ it('a logout holds in its own namespace; in another one the credential was remov
     origin: 'out-of-band',
     reason: undefined,
   });
-  const authenticate = (): Token => ({ token: 'again' });
-  const same = new Reauthenticator<Token>(one.store, { authenticate });
+  const logIn = (): Token => ({ token: 'again' });
+  const same = new Reauthenticator<Token>(one.store, both(logIn));
   await expect(same.credentials()).rejects.toMatchObject({ reason: 'cleared' });
-  const apart = new Reauthenticator<Token>(other.store, { authenticate });
+  const apart = new Reauthenticator<Token>(other.store, both(logIn));
   expect(await apart.credentials()).toEqual({ token: 'again' });
   await Promise.all([same.close(), apart.close()]);
 });

@@ -3,6 +3,7 @@ import { expect } from 'vitest';
 
 import { ConflictError, derive, Reauthenticator } from 'credstream';
 
+import { both } from '../support/both.js';
 import { uniqueKey } from '../support/redis.js';
 import { expectEndOf } from '../support/expect-end.js';
 import { slowness } from '../support/slowness.js';
@@ -110,22 +111,22 @@ export async function expectScenario(world: World, setting: Setting): Promise<vo
 
   // Re-authentication by one of two.
   let logins = 0;
-  const both = [store, other].map((one) =>
+  const authenticators = [store, other].map((one) =>
     world.track(
       new Reauthenticator<Token>(one, {
-        authenticate: () => Promise.resolve({ token: `login ${String((logins += 1))}` }),
-        whenCleared: 'authenticate',
+        ...both(() => Promise.resolve({ token: `login ${String((logins += 1))}` })),
+        whenCleared: 'login',
         minIntervalMs: 10,
       }),
       (auth) => auth.close(),
     ),
   );
-  expect(await Promise.all(both.map((auth) => auth.credentials()))).toEqual([
+  expect(await Promise.all(authenticators.map((auth) => auth.credentials()))).toEqual([
     { token: 'login 1' },
     { token: 'login 1' },
   ]);
   await changes.next(brings('login 1'));
-  for (const auth of both) await auth.close();
+  for (const auth of authenticators) await auth.close();
 
   // Reconnecting: what was written meanwhile is found.
   const disconnectStores =

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { type Clock, Reauthenticator, RedisCredentialStore, systemClock } from 'credstream';
 
+import { both } from '../support/both.js';
 import { startRedis } from '../support/redis.js';
 import type { RedisServer } from '../support/redis-server/index.js';
 import { connect } from '../support/redis-clients.js';
@@ -23,7 +24,7 @@ it.each([-7_200_000, 0, 7_200_000])(
     let calls = 0;
     const refused: unknown[] = [];
     const auth = new Reauthenticator(store, {
-      authenticate: ({ endsIn }) => {
+      ...both(({ endsIn }) => {
         calls += 1;
         try {
           endsIn(Number.NaN);
@@ -31,7 +32,7 @@ it.each([-7_200_000, 0, 7_200_000])(
           refused.push(error);
         }
         return { token: 'a', expiresAt: endsIn(3_600) };
-      },
+      }),
     });
     const { expiresAt } = await auth.credentials();
     expect(calls).toBe(1);

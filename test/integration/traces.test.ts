@@ -12,6 +12,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 
 import { Reauthenticator } from 'credstream';
 
+import { both } from '../support/both.js';
 import { abilitiesOf } from '../support/server-abilities.js';
 import { eventually } from '../support/wait.js';
 import { useWorld } from './world.js';
@@ -92,11 +93,11 @@ it('a re-authentication is in no trace of those who wait for it', async () => {
   let calls = 0;
   const auth = world.track(
     new Reauthenticator(store, {
-      authenticate: () => {
+      ...both(() => {
         spanInside = trace.getSpan(context.active());
         calls += 1;
         return { token: `token ${String(calls)}` };
-      },
+      }),
     }),
     (one) => one.close(),
   );

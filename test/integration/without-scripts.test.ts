@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Reauthenticator } from 'credstream';
 
+import { both } from '../support/both.js';
 import { countCommands } from '../support/command-counter.js';
 import { noiseMs } from '../support/machine-noise.js';
 import { startRedis, uniqueKey } from '../support/redis.js';
@@ -264,7 +265,7 @@ describe('a server or a user without scripts', () => {
     await store.clear();
     let calls = 0;
     const auth = new Reauthenticator<Token>(store, {
-      authenticate: () => ({ token: String((calls += 1)) }),
+      ...both(() => ({ token: String((calls += 1)) })),
     });
     world.track(auth, () => auth.close());
     // The second one comes while this instance backs off.
@@ -276,7 +277,10 @@ describe('a server or a user without scripts', () => {
   it('lets a Reauthenticator work as soon as scripts are permitted', async () => {
     const user = await makeUser(world, '+@all -@scripting ~* &*');
     const store = world.store(user.connect());
-    const auth = new Reauthenticator<Token>(store, { authenticate: () => ({ token: 'a' }) });
+    const auth = new Reauthenticator<Token>(
+      store,
+      both(() => ({ token: 'a' })),
+    );
     world.track(auth, () => auth.close());
     await expect(auth.credentials()).rejects.toMatchObject({ code: 'REFUSED' });
     await user.setRights('+@scripting');

@@ -49,7 +49,7 @@ async function sideBySide() {
   const recordKey = `credstream:attempt:{${key}}:${key}`;
   const calls = (): number =>
     [older, newer].flatMap(({ instance }) =>
-      instance.messages.filter(({ says }) => says === 'authenticate'),
+      instance.messages.filter(({ says }) => says === 'call'),
     ).length;
   return { admin, key, recordKey, older: older.instance, newer: newer.instance, calls };
 }
@@ -75,7 +75,7 @@ test('two versions see the changes of each other at once, and the older one beli
 test('two versions re-authenticate once for both, whichever of them has begun', async () => {
   const { admin, recordKey, older, newer, calls } = await sideBySide();
   await older.send({ does: 'get' });
-  expect(await hear(older, 'authenticate')).toMatchObject({ attempt: 1 });
+  expect(await hear(older, 'call')).toMatchObject({ attempt: 1 });
   await newer.send({ does: 'get' });
   await hear(newer, 'state', ({ state }) => 'type' in state && state.type === 'waiting');
   await older.send({ does: 'answer', token: 'by the older' });
@@ -84,7 +84,7 @@ test('two versions re-authenticate once for both, whichever of them has begun', 
   expect(calls()).toBe(1);
 
   await newer.send({ does: 'reject' });
-  expect(await hear(newer, 'authenticate')).toMatchObject({ attempt: 2 });
+  expect(await hear(newer, 'call')).toMatchObject({ attempt: 2 });
   const record = await admin.get(recordKey);
   expect(JSON.parse(record!)).toMatchObject({ v: 2, outcome: 'running' });
   await older.send({ does: 'reject' });
@@ -102,17 +102,17 @@ test('two versions re-authenticate once for both, whichever of them has begun', 
   expect(calls()).toBe(2);
 });
 
-test('after a way back to the older version it authenticates again as soon as the record is removed', async () => {
+test('after a way back to the older version it calls the provider again as soon as the record is removed', async () => {
   const { admin, recordKey, older, newer, calls } = await sideBySide();
   await newer.send({ does: 'get' });
-  await hear(newer, 'authenticate');
+  await hear(newer, 'call');
   await newer.kill();
   await older.send({ does: 'get' });
   await hear(older, 'state', ({ error }) => error !== undefined);
   expect(calls()).toBe(1);
   expect(await admin.pttl(recordKey)).toBeGreaterThan(3_500_000);
   await admin.del(recordKey);
-  expect(await hear(older, 'authenticate')).toMatchObject({ attempt: 1 });
+  expect(await hear(older, 'call')).toMatchObject({ attempt: 1 });
   await older.send({ does: 'answer', token: 'by the older' });
   expect(await hear(older, 'got')).toMatchObject({ token: 'by the older' });
 });

@@ -64,7 +64,7 @@ describe('a holder that is killed', () => {
     await eventually(async () => expect((await provider.report()).calls[0]?.outcome).toBe('spent'));
     await holder.kill();
     const successor = await whoIsAt('before', rest);
-    expect(successor.said('gate')[0]).toMatchObject({ inDoubt: true, hasPrevious: true });
+    expect(successor.said('gate')[0]).toMatchObject({ inDoubt: true });
     await successor.call({ does: 'pass' });
     await expectFailedForAll(scene, rest);
   });

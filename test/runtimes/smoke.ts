@@ -72,11 +72,16 @@ await directory.close();
 console.log('directory');
 
 let logins = 0;
-const authenticate = (): Promise<Token> =>
+const logIn = (): Promise<Token> =>
   Promise.resolve({ accessToken: `login ${String((logins += 1))}` });
 const reauthenticators = [writer, reader].map(
   (store) =>
-    new Reauthenticator(store, { authenticate, whenCleared: 'authenticate', minIntervalMs: 10 }),
+    new Reauthenticator(store, {
+      refresh: logIn,
+      login: logIn,
+      whenCleared: 'login',
+      minIntervalMs: 10,
+    }),
 );
 const tokens = await Promise.all(reauthenticators.map((one) => one.credentials()));
 expectEqual('logins', tokens.map(({ accessToken }) => accessToken).join(), 'login 1,login 1');

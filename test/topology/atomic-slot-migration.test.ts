@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 
+import { both } from '../support/both.js';
 import { Reauthenticator, RedisCredentialDirectory, UnavailableError } from '../../src/index.js';
 import {
   type AtomicWay,
@@ -94,7 +95,7 @@ it('a re-authentication is made once for all instances while a slot moves in one
   const instances = [1, 2, 3].map(() => {
     const reauthenticator = new Reauthenticator(world.open(key), {
       minIntervalMs: 10,
-      authenticate: () => Promise.resolve(`token ${String((calls += 1))}`),
+      ...both(() => Promise.resolve(`token ${String((calls += 1))}`)),
     });
     return world.track(reauthenticator, (one) => one.close());
   });

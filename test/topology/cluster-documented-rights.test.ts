@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 
 import { Reauthenticator } from 'credstream';
 
+import { both } from '../support/both.js';
 import { readText } from '../docs/repository.js';
 import type { ClusterServer } from '../support/redis-cluster/index.js';
 import { abilitiesOf, rulesFor } from '../support/server-abilities.js';
@@ -76,7 +77,10 @@ it('the rights of a namespace in the documents are enough for its application in
   }
   for (const { store, changes } of watched) {
     await eventually(() => store.status.notifications === 'keyspace');
-    const auth = new Reauthenticator<string>(store, { authenticate: () => 'login' });
+    const auth = new Reauthenticator<string>(
+      store,
+      both(() => 'login'),
+    );
     expect(await auth.credentials()).toBe('login');
     await auth.close();
     await store.update((value) => `${value!}, used`);

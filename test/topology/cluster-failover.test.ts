@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
+import { both } from '../support/both.js';
 import { Reauthenticator, RedisCredentialStore } from '../../src/index.js';
 import { noiseMs } from '../support/machine-noise.js';
 import { slowness } from '../support/slowness.js';
@@ -148,10 +149,10 @@ describe('re-authentication', () => {
       const reauthenticator = new Reauthenticator(store, {
         minIntervalMs: 200,
         leaseMs: 2_000 * slowness(),
-        authenticate: () => {
+        ...both(() => {
           calls += 1;
           return Promise.resolve({ token: calls, until: Date.now() + 3_600_000 });
-        },
+        }),
       });
       return { store, reauthenticator };
     });

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Cluster } from 'ioredis';
 import { describe, expect, it } from 'vitest';
 
+import { both } from '../support/both.js';
 import { Reauthenticator, RedisCredentialDirectory, RefusedError } from '../../src/index.js';
 import { makeAuthority, makeServerCertificate } from '../support/certificates.js';
 import { startRedisCluster } from '../support/redis-cluster/index.js';
@@ -89,7 +90,7 @@ describe('a user with the fewest rights', () => {
       await one.store.update((text) => `${text!} two`);
       await one.changes.next(brings('one two'));
       await using reauthenticator = new Reauthenticator(one.store, {
-        authenticate: () => Promise.resolve('three'),
+        ...both(() => Promise.resolve('three')),
       });
       reauthenticator.reject(await reauthenticator.snapshot());
       await one.changes.next(brings('three'));

@@ -1,5 +1,6 @@
 import { expect, describe, it } from 'vitest';
 
+import { both } from '../support/both.js';
 import { derive, Reauthenticator, UnavailableError } from '../../src/index.js';
 import { eventually } from '../support/wait.js';
 import { brings, isLive, listen, useCluster } from './support/cluster-world.js';
@@ -45,7 +46,7 @@ describe('a store in a cluster', () => {
       await store.update((text) => `${text ?? ''} two`);
       await changes.next(brings('one two'));
       await using reauthenticator = new Reauthenticator(store, {
-        authenticate: () => Promise.resolve('three'),
+        ...both(() => Promise.resolve('three')),
       });
       reauthenticator.reject(await reauthenticator.snapshot());
       await changes.next(brings('three'));

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 
+import { both } from '../support/both.js';
 import { Reauthenticator } from '../../src/index.js';
 import { deferred, eventually } from '../support/wait.js';
 import { FAILOVER } from './support/cluster-world.js';
@@ -15,11 +16,11 @@ it('a re-authentication commits one result while the master fails over', async (
   const discarded: string[] = [];
   const instances = stores.map(({ store }) => {
     const instance = new Reauthenticator<string>(store, {
-      authenticate: async () => {
+      ...both(async () => {
         calls += 1;
         await gate.promise;
         return 'v2';
-      },
+      }),
       // A lease that cannot be renewed during the failover outlasts it, or another instance rightly starts a second attempt.
       leaseMs: 2 * FAILOVER.timeoutMs,
       attemptTimeoutMs: 2 * FAILOVER.timeoutMs,

@@ -2,9 +2,9 @@ import * as oauth from 'openid-client';
 
 import {
   Reauthenticator,
-  type AuthenticateRequest,
   type MemoryCredentialStore,
   type RedisCredentialStore,
+  type RefreshRequest,
 } from 'credstream';
 
 import { connectClient, tokensOf, type Tokens } from '../../support/oauth-client.js';
@@ -47,9 +47,8 @@ export class LoginKeeper {
     { leaseMs, minValidityMs }: LoginSettings,
     tell: (news: LoginNews) => void,
   ) {
-    const refresh = async (request: AuthenticateRequest<Tokens>): Promise<Tokens> => {
+    const refresh = async (request: RefreshRequest<Tokens>): Promise<Tokens> => {
       const { previous, attempt, cause, inDoubt, signal } = request;
-      if (previous === undefined) throw new Error('nobody is logged in');
       tell({ kind: 'calling', atMs: monotonicMs(), attempt, cause, inDoubt });
       await this.#gate.passed;
       client[oauth.customFetch] = (url, options) =>
@@ -59,7 +58,7 @@ export class LoginKeeper {
       return tokens;
     };
     this.#store = store;
-    this.#auth = new Reauthenticator(store, { authenticate: refresh, leadFraction: 0.5, leaseMs });
+    this.#auth = new Reauthenticator(store, { refresh, leadFraction: 0.5, leaseMs });
     this.#minValidityMs = minValidityMs;
     this.#asking = setInterval(() => void this.#ask(), ASK_EVERY_MS);
   }

@@ -9,7 +9,7 @@ export const refreshOnce: Scene = {
     const client = await connectClient(oauthServer);
     const tokens = tokensOf(await logIn(client, oauthServer));
     await loginWitness.begin(
-      `store.save(<tokens>); on every instance: new Reauthenticator(store, { leadFraction: 0.5, leaseMs: ${loginWitness.leaseMs}, authenticate })`,
+      `store.save(<tokens>); on every instance: new Reauthenticator(store, { leadFraction: 0.5, leaseMs: ${loginWitness.leaseMs}, refresh })`,
       () => stage.logins.save(tokens),
       client.serverMetadata().userinfo_endpoint!,
     );

@@ -1,5 +1,6 @@
 import { MAX_RECORD_BYTES, encodeRecord, parseRecord } from '../../backend/attempt-record.js';
 import {
+  CLEAR_ENDED,
   CLEARED_MS,
   RECORD_MS,
   type AttemptChange,
@@ -25,8 +26,8 @@ import {
 import type { HelperNames } from './helper-names.js';
 import { runScript } from './reader.js';
 import { script, type Script } from './scripts.js';
-import type { Publication } from './transaction.js';
-import { STAGE_MS } from './writer.js';
+import type { Publication } from './writes/transaction.js';
+import { STAGE_MS } from './writes/staged-write.js';
 
 /*
  * Reads what lies beside a credential, or changes it if it is unchanged. The script knows no rule of attempts. It needs no more rights than
@@ -38,7 +39,8 @@ import { STAGE_MS } from './writer.js';
  * ARGV[4] '1' to drop the tombstone; ARGV[5] the credential's milliseconds to live | 'keep' | 'none'; ARGV[6] channel, '' for none;
  * ARGV[7] announcement
  * Returns { question, key, 'swapped', announced } | { question, key, 'unstaged' } (the copy is gone; nothing was written)
- *   | { question, key, 'view', version, now, record, stored, conflict, end of the tombstone }: end -2 for no tombstone, -1 for an end that is not known
+ *   | { question, key, 'view', version, now, record, stored, conflict, end of the tombstone, 1 if its clear has ended }: end -2 for no
+ *   tombstone, -1 for an end that is not known
  */
 const SWAP: Script = script(`
 local function says(...)
@@ -72,7 +74,8 @@ local function view(conflict)
       ends = type(left) == 'number' and left >= 0 and now + left or -1
     end
   end
-  return says('view', version, now, record, stored and 1 or 0, conflict, ends)
+  local ended = tombstone == '${CLEAR_ENDED}' and 1 or 0
+  return says('view', version, now, record, stored and 1 or 0, conflict, ends, ended)
 end
 if ARGV[1] ~= version then return view(0) end
 if KEYS[4] then
@@ -180,13 +183,21 @@ function replySwap(reply: readonly unknown[], key: string): AttemptView | Swappe
       replyList(reply, 3);
       return 'unstaged';
     case 'view':
-      return replyView(replyList(reply, 9).slice(3));
+      return replyView(replyList(reply, 10).slice(3));
     default:
       return malformed();
   }
 }
 
-function replyView([version, now, record, stored, conflict, end]: readonly unknown[]): AttemptView {
+function replyView([
+  version,
+  now,
+  record,
+  stored,
+  conflict,
+  end,
+  ended,
+]: readonly unknown[]): AttemptView {
   const tombstoneEnd = replyEnd(end);
   return {
     now: replyInstant(replyWhole(now, 0)),
@@ -195,6 +206,7 @@ function replyView([version, now, record, stored, conflict, end]: readonly unkno
     conflict: replyWhole(conflict, 0, 1) === 1,
     clearedAt:
       tombstoneEnd === -2 ? undefined : tombstoneEnd < 0 ? Infinity : tombstoneEnd - CLEARED_MS,
+    clearEnded: replyWhole(ended, 0, 1) === 1,
     version: replyText(version, MAX_VERSION),
   };
 }

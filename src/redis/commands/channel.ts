@@ -1,6 +1,7 @@
 import { ConnectionLostError } from '../reply-errors.js';
 import type { CommandConnection, ConnectionSettings } from '../connection/connection.js';
 import { Connection } from '../connection/connection.js';
+import { RefusedCommands } from '../connection/refused-commands.js';
 import type { HelperNames } from './helper-names.js';
 import { Reader } from './reader.js';
 import type { ServerTemplate } from '../client/server-template.js';
@@ -102,7 +103,7 @@ export class CommandChannel {
     this.#current = {
       connection: connection,
       reader: new Reader(connection, this.#options.clock),
-      writer: new Writer(connection, this.#names),
+      writer: new Writer(connection, this.#names, new RefusedCommands(this.#options.clock)),
       replicas: this.#replicas,
       canAnnounce: true,
       refusedAt: -Infinity,

@@ -18,7 +18,7 @@ import {
   type ReadRequest,
 } from './raw-reading.js';
 import { EPOCH_BYTES } from './scripts.js';
-import { replyOrRefusal, replyStored } from './transaction.js';
+import { replyOrRefusal, replyStored } from './writes/transaction.js';
 
 /** Values that are read apart may disagree when something changed in between; a key that is written faster than this cannot be read. */
 const TORN_TRIES = 100;

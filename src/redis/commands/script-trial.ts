@@ -3,7 +3,7 @@ import type { CommandConnection } from '../connection/connection.js';
 import { isCommandRefused } from '../reply-errors.js';
 import { replyList } from '../reply-parser.js';
 import { script } from './scripts.js';
-import { replyOrRefusal } from './transaction.js';
+import { replyOrRefusal } from './writes/transaction.js';
 
 const TRIAL = script('return 0');
 /** In the order in which they are sent. */

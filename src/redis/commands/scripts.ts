@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { CLEARED_MS } from '../../backend/attempts.js';
+import { CLEAR_ENDED, CLEARED_MS } from '../../backend/attempts.js';
 
 /** A script and the digest under which Redis caches it. */
 export interface Script {
@@ -116,7 +116,7 @@ ${ENDS_BY_PTTL}${readManyWith('ends(key)')}`);
  * arguments of scripts in full; they come in a staged copy in the same slot.
  *
  * KEYS[1] the credential; KEYS[2] the staged copy: SHA-1 (40 hex digits) of the expected bytes, then the new bytes; KEYS[3], if given, the
- * tombstone. ARGV[1] 'set' or 'del'; ARGV[2] milliseconds | 'keep' | 'none', or the tombstone's value; ARGV[3] channel, '' for none; ARGV[4]
+ * tombstone, which 'set' ends. ARGV[1] 'set' or 'del'; ARGV[2] milliseconds | 'keep' | 'none', or the tombstone's value; ARGV[3] channel, '' for none; ARGV[4]
  * announcement. Returns { question, key, outcome, announced }: outcome 'done' | 'conflict' | 'unstaged' (the copy is gone; nothing was
  * written).
  */
@@ -141,7 +141,40 @@ elseif ARGV[2] == 'none' then
 else
   redis.call('SET', KEYS[1], string.sub(staged, 41), 'PX', ARGV[2])
 end
+if ARGV[1] == 'set' and KEYS[3] then
+  redis.pcall('SET', KEYS[3], '${CLEAR_ENDED}', 'XX', 'KEEPTTL')
+end
 if ARGV[3] == '' then return says('done', 0) end
 local published = redis.pcall('PUBLISH', ARGV[3], ARGV[4])
 return says('done', type(published) == 'table' and 0 or 1)
+`);
+
+/*
+ * Ends the clears of credentials that are stored again, in one step with the check: a clear that comes later has a tombstone of its own.
+ *
+ * KEYS each credential, and after it its tombstone. ARGV for each credential: '', or the time by which it was stored, in milliseconds: an earlier
+ * clear ends also if it is gone. Returns { question, the first key }.
+ */
+export const END_CLEARS: Script = script(`
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local function isStored(key)
+  local size = redis.pcall('STRLEN', key)
+  return type(size) == 'table' or size > 0 or redis.call('GET', key) ~= false
+end
+local function isBefore(tombstone, at)
+  if at == '' then return false end
+  local ends = redis.pcall('PEXPIRETIME', tombstone)
+  if type(ends) == 'table' then
+    local left = redis.pcall('PTTL', tombstone)
+    ends = type(left) == 'number' and left >= 0 and now + left or -1
+  end
+  return ends >= 0 and ends - ${String(CLEARED_MS)} < tonumber(at)
+end
+for i = 1, #KEYS, 2 do
+  if isStored(KEYS[i]) or isBefore(KEYS[i + 1], ARGV[(i + 1) / 2]) then
+    redis.call('SET', KEYS[i + 1], '${CLEAR_ENDED}', 'XX', 'KEEPTTL')
+  end
+end
+return { tonumber(ARGV[#ARGV]), KEYS[1] }
 `);

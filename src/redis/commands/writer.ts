@@ -1,33 +1,16 @@
-import { CLEARED_MS } from '../../backend/attempts.js';
+import { CLEAR_ENDED, CLEARED_MS } from '../../backend/attempts.js';
 import type { Expected, RemoveRequest, WriteRequest } from '../../backend/backend.js';
-import {
-  ConflictError,
-  OutcomeUnknownError,
-  RefusedError,
-  UnavailableError,
-  UnreadableError,
-} from '../../errors.js';
+import { OutcomeUnknownError, RefusedError, UnreadableError } from '../../errors.js';
 import type { Ttl } from '../../backend/ttl.js';
-import {
-  ConnectionLostError,
-  readFailure,
-  RedirectedError,
-  replyWord,
-  writeFailure,
-} from '../reply-errors.js';
+import { ConnectionLostError, readFailure, RedirectedError, replyWord } from '../reply-errors.js';
 import { hideBytes } from '../client/hidden-bytes.js';
-import {
-  replyCount,
-  replyList,
-  replyNames,
-  replyOk,
-  replyText,
-  replyWhole,
-} from '../reply-parser.js';
+import { replyCount, replyList, replyOk } from '../reply-parser.js';
 import type { CommandConnection } from '../connection/connection.js';
+import type { RefusedCommands } from '../connection/refused-commands.js';
 import type { HelperNames } from './helper-names.js';
-import { runScript } from './reader.js';
-import { WRITE_IF } from './scripts.js';
+import { endClears, type Returned } from './writes/end-clears.js';
+import { conflict, writeFailureOver } from './writes/failure.js';
+import { stagedWrite, type WithoutTombstone } from './writes/staged-write.js';
 import {
   malformedIn,
   replyOrRefusal,
@@ -37,19 +20,28 @@ import {
   type Command,
   type Publication,
   type Refusals,
-} from './transaction.js';
+} from './writes/transaction.js';
 
-/** How long a staged copy outlives a process that dies before its script ran. */
-export const STAGE_MS: number = 10_000;
+/** The names under which refusals are noted: of the tombstone in a save, and of the script that ends clears. */
+const TOMBSTONE = 'tombstone';
+const END = 'end';
 
 /** Writes over one connection. Each write is sent once; its outcome is a reply, a typed refusal, or unknown. */
 export class Writer {
   readonly #connection: CommandConnection;
   readonly #names: HelperNames;
+  /** A save does without the end of a clear that Redis refuses this user: a refusal with each save would fill the log of the server. */
+  readonly #refused: RefusedCommands;
 
-  constructor(connection: CommandConnection, names: HelperNames) {
+  constructor(connection: CommandConnection, names: HelperNames, refused: RefusedCommands) {
     this.#connection = connection;
     this.#names = names;
+    this.#refused = refused;
+  }
+
+  /** The same over another connection of this user. */
+  over(connection: CommandConnection): Writer {
+    return new Writer(connection, this.#names, this.#refused);
   }
 
   /** @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError */
@@ -59,24 +51,22 @@ export class Writer {
     const words = ['SET', key, hideBytes(bytes), ...ttlArguments(ttl)] as const;
     const plain: Command = { words, parse: replyOk };
     if (expected === 'absent') {
-      const { reply, announced } = await this.#transact(publication, {
-        ...plain,
-        words: [...words, 'NX'],
-      });
+      const absent: Command = { ...plain, words: [...words, 'NX'] };
+      const { reply, announced } = await this.#store(key, publication, absent);
       if (reply === null) throw conflict();
       return announced;
     }
-    if (overLarge) return (await this.#transact(publication, plain)).announced;
+    if (overLarge) return (await this.#store(key, publication, plain)).announced;
     try {
       // GET makes Redis refuse to replace a list or a hash, which plain SET removes without an error.
       const checked: Command = { words: [...words, 'GET'], parse: replyStored };
-      return (await this.#transact(publication, checked)).announced;
+      return (await this.#store(key, publication, checked)).announced;
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       if (error.reply === 'WRONGTYPE') throw wrongType();
       if (error.reply !== 'NOPERM') throw error;
       // A user with write but no read permission writes without the type check.
-      return (await this.#transact(publication, plain)).announced;
+      return (await this.#store(key, publication, plain)).announced;
     }
   }
 
@@ -122,6 +112,18 @@ export class Writer {
     }
   }
 
+  /** Ends the clears of keys that are stored again, unless Redis has refused that lately. @throws UnavailableError, RefusedError */
+  async endClears(keys: readonly Returned[]): Promise<void> {
+    if (!this.#refused.mayTry(TOMBSTONE) || !this.#refused.mayTry(END)) return;
+    try {
+      await endClears(this.#connection, this.#names, keys);
+    } catch (error) {
+      const failure = readFailure(error);
+      if (failure instanceof RefusedError) this.#refused.refused(END);
+      throw failure;
+    }
+  }
+
   /**
    * A user without the permission does without a tombstone; `false`: the tombstone belongs on another server, to which the slot is moving.
    */
@@ -131,6 +133,24 @@ export class Writer {
       return true;
     } catch (error) {
       return !(error instanceof RedirectedError);
+    }
+  }
+
+  /** Sends a write, and in the same step ends an earlier clear. */
+  async #store(
+    key: string,
+    publication: Publication | undefined,
+    command: Command,
+  ): Promise<{ reply: unknown; announced: boolean }> {
+    if (!this.#refused.mayTry(TOMBSTONE)) return this.#transact(publication, command);
+    const words = ['set', this.#names.cleared(key), CLEAR_ENDED, 'XX', 'KEEPTTL'] as const;
+    const refusals: Refusals = new Map();
+    try {
+      return await this.#transact(publication, command, { words, parse: replyOkOrNull }, refusals);
+    } finally {
+      // Without MULTI no outcome would be certain.
+      if (refusals.has('multi') || replyWord(refusals.get('tombstone')) === 'NOPERM')
+        this.#refused.refused(TOMBSTONE);
     }
   }
 
@@ -151,28 +171,42 @@ export class Writer {
     expected: string,
     publication: Publication | undefined,
   ): Promise<{ announced: boolean; hasTombstone: boolean }> {
-    const remove = (how: string, tombstone?: string): Promise<boolean> =>
-      this.#stagedWrite(key, expected, Buffer.alloc(0), ['del', how], publication, tombstone);
-    try {
-      return {
-        announced: await remove(this.#names.unique(), this.#names.cleared(key)),
-        hasTombstone: true,
-      };
-    } catch (error) {
-      // The slot is moving, and its new server has only some of the keys.
-      const misplaced = error instanceof RedirectedError && error.kind === 'partly';
-      // A user without the permission does without a tombstone.
-      if (!misplaced && !(error instanceof RefusedError && error.reply === 'NOPERM')) throw error;
-      return { announced: await remove('none'), hasTombstone: !misplaced };
-    }
+    const remove = (how: string, tombstone?: string): Promise<boolean | WithoutTombstone> =>
+      stagedWrite(this.#connection, this.#names, {
+        key,
+        expected,
+        bytes: Buffer.alloc(0),
+        how: ['del', how],
+        publication,
+        tombstone,
+      });
+    const removed = await remove(this.#names.unique(), this.#names.cleared(key));
+    if (typeof removed === 'boolean') return { announced: removed, hasTombstone: true };
+    // A user without the permission does without a tombstone.
+    const announced = (await remove('none')) === true;
+    return { announced, hasTombstone: removed !== 'misplaced' };
   }
 
-  #setIf(
+  async #setIf(
     { key, bytes, ttl }: WriteRequest,
-    expected: Exclude<Expected, 'absent' | undefined>,
+    { digest }: Exclude<Expected, 'absent' | undefined>,
     publication: Publication | undefined,
   ): Promise<boolean> {
-    return this.#stagedWrite(key, expected.digest, bytes, ['set', String(ttl)], publication);
+    const write = (tombstone?: string): Promise<boolean | WithoutTombstone> =>
+      stagedWrite(this.#connection, this.#names, {
+        key,
+        expected: digest,
+        bytes,
+        how: ['set', String(ttl)],
+        publication,
+        tombstone,
+      });
+    const mayEnd = this.#refused.mayTry(TOMBSTONE);
+    const written = await write(mayEnd ? this.#names.cleared(key) : undefined);
+    if (typeof written === 'boolean') return written;
+    const announced = (await write()) === true;
+    if (written === 'refused') this.#refused.refused(TOMBSTONE);
+    return announced;
   }
 
   /**
@@ -199,16 +233,16 @@ export class Writer {
       if (result.reply instanceof Error) throw result.reply;
       return result;
     } catch (error) {
-      if (error instanceof ConnectionLostError) throw this.#failure(error);
+      if (error instanceof ConnectionLostError) throw writeFailureOver(this.#connection, error);
       const broken = malformedIn(refusals);
       if (broken !== undefined) {
         this.#connection.kill();
-        throw this.#failure(broken);
+        throw writeFailureOver(this.#connection, broken);
       }
       const refusal = refusals.get('command');
       if (refusals.has('multi')) {
         // Without a transaction each command stands alone, and the replies of the executed ones are lost.
-        if (refusal !== undefined) throw this.#failure(refusal);
+        if (refusal !== undefined) throw writeFailureOver(this.#connection, refusal);
         throw new OutcomeUnknownError('Redis refused MULTI and executed the commands after it');
       }
       // The slot is moving, and its new server has only some of the keys.
@@ -217,8 +251,8 @@ export class Writer {
         return this.#transact(publication, command, undefined, refusals);
       }
       // One refused command prevents the whole transaction, so nothing was written yet.
-      if (replyWord(error) !== 'EXECABORT') throw this.#failure(error);
-      if (refusal !== undefined) throw this.#failure(refusal);
+      if (replyWord(error) !== 'EXECABORT') throw writeFailureOver(this.#connection, error);
+      if (refusal !== undefined) throw writeFailureOver(this.#connection, refusal);
       const unless = <C>(which: 'tombstone' | 'publish', one: C): C | undefined =>
         refusals.size > 0 && !refusals.has(which) ? one : undefined;
       return this.#transact(
@@ -256,60 +290,8 @@ export class Writer {
         },
       );
     } catch (error) {
-      throw this.#failure(error);
+      throw writeFailureOver(this.#connection, error);
     }
-  }
-
-  async #stagedWrite(
-    key: string,
-    expected: string,
-    bytes: Buffer,
-    how: readonly [string, string],
-    publication: Publication | undefined,
-    tombstone?: string,
-  ): Promise<boolean> {
-    const stage = this.#names.stage(key);
-    const staged = hideBytes(Buffer.concat([Buffer.from(expected), bytes]));
-    const staging = this.#connection.call(
-      (client) => client.set(stage, staged, 'PX', STAGE_MS),
-      replyOk,
-    );
-    const { channel = '', message = '' } = publication ?? {};
-    const writing = runScript(
-      this.#connection,
-      WRITE_IF,
-      'EVALSHA',
-      'EVAL',
-      tombstone === undefined
-        ? ['2', key, stage, ...how, channel, message]
-        : ['3', key, stage, tombstone, ...how, channel, message],
-      (reply) => {
-        replyList(reply, 4);
-        replyNames(reply[1], key);
-        return { outcome: replyText(reply[2], 16), announced: replyWhole(reply[3], 0, 1) === 1 };
-      },
-    );
-    const [first, second] = await Promise.allSettled([staging, writing]);
-    staged.fill(0);
-    if (first.status === 'rejected') throw this.#failure(first.reason);
-    if (second.status === 'rejected') {
-      await this.#connection.call((client) => client.del(stage), replyCount).catch(() => undefined);
-      throw this.#failure(second.reason);
-    }
-    const { outcome, announced } = second.value;
-    if (outcome === 'conflict') throw conflict();
-    if (outcome === 'unstaged')
-      throw new UnavailableError('the staged copy was gone; nothing was written');
-    return announced;
-  }
-
-  #failure(error: unknown): Error {
-    // A demoted master stays one on this connection; the next connection goes to the master of that time.
-    if (replyWord(error) === 'READONLY') this.#connection.kill();
-    // A transaction or pipeline reports a lost connection as an error of its commands.
-    if (error instanceof ConnectionLostError || replyWord(error) !== undefined)
-      return writeFailure(error, this.#connection.source);
-    return writeFailure(new ConnectionLostError(true, error instanceof Error ? error : undefined));
   }
 }
 
@@ -318,13 +300,13 @@ function ttlArguments(ttl: Ttl): string[] {
   return ttl === 'keep' ? ['KEEPTTL'] : ['PX', String(ttl)];
 }
 
+function replyOkOrNull(reply: unknown): unknown {
+  return reply === null ? null : replyOk(reply);
+}
+
 function wrongType(): UnreadableError {
   return new UnreadableError(
     'wrong-type',
     'the key holds another Redis type than a string, and was left as it is',
   );
-}
-
-function conflict(): ConflictError {
-  return new ConflictError('the stored bytes are not the ones that the write was to replace');
 }

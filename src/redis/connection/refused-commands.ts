@@ -35,8 +35,13 @@ export class RefusedCommands {
     } catch (error) {
       const word = replyWord(error);
       if (word === undefined || word === 'NOAUTH' || isPassing(word)) throw error;
-      this.#refusedAt.set(name, this.#clock.monotonic());
+      this.refused(name);
       return undefined;
     }
+  }
+
+  /** Redis refused the command. */
+  refused(name: string): void {
+    this.#refusedAt.set(name, this.#clock.monotonic());
   }
 }

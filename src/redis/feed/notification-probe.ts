@@ -1,4 +1,4 @@
-import { replyOrRefusal } from '../commands/transaction.js';
+import { replyOrRefusal } from '../commands/writes/transaction.js';
 import type { CommandChannel } from '../commands/channel.js';
 import { replyWord } from '../reply-errors.js';
 import { replyCount, replyList, replyOk, replyText } from '../reply-parser.js';

@@ -3,9 +3,7 @@ import type { Clock } from '../../time/clock.js';
 import type { CommandSession } from '../commands/channel.js';
 import { readFailure, RedirectedError, replyWord } from '../reply-errors.js';
 import type { CommandConnection } from '../connection/connection.js';
-import type { HelperNames } from '../commands/helper-names.js';
 import { Reader } from '../commands/reader.js';
-import { Writer } from '../commands/writer.js';
 
 /** A connection to the target of a moving slot, which serves keys of that slot only after ASKING. */
 class AskingConnection implements CommandConnection {
@@ -52,7 +50,6 @@ class AskingConnection implements CommandConnection {
 export async function asking<R>(
   session: CommandSession,
   clock: Clock,
-  names: HelperNames,
   use: (session: CommandSession) => Promise<R>,
 ): Promise<R> {
   const connection = new AskingConnection(session.connection);
@@ -73,7 +70,7 @@ export async function asking<R>(
       },
       connection: connection,
       reader: new Reader(connection, clock),
-      writer: new Writer(connection, names),
+      writer: session.writer.over(connection),
     });
   } catch (error) {
     // Without ASKING the target replies MOVED to the source.

@@ -240,7 +240,7 @@ export class ClusterServers implements Servers {
   }
 
   #askingAt<R>(session: CommandSession, use: (session: CommandSession) => Promise<R>): Promise<R> {
-    return asking(session, this.#clock, this.#context.names, use);
+    return asking(session, this.#clock, use);
   }
 
   /** A key in one of the present slots of the server. */

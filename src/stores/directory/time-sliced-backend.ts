@@ -71,6 +71,10 @@ export class TimeSlicedBackend implements Backend {
     return this.#backend.remove(request);
   }
 
+  endClear(key: string, storedAt?: number): Promise<void> {
+    return this.#backend.endClear(key, storedAt);
+  }
+
   /** The directory closes the backend. */
   close(): Promise<void> {
     return Promise.resolve();

@@ -22,6 +22,7 @@ export const swapCases: readonly BackendScene[] = [
       stored: false,
       conflict: false,
       clearedAt: undefined,
+      clearEnded: false,
     });
     assert.ok(Number.isSafeInteger(now) && now >= before && now <= after);
     assert.equal((await stage.view(stage.second)).version, version);

@@ -19,6 +19,7 @@ import { concludeExpiry, transition } from '../../credential/transition.js';
 import { EndAlarm, type EndAlarmHolder } from '../../time/end-alarm.js';
 import type { ServerTime } from '../../time/server-time.js';
 import type { EntryHandles, EntryOwner, FollowedEntry } from './owner.js';
+import { endClear, mayEndClear } from './end-clear.js';
 import type { HintLabels } from './hint-labels.js';
 
 /**
@@ -125,6 +126,8 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     const isSudden = step.change !== undefined && step.change.type !== 'expired';
     if (isSudden && !isHinted && source === 'live')
       this.owner.subscription?.reportMissedHint?.(this.key);
+    if (this.ownWrites === 0 && mayEndClear(before, step, labels, isHinted))
+      endClear(this.condition, this.owner.scope.backend, this.key);
     this.emit(before.state, step.change, held, serverNow);
     return step.change !== undefined;
   }

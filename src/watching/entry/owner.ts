@@ -1,5 +1,6 @@
 import type {
   AttemptHint,
+  Backend,
   FeedCondition,
   Observation,
   Subscription,
@@ -40,6 +41,7 @@ export interface EntryScope<T> {
   readonly clock: Clock;
   readonly encoding: Encoding<T>;
   readonly options: SharedStoreOptions<T>;
+  readonly backend: Pick<Backend, 'endClear'>;
 }
 
 /** The watch that an entry belongs to, as the entry sees it: one subscription, to a key or to a prefix. */

@@ -1,5 +1,6 @@
 import type { Redis } from 'ioredis';
 
+import { both } from '../../support/both.js';
 import { connect } from '../../support/redis-clients.js';
 import { now } from './instants.js';
 import { credstream } from './library.js';
@@ -60,7 +61,7 @@ const calls = {
       if (change.type === 'saved') saves += 1;
     });
     auth = new credstream.Reauthenticator<Token>(store, {
-      authenticate: () => provide(place),
+      ...both(() => provide(place)),
       leaseMs: place.leaseMs,
       minIntervalMs: 10,
       leadFraction: 0.3,
@@ -105,7 +106,7 @@ const calls = {
         expiresAt: (token) => token.expiresAt,
       });
       embedded = new credstream.Reauthenticator<Token>(memory, {
-        authenticate: () => ({ number: 1, expiresAt: Date.now() + 3_600_000 }),
+        ...both(() => ({ number: 1, expiresAt: Date.now() + 3_600_000 })),
       });
       await embedded.credentials();
     }

@@ -1,7 +1,7 @@
 // An instance of somebody who installed the library, steered by versions.test.ts, which runs two packed versions of the library side by side.
 import { readFileSync } from 'node:fs';
 
-import { Reauthenticator, RedisCredentialStore } from 'credstream';
+import { type AttemptRequest, Reauthenticator, RedisCredentialStore } from 'credstream';
 
 export interface Token {
   readonly token: string;
@@ -15,7 +15,7 @@ export type Order =
   | { readonly does: 'get' }
   /** Reports the credential as refused by the service. */
   | { readonly does: 'reject' }
-  /** Answers the call of `authenticate`. */
+  /** Answers the call of `refresh` or `login`. */
   | { readonly does: 'answer'; readonly token: string };
 
 /** What the program tells the test. */
@@ -23,7 +23,7 @@ export type Said =
   | { readonly says: 'ready'; readonly version: string }
   | { readonly says: 'change'; readonly change: object; readonly token: string | undefined }
   | { readonly says: 'state'; readonly state: object; readonly error: string | undefined }
-  | { readonly says: 'authenticate'; readonly attempt: number }
+  | { readonly says: 'call'; readonly attempt: number }
   | { readonly says: 'got'; readonly token: string };
 
 const [url = '', key = '', name = ''] = process.argv.slice(2);
@@ -35,15 +35,17 @@ const store = new RedisCredentialStore<Token>(url, {
   ...{ heartbeatMs: 600_000, pollMs: 600_000, probeMs: 600_000 },
 });
 let answer: ((token: Token) => void) | undefined;
+const obtain = ({ attempt }: AttemptRequest): Promise<Token> =>
+  new Promise((resolve) => {
+    answer = resolve;
+    say({ says: 'call', attempt });
+  });
 const auth = new Reauthenticator<Token>(store, {
   minIntervalMs: 10,
   backOffMs: 20,
   maxBackOffMs: 50,
-  authenticate: ({ attempt }) =>
-    new Promise<Token>((resolve) => {
-      answer = resolve;
-      say({ says: 'authenticate', attempt });
-    }),
+  refresh: obtain,
+  login: obtain,
 });
 
 store.changes$.subscribe(({ type, origin, ...change }) => {

@@ -1,7 +1,7 @@
 import type { DiscardReason, ReauthenticationCounts, ReauthenticationState } from 'credstream';
 import type { ProviderAddress } from './provider-protocol.js';
 
-/** Where `authenticate` waits to be let through: before it calls the provider, or with what that answered in its hands. */
+/** Where `refresh` waits to be let through: before it calls the provider, or with what that answered in its hands. */
 export type Gate = 'before' | 'after';
 
 /** What an instance is made with. */
@@ -18,7 +18,7 @@ export interface InstanceSettings {
   readonly gates?: readonly Gate[];
   /** So much earlier than the provider says this client takes a token for ended. */
   readonly marginMs?: number;
-  /** `authenticate` does not care for its signal. */
+  /** `refresh` does not care for its signal. */
   readonly deaf?: boolean;
   /** Says what `diagnostics_channel` shows of the commands of ioredis. */
   readonly traced?: boolean;
@@ -94,7 +94,6 @@ export type InstanceEvent =
       readonly cause: string;
       readonly inDoubt: boolean;
       readonly aborted: boolean;
-      readonly hasPrevious: boolean;
     }
   | { readonly type: 'aborted'; readonly why: string }
   | { readonly type: 'discarded'; readonly reason: DiscardReason; readonly token: string }

@@ -5,11 +5,12 @@ import { inspect } from 'node:util';
 import { Redis } from 'ioredis';
 
 import {
-  type AuthenticateRequest,
   type CredentialsOptions,
+  type LoginRequest,
   type ReauthenticationState,
   Reauthenticator,
   RedisCredentialStore,
+  type RefreshRequest,
 } from 'credstream';
 
 import { type Deferred, deferred } from '../../support/wait.js';
@@ -70,7 +71,11 @@ export class ReauthenticatingInstance {
       ...settings.store,
     });
     this.#auth = new Reauthenticator(this.#store, {
-      authenticate: (request) => this.#authenticate(request),
+      refresh: (request) => this.#refresh(request),
+      login: async (request) => {
+        await this.#gate('before', request);
+        throw new Error('somebody has to log in');
+      },
       onDiscarded: ({ accessToken }, reason) => {
         say({ type: 'discarded', reason, token: accessToken });
       },
@@ -82,13 +87,12 @@ export class ReauthenticatingInstance {
     this.#auth.state$.subscribe((state) => say(told(state)));
   }
 
-  async #authenticate(request: AuthenticateRequest<Tokens>): Promise<Tokens> {
+  async #refresh(request: RefreshRequest<Tokens>): Promise<Tokens> {
     const { previous, signal } = request;
     signal.addEventListener('abort', () => {
       this.#say({ type: 'aborted', why: String(signal.reason) });
     });
     await this.#gate('before', request);
-    if (previous === undefined) throw new Error('somebody has to log in');
     const { deaf = false, marginMs } = this.#settings;
     if (!deaf) signal.throwIfAborted();
     const { refreshToken } = previous;
@@ -98,10 +102,10 @@ export class ReauthenticatingInstance {
     return tokens.accessToken === previous.accessToken ? previous : tokens;
   }
 
-  async #gate(at: Gate, request: AuthenticateRequest<Tokens>): Promise<void> {
+  async #gate(at: Gate, request: RefreshRequest<Tokens> | LoginRequest): Promise<void> {
     const shut = this.#shut.get(at);
     if (shut === undefined) return;
-    const { attempt, cause, inDoubt, previous, signal } = request;
+    const { attempt, cause, inDoubt, signal } = request;
     this.#say({
       type: 'gate',
       at,
@@ -109,7 +113,6 @@ export class ReauthenticatingInstance {
       cause,
       inDoubt,
       aborted: signal.aborted,
-      hasPrevious: previous !== undefined,
     });
     await shut.promise;
   }

@@ -11,6 +11,7 @@ export const view = (more: Partial<AttemptView> = {}): AttemptView => ({
   stored: true,
   conflict: false,
   clearedAt: undefined,
+  clearEnded: false,
   version: 'v',
   ...more,
 });

@@ -24,7 +24,13 @@ function verbsWith(...answers: readonly (Partial<AttemptView> | 'swapped')[]) {
       asked.push(request);
       if (answer === 'swapped') return answer;
       const view = { now: 1, record: undefined, stored: true, conflict: false };
-      return { ...view, clearedAt: undefined, version: String(asked.length), ...answer };
+      return {
+        ...view,
+        clearedAt: undefined,
+        clearEnded: false,
+        version: String(asked.length),
+        ...answer,
+      };
     },
   });
   return { verbs, asked };

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 
 import { Reauthenticator } from 'credstream';
 
+import { both } from '../../support/both.js';
 import { collect } from '../../support/wait.js';
 import { deriveWorld, type Token } from './derive-world.js';
 
@@ -12,10 +13,12 @@ it('a derived value is never one built from rejected credentials, and is built a
   const first = await derived.get();
   let answer: (token: Token) => void = () => {};
   const auth = new Reauthenticator(store, {
-    authenticate: () =>
-      new Promise<Token>((resolve) => {
-        answer = resolve;
-      }),
+    ...both(
+      () =>
+        new Promise<Token>((resolve) => {
+          answer = resolve;
+        }),
+    ),
   });
 
   auth.reject(await auth.snapshot());

@@ -2,6 +2,7 @@ import { inspect } from 'node:util';
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
+import { both } from '../../support/both.js';
 import { makeCanary } from '../../integration/canary.js';
 import { HOUR, type Instance, type InstanceOptions, type Token, watch, World } from './world.js';
 
@@ -37,7 +38,7 @@ async function rejected(reason: unknown): Promise<never> {
   throw reason;
 }
 
-describe('an `authenticate`', () => {
+describe('a `refresh` or `login`', () => {
   it.each<[string, () => unknown]>([
     ['throws', fail(new Error('sync'))],
     ['throws nothing', fail(undefined)],
@@ -46,13 +47,13 @@ describe('an `authenticate`', () => {
     ['returns a thenable that throws', () => ({ then: fail(new Error('then')) })],
     ['returns undefined', () => undefined],
     ['resolves to undefined', () => Promise.resolve()],
-  ])('that %s fails, and is called again later', async (_name, authenticate) => {
+  ])('that %s fails, and is called again later', async (_name, fn) => {
     let calls = 0;
     const instance = await needy({
-      authenticate: () => {
+      ...both(() => {
         calls += 1;
-        return calls === 1 ? (authenticate() as Token) : { token: 'new' };
-      },
+        return calls === 1 ? (fn() as Token) : { token: 'new' };
+      }),
     });
     expect(instance.auth.state).toMatchObject({ type: 'backing-off', failures: 1 });
     expect(instance.auth.counts).toMatchObject({ calls: 1, failed: 1, discarded: 0 });
@@ -88,7 +89,7 @@ describe('an `authenticate`', () => {
       const discarded: unknown[] = [];
       const instance = await needy({
         store: store!,
-        authenticate: () => brought as Token,
+        ...both(() => brought as Token),
         onDiscarded: (credentials, reason) => discarded.push([credentials, reason]),
       });
       expect(discarded).toEqual([[brought, 'unusable']]);
@@ -101,10 +102,10 @@ describe('an `authenticate`', () => {
   it('that returns an expired credential is called again only after a pause that grows', async () => {
     let calls = 0;
     const instance = await needy({
-      authenticate: () => {
+      ...both(() => {
         calls += 1;
         return { token: `expired ${String(calls)}`, expiresAt: world.clock.now() - 1_000 };
-      },
+      }),
     });
     const asked = watch(instance.auth.credentials({ timeoutMs: 10_000 }));
     for (const [n, pauseMs] of [1_000, 2_000, 4_000].entries()) {
@@ -119,7 +120,7 @@ describe('an `authenticate`', () => {
   });
 
   it('that never settles blocks no caller for ever', async () => {
-    const instance = await needy({ authenticate: () => new Promise(() => undefined) });
+    const instance = await needy(both(() => new Promise(() => undefined)));
     const asked = watch(instance.auth.credentials({ timeoutMs: 40_000 }));
     await world.clock.advance(40_000);
     expect(asked.error).toMatchObject({ code: 'TIMEOUT' });
@@ -129,10 +130,10 @@ describe('an `authenticate`', () => {
   it('that saves its own result does no harm', async () => {
     const saved = { token: 'new' };
     const instance = await needy({
-      authenticate: async () => {
+      ...both(async () => {
         await world.instances[0]!.store.save(saved);
         return saved;
-      },
+      }),
     });
     expect(world.stored).toBe('new');
     expect(instance.auth.counts).toMatchObject({ committed: 1, discarded: 0 });
@@ -142,10 +143,10 @@ describe('an `authenticate`', () => {
   it('that saves other credentials gets its result back', async () => {
     const discarded: unknown[] = [];
     await needy({
-      authenticate: async () => {
+      ...both(async () => {
         await world.instances[0]!.store.save({ token: 'saved' });
         return { token: 'returned' };
-      },
+      }),
       onDiscarded: ({ token }, reason) => discarded.push([token, reason]),
     });
     expect(world.stored).toBe('saved');
@@ -158,13 +159,13 @@ describe('an `authenticate`', () => {
     let reason: unknown;
     const instance = await needy({
       attemptTimeoutMs: 5_000,
-      authenticate: ({ signal, attempt }) => {
+      ...both(({ signal, attempt }) => {
         if (attempt > 1) return { token: 'new' };
         signal.addEventListener('abort', () => {
           reason = signal.reason;
         });
         return world.instances[0]!.auth.credentials({ signal });
-      },
+      }),
     });
     await world.clock.advance(4_999);
     expect(reason).toBeUndefined();
@@ -177,10 +178,10 @@ describe('an `authenticate`', () => {
   it('that closes its own store ends with it', async () => {
     const instance = await needy({
       drainMs: 1_000,
-      authenticate: async () => {
+      ...both(async () => {
         await world.instances[0]!.store.close();
         return { token: 'new' };
-      },
+      }),
     });
     await world.clock.advance(1_000);
     expect(instance.auth.state.type).toBe('closed');
@@ -194,7 +195,7 @@ describe('a listener that throws', () => {
     ['onFailure', { onFailure: () => rejected('careless') }],
     ['isFatal', { isFatal: fail('careless') }],
   ])('as %s is reported to onCallbackError, and nothing else happens', async (where, options) => {
-    const instance = await needy({ ...options, authenticate: fail(new Error('down')) });
+    const instance = await needy({ ...options, ...both(fail(new Error('down'))) });
     expect(instance.callbackErrors).toEqual([['careless', where]]);
     expect(instance.auth.state.type).toBe('backing-off');
   });
@@ -205,10 +206,10 @@ describe('a listener that throws', () => {
   ])('as onDiscarded %s is reported in the same way', async (_how, onDiscarded) => {
     const instance = await needy({
       onDiscarded,
-      authenticate: async () => {
+      ...both(async () => {
         await world.person.save({ token: 'other' });
         return { token: 'new' };
-      },
+      }),
     });
     expect(instance.callbackErrors).toEqual([['careless', 'onDiscarded']]);
     expect(instance.auth.state.type).toBe('idle');

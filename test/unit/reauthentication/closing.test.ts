@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { OutcomeUnknownError, Reauthenticator, UnavailableError } from 'credstream';
 
+import { both } from '../../support/both.js';
 import { internalsOf } from '../../../src/stores/observable-credential-store.js';
 import { type Deferred, deferred } from '../../support/wait.js';
 import {
@@ -92,7 +93,10 @@ describe('the closing of a reauthenticator', () => {
 
   it('follows that of the store, which waits for the last commit', async () => {
     await busy();
-    const other = new Reauthenticator(instance.store, { authenticate: () => ({ token: 'other' }) });
+    const other = new Reauthenticator(
+      instance.store,
+      both(() => ({ token: 'other' })),
+    );
     const closed = watch(instance.store.close());
     await world.clock.settle();
     expect(other.state.type).toBe('closed');
@@ -102,7 +106,11 @@ describe('the closing of a reauthenticator', () => {
     expect(world.stored).toBe('new');
     expect(instance.auth.state.type).toBe('closed');
     expect(
-      () => new Reauthenticator(instance.store, { authenticate: () => ({ token: 'x' }) }),
+      () =>
+        new Reauthenticator(
+          instance.store,
+          both(() => ({ token: 'x' })),
+        ),
     ).toThrow(expect.objectContaining({ code: 'CLOSED' }));
   });
 

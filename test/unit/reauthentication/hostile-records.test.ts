@@ -1,5 +1,6 @@
 import { afterEach, expect, it } from 'vitest';
 
+import { both } from '../../support/both.js';
 import { World } from './world.js';
 
 const HALF_AN_HOUR = 1_800_000;
@@ -34,7 +35,7 @@ it.each<[string, object]>([
   async (_, record) => {
     world = new World();
     await world.put('old');
-    const instance = await world.instance({ authenticate: () => ({ token: 'new' }) });
+    const instance = await world.instance(both(() => ({ token: 'new' })));
     world.memory.set('credstream:attempt:k', JSON.stringify({ ...good, ...record }));
     instance.auth.reject(await instance.auth.snapshot());
     await world.clock.advance(HALF_AN_HOUR + 10_000);

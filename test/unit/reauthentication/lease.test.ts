@@ -4,7 +4,7 @@ import { VirtualClock } from 'credstream/testing';
 
 import type { AttemptVerbs } from '../../../src/backend/attempt-verbs.js';
 import type { RenewOutcome } from '../../../src/backend/attempts.js';
-import { Lease } from '../../../src/reauthentication/lease.js';
+import { Lease } from '../../../src/reauthentication/attempt/lease.js';
 
 const LEASE_MS = 15_000;
 

@@ -118,14 +118,15 @@ describe('a credential that was cleared', () => {
     expect(asked.error).toMatchObject({ reason: 'cleared' });
   });
 
-  it("is authenticated again with whenCleared 'authenticate', on demand only", async () => {
-    await open({ whenCleared: 'authenticate' });
+  it("leads to a login with whenCleared 'login', on demand only", async () => {
+    await open({ whenCleared: 'login' });
     await world.person.clear();
     await world.clock.advance(HOUR);
     expect(world.calls).toEqual([]);
     const asked = watch(instance.auth.credentials());
     await world.clock.settle();
-    expect(world.call(1).request).toMatchObject({ cause: 'cleared', previous: undefined });
+    expect(world.call(1).request).toMatchObject({ cause: 'cleared' });
+    expect(world.call(1).request).not.toHaveProperty('previous');
     await world.answer(1, 'new', HOUR);
     expect(asked.value).toMatchObject({ token: 'new' });
     const later = await world.instance();

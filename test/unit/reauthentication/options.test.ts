@@ -18,7 +18,7 @@ afterEach(async () => {
   world = new World();
 });
 
-const authenticate = (): Token => ({ token: 'new' });
+const refresh = (): Token => ({ token: 'new' });
 
 function make(options: object, store: unknown = world.person): Reauthenticator<Token> {
   return new Reauthenticator<Token>(store as MemoryCredentialStore<Token>, options as never);
@@ -48,9 +48,8 @@ describe('a reauthenticator', () => {
   it.each(durations)('accepts %s from %d to %d and nothing else', async (name, min, max) => {
     const bad = [min - 1, NaN, -1, '5', null, new Date(), {}, 10n];
     if (max !== Infinity) bad.push(max + 1, Infinity);
-    for (const value of bad)
-      expect(optionAt(() => make({ authenticate, [name]: value }))).toBe(name);
-    for (const value of [min, max, undefined]) await make({ authenticate, [name]: value }).close();
+    for (const value of bad) expect(optionAt(() => make({ refresh, [name]: value }))).toBe(name);
+    for (const value of [min, max, undefined]) await make({ refresh, [name]: value }).close();
   });
 
   it.each<[string, unknown]>([
@@ -65,41 +64,44 @@ describe('a reauthenticator', () => {
     ['maxBackOffMs', 1_800_001],
     ['whenCleared', 'never'],
     ['whenCleared', null],
-    ['authenticate', undefined],
-    ['authenticate', 'yes'],
+    ['whenCleared', 'authenticate'],
+    ['whenCleared', 'login'],
+    ['refresh', undefined],
+    ['refresh', 'yes'],
+    ['login', 'yes'],
+    ['login', null],
+    ['authenticate', refresh],
     ['isFatal', 5],
     ['onDiscarded', {}],
     ['onFailure', 'log'],
     ['lead', 5],
   ])('refuses %s of %s', (name, value) => {
-    expect(optionAt(() => make({ authenticate, [name]: value }))).toBe(name);
+    expect(optionAt(() => make({ refresh, [name]: value }))).toBe(name);
   });
 
   it('refuses two lead options, and no options, and leaves nothing behind', () => {
-    expect(optionAt(() => make({ authenticate, leadMs: 5, leadFraction: 0.1 }))).toBe(
-      'leadFraction',
-    );
+    expect(optionAt(() => make({ refresh, leadMs: 5, leadFraction: 0.1 }))).toBe('leadFraction');
     for (const options of [undefined, null, 'x']) {
       expect(optionAt(() => make(options as never))).toBe('options');
     }
     expect(world.person.status.link).toBe('idle');
   });
 
-  it.each([undefined, null, 'store', {}, { load: authenticate }, () => undefined])(
+  it.each([undefined, null, 'store', {}, { load: refresh }, () => undefined])(
     'refuses %s for a store',
     (store) => {
-      expect(optionAt(() => new Reauthenticator(store as never, { authenticate }))).toBe('store');
+      expect(optionAt(() => new Reauthenticator(store as never, { refresh }))).toBe('store');
     },
   );
 
   it('refuses a lease that is too short to be renewed over Redis', async () => {
     const options = { key: 'token', replyTimeoutMs: 2_000 };
     const store = track(new RedisCredentialStore<Token>(connect(), options), (one) => one.close());
-    expect(optionAt(() => make({ authenticate, leaseMs: 2_999 }, store))).toBe('leaseMs');
-    await make({ authenticate, leaseMs: 3_000 }, store).close();
+    expect(optionAt(() => make({ refresh, leaseMs: 2_999 }, store))).toBe('leaseMs');
+    await make({ refresh, leaseMs: 3_000 }, store).close();
   });
 
   it('keeps a first pause of more than a minute', async () => {
-    await make({ authenticate, backOffMs: 120_000 }).close();
+    await make({ refresh, backOffMs: 120_000 }).close();
   });
 });

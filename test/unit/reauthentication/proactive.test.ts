@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 
 import { afterEach, describe, expect, it } from 'vitest';
 
+import { both } from '../../support/both.js';
 import { HOUR, type Instance, World } from './world.js';
 
 let world: World;
@@ -96,7 +97,7 @@ describe('credentials that are about to end', () => {
 });
 
 describe('several instances', () => {
-  it.each([0, 0.1])('authenticate once, and all have the result (jitter %d)', async (jitter) => {
+  it.each([0, 0.1])('refresh once, and all have the result (jitter %d)', async (jitter) => {
     let seed = 0;
     world = new World({ jitter }, () => {
       seed = (seed + 0.37) % 1;
@@ -191,7 +192,7 @@ describe('several instances', () => {
     const { Reauthenticator } = await import('credstream');
     const other = new Reauthenticator(store, {
       jitter: 0,
-      authenticate: () => Promise.reject(new Error('not this one')),
+      ...both(() => Promise.reject(new Error('not this one'))),
     });
     await world.clock.advance(HOUR - 60_000);
     await world.answer(1, 'new', HOUR);

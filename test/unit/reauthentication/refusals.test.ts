@@ -40,7 +40,7 @@ describe('rejected credentials', () => {
     expect(world.calls).toHaveLength(1);
   });
 
-  it('are passed to authenticate with the reason', async () => {
+  it('are passed to refresh with the reason', async () => {
     const auth = await open();
     auth.reject(await auth.snapshot(), 'status 401');
     await world.clock.settle();
@@ -96,7 +96,7 @@ describe('use()', () => {
   it('calls the function once when all is well', async () => {
     const auth = await open(HOUR);
     const result = await auth.use(({ token }, { snapshot, signal }) => {
-      expect([snapshot.credentials.token, signal]).toEqual([token, snapshot.signal]);
+      expect([snapshot.credentials.token, signal.aborted]).toEqual([token, false]);
       return `used ${token}`;
     });
     expect(result).toBe('used old');

@@ -2,7 +2,7 @@ import type fc from 'fast-check';
 import { expect } from 'vitest';
 
 import {
-  type AuthenticateRequest,
+  type AttemptRequest,
   type Clock,
   CredentialMemory,
   MemoryCredentialStore,
@@ -214,7 +214,8 @@ export class ShuffledWorld {
       return answer;
     };
     const auth = new Reauthenticator<Token>(store, {
-      authenticate: (request) => this.#provide(which, request),
+      refresh: (request) => this.#provide(which, request, request.previous),
+      login: (request) => this.#provide(which, request, undefined),
       leadMs: 5_000,
       leaseMs: LEASE_MS,
       attemptTimeoutMs: 8_000,
@@ -231,8 +232,12 @@ export class ShuffledWorld {
     return inMs === undefined ? { token } : { token, expiresAt: this.clock.now() + inMs };
   }
 
-  async #provide(instance: number, request: AuthenticateRequest<Token>): Promise<Token> {
-    const previous = request.previous?.token;
+  async #provide(
+    instance: number,
+    { inDoubt }: AttemptRequest,
+    old: Token | undefined,
+  ): Promise<Token> {
+    const previous = old?.token;
     const call: Call = {
       instance,
       previous,
@@ -243,7 +248,7 @@ export class ShuffledWorld {
     const same = this.calls.filter((one) => previous !== undefined && one.previous === previous);
     this.calls.push(call);
     // The record of the other one may be lost with the data; else it warns.
-    const warned = (one: Call): boolean => request.inDoubt || one.since.losses < this.#past.losses;
+    const warned = (one: Call): boolean => inDoubt || one.since.losses < this.#past.losses;
     if (same.some((one) => one.brought !== undefined && !warned(one)))
       this.violations.push(`${String(previous)} was spent twice without a doubt`);
     if (same.some((one) => !one.settled && !warned(one)))
@@ -255,8 +260,7 @@ export class ShuffledWorld {
     if (outcome === 'fails') throw new Error('provider down');
     if (outcome === 'fatal') throw Object.assign(new Error('refused'), { error: 'invalid_grant' });
     // Only what nobody spends can be given once more.
-    if (outcome === 'unchanged' && request.previous !== undefined && same.length === 0)
-      return request.previous;
+    if (outcome === 'unchanged' && old !== undefined && same.length === 0) return old;
     const token = this.#token('brought', outcome === undefined ? undefined : LIFETIME_MS);
     call.brought = token.token;
     return token;

@@ -1,13 +1,14 @@
 import { expect } from 'vitest';
 
 import {
-  type AuthenticateRequest,
   CredentialMemory,
+  type LoginRequest,
   MemoryCredentialStore,
   type MemoryCredentialStoreOptions,
   Reauthenticator,
   type ReauthenticatorOptions,
   type ReauthenticationState,
+  type RefreshRequest,
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
@@ -26,9 +27,9 @@ export interface Token {
   readonly expiresAt?: number;
 }
 
-/** A call of `authenticate` that the test answers. */
+/** A call of `refresh` or `login` that the test answers. */
 export interface Call {
-  readonly request: AuthenticateRequest<Token>;
+  readonly request: RefreshRequest<Token> | LoginRequest;
   readonly instance: number;
   answer(token: Token): void;
   fail(error: unknown): void;
@@ -79,11 +80,8 @@ export class World {
     });
     const which = this.instances.length;
     const auth = new Reauthenticator<Token>(store, {
-      authenticate: (request) => {
-        const { promise, resolve, reject }: Deferred<Token> = deferred();
-        this.calls.push({ request, instance: which, answer: resolve, fail: reject });
-        return promise;
-      },
+      refresh: (request) => this.#ask(which, request),
+      login: (request) => this.#ask(which, request),
       ...given,
     });
     const states: ReauthenticationState[] = [];
@@ -92,6 +90,12 @@ export class World {
     this.instances.push(instance);
     await this.clock.settle();
     return instance;
+  }
+
+  #ask(instance: number, request: Call['request']): Promise<Token> {
+    const { promise, resolve, reject }: Deferred<Token> = deferred();
+    this.calls.push({ request, instance, answer: resolve, fail: reject });
+    return promise;
   }
 
   async several(count: number, options: InstanceOptions = {}): Promise<Instance[]> {

@@ -9,6 +9,7 @@ import {
 } from 'credstream';
 import { VirtualClock } from 'credstream/testing';
 
+import { both, bothOf } from '../../support/both.js';
 import { deferred, type Deferred } from '../../support/wait.js';
 
 interface Token {
@@ -30,7 +31,7 @@ describe('a ReauthenticatorPool', () => {
     let most = 0;
     const pool = new ReauthenticatorPool(directory, {
       concurrency: 3,
-      authenticate: async (_request, id) => {
+      ...bothOf(async (_request, id) => {
         underWay += 1;
         most = Math.max(most, underWay);
         const call = deferred();
@@ -38,7 +39,7 @@ describe('a ReauthenticatorPool', () => {
         await call.promise;
         underWay -= 1;
         return { token: `new ${id}` };
-      },
+      }),
     });
     const ids = Array.from({ length: 10 }, (_, nth) => `t${String(nth)}`);
     const waiting = ids.flatMap((id) => [pool.credentials(id), pool.credentials(id)]);
@@ -62,11 +63,11 @@ describe('a ReauthenticatorPool', () => {
     const pool = new ReauthenticatorPool(directory, {
       concurrency: 1,
       attemptTimeoutMs: 1_000,
-      authenticate: (_request, id) => {
+      ...bothOf((_request, id) => {
         if (id === 'broken') throw new Error('no');
         if (id === 'silent') return new Promise<never>(() => undefined);
         return { token: id };
-      },
+      }),
     });
     const settled = ['silent', 'broken', 'good'].map((id) =>
       pool.credentials(id, { timeoutMs: 1_500 }).then(
@@ -90,11 +91,11 @@ describe('a ReauthenticatorPool', () => {
     const called: string[] = [];
     const pool = new ReauthenticatorPool(directory, {
       concurrency: 1,
-      authenticate: async (_request, id) => {
+      ...bothOf(async (_request, id) => {
         called.push(id);
         if (id === 'a') await first.promise;
         return { token: id };
-      },
+      }),
     });
     const codes = ['a', 'b', 'c'].map((id) =>
       pool.credentials(id).then(
@@ -117,7 +118,7 @@ describe('a ReauthenticatorPool', () => {
     const { clock, directory } = world();
     const pool = new ReauthenticatorPool(directory, {
       idleMs: 10_000,
-      authenticate: (_request, id) => ({ token: id }),
+      ...bothOf((_request, id) => ({ token: id })),
     });
     await pool.credentials('a');
     const work = deferred();
@@ -145,16 +146,18 @@ describe('a ReauthenticatorPool', () => {
 
   it('refuses wrong options and ids by name', async () => {
     const { directory } = world();
-    const authenticate = () => ({ token: 'x' });
+    const logIn = () => ({ token: 'x' });
     const make = (options: object) => () =>
-      new ReauthenticatorPool(directory, { authenticate, ...options });
+      new ReauthenticatorPool(directory, { ...both(logIn), ...options });
     expect(make({ concurrency: 0 })).toThrow(/^concurrency:/);
     expect(make({ idleMs: 5 })).toThrow(/^idleMs:/);
     expect(make({ leaseMs: 1 })).toThrow(/^leaseMs:/);
-    expect(make({ authenticate: 7 })).toThrow(/^authenticate:/);
+    expect(make({ refresh: 7 })).toThrow(/^refresh:/);
+    expect(make({ login: 7 })).toThrow(/^login:/);
+    expect(make({ authenticate: logIn })).toThrow(/^authenticate: was renamed: give refresh/);
     expect(make({ other: 7 })).toThrow(/^other:/);
-    expect(() => new ReauthenticatorPool({} as never, { authenticate })).toThrow(/^directory:/);
-    const pool = new ReauthenticatorPool(directory, { authenticate });
+    expect(() => new ReauthenticatorPool<unknown>({} as never, both(logIn))).toThrow(/^directory:/);
+    const pool = new ReauthenticatorPool(directory, both(logIn));
     await expect(pool.credentials('')).rejects.toThrow(InvalidOptionError);
     expect(pool.size).toBe(0);
   });

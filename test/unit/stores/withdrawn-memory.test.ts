@@ -11,6 +11,7 @@ import {
   type ObservableCredentialStore,
 } from 'credstream';
 
+import { both } from '../../support/both.js';
 import { eventually } from '../../support/wait.js';
 
 setFlagsFromString('--expose-gc');
@@ -72,7 +73,7 @@ describe('after a withdrawal', () => {
     const store = directory.store('a');
     await store.ready();
     const auth = new Reauthenticator<Token>(store, {
-      authenticate: () => Promise.reject(new Error('nobody asks')),
+      ...both(() => Promise.reject(new Error('nobody asks'))),
     });
     const value = derive(store, ({ token }) => token.length, { dispose: () => undefined });
     value.value$.subscribe();

@@ -1,7 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 
 import { MemoryCredentialStore } from '../../../src/index.js';
-import { nearMiss } from '../../../src/util/near-miss.js';
+import { adviceFor, nearMiss } from '../../../src/util/near-miss.js';
 import { ms, resolveOptions, type OptionsTable } from '../../../src/util/options.js';
 
 describe('an unknown option', () => {
@@ -14,6 +14,15 @@ describe('an unknown option', () => {
     expect(() => new MemoryCredentialStore({ key: 'a', [name]: 1 })).toThrow(
       `${name}: is not an option; did you mean ${meant}?`,
     );
+  });
+
+  it('that was renamed is answered with its name of today', () => {
+    expect(() => new MemoryCredentialStore({ key: 'a', onError: () => {} } as never)).toThrow(
+      /^onError: was renamed: give onCallbackError$/,
+    );
+    // An option of that name may never have been one of this table.
+    expect(adviceFor('authenticate', ['key'])).toBeUndefined();
+    expect(adviceFor('toString', ['key'])).toBeUndefined();
   });
 
   it('that is near none is only refused', () => {

@@ -69,6 +69,7 @@ class ShuffledBackend implements Backend {
   readonly sharing = new OptionSharing();
   readonly replyTimeoutMs = 0;
   readonly swap = unused;
+  readonly endClear = (): Promise<void> => Promise.resolve();
 
   subscribe(_to: SubscriptionTarget, subscriber: Subscriber): Subscription {
     this.#subscriber = subscriber;

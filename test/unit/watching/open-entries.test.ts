@@ -33,7 +33,12 @@ async function crowded(linkOf: (nth: number) => FeedCondition) {
     serialize: (text) => text,
     deserialize: (bytes) => bytes.toString(),
   });
-  const scope = { clock, options, encoding: new Encoding<string>(options, undefined, clock) };
+  const scope = {
+    clock,
+    options,
+    encoding: new Encoding<string>(options, undefined, clock),
+    backend: { endClear: () => Promise.resolve() },
+  };
   let isFull = false;
   const open = new OpenEntries<string>(clock, {
     capacity: () => (isFull ? new Promise<void>(() => undefined) : undefined),

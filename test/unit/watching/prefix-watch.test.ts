@@ -65,7 +65,8 @@ function world() {
     reportClockStep: () => undefined,
     close: () => undefined,
   };
-  const backend = { clock, subscribe: () => subscription } as unknown as Backend;
+  const endClear = (): Promise<void> => Promise.resolve();
+  const backend = { clock, subscribe: () => subscription, endClear } as unknown as Backend;
   const scope = {
     clock,
     options,

@@ -44,6 +44,7 @@ export class ScriptedBackend implements Backend {
   readonly sharing = new OptionSharing();
   replyTimeoutMs = 0;
   readonly swap = unused;
+  readonly endClear = (): Promise<void> => Promise.resolve();
   readonly requests: Request[] = [];
   /** How many reads were asked for. */
   reads = 0;

@@ -43,7 +43,12 @@ function follow(
     deserialize: (bytes) => bytes.toString(),
   });
   const owner = {
-    scope: { clock, options, encoding: new Encoding<string>(options, expiresAt, clock) },
+    scope: {
+      clock,
+      options,
+      encoding: new Encoding<string>(options, expiresAt, clock),
+      backend: { endClear: () => Promise.resolve() },
+    },
     conditionAt: () => condition,
     idOf: (key: string) => {
       judging?.();

@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 
 import { CredentialMemory, MemoryCredentialStore, Reauthenticator } from 'credstream';
 
+import { both } from '../../support/both.js';
 import { internalsOf } from '../../../src/stores/observable-credential-store.js';
 import { UnavailableError } from '../../../src/errors.js';
 
@@ -59,7 +60,10 @@ it('the bytes of a commit are wiped after it, and what deserialize got is not', 
     failures += 1;
     return failures === 1 ? Promise.reject(new UnavailableError('no link')) : swap(request);
   };
-  const auth = new Reauthenticator(store, { authenticate: () => 'new' });
+  const auth = new Reauthenticator(
+    store,
+    both(() => 'new'),
+  );
   expect(await auth.credentials()).toBe('new');
   await auth.close();
   expect(committed).toHaveLength(2);

@@ -1,10 +1,10 @@
-import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../backend/attempts.js';
-import { pauseAfter } from '../time/back-off.js';
-import { digest } from '../credential/encoding.js';
-import { OutcomeUnknownError } from '../errors.js';
-import { effectiveTtl } from '../writing/effective-ttl.js';
-import type { AttemptContext, Basis } from './attempt-context.js';
-import type { DiscardReason } from './options.js';
+import type { AttemptRecord, CommitAttempt, CommitOutcome } from '../../backend/attempts.js';
+import { pauseAfter } from '../../time/back-off.js';
+import { digest } from '../../credential/encoding.js';
+import { OutcomeUnknownError } from '../../errors.js';
+import { effectiveTtl } from '../../writing/effective-ttl.js';
+import type { AttemptContext, Basis } from './context.js';
+import type { DiscardReason } from '../options.js';
 
 /** The pauses between tries of a verb without a reply. */
 export const COMMIT_BACK_OFF = { initialMs: 100, maxMs: 5_000 };

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import { ConnectionLostError, MalformedReplyError, replyWord } from '../reply-errors.js';
+import { ConnectionLostError, MalformedReplyError, replyWord } from '../../reply-errors.js';
 import {
   MAX_STRING_BYTES,
   malformed,
@@ -7,7 +7,7 @@ import {
   replyCount,
   replyList,
   replyNames,
-} from '../reply-parser.js';
+} from '../../reply-parser.js';
 
 /** A command's name and its arguments, and the parser of its reply. */
 export interface Command {

@@ -1,17 +1,19 @@
-import { OutcomeUnknownError, RefusedError, UnavailableError } from '../errors.js';
+import { OutcomeUnknownError, RefusedError, UnavailableError } from '../../errors.js';
 import { randomUUID } from 'node:crypto';
 import type {
   AttemptRecord,
   AttemptStart,
   RenewAttempt,
   RenewOutcome,
-} from '../backend/attempts.js';
-import type { AttemptVerbs } from '../backend/attempt-verbs.js';
-import type { Clock } from '../time/clock.js';
-import { setLongTimeout } from '../time/timers.js';
-import type { CredentialAssessment } from './assessment.js';
-import type { AttemptContext } from './attempt-context.js';
-import type { ResolvedReauthenticatorOptions } from './options.js';
+} from '../../backend/attempts.js';
+import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
+import { inRootContext } from '../../time/async-context.js';
+import type { Clock } from '../../time/clock.js';
+import { setLongTimeout } from '../../time/timers.js';
+import type { CredentialAssessment } from '../assessment.js';
+import type { AttemptContext } from './context.js';
+import type { ResolvedReauthenticatorOptions } from '../options.js';
+import type { Waiter } from '../waiters.js';
 
 /** The answer to a request for the lease; `unanswered` without a reply of Redis. */
 export type LeaseAnswer = AttemptStart | { readonly type: 'unanswered'; readonly error: unknown };
@@ -175,25 +177,29 @@ export function settle<T>(
 }
 
 /**
- * Asks Redis whether an absent credential was cleared: only the tombstone tells a logout from a removal by other means. The answer to a
- * request for the lease tells it too; this question serves waiters while an attempt is under way, or while no attempt may start.
+ * Asks Redis about an absent credential. Was it cleared? Only the tombstone tells a logout from a removal by other means. The answer to a
+ * request for the lease tells it too; this question serves waiters while an attempt is under way, or while no attempt may start. Is it
+ * still absent? Without `login` that is the answer to waiters.
  */
-export class ClearCheck<T> {
+export class AbsenceCheck<T> {
   readonly #context: AttemptContext<T>;
   readonly #assessment: CredentialAssessment<T>;
-  readonly #cleared: () => void;
-  /** The monotonic instant of the last question. */
+  readonly #learned: () => void;
+  /** The monotonic instant of the last question for a clear. */
   #askedAt = -Infinity;
+  /** The answer to it, or none yet. */
+  #isCleared: Promise<boolean> = Promise.resolve(false);
+  #isConfirming = false;
 
-  /** @param cleared - called when the assessment has learned of a clear */
+  /** @param learned - called when the assessment or a waiter has learned of a clear or of a confirmed absence */
   constructor(
     context: AttemptContext<T>,
     assessment: CredentialAssessment<T>,
-    cleared: () => void,
+    learned: () => void,
   ) {
     this.#context = context;
     this.#assessment = assessment;
-    this.#cleared = cleared;
+    this.#learned = learned;
   }
 
   /** The credential changed: the last answer is out of date. */
@@ -201,21 +207,48 @@ export class ClearCheck<T> {
     this.#askedAt = -Infinity;
   }
 
-  /** Asks, unless the answer is known already, or the last one is recent. */
+  /** Asks for a clear, unless the answer is known already, or the last one is recent. */
   ask(): void {
-    const { attempts, internals, options } = this.#context;
+    if (this.#isRecent) return;
+    void this.#ask().then((isCleared) => {
+      if (!isCleared) return;
+      this.#assessment.wasCleared(this.#context.options.minIntervalMs);
+      this.#learned();
+    });
+  }
+
+  /** Reads the key and asks for a clear at the same time, so that the waiters have their answer within one round trip. */
+  confirm(waiters: Iterable<Waiter<T>>): void {
+    const asked = [...waiters];
+    if (asked.length === 0 || this.#isConfirming) return;
+    this.#isConfirming = true;
+    const { internals, options } = this.#context;
+    const both = inRootContext(() => Promise.all([this.#ask(), internals.live.refreshed()]));
+    void both.then(([isCleared]) => {
+      this.#isConfirming = false;
+      // The answer counts from here on, because the reading may have taken longer than the question.
+      if (isCleared) this.#assessment.wasCleared(options.minIntervalMs);
+      for (const waiter of asked) waiter.isAbsenceConfirmed = true;
+      this.#learned();
+    });
+  }
+
+  get #isRecent(): boolean {
+    const { internals, options } = this.#context;
+    return internals.backend.clock.monotonic() - this.#askedAt < options.minIntervalMs;
+  }
+
+  /** Never rejects. */
+  #ask(): Promise<boolean> {
+    const { attempts, internals } = this.#context;
     const { clearedBefore, generation, mayBeCleared } = this.#assessment;
-    const now = internals.backend.clock.monotonic();
-    if (!mayBeCleared || now - this.#askedAt < options.minIntervalMs) return;
-    this.#askedAt = now;
-    attempts.isCleared(internals.key, clearedBefore).then(
-      (isCleared) => {
-        if (!isCleared || generation !== this.#assessment.generation) return;
-        this.#assessment.wasCleared(options.minIntervalMs);
-        this.#cleared();
-      },
-      () => undefined,
-    );
+    if (!mayBeCleared) return Promise.resolve(false);
+    if (this.#isRecent) return this.#isCleared;
+    this.#askedAt = internals.backend.clock.monotonic();
+    return (this.#isCleared = attempts.isCleared(internals.key, clearedBefore).then(
+      (isCleared) => isCleared && generation === this.#assessment.generation,
+      () => false,
+    ));
   }
 }
 

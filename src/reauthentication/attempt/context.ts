@@ -1,24 +1,32 @@
-import type { AttemptVerbs } from '../backend/attempt-verbs.js';
-import type { CredentialSnapshot } from '../credential/snapshot.js';
-import type { StoreInternals } from '../stores/internals.js';
-import type { Pauses } from '../time/pauses.js';
-import type { Semaphore } from '../util/semaphore.js';
-import type { ResolvedReauthenticatorOptions } from './options.js';
-import type { ReauthenticationCause, ReauthenticationCounts } from './state.js';
+import type { AttemptVerbs } from '../../backend/attempt-verbs.js';
+import type { CredentialSnapshot } from '../../credential/snapshot.js';
+import type { StoreInternals } from '../../stores/internals.js';
+import type { Pauses } from '../../time/pauses.js';
+import type { Semaphore } from '../../util/semaphore.js';
+import type { AttemptRequest, ResolvedReauthenticatorOptions } from '../options.js';
+import type { ReauthenticationCounts } from '../state.js';
 
 /** The reason to renew the credential, and the snapshot to replace. */
-export interface RenewalReason<T> {
-  readonly cause: ReauthenticationCause;
-  readonly snapshot: CredentialSnapshot<T> | undefined;
-  /** The `reason` given to `reject`. */
-  readonly reason: string | undefined;
-}
+export type RenewalReason<T> =
+  | {
+      readonly cause: 'expiring' | 'expired';
+      readonly snapshot: CredentialSnapshot<T>;
+      readonly reason: undefined;
+    }
+  | {
+      readonly cause: 'rejected';
+      readonly snapshot: CredentialSnapshot<T>;
+      /** The `reason` given to `reject`. */
+      readonly reason: string | undefined;
+    }
+  | { readonly cause: 'absent' | 'cleared'; readonly snapshot: undefined };
 
 /** The stored bytes that an attempt starts from. */
 export interface Basis<T> {
   readonly expected: { readonly digest: string } | 'absent';
-  readonly previous: T | undefined;
   readonly end: number | undefined;
+  /** Calls `refresh` with the previous credentials, or `login` without. */
+  readonly call: (request: AttemptRequest) => T | PromiseLike<T>;
 }
 
 export type Counter = { -readonly [Name in keyof ReauthenticationCounts]: number };

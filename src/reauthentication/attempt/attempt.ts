@@ -1,19 +1,19 @@
-import { endAfter } from '../time/server-time.js';
-import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../backend/attempts.js';
-import { abortInRootContext } from '../time/async-context.js';
-import { pauseAfter } from '../time/back-off.js';
-import { callSafely } from '../util/callbacks.js';
-import { digestOf } from '../credential/snapshot.js';
-import { digest } from '../credential/encoding.js';
-import { minDefined } from '../watching/entry/decode-observation.js';
-import { isThenable, withDeadline } from '../time/timers.js';
+import { endAfter } from '../../time/server-time.js';
+import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../../backend/attempts.js';
+import { abortInRootContext } from '../../time/async-context.js';
+import { pauseAfter } from '../../time/back-off.js';
+import { callSafely } from '../../util/callbacks.js';
+import { digestOf } from '../../credential/snapshot.js';
+import { digest } from '../../credential/encoding.js';
+import { minDefined } from '../../watching/entry/decode-observation.js';
+import { isThenable, withDeadline } from '../../time/timers.js';
 import { COMMIT_BACK_OFF, commit, type AfterCommit } from './commit.js';
-import { fatalCode } from './fatal-errors.js';
+import { refusalOf } from '../judgment/refusal.js';
 import { Lease } from './lease.js';
-import type { AttemptContext, Basis, RenewalReason } from './attempt-context.js';
-import type { AuthenticateRequest, DiscardReason } from './options.js';
+import type { AttemptContext, Basis, RenewalReason } from './context.js';
+import type { AttemptRequest, DiscardReason } from '../options.js';
 
-/** `authenticate` did not settle within `attemptTimeoutMs`, or before the attempt was abandoned. */
+/** The call of the caller's function did not settle within `attemptTimeoutMs`, or before the attempt was abandoned. */
 class Unanswered extends Error {}
 
 const END_TRIES = 3;
@@ -67,7 +67,7 @@ export class Attempt<T> {
       } else if (basis === undefined) {
         this.#context.counts.needless += 1;
         await this.#end({ outcome: 'needless' });
-      } else await this.#authenticate(basis);
+      } else await this.#call(basis);
     } catch {
       // Without a recorded outcome the lease ends by itself.
     } finally {
@@ -77,7 +77,7 @@ export class Attempt<T> {
     this.#isOver = true;
   }
 
-  /** Ends the wait for `authenticate`, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
+  /** Ends the wait for the caller's function, after all pauses have ended. The record stays, so that a successor knows of the doubt. */
   abandon(): void {
     // The caller's code may still use the signal of an attempt that is over.
     if (this.#isOver) return;
@@ -95,14 +95,19 @@ export class Attempt<T> {
 
   /** The stored bytes, if they are still the bytes to replace. */
   async #readBasis(): Promise<Basis<T> | undefined> {
-    const { backend, key, options, encoding } = this.#context.internals;
-    const { snapshot, cause } = this.#reason;
-    const { content, expiresAt: ttlEnd } = await backend.read(key, options.maxBytes);
-    if (content.type === 'absent')
-      return snapshot === undefined
-        ? { expected: 'absent', previous: undefined, end: undefined }
-        : undefined;
-    if (content.type === 'foreign' || snapshot === undefined) return undefined;
+    const { internals, options } = this.#context;
+    const { backend, key, encoding } = internals;
+    const renewal = this.#reason;
+    const { content, expiresAt: ttlEnd } = await backend.read(key, internals.options.maxBytes);
+    if (renewal.snapshot === undefined) {
+      const { cause } = renewal;
+      const { login } = options;
+      if (content.type !== 'absent' || login === undefined) return undefined;
+      return { expected: 'absent', end: undefined, call: (common) => login({ ...common, cause }) };
+    }
+    // Credentials that have vanished cannot be refreshed: the absence is judged by itself.
+    if (content.type !== 'bytes') return undefined;
+    const { snapshot } = renewal;
     const stored = digest(content.bytes);
     if (stored !== digestOf(snapshot)) return undefined;
     const decoded = await encoding.decodeHeld(content);
@@ -110,18 +115,28 @@ export class Attempt<T> {
     if (decoded.type === 'unreadable') throw decoded.error;
     const end = minDefined(decoded.logicalEnd, ttlEnd);
     const moved = end === undefined || end > (snapshot.expiresAt ?? Infinity) + SAME_END_MS;
-    if (cause !== 'rejected' && moved) return undefined;
-    return { expected: { digest: stored }, previous: decoded.credentials, end };
+    if (renewal.cause !== 'rejected' && moved) return undefined;
+    const { cause, reason } = renewal;
+    const { credentials: previous } = decoded;
+    return {
+      expected: { digest: stored },
+      end,
+      call: (common) =>
+        // Each cause has a member of its own in the union.
+        cause === 'rejected'
+          ? options.refresh({ ...common, previous, cause, reason })
+          : options.refresh({ ...common, previous, cause, reason: undefined }),
+    };
   }
 
-  async #authenticate(basis: Basis<T>): Promise<void> {
+  async #call(basis: Basis<T>): Promise<void> {
     const { options, counts, internals } = this.#context;
     counts.calls += 1;
     if (this.#record.inDoubt) counts.takeovers += 1;
     const call = new Promise<T>((resolve) => {
-      resolve(options.authenticate(this.#request(basis)));
+      resolve(basis.call(this.#request()));
     }).then((credentials) => {
-      if (credentials === undefined) throw new Error('authenticate brought nothing');
+      if (credentials === undefined) throw new Error('refresh or login returned nothing');
       return credentials;
     });
     let credentials: T;
@@ -153,15 +168,11 @@ export class Attempt<T> {
     else if (outcome !== 'committed') await this.#end({ outcome: 'discarded' });
   }
 
-  #request({ previous }: Basis<T>): AuthenticateRequest<T> {
+  #request(): AttemptRequest {
     const { number: attempt, inDoubt = false } = this.#record;
     const { live } = this.#context.internals;
     const endsIn = (seconds: number): number => endAfter(live.serverNow(), seconds);
-    const base = { attempt, signal: this.#abort.signal, inDoubt, endsIn };
-    const { cause, reason } = this.#reason;
-    return cause === 'absent' || cause === 'cleared'
-      ? { ...base, cause, previous: undefined, reason: undefined }
-      : { ...base, cause, previous: previous as T, reason };
+    return { attempt, signal: this.#abort.signal, inDoubt, endsIn };
   }
 
   /** Stores the new credentials, or hands them to `onDiscarded`. */
@@ -188,7 +199,12 @@ export class Attempt<T> {
     counts[fatal ? 'fatal' : 'failed'] += 1;
     this.#notify('onFailure', options.onFailure, [error, fatal]);
     const outcome = fatal ? 'fatal' : 'failed';
-    await this.#end({ outcome, endsAt: end, oauthError: fatalCode(error), ...this.#failure() });
+    await this.#end({
+      outcome,
+      endsAt: end,
+      oauthError: refusalOf(error)?.oauthError,
+      ...this.#failure(),
+    });
   }
 
   #isFatal(error: unknown): boolean {
