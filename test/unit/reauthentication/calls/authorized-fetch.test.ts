@@ -13,7 +13,9 @@ import {
 
 import { deferred } from '../../../support/wait.js';
 
-interface Token { readonly accessToken: string }
+interface Token {
+  readonly accessToken: string;
+}
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {
