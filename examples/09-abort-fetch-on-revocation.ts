@@ -1,6 +1,6 @@
 /**
- * Abort requests that are under way when the token that they were made with is revoked: because another request got a 401 with it, or because
- * somebody has cleared it. `use` gives each of them a signal, and makes another attempt with the next token where there is one.
+ * Requests under way when their token is revoked. `authorizedFetch` sends one that got a 401 again with the next token, and leaves the others
+ * alone, because they may still succeed. It aborts them when somebody has cleared the token.
  *
  *   npx tsx examples/09-abort-fetch-on-revocation.ts
  *
@@ -12,7 +12,7 @@ import type { AddressInfo } from 'node:net';
 
 import { Redis } from 'ioredis';
 
-import { Reauthenticator, RedisCredentialStore, WithdrawnError } from 'credstream';
+import { authorizedFetch, Reauthenticator, RedisCredentialStore, WithdrawnError } from 'credstream';
 
 import { startRedis } from './support/start-redis.js';
 
@@ -20,7 +20,7 @@ interface AccessToken {
   readonly accessToken: string;
 }
 
-// An API. It refuses what is revoked, sends half of a report with the first token and all of it with the second.
+// An API. It refuses revoked tokens, and sends the second half of a report when it is told to.
 const revoked = new Set<string>();
 const token = (number: number): string => `secret-token-${number}`;
 
@@ -30,13 +30,14 @@ function answer(request: IncomingMessage, response: ServerResponse): void {
     response.writeHead(401).end();
     return;
   }
-  response.writeHead(200).flushHeaders();
   if (request.url === '/me') response.end('me');
-  else if (used === token(2)) response.end('the whole report');
-  else response.write('half of the ');
+  else {
+    response.write('half of the ');
+    reports.once('finish', () => response.end('report'));
+  }
 }
 
-const answers = new EventEmitter();
+const reports = new EventEmitter();
 const api = createServer(answer);
 api.listen(0, '127.0.0.1');
 await once(api, 'listening');
@@ -54,62 +55,34 @@ async function issue(): Promise<AccessToken> {
 }
 const auth = new Reauthenticator(store, { refresh: issue, login: issue, minIntervalMs: 10 });
 
-/** A request that is made again with the next token when it got a 401, or was aborted because another one did. */
-function get(path: string): Promise<string> {
-  return auth.use(
-    async ({ accessToken }, { signal }) => {
-      const headers = { authorization: `Bearer ${accessToken}` };
-      try {
-        const response = await fetch(`${url}${path}`, { headers, signal });
-        if (response.status === 401) throw new Unauthorized();
-        const text = response.text();
-        answers.emit('begun');
-        return await text;
-      } catch (error) {
-        if (signal.aborted) console.log(`${path} was aborted: ${typeOf(signal.reason)}`);
-        throw error;
-      }
-    },
-    // A fetch that is aborted rejects with the signal's reason: an error that has the change of the token.
-    { rejected: (outcome) => outcome instanceof Unauthorized || typeOf(outcome) === 'rejected' },
-  );
+const call = authorizedFetch(auth, { audience: url });
+
+/** A request whose answer has begun to arrive, with the rest of its answer. */
+async function begin(path: string): Promise<{ readonly text: Promise<string> }> {
+  const response = await call(`${url}${path}`);
+  return { text: response.text() };
 }
 
-class Unauthorized extends Error {
-  readonly status = 401;
-}
-
-function typeOf(reason: unknown): string | undefined {
-  return reason instanceof WithdrawnError ? reason.change.type : undefined;
-}
-
-/** Resolves when an answer of the API has begun to arrive. */
-async function begun(): Promise<void> {
-  await once(answers, 'begun');
-}
-
-// 1. Another request is refused with the token that the report is being made with.
-const report = get('/report');
-await begun();
-console.log('the report is under way');
+// 1. Another request is refused with the token that the report is being made with. The report is not disturbed.
+const report = await begin('/report');
+console.log('a report is under way');
 revoked.add(token(1));
-console.log('/me:', await get('/me'));
-console.log('/report:', await report);
+console.log('/me:', await (await begin('/me')).text);
 console.log('tokens issued:', issued);
+reports.emit('finish');
+console.log('/report:', await report.text);
 
-// 2. Somebody clears the token, in this process or another. There is nothing to try again with.
-revoked.clear();
-await store.save({ accessToken: token(1) });
+// 2. Somebody clears the token, in this process or another. The report is aborted.
+const second = await begin('/report');
 // The rejection may come before `clear` resolves, so that it is handled from the start.
-const second = get('/report').catch((error: unknown) => {
+const outcome = second.text.catch((error: unknown) => {
   if (!(error instanceof WithdrawnError)) throw error;
   const { type, reason } = error.change;
-  return `${type}, ${reason}`;
+  return `aborted: ${type}, ${reason}`;
 });
-await begun();
 console.log('another report is under way');
 await store.clear({ reason: 'the token has leaked' });
-console.log('/report:', await second);
+console.log('/report', await outcome);
 await auth.credentials().catch((error: unknown) => {
   console.log('a request after that:', (error as Error).message);
 });

@@ -145,19 +145,28 @@ describe('saves of one store', () => {
       'fulfilled',
     ]);
     const lines = await recording.stop();
-    const nameOf = (key: string): string => (key === store.id ? '' : `${key} `);
+    const tombstone = `credstream:cleared:{${store.id}}:${store.id}`;
+    const nameOf = (key: string): string => (key === store.id ? '' : 'tombstone ');
     const writes = lines
       .filter(({ args }) => /^(set|del)$/i.test(args[0]!))
       .map(({ args }) => `${args[0]!.toLowerCase()} ${nameOf(args[1]!)}${args[2] ?? ''}`.trim());
+    // The tombstone goes ahead of the removal, so that no reader finds the key gone and no tombstone. Each save ends an earlier clear.
     expect(writes).toEqual([
+      'set tombstone ended',
       `set ${bytesOf('a')}`,
-      // The tombstone goes ahead of the removal, so that no reader finds the key gone and no tombstone.
-      expect.stringContaining(`set credstream:cleared:{${store.id}}:${store.id} `),
+      expect.stringMatching(/^set tombstone [\w-]{36}:1$/),
       'del',
+      'set tombstone ended',
       `set ${bytesOf('b')}`,
+      'set tombstone ended',
       `set ${bytesOf('c')}`,
+      'set tombstone ended',
       `set ${bytesOf('d')}`,
     ]);
+    const others = lines
+      .map(({ args }) => args[1] ?? '')
+      .filter((key) => key.startsWith('credstream:cleared'));
+    expect(new Set(others)).toEqual(new Set([tombstone]));
     expect(await redis.get(store.id)).toBe(bytesOf('d'));
   });
 
