@@ -260,7 +260,8 @@ export interface Backend extends AttemptBackend {
    * Ends the clear of a key that is stored again, in one step with the check that it is: a clear that comes later stays one. Keeps off the
    * link of the hints. Never rejects: without a reply, or without the permission, the clear lasts.
    *
-   * @param storedAt - the server's time of a reading that found the key stored: an earlier clear ends also if the key is gone by now
+   * @param storedAt - the server's time of a reading that found the key stored: an earlier clear ends also if the key is gone by now.
+   *   A time to come is that of another clock, and counts for nothing
    */
   endClear(key: string, storedAt?: number): Promise<void>;
   /** Releases the backend for one store; the last release frees all resources. Never rejects, and settles within `timeoutMs`. */

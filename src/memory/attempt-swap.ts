@@ -32,7 +32,8 @@ export function endClear(
   const tombstone = memory.peek(clearedKey(key));
   if (tombstone === undefined) return;
   const isStored = memory.peek(key) !== undefined;
-  if (isStored || clearInstant(tombstone) < Math.floor(storedAt))
+  const counts = Math.floor(storedAt) <= memory.now();
+  if (isStored || (counts && clearInstant(tombstone) < Math.floor(storedAt)))
     memory.put(clearedKey(key), Buffer.from(CLEAR_ENDED), tombstone.expiresAt);
 }
 

@@ -78,9 +78,11 @@ export class RedisBackend implements Backend {
   write(request: WriteRequest): Promise<Written> {
     return this.#pool.servers.withSession(request.key, (session) => {
       const publication = this.#publication('saved', request, session);
-      return session.writer.set(request, publication).then((announced) => {
+      return session.writer.set(request, publication).then(({ announced, misplaced }) => {
         this.#setCanAnnounce(session, publication, announced);
         const { key, wanted } = request;
+        // The script waits for the move of the slot, which a write need not.
+        if (misplaced) void this.endClear(key);
         if (wanted === undefined) return { announced };
         return {
           announced,

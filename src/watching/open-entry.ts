@@ -40,10 +40,10 @@ export abstract class OpenEntry<T>
   #time: ServerTime | undefined;
   #emitted: CredentialState<T> = unknown.state;
   /**
-   * The server's time of the first reading, while the key has been stored since. A clear before it has ended, which is said only when the key is
-   * gone: very many stores may start at once, and most keys have not been cleared.
+   * The server's time of the last reading, if that found the key stored. A clear before it has ended, which is said once more when the key is
+   * gone: it is not said at a first reading, because very many stores may start at once, and otherwise it may have been said in vain.
    */
-  #storedSince: number | undefined;
+  #storedAt: number | undefined;
   ownWrites = 0;
 
   /** The subscription that the hints of the key come by; `undefined` while there is none. */
@@ -138,6 +138,8 @@ export abstract class OpenEntry<T>
 
   conditionChanged(condition: FeedCondition): void {
     if (this.closed || !this.retained || condition === this.condition) return;
+    // After the gap another server may answer, whose clock may be behind.
+    if (condition.generation !== this.condition?.generation) this.#storedAt = undefined;
     if (this.takeCondition(condition)) this.entry?.catchUp();
     this.stalenessChanged();
   }
@@ -153,12 +155,12 @@ export abstract class OpenEntry<T>
 
   observed(change: CredentialChange<T> | undefined, readAt: number | undefined): void {
     if (readAt !== undefined) {
-      const since = this.#emitted.type === 'unknown' ? readAt : this.#storedSince;
+      const storedAt = this.#storedAt;
       const isStored = this.known.digest !== undefined;
-      this.#storedSince = isStored ? since : undefined;
-      // Without `since < readAt` the server's clock was set back, and its times before and after cannot be compared.
-      if (!isStored && since !== undefined && since < readAt && !isClear(change))
-        endClear(this.condition, this.backend, this.key, since);
+      this.#storedAt = isStored ? readAt : undefined;
+      // A reading that seems to be from before it shows that the server's clock was set back: its times cannot be compared.
+      if (!isStored && storedAt !== undefined && storedAt <= readAt && !isClear(change))
+        endClear(this.condition, this.backend, this.key, storedAt);
     }
     this.stalenessChanged(change, readAt);
   }
@@ -207,7 +209,7 @@ export abstract class OpenEntry<T>
     if (entry !== undefined) this.leave(entry);
     this.#time = undefined;
     this.#emitted = unknown.state;
-    this.#storedSince = undefined;
+    this.#storedAt = undefined;
     super.stop(as);
   }
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { Reauthenticator, RedisCredentialDirectory, ReauthenticationError } from 'credstream';
 
+import { END_CLEARS } from '../../src/redis/commands/scripts.js';
 import { internalsOf } from '../../src/stores/observable-credential-store.js';
 import { countCommands } from '../support/command-counter.js';
 import { uniquePrefix } from '../support/redis.js';
@@ -146,6 +147,43 @@ describe('a logout stays one', () => {
   });
 });
 
+describe('the end of a logout, to a user without all rights', () => {
+  it('is not told of an absent key, although its size may not be asked for', async () => {
+    const redis = world.connect();
+    const key = await cleared();
+    const user = await makeUser(
+      world,
+      `-@all +evalsha +eval +get +set +pexpiretime +time ~${key} ~${tombstoneOf(key)}`,
+    );
+    await internalsOf(world.store(user.connect(), { key })).backend.endClear(key);
+    expect(await redis.get(tombstoneOf(key))).not.toBe('ended');
+    expect(await user.refusals()).toEqual(['command strlen']);
+  });
+
+  it('takes no clear for an earlier one where its instant is a sum', async () => {
+    const redis = world.connect();
+    const prefix = uniquePrefix();
+    const keys = Array.from({ length: 20_000 }, (_, nth) => `${prefix}${String(nth)}`);
+    // The script asks last for the one that is cleared first.
+    const clearAll = `local time = redis.call('TIME')
+      for i = #KEYS, 1, -1 do redis.call('SET', KEYS[i], 'a clear', 'PX', 3600000) end
+      return time`;
+    const tombstones = keys.map(tombstoneOf);
+    const time = await redis.eval(clearAll, tombstones.length, ...tombstones);
+    const [seconds, micros] = time as [string, string];
+    const user = await makeUser(
+      world,
+      `-@all +evalsha +eval +strlen +get +set +pttl +time ~${prefix}* ~credstream:cleared:*`,
+    );
+    const storedAt = String(Number(seconds) * 1_000 + Math.floor(Number(micros) / 1_000));
+    const both = keys.flatMap((key) => [key, tombstoneOf(key)]);
+    await user
+      .connect()
+      .eval(END_CLEARS.text, both.length, ...both, ...keys.map(() => storedAt), '1');
+    expect((await redis.mget(tombstones)).filter((text) => text === 'ended')).toEqual([]);
+  });
+});
+
 describe('many keys that come back at once', () => {
   it('are served by few scripts', async () => {
     const redis = world.connect();
@@ -197,6 +235,78 @@ describe('a user without the right to tombstones', () => {
     expect(await other.save({ token: 'e' }, { onlyIf: seen })).toEqual({ announced: true });
     await other.update(() => ({ token: 'f' }));
     expect((await user.refusalCounts()).get(refusal)).toBe(2);
+  });
+
+  it('ends the logouts of the keys whose tombstones it may write', async () => {
+    const redis = world.connect();
+    const prefix = uniquePrefix();
+    const [may, mayNot] = [`${prefix}a`, `${prefix}b`];
+    const user = await makeUser(
+      world,
+      `-@all +evalsha_ro +eval_ro +strlen +get +pexpiretime +time +multi +exec +set +del +publish
+       +evalsha +eval ~${prefix}* ~credstream:stage:* ~${tombstoneOf(may)} resetchannels &credstream:0:${prefix}*`,
+    );
+    const client = user.connect();
+    const [first, second] = [may, mayNot].map((key) => world.store(client, { key }));
+    const ways = [
+      // A save of the other key is refused before.
+      () => first!.save({ token: 'new' }),
+      async () => first!.save({ token: 'newer' }, { onlyIf: await first!.read() }),
+      // Both are sent at once.
+      () => Promise.all([second!, first!].map((one) => internalsOf(one).backend.endClear(one.id))),
+    ];
+    for (const end of ways) {
+      await cleared(may);
+      await cleared(mayNot);
+      for (const key of [may, mayNot]) await redis.set(key, bytesOf('foreign'));
+      await second!.save({ token: 'new' });
+      await end();
+      expect(await redis.get(tombstoneOf(may))).toBe('ended');
+      expect(await redis.get(tombstoneOf(mayNot))).not.toBe('ended');
+    }
+    // Once by the save, and not by the script, which is sent without this key.
+    expect((await user.refusalCounts()).get(`key ${tombstoneOf(mayNot)}`)).toBe(1);
+  });
+
+  it('has a batch refused, and then only the script of each refused key', async () => {
+    const redis = world.connect();
+    const prefix = uniquePrefix();
+    const user = await makeUser(
+      world,
+      `-@all +evalsha +eval +strlen +get +set +pexpiretime +time ~${prefix}* ~credstream:cleared:{${prefix}a*`,
+    );
+    const keys = ['a1', 'b1', 'a2', 'b2', 'a3'].map((name) => `${prefix}${name}`);
+    for (const key of keys) {
+      await cleared(key);
+      await redis.set(key, bytesOf('foreign'));
+    }
+    const { backend } = internalsOf(world.store(user.connect(), { key: keys[0]! }));
+    const ended = async (): Promise<string[]> => {
+      const all = await redis.mget(keys.map(tombstoneOf));
+      return keys.filter((_key, nth) => all[nth] === 'ended');
+    };
+    for (let round = 0; round < 2; round += 1) {
+      await Promise.all(keys.map((key) => backend.endClear(key)));
+      expect(await ended()).toEqual(keys.filter((key) => key.startsWith(`${prefix}a`)));
+    }
+    const counts = await user.refusalCounts();
+    expect([...counts.values()].reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(5);
+  });
+
+  it('has few scripts refused where it may end no clear of many', async () => {
+    const redis = world.connect();
+    const prefix = uniquePrefix();
+    const user = await makeUser(
+      world,
+      `-@all +evalsha +eval +strlen +get +set +pexpiretime +time ~${prefix}*`,
+    );
+    const keys = Array.from({ length: 250 }, (_, nth) => `${prefix}${String(nth)}`);
+    await redis.mset(keys.flatMap((key) => [tombstoneOf(key), 'a clear']));
+    const { backend } = internalsOf(world.store(user.connect(), { key: keys[0]! }));
+    await Promise.all(keys.map((key) => backend.endClear(key)));
+    const counts = [...(await user.refusalCounts())].filter(([text]) => text.startsWith('key '));
+    // The first batch, and 16 keys of it alone.
+    expect(counts.reduce((sum, [, count]) => sum + count, 0)).toBe(17);
   });
 
   it('leaves the end of a logout to a Reauthenticator that reads the credential', async () => {

@@ -138,6 +138,27 @@ describe('a store while a slot moves', () => {
     },
   );
 
+  it.each(['plain', 'conditional'] as const)(
+    'ends a logout by a %s save that goes before the tombstone to the new master, once that has moved too',
+    async (how) => {
+      const { moved, from, to, move } = await twoKeys();
+      const store = world.open(moved, { replyTimeoutMs: 20_000 });
+      await store.save('old');
+      await store.clear();
+      const all = await from.admin.keys('credstream:cleared:*');
+      const tombstone = all.find((name) => name.endsWith(moved))!;
+      if (how === 'conditional') await from.admin.set(moved, 'foreign');
+      const snapshot = await store.read();
+      await move.open();
+      await move.moveKeys([moved]);
+      await store.save('new', how === 'plain' ? {} : { onlyIf: snapshot! });
+      expect(await from.admin.get(tombstone)).not.toBe('ended');
+      await complete(move);
+      await eventually(async () => expect(await to.admin.get(tombstone)).toBe('ended'));
+      expect(await store.load()).toBe('new');
+    },
+  );
+
   it('does not bounce between masters that each name the other', async () => {
     const { moved, staying, to, move } = await twoKeys();
     const store = world.open(moved);

@@ -153,26 +153,32 @@ return says('done', type(published) == 'table' and 0 or 1)
  * Ends the clears of credentials that are stored again, in one step with the check: a clear that comes later has a tombstone of its own.
  *
  * KEYS each credential, and after it its tombstone. ARGV for each credential: '', or the time by which it was stored, in milliseconds: an earlier
- * clear ends also if it is gone. Returns { question, the first key }.
+ * clear ends also if it is gone. A time to come is that of another server, and counts for nothing. Returns { question, the first key }.
+ *
+ * Where PTTL stands in for PEXPIRETIME, the clock is read after it: a clear may seem later than it was, never earlier.
  */
 export const END_CLEARS: Script = script(`
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local function isStored(key)
-  local size = redis.pcall('STRLEN', key)
-  return type(size) == 'table' or size > 0 or redis.call('GET', key) ~= false
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 local function isBefore(tombstone, at)
-  if at == '' then return false end
+  if not at or at > now() then return false end
   local ends = redis.pcall('PEXPIRETIME', tombstone)
   if type(ends) == 'table' then
     local left = redis.pcall('PTTL', tombstone)
-    ends = type(left) == 'number' and left >= 0 and now + left or -1
+    ends = type(left) == 'number' and left >= 0 and now() + left or -1
   end
-  return ends >= 0 and ends - ${String(CLEARED_MS)} < tonumber(at)
+  return ends >= 0 and ends - ${String(CLEARED_MS)} < at
 end
 for i = 1, #KEYS, 2 do
-  if isStored(KEYS[i]) or isBefore(KEYS[i + 1], ARGV[(i + 1) / 2]) then
+  local size = redis.pcall('STRLEN', KEYS[i])
+  if type(size) == 'table' then
+    if not string.find(size.err, 'WRONGTYPE', 1, true) then return size end
+    size = -1
+  end
+  local isStored = size ~= 0 or redis.call('GET', KEYS[i]) ~= false
+  if isStored or isBefore(KEYS[i + 1], tonumber(ARGV[(i + 1) / 2])) then
     redis.call('SET', KEYS[i + 1], '${CLEAR_ENDED}', 'XX', 'KEEPTTL')
   end
 end

@@ -22,9 +22,15 @@ import {
   type Refusals,
 } from './writes/transaction.js';
 
-/** The names under which refusals are noted: of the tombstone in a save, and of the script that ends clears. */
-const TOMBSTONE = 'tombstone';
-const END = 'end';
+/** The name under which a refusal of the transaction is noted, which holds for all keys. */
+const MULTI = 'multi';
+
+/** The effects of a write beside the credential. */
+export interface WrittenBeside {
+  readonly announced: boolean;
+  /** The tombstone belongs on another server, to which the slot is moving: an earlier clear has not ended. */
+  readonly misplaced: boolean;
+}
 
 /** Writes over one connection. Each write is sent once; its outcome is a reply, a typed refusal, or unknown. */
 export class Writer {
@@ -45,28 +51,28 @@ export class Writer {
   }
 
   /** @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError */
-  async set(request: WriteRequest, publication: Publication | undefined): Promise<boolean> {
+  async set(request: WriteRequest, publication: Publication | undefined): Promise<WrittenBeside> {
     const { key, bytes, ttl, expected, overLarge } = request;
     if (typeof expected === 'object') return this.#setIf(request, expected, publication);
     const words = ['SET', key, hideBytes(bytes), ...ttlArguments(ttl)] as const;
     const plain: Command = { words, parse: replyOk };
     if (expected === 'absent') {
       const absent: Command = { ...plain, words: [...words, 'NX'] };
-      const { reply, announced } = await this.#store(key, publication, absent);
+      const { reply, ...beside } = await this.#store(key, publication, absent);
       if (reply === null) throw conflict();
-      return announced;
+      return beside;
     }
-    if (overLarge) return (await this.#store(key, publication, plain)).announced;
+    if (overLarge) return this.#store(key, publication, plain);
     try {
       // GET makes Redis refuse to replace a list or a hash, which plain SET removes without an error.
       const checked: Command = { words: [...words, 'GET'], parse: replyStored };
-      return (await this.#store(key, publication, checked)).announced;
+      return await this.#store(key, publication, checked);
     } catch (error) {
       if (!(error instanceof RefusedError)) throw error;
       if (error.reply === 'WRONGTYPE') throw wrongType();
       if (error.reply !== 'NOPERM') throw error;
       // A user with write but no read permission writes without the type check.
-      return (await this.#store(key, publication, plain)).announced;
+      return this.#store(key, publication, plain);
     }
   }
 
@@ -84,9 +90,7 @@ export class Writer {
     try {
       const refusals: Refusals = new Map();
       const { reply, announced } = await this.#transact(publication, command, tombstone, refusals);
-      const refusal = refusals.get('tombstone');
-      const misplaced = refusal !== undefined && readFailure(refusal) instanceof RedirectedError;
-      return { removed: Number(reply) > 0, announced, hasTombstone: !misplaced };
+      return { removed: Number(reply) > 0, announced, hasTombstone: !isMisplaced(refusals) };
     } catch (error) {
       if (!(error instanceof RefusedError && error.reply === 'OOM')) throw error;
       // Without memory Redis queues no transaction, but still removes keys, and then there is memory for the tombstone.
@@ -112,16 +116,9 @@ export class Writer {
     }
   }
 
-  /** Ends the clears of keys that are stored again, unless Redis has refused that lately. @throws UnavailableError, RefusedError */
-  async endClears(keys: readonly Returned[]): Promise<void> {
-    if (!this.#refused.mayTry(TOMBSTONE) || !this.#refused.mayTry(END)) return;
-    try {
-      await endClears(this.#connection, this.#names, keys);
-    } catch (error) {
-      const failure = readFailure(error);
-      if (failure instanceof RefusedError) this.#refused.refused(END);
-      throw failure;
-    }
+  /** Ends the clears of keys that are stored again, except where Redis has refused that lately. @throws UnavailableError, RefusedError */
+  endClears(keys: readonly Returned[]): Promise<void> {
+    return endClears(this.#connection, this.#names, this.#refused, keys);
   }
 
   /**
@@ -141,17 +138,26 @@ export class Writer {
     key: string,
     publication: Publication | undefined,
     command: Command,
-  ): Promise<{ reply: unknown; announced: boolean }> {
-    if (!this.#refused.mayTry(TOMBSTONE)) return this.#transact(publication, command);
+  ): Promise<WrittenBeside & { reply: unknown }> {
+    if (!this.#mayEnd(key))
+      return { ...(await this.#transact(publication, command)), misplaced: false };
     const words = ['set', this.#names.cleared(key), CLEAR_ENDED, 'XX', 'KEEPTTL'] as const;
     const refusals: Refusals = new Map();
     try {
-      return await this.#transact(publication, command, { words, parse: replyOkOrNull }, refusals);
+      const tombstone = { words, parse: replyOkOrNull };
+      const result = await this.#transact(publication, command, tombstone, refusals);
+      return { ...result, misplaced: isMisplaced(refusals) };
     } finally {
       // Without MULTI no outcome would be certain.
-      if (refusals.has('multi') || replyWord(refusals.get('tombstone')) === 'NOPERM')
-        this.#refused.refused(TOMBSTONE);
+      if (refusals.has('multi')) this.#refused.refused(MULTI);
+      if (replyWord(refusals.get('tombstone')) === 'NOPERM')
+        this.#refused.refused(this.#names.cleared(key));
     }
+  }
+
+  /** Whether Redis has not refused lately to end the clear of this key: a user may have the right to some tombstones only. */
+  #mayEnd(key: string): boolean {
+    return this.#refused.mayTry(MULTI) && this.#refused.mayTry(this.#names.cleared(key));
   }
 
   #tombstoneFor(key: string): Command {
@@ -191,7 +197,7 @@ export class Writer {
     { key, bytes, ttl }: WriteRequest,
     { digest }: Exclude<Expected, 'absent' | undefined>,
     publication: Publication | undefined,
-  ): Promise<boolean> {
+  ): Promise<WrittenBeside> {
     const write = (tombstone?: string): Promise<boolean | WithoutTombstone> =>
       stagedWrite(this.#connection, this.#names, {
         key,
@@ -201,12 +207,12 @@ export class Writer {
         publication,
         tombstone,
       });
-    const mayEnd = this.#refused.mayTry(TOMBSTONE);
-    const written = await write(mayEnd ? this.#names.cleared(key) : undefined);
-    if (typeof written === 'boolean') return written;
+    const tombstone = this.#names.cleared(key);
+    const written = await write(this.#mayEnd(key) ? tombstone : undefined);
+    if (typeof written === 'boolean') return { announced: written, misplaced: false };
     const announced = (await write()) === true;
-    if (written === 'refused') this.#refused.refused(TOMBSTONE);
-    return announced;
+    if (written === 'refused') this.#refused.refused(tombstone);
+    return { announced, misplaced: written === 'misplaced' };
   }
 
   /**
@@ -302,6 +308,12 @@ function ttlArguments(ttl: Ttl): string[] {
 
 function replyOkOrNull(reply: unknown): unknown {
   return reply === null ? null : replyOk(reply);
+}
+
+/** Whether the tombstone belongs on another server, to which the slot is moving. */
+function isMisplaced(refusals: Refusals): boolean {
+  const refusal = refusals.get('tombstone');
+  return refusal !== undefined && readFailure(refusal) instanceof RedirectedError;
 }
 
 function wrongType(): UnreadableError {

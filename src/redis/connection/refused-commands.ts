@@ -4,8 +4,11 @@ import { isPassing, replyWord } from '../reply-errors.js';
 /** The permission may have been granted after so long. */
 const AGAIN_MS = 60_000;
 
+/** The most refusals to remember. The oldest is forgotten first: its command is sent again earlier. */
+const MOST = 1_000;
+
 /**
- * The commands that Redis has refused on one connection, whatever their arguments. They are sent again now and then and not with every heartbeat:
+ * The commands that Redis has refused on one connection, whatever their arguments or for one key. They are sent again now and then and not with every heartbeat:
  * Redis writes each refusal into a log that people read.
  */
 export class RefusedCommands {
@@ -42,6 +45,9 @@ export class RefusedCommands {
 
   /** Redis refused the command. */
   refused(name: string): void {
+    this.#refusedAt.delete(name);
     this.#refusedAt.set(name, this.#clock.monotonic());
+    const [oldest] = this.#refusedAt.keys();
+    if (this.#refusedAt.size > MOST && oldest !== undefined) this.#refusedAt.delete(oldest);
   }
 }

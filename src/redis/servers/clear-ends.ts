@@ -1,3 +1,4 @@
+import { RefusedError } from '../../errors.js';
 import { inRootContext } from '../../time/async-context.js';
 import type { Clock } from '../../time/clock.js';
 import type { Returned } from '../commands/writes/end-clears.js';
@@ -41,13 +42,20 @@ export class ClearEnds {
       this.#clock.nextTurn(resolve);
     });
     while (this.#waiting.size > 0) {
-      const sent = await Promise.allSettled(
-        this.#groups(this.#take()).map((group) =>
-          this.#servers.withSession(group[0]?.[0] ?? '', ({ writer }) => writer.endClears(group)),
+      const failed = new Set<number>();
+      await Promise.all(
+        [...this.#groups(this.#take())].map(([group, keys]) =>
+          this.#servers
+            .withSession(keys[0]?.[0] ?? '', ({ writer }) => writer.endClears(keys))
+            .catch((error: unknown) => {
+              if (!(error instanceof RefusedError)) failed.add(group);
+            }),
         ),
       );
-      // Redis is away, or refuses: the rest would fare no better.
-      if (sent.every(({ status }) => status === 'rejected')) this.#waiting.clear();
+      // Their server is away: the rest of a group would fare no better.
+      if (failed.size > 0)
+        for (const key of [...this.#waiting.keys()])
+          if (failed.has(this.#groupOf(key))) this.#waiting.delete(key);
     }
     this.#sending = undefined;
   }
@@ -62,16 +70,19 @@ export class ClearEnds {
     return batch;
   }
 
-  /** The keys that one script may name. */
-  #groups(batch: Returned[]): Returned[][] {
-    if (!this.#inCluster) return [batch];
-    const bySlot = new Map<number, Returned[]>();
+  /** The keys that one script may name, by slot. */
+  #groups(batch: Returned[]): Map<number, Returned[]> {
+    const groups = new Map<number, Returned[]>();
     for (const returned of batch) {
-      const slot = slotOf(returned[0]);
-      const group = bySlot.get(slot);
-      if (group === undefined) bySlot.set(slot, [returned]);
-      else group.push(returned);
+      const group = this.#groupOf(returned[0]);
+      const keys = groups.get(group);
+      if (keys === undefined) groups.set(group, [returned]);
+      else keys.push(returned);
     }
-    return [...bySlot.values()];
+    return groups;
+  }
+
+  #groupOf(key: string): number {
+    return this.#inCluster ? slotOf(key) : 0;
   }
 }

@@ -72,6 +72,13 @@ export const clearCases: readonly BackendScene[] = [
     assert.equal((await stage.view()).clearEnded, true);
   }),
 
+  scene('a reading that seems to be of a time to come ends no clear', async (stage) => {
+    await stage.remove(stage.first);
+    await stage.advance(10);
+    await end(stage, (await stage.now()) + 60_000);
+    assert.equal((await stage.view()).clearEnded, false);
+  }),
+
   scene('a clear after a clear that ended is one', async (stage) => {
     await stage.remove(stage.first);
     await stage.write(stage.first, 'one');

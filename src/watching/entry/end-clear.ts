@@ -5,13 +5,13 @@ import type { Known, Labels, Step } from '../../credential/state.js';
 /**
  * Ends the clear of a key that is stored again, where Redis runs scripts for this user.
  *
- * @param storedAt - the server's time of a reading that found the key stored, if it is gone by now
+ * @param storedAt - the server's time of a reading that found the key stored: it may be gone by now, or soon
  */
 export function endClear(
   condition: FeedCondition | undefined,
   backend: Pick<Backend, 'endClear'>,
   key: string,
-  storedAt?: number,
+  storedAt: number,
 ): void {
   if (condition?.scriptsRefused === undefined) void backend.endClear(key, storedAt);
 }

@@ -126,7 +126,7 @@ export abstract class KnownEntry<T> implements FollowedEntry, EndAlarmHolder {
     if (isSudden && !isHinted && source === 'live')
       this.owner.subscription?.reportMissedHint?.(this.key);
     if (this.ownWrites === 0 && mayEndClear(before, step, labels, isHinted))
-      endClear(this.condition, this.owner.scope.backend, this.key);
+      endClear(this.condition, this.owner.scope.backend, this.key, serverNow);
     this.emit(before.state, step.change, held, serverNow);
     return step.change !== undefined;
   }

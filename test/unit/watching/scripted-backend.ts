@@ -44,7 +44,12 @@ export class ScriptedBackend implements Backend {
   readonly sharing = new OptionSharing();
   replyTimeoutMs = 0;
   readonly swap = unused;
-  readonly endClear = (): Promise<void> => Promise.resolve();
+  /** The clears that were to be ended, each with the server's time of the reading that found the key stored. */
+  readonly clearEnds: (readonly [key: string, storedAt: number | undefined])[] = [];
+  readonly endClear = (key: string, storedAt?: number): Promise<void> => {
+    this.clearEnds.push([key, storedAt]);
+    return Promise.resolve();
+  };
   readonly requests: Request[] = [];
   /** How many reads were asked for. */
   reads = 0;
