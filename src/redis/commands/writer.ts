@@ -26,7 +26,7 @@ import {
 const MULTI = 'multi';
 
 /** The effects of a write beside the credential. */
-export interface WrittenBeside {
+export interface WriteOutcome {
   readonly announced: boolean;
   /** The tombstone belongs on another server, to which the slot is moving: an earlier clear has not ended. */
   readonly misplaced: boolean;
@@ -51,16 +51,16 @@ export class Writer {
   }
 
   /** @throws ConflictError, RefusedError, UnavailableError, OutcomeUnknownError */
-  async set(request: WriteRequest, publication: Publication | undefined): Promise<WrittenBeside> {
+  async set(request: WriteRequest, publication: Publication | undefined): Promise<WriteOutcome> {
     const { key, bytes, ttl, expected, overLarge } = request;
     if (typeof expected === 'object') return this.#setIf(request, expected, publication);
     const words = ['SET', key, hideBytes(bytes), ...ttlArguments(ttl)] as const;
     const plain: Command = { words, parse: replyOk };
     if (expected === 'absent') {
       const absent: Command = { ...plain, words: [...words, 'NX'] };
-      const { reply, ...beside } = await this.#store(key, publication, absent);
+      const { reply, ...outcome } = await this.#store(key, publication, absent);
       if (reply === null) throw conflict();
-      return beside;
+      return outcome;
     }
     if (overLarge) return this.#store(key, publication, plain);
     try {
@@ -138,7 +138,7 @@ export class Writer {
     key: string,
     publication: Publication | undefined,
     command: Command,
-  ): Promise<WrittenBeside & { reply: unknown }> {
+  ): Promise<WriteOutcome & { reply: unknown }> {
     if (!this.#mayEnd(key))
       return { ...(await this.#transact(publication, command)), misplaced: false };
     const words = ['set', this.#names.cleared(key), CLEAR_ENDED, 'XX', 'KEEPTTL'] as const;
@@ -197,7 +197,7 @@ export class Writer {
     { key, bytes, ttl }: WriteRequest,
     { digest }: Exclude<Expected, 'absent' | undefined>,
     publication: Publication | undefined,
-  ): Promise<WrittenBeside> {
+  ): Promise<WriteOutcome> {
     const write = (tombstone?: string): Promise<boolean | WithoutTombstone> =>
       stagedWrite(this.#connection, this.#names, {
         key,
