@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest';
 
-import { HOUR, type Instance, watch, World } from './world.js';
+import { MemoryCredentialStore } from 'credstream';
+
+import { HOUR, type Instance, type Token, watch, World } from './world.js';
 
 let world: World;
 afterEach(() => world.close());
@@ -44,6 +46,40 @@ describe('a logout ends with the next credential', () => {
     await foreignSet();
     expect(instance.store.state.type).toBe('absent');
     await expectLogin([instance]);
+  });
+
+  it('also when only a store watches, and the credential is removed in the turn in which the store observes it', async () => {
+    world = new World();
+    await world.put('old', HOUR);
+    const store = new MemoryCredentialStore<Token>({ key: 'k', memory: world.memory });
+    store.once('saved', () => world.memory.delete('k'));
+    await store.ready();
+    await world.person.clear();
+    await world.clock.advance(10);
+    await foreignSet();
+    expect(store.state.type).toBe('absent');
+    await expectLogin([]);
+    await store.close();
+  });
+
+  it('also when the link is lost in the turn in which a store observes it, and it is removed later', async () => {
+    world = new World();
+    await world.put('old', HOUR);
+    const store = new MemoryCredentialStore<Token>({ key: 'k', memory: world.memory });
+    store.once('saved', () => {
+      world.memory.disconnect();
+    });
+    await store.ready();
+    await world.person.clear();
+    await world.clock.advance(10);
+    await foreignSet();
+    world.memory.reconnect();
+    await world.clock.advance(1_000);
+    expect(store.current?.credentials).toEqual({ token: 'foreign' });
+    world.memory.delete('k');
+    await world.clock.settle();
+    await expectLogin([]);
+    await store.close();
   });
 
   it('that an instance found at its start', async () => {
