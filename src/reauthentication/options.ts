@@ -282,7 +282,7 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
     cost: 'Bounds how long `close()` lets an attempt finish. A shorter time ends sooner and may lose a refresh token that the provider has just issued.',
   }),
   isFatal: callback({
-    default: (error: unknown) => refusalOf(error) !== undefined,
+    default: (error: unknown) => refusalOf(error)?.of === 'login',
     shown: "OAuth's final codes",
     cost: 'Too strict a function stops all instances until a person logs in. Too mild a function calls the provider without end.',
   }),
