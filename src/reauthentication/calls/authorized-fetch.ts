@@ -1,8 +1,9 @@
 import { InvalidOptionError } from '../../errors.js';
 import {
   callback,
+  checkNames,
   option,
-  resolveOptions,
+  resolvePart,
   type OptionalOption,
   type OptionsTable,
 } from '../../util/options.js';
@@ -38,7 +39,7 @@ export interface AuthorizedFetchOptions<T> {
   readonly audience?: string | readonly string[] | undefined;
   /**
    * The headers that carry the credentials. Default: `authorization: Bearer …` with the property `accessToken`, `access_token` or `token` of the
-   * credentials, or with credentials that are a text.
+   * credentials, or with credentials that are a text. With another header no redirect is followed, because `fetch` would send it to any origin.
    */
   readonly headers?: ((credentials: T) => Readonly<Record<string, string>>) | undefined;
 }
@@ -63,11 +64,10 @@ function originOf(value: unknown, name: string): string {
   return origin;
 }
 
+type Open = 'audience' | 'fetch' | 'headers';
+
 /** The options of `authorizedFetch`. */
-export const AUTHORIZED_FETCH_OPTIONS: OptionsTable<
-  AuthorizedFetchOptions<unknown>,
-  'audience' | 'fetch' | 'headers'
-> = {
+export const AUTHORIZED_FETCH_OPTIONS: OptionsTable<AuthorizedFetchOptions<unknown>, Open> = {
   fetch: callback({
     default: undefined,
     shown: 'global `fetch`',
@@ -77,7 +77,7 @@ export const AUTHORIZED_FETCH_OPTIONS: OptionsTable<
   headers: callback({
     default: undefined,
     shown: 'bearer token',
-    cost: 'For API keys and other schemes.',
+    cost: 'For API keys and other schemes. With another header than `authorization` no redirect is followed.',
   }),
 };
 
@@ -86,7 +86,8 @@ export const AUTHORIZED_FETCH_OPTIONS: OptionsTable<
  * the credentials are withdrawn. An answer with any other status is the caller's, and so is a second 401.
  *
  * A body that can be read only once, such as a stream, is never sent twice: its 401 goes to the caller, and the credentials are replaced for the
- * next request. The global `fetch` drops `authorization` when a redirect leaves the origin.
+ * next request. The global `fetch` drops `authorization` when a redirect leaves the origin. It would send other headers on: with them no redirect
+ * is followed, and the caller gets the answer with the status 3xx.
  *
  * @param source - lends the credentials: a `Reauthenticator`, a shared credential, or a stub
  * @returns a function that can be used in place of `fetch`. It rejects with the errors of `fetch`, of `use()` of the source, with a
@@ -108,14 +109,13 @@ export function authorizedFetch<T>(
   source: CredentialLender<T>,
   options: AuthorizedFetchOptions<NoInfer<T>> = {},
 ): typeof globalThis.fetch {
+  checkNames(AUTHORIZED_FETCH_OPTIONS, options);
+  // Not bound to the context of this call: a request is the work of its own caller.
   const {
     fetch: send = globalThis.fetch,
     audience,
     headers: headersFor = bearer,
-  } = resolveOptions<AuthorizedFetchOptions<T>, 'audience' | 'fetch' | 'headers'>(
-    AUTHORIZED_FETCH_OPTIONS,
-    options,
-  );
+  } = resolvePart<AuthorizedFetchOptions<T>, Open>(AUTHORIZED_FETCH_OPTIONS, options);
   const allowed = audience === undefined ? undefined : new Set([audience].flat().map(toOrigin));
   return async (input, init = {}) => {
     const request = isRequest(input) ? input : undefined;
@@ -125,10 +125,18 @@ export function authorizedFetch<T>(
     const own = init.signal ?? request?.signal;
     const body = init.body ?? request?.body;
     const given = init.headers ?? request?.headers;
+    const asked = init.redirect ?? request?.redirect ?? 'follow';
     const call = (credentials: T, { signal }: { readonly signal: AbortSignal }) => {
       const headers = new Headers(given);
-      for (const [name, value] of Object.entries(headersFor(credentials))) headers.set(name, value);
-      return send(input, { ...init, headers, signal });
+      const carriers = Object.entries(headersFor(credentials));
+      for (const [name, value] of carriers) headers.set(name, value);
+      const isSafe = carriers.every(([name]) => isDroppedByFetch(name));
+      return send(input, {
+        ...init,
+        headers,
+        signal,
+        redirect: isSafe ? asked : unfollowed(asked),
+      });
     };
     return source.use(call, {
       signal: own ?? undefined,
@@ -136,6 +144,15 @@ export function authorizedFetch<T>(
       repeat: isRepeatable(body),
     });
   };
+}
+
+/** Whether `fetch` itself drops a header when a redirect leaves the origin. */
+function isDroppedByFetch(name: string): boolean {
+  return /^(?:authorization|cookie|proxy-authorization)$/i.test(name);
+}
+
+function unfollowed(asked: Request['redirect']): Request['redirect'] {
+  return asked === 'follow' ? 'manual' : asked;
 }
 
 function toOrigin(text: string): string {

@@ -1,5 +1,6 @@
 import { withdrawalOf, type CredentialSnapshot } from '../../credential/snapshot.js';
 import { WithdrawnError } from '../../credential/withdrawal.js';
+import { combineSignals } from '../../util/combined-signal.js';
 import { callSafely } from '../../util/callbacks.js';
 import { causesOf, isObject, readAt } from '../judgment/error-shapes.js';
 import { isUnauthorized } from '../judgment/unauthorized.js';
@@ -10,6 +11,8 @@ interface Source<T> {
   snapshot(options: CredentialsOptions): Promise<CredentialSnapshot<T>>;
   /** Says whether newer credentials can come: not after `close()`. */
   refuse(snapshot: CredentialSnapshot<T>): boolean;
+  /** Reports what the option `rejected` threw. */
+  failed(error: unknown): void;
 }
 
 type Call<T, R> = (credentials: T, context: UseContext<T>) => R | PromiseLike<R>;
@@ -24,9 +27,10 @@ export async function useCredentials<T, R>(
 ): Promise<R> {
   const first = await source.snapshot(options);
   const outcome = await call(fn, first, options.signal);
-  const isRefused: unknown = rejected('error' in outcome ? outcome.error : outcome.result);
-  const isAborted = wasAbortedByRejection(outcome, first, options.signal);
-  if (isRefused !== true && !isAborted) return settle(outcome);
+  const isRefused =
+    isTrue(rejected, 'error' in outcome ? outcome.error : outcome.result, source) ||
+    wasAbortedByRejection(outcome, first, options.signal);
+  if (!isRefused) return settle(outcome);
   if (!source.refuse(first) || !repeat) return settle(outcome);
   const next = source.snapshot(options);
   // An answer that nobody reads would hold its connection.
@@ -40,7 +44,7 @@ async function call<T, R>(
   own: AbortSignal | undefined,
 ): Promise<Outcome<R>> {
   const withdrawn = withdrawalOf(snapshot)?.signalOfCalls ?? snapshot.signal;
-  const signal = own === undefined ? withdrawn : AbortSignal.any([withdrawn, own]);
+  const signal = own === undefined ? withdrawn : combineSignals(withdrawn, own);
   try {
     return { result: await fn(snapshot.credentials, { snapshot, signal }) };
   } catch (error) {
@@ -57,9 +61,19 @@ function wasAbortedByRejection(
   if (!('error' in outcome) || !signal.aborted || own?.aborted === true) return false;
   const reason: unknown = signal.reason;
   if (!(reason instanceof WithdrawnError) || reason.change.type !== 'rejected') return false;
-  return [...causesOf(outcome.error)].some(
-    (at) => at === reason || readAt(at, ['name']) === 'AbortError',
-  );
+  // An error of the caller's own signal is another one.
+  return [...causesOf(outcome.error)].includes(reason);
+}
+
+/** An error of the caller's function must not replace the outcome. */
+function isTrue(
+  rejected: (outcome: unknown) => boolean,
+  outcome: unknown,
+  { failed }: Pick<Source<unknown>, 'failed'>,
+): boolean {
+  let isRefused: unknown = false;
+  callSafely(() => (isRefused = rejected(outcome)), [], failed);
+  return isRefused === true;
 }
 
 function cancelBody(outcome: Outcome<unknown>): void {

@@ -55,6 +55,20 @@ describe('an absent credential without a login', () => {
     expect(auth.counts.calls).toBe(0);
   });
 
+  it('is not said while the link is lost, because nobody can have looked', async () => {
+    const { auth } = await open();
+    expect(auth.state.type).toBe('absent');
+    world.memory.disconnect();
+    await world.clock.settle();
+    const asked = watch(auth.credentials());
+    await world.clock.advance(1_000);
+    expect(asked.settled).toBe(false);
+    world.memory.reconnect();
+    await world.put('new', HOUR);
+    await world.clock.advance(1_000);
+    expect(asked.value).toMatchObject({ token: 'new' });
+  });
+
   it('is known to a call that came before the first reading', async () => {
     world = new World(WITHOUT_LOGIN);
     const made = world.instance();

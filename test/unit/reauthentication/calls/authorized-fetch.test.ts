@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
@@ -139,6 +140,40 @@ describe('authorizedFetch', () => {
     // The server listens on 127.0.0.1 only, which localhost is on every machine of the tests.
     expect(await (await authorizedFetch(auth)(url)).text()).toBe('other');
     expect(seen).toEqual([undefined]);
+  });
+
+  it('follows no redirect with a header that fetch would send anywhere', async () => {
+    const { auth } = await openAuth();
+    const seen: unknown[] = [];
+    const other = await serve((request, response) => {
+      seen.push(request.headers['x-key']);
+      response.end();
+    });
+    const url = await serve((_request, response) => {
+      response.writeHead(302, { location: other });
+      response.end();
+    });
+    const call = authorizedFetch(auth, { headers: (token) => ({ 'x-key': token.accessToken }) });
+    const answer = await call(url);
+    expect([answer.status, answer.headers.get('location')]).toEqual([302, other]);
+    await expect(call(url, { redirect: 'error' })).rejects.toThrow();
+    expect(seen).toEqual([]);
+  });
+
+  it('sends in the async context of the caller', async () => {
+    const { auth } = await openAuth();
+    const context = new AsyncLocalStorage<string>();
+    const seen: unknown[] = [];
+    const call = context.run('set-up', () =>
+      authorizedFetch(auth, {
+        fetch: async () => {
+          seen.push(context.getStore());
+          return new Response();
+        },
+      }),
+    );
+    await context.run('request', () => call('http://api.test'));
+    expect(seen).toEqual(['request']);
   });
 
   it('refuses a request outside of the audience before it is sent', async () => {

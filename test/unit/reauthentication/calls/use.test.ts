@@ -84,6 +84,37 @@ describe('use() beside a call that was refused', () => {
     expect(reason).toMatchObject({ change: { type: 'cleared', reason: 'logout' } });
   });
 
+  it('aborts a call with refused credentials when their successor is cleared', async () => {
+    const { world, auth } = await open();
+    const aborted = deferred<unknown>();
+    const used = auth.use((_credentials, { signal }) => {
+      signal.addEventListener('abort', () => {
+        aborted.resolve(signal.reason);
+      });
+      return aborted.promise;
+    });
+    const sibling = auth.use(({ token }) => (token === 'old' ? refused : 'fine'));
+    await world.clock.settle();
+    await world.answer(1, 'new', HOUR);
+    expect(await sibling).toBe('fine');
+    await world.person.clear({ reason: 'logout' });
+    await world.clock.settle();
+    expect(await used).toMatchObject({ change: { type: 'cleared', reason: 'logout' } });
+  });
+
+  it('does not call again what a signal of its own aborted', async () => {
+    const { world, auth } = await open();
+    const own = new AbortController();
+    const used = auth.use((_credentials, { snapshot }) => {
+      auth.reject(snapshot);
+      own.abort();
+      own.signal.throwIfAborted();
+    });
+    await expect(used).rejects.toThrow(expect.objectContaining({ name: 'AbortError' }));
+    await world.clock.settle();
+    await world.answer(1, 'new', HOUR);
+  });
+
   it('gives a signal that is aborted already for credentials that were cleared before', async () => {
     const { world, auth } = await open();
     const snapshot = await auth.snapshot();
@@ -94,6 +125,23 @@ describe('use() beside a call that was refused', () => {
       return signal.reason as unknown;
     });
     expect(await seen).toMatchObject({ change: { type: 'cleared' } });
+  });
+});
+
+describe('the option `rejected` of use()', () => {
+  it.each<[string, () => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('of rejected');
+      },
+    ],
+    ['rejects', () => Promise.reject(new Error('of rejected'))],
+  ])('counts as no when it %s, which is reported', async (_name, rejected) => {
+    const { auth, callbackErrors } = await open();
+    expect(await auth.use(() => 'done', { rejected: rejected as () => boolean })).toBe('done');
+    await Promise.resolve();
+    expect(callbackErrors).toEqual([[new Error('of rejected'), 'rejected']]);
   });
 });
 
