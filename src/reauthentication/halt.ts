@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url';
+
 import type { OAuthErrorCode } from '../backend/attempts.js';
 import { CredstreamError } from '../errors.js';
 import { isPlainText } from '../util/option-checks.js';
@@ -22,8 +24,13 @@ export interface Halt {
 
 const MAX_LINE = 200;
 
-/** The frames of a stack that are not the caller's own. */
-const FOREIGN = /node:|node_modules|\/credstream\/(?:src|dist)\//;
+/** The folder of this package, as stacks show it. */
+const OWN = fileURLToPath(new URL('..', import.meta.url));
+
+/** Whether a line of a stack is a call in the caller's own code. */
+function isCallers(line: string): boolean {
+  return /^\s+at /.test(line) && !/node:|node_modules/.test(line) && !line.includes(OWN);
+}
 
 /** The part of a failure that halts this instance, if it does. */
 export function haltingFailure(
@@ -55,7 +62,7 @@ function inShort(error: unknown): string {
   if (typeof stack !== 'string') return shown;
   const line = stack
     .split('\n')
-    .filter((one) => /^\s+at /.test(one) && !FOREIGN.test(one))
+    .filter(isCallers)
     .map((one) => one.trim())
     .find((one) => one.length <= MAX_LINE && isPlainText(one));
   return line === undefined ? shown : `${shown} ${line}`;
