@@ -193,14 +193,35 @@ export class TimeoutError extends CredstreamError {
 
 /**
  * Why no credentials are to be had. `absent`: none are stored, and there is no `login` · `fatal`: the last attempt failed for good, until new
- * credentials are saved · `cleared`: the credentials were cleared, and `whenCleared` is `stay` · `short-lived`: the new credentials end before `minValidityMs`.
+ * credentials are saved · `client`: the provider refuses the client as which this instance asks · `program`: `refresh` or `login` threw an error
+ * that only a mistake in the program causes, or returned something that cannot be stored · `backing-off`: the last attempts failed, and the next one
+ * comes later than the caller would wait · `cleared`: the credentials were cleared, and `whenCleared` is `stay` · `short-lived`: the new credentials
+ * end before `minValidityMs`.
  *
  * @public
  */
-export type ReauthenticationFailure = 'absent' | 'fatal' | 'cleared' | 'short-lived';
+export type ReauthenticationFailure =
+  'absent' | 'fatal' | 'client' | 'program' | 'backing-off' | 'cleared' | 'short-lived';
 
 /**
- * No valid credentials exist, and the same call again will not help: somebody has to log in, or to ask for less.
+ * What is known of a failed re-authentication, beside its reason.
+ *
+ * @public
+ */
+export interface ReauthenticationFailureDetails {
+  /** OAuth's error code, such as `invalid_grant`. */
+  readonly oauthError?: string | undefined;
+  /** The instant of the next attempt, in epoch milliseconds. */
+  readonly nextAt?: number | undefined;
+  /** The number of failed attempts in a row. */
+  readonly failures?: number | undefined;
+  /** An error of this package, which quotes no data. */
+  readonly cause?: Error | undefined;
+}
+
+/**
+ * No valid credentials are to be had in time. But for `backing-off`, the same call again will not help: somebody has to log in, to mend the
+ * program or its set-up, or to ask for less.
  *
  * @public
  */
@@ -208,13 +229,25 @@ export class ReauthenticationError extends CredstreamError {
   readonly code = 'REAUTHENTICATION_FAILED';
   /** The reason for the failure. */
   readonly reason: ReauthenticationFailure;
-  /** OAuth's error code of the attempt that failed for good, such as `invalid_grant`; `undefined` when the failure had none. */
+  /** OAuth's error code of the last attempt, such as `invalid_grant`; `undefined` when the failure had none. */
   readonly oauthError: string | undefined;
+  /** The instant of the next attempt, in epoch milliseconds, where one will come by itself. */
+  readonly nextAt: number | undefined;
+  /** The number of failed attempts in a row, where it is known. */
+  readonly failures: number | undefined;
+  override readonly retryable: boolean;
 
-  constructor(reason: ReauthenticationFailure, message: string, oauthError?: string) {
-    super(message);
+  constructor(
+    reason: ReauthenticationFailure,
+    message: string,
+    { oauthError, nextAt, failures, cause }: ReauthenticationFailureDetails = {},
+  ) {
+    super(message, cause);
     this.reason = reason;
     this.oauthError = oauthError;
+    this.nextAt = nextAt;
+    this.failures = failures;
+    this.retryable = reason === 'backing-off';
   }
 }
 

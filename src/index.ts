@@ -77,6 +77,7 @@ export {
   type CredstreamErrorCode,
   type EncodeFailure,
   type ReauthenticationFailure,
+  type ReauthenticationFailureDetails,
   type UnreadableReason,
 } from './errors.js';
 export { CredentialMemory, type CredentialMemoryOptions } from './memory/credential-memory.js';
@@ -103,6 +104,7 @@ export type {
   ReauthenticationClosed,
   ReauthenticationCounts,
   ReauthenticationFailed,
+  ReauthenticationHalted,
   ReauthenticationIdle,
   ReauthenticationState,
   ReauthenticationWaiting,

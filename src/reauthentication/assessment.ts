@@ -1,11 +1,18 @@
 import type { AttemptRecord } from '../backend/attempts.js';
 import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { bytesGone, snapshotOf, type CredentialState } from '../credential/state.js';
-import { ReauthenticationError, withId, type ReauthenticationFailure } from '../errors.js';
+import {
+  ReauthenticationError,
+  withId,
+  type ReauthenticationFailure,
+  type ReauthenticationFailureDetails,
+} from '../errors.js';
 import type { StateEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/internals.js';
 import type { Waiter } from './waiters.js';
 import type { RenewalReason } from './attempt/context.js';
+import type { Halt } from './halt.js';
+import type { ReauthenticationBackingOff } from './state.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
 /** Judges one credential by its state and its history: which waiters are settled, and whether the credential is to be renewed. */
@@ -17,8 +24,8 @@ export class CredentialAssessment<T> {
   #generation = 0;
   /** The digest of the last known bytes. */
   #digest: string | undefined;
-  /** The fatal attempt. */
-  fatal: AttemptRecord | undefined;
+  /** The fatal attempt, or what halts this instance. */
+  #stop: AttemptRecord | Halt | undefined;
   #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
   /** The monotonic instant until which the answer that the credential was cleared holds. */
   #clearedUntil = -Infinity;
@@ -44,6 +51,12 @@ export class CredentialAssessment<T> {
     return state.type === 'present' ? state.snapshot : undefined;
   }
 
+  /** Whether this instance makes no attempts: the last one was fatal for all, or halted this instance. */
+  get isStopped(): boolean {
+    if (this.#stop === undefined || 'id' in this.#stop) return this.#stop !== undefined;
+    return this.#internals.backend.clock.monotonic() < this.#stop.until;
+  }
+
   /** Changes with new credentials; an answer about the previous credentials is useless from then on. */
   get generation(): number {
     return this.#generation;
@@ -64,6 +77,10 @@ export class CredentialAssessment<T> {
     else if (readAt < (this.storedAt ?? readAt)) this.storedAt = undefined;
   }
 
+  stop(by: AttemptRecord | Halt): void {
+    this.#stop = by;
+  }
+
   /**
    * Redis answered that the credential was cleared. A removal by other means may follow a later save, which this instance may miss both:
    * after a while Redis is asked again.
@@ -80,8 +97,8 @@ export class CredentialAssessment<T> {
     if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
     this.#digest = digest;
     this.#generation += 1;
-    const ended = this.fatal?.id;
-    this.fatal = undefined;
+    const ended = this.#stop !== undefined && 'id' in this.#stop ? this.#stop.id : undefined;
+    this.#stop = undefined;
     this.#rejected = undefined;
     this.#clearedUntil = -Infinity;
     return ended;
@@ -135,15 +152,22 @@ export class CredentialAssessment<T> {
     else if (state.type === 'unreadable') waiter.reject(state.error);
     else if (this.#isNewer(waiter)) {
       this.#refuse(waiter, 'short-lived', 'the new credentials end before minValidityMs');
-    } else if (this.fatal !== undefined) {
-      const { oauthError } = this.fatal;
-      const why = oauthError === undefined ? '' : ` (${oauthError})`;
-      this.#refuse(waiter, 'fatal', `re-authentication failed for good${why}`, oauthError);
-    } else if (this.#isClearedForGood(state)) {
+    } else if (this.isStopped) this.#refuseForGood(waiter);
+    else if (this.#isClearedForGood(state)) {
       this.#refuse(waiter, 'cleared', 'the credentials were cleared');
     } else if (waiter.isAbsenceConfirmed && this.needsLogin) {
       this.#refuse(waiter, 'absent', 'no credentials are stored, and there is no login');
     }
+  }
+
+  /** Settles a waiter that would give up before the next attempt. */
+  answerBackingOff(waiter: Waiter<T>, { failures, nextAt }: ReauthenticationBackingOff): void {
+    const { clock } = this.#internals.backend;
+    const leftMs = waiter.deadlineAt - clock.monotonic();
+    if (failures === 0 || nextAt - clock.now() <= leftMs) return;
+    const count = failures === 1 ? 'the last attempt' : `the last ${String(failures)} attempts`;
+    const message = `${count} failed; the next one is at ${new Date(nextAt).toISOString()}`;
+    this.#refuse(waiter, 'backing-off', message, { failures, nextAt });
   }
 
   /**
@@ -172,13 +196,23 @@ export class CredentialAssessment<T> {
     return { cause: 'expiring', snapshot, reason: undefined };
   }
 
+  #refuseForGood(waiter: Waiter<T>): void {
+    const stop = this.#stop;
+    if (stop === undefined) return;
+    const { oauthError } = stop;
+    if ('id' in stop) {
+      const why = oauthError === undefined ? '' : ` (${oauthError})`;
+      this.#refuse(waiter, 'fatal', `re-authentication failed for good${why}`, { oauthError });
+    } else this.#refuse(waiter, stop.reason, stop.failure, { oauthError, cause: stop.cause });
+  }
+
   #refuse(
     waiter: Waiter<T>,
     reason: ReauthenticationFailure,
     message: string,
-    oauthError?: string,
+    details?: ReauthenticationFailureDetails,
   ): void {
-    const error = new ReauthenticationError(reason, message, oauthError);
+    const error = new ReauthenticationError(reason, message, details);
     waiter.reject(withId(error, this.#internals.id));
   }
 

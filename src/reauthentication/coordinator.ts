@@ -24,6 +24,7 @@ import {
   shown,
   type LeaseAnswer,
 } from './attempt/lease.js';
+import type { Halt } from './halt.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
 import { absent, errorIn, idle, refusalIn, type ReauthenticationState } from './state.js';
@@ -105,6 +106,10 @@ export class Coordinator<T> {
         if (state.type === 'authenticating' && state.attempt === attempt)
           this.#show({ ...state, error: shown(error) });
       },
+      warned: new Set(),
+      halted: (halt) => {
+        this.#halt(halt);
+      },
     };
     this.#absence = new AbsenceCheck(this.#context, this.#assessment, evaluate);
     const subscription = live.events$.subscribe((event) => {
@@ -178,7 +183,7 @@ export class Coordinator<T> {
     }
     if (event.type === 'state') this.#assessment.took(event);
     // The attempt that this instance waits for has ended.
-    if (event.type === 'attempt') this.#cooldown.end();
+    if (event.type === 'attempt' && !this.#assessment.isStopped) this.#cooldown.end();
     this.#evaluate();
     if (event.type !== 'state' || event.change === undefined) return;
     this.#absence.reset();
@@ -196,12 +201,15 @@ export class Coordinator<T> {
 
   #answer(waiters: Iterable<Waiter<T>>): void {
     const { state } = this.#assessment;
-    const refusal = this.#cooldown.lasts ? refusalIn(this.state) : undefined;
+    const shown = this.#cooldown.lasts ? this.state : idle;
+    const refusal = refusalIn(shown);
+    const backingOff = shown.type === 'backing-off' ? shown : undefined;
     for (const waiter of waiters) {
       noteStart(waiter, state);
       this.#assessment.answer(waiter);
       // Waiting mends no set-up. An answered waiter ignores this.
       if (refusal !== undefined) waiter.reject(withId(refusal, this.#context.internals.id));
+      if (backingOff !== undefined) this.#assessment.answerBackingOff(waiter, backingOff);
     }
   }
 
@@ -209,7 +217,7 @@ export class Coordinator<T> {
     const { needsLogin } = this.#assessment;
     // An attempt of this instance that is under way may replace what was lost.
     if (needsLogin && this.#work.type !== 'running') this.#absence.confirm(this.#waiters);
-    if (this.#work.type !== 'idle' || this.#assessment.fatal !== undefined) return;
+    if (this.#work.type !== 'idle' || this.#assessment.isStopped) return;
     const reason = this.#reasonToRenew();
     if (reason === undefined) {
       this.#cooldown.end();
@@ -293,7 +301,7 @@ export class Coordinator<T> {
         if (isOutdated) this.#settle(answer.record.id);
         else {
           const { instance, name, number: attempt, oauthError } = answer.record;
-          this.#assessment.fatal = answer.record;
+          this.#assessment.stop(answer.record);
           this.#show({ type: 'failed', attempt, instance, name, oauthError });
         }
         break;
@@ -330,6 +338,17 @@ export class Coordinator<T> {
     const until = this.#context.internals.backend.clock.now() + leftMs;
     if (type === 'held') this.#show({ type: 'waiting', instance, name, attempt, until });
     else this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
+    this.#answer(this.#waiters);
+  }
+
+  #halt(halt: Halt): void {
+    const { reason, attempt, oauthError, failure, until } = halt;
+    const { clock } = this.#context.internals.backend;
+    this.#assessment.stop(halt);
+    const forMs = until - clock.monotonic();
+    if (forMs < Infinity) this.#cooldown.begin(forMs);
+    const nextAt = forMs < Infinity ? clock.now() + forMs : undefined;
+    this.#show({ type: 'halted', reason, attempt, oauthError, failure, nextAt });
   }
 
   #backOff(cause: unknown): void {

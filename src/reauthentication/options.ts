@@ -144,8 +144,8 @@ export interface ReauthenticatorOptions<T> {
   /** How long `close()` lets an attempt under way finish, in milliseconds from 0. Default 10,000. */
   readonly drainMs?: number | undefined;
   /**
-   * Whether another try with the same credentials is useless. Default: when the error carries one of OAuth's final codes, such as
-   * `invalid_grant`, in one of the places where client libraries put it.
+   * Whether another try with the same credentials is useless. Default: when the error carries one of the codes with
+   * which OAuth ends a login, such as `invalid_grant`, or the words of large providers for the same.
    */
   readonly isFatal?: ((error: unknown) => boolean) | undefined;
   /** The effect of a call after a clear: an error (`stay`, so that a logout stays one), or a call of `login`. Default `stay`. */
@@ -282,7 +282,7 @@ export const REAUTHENTICATOR_OPTIONS: OptionsTable<
     cost: 'Bounds how long `close()` lets an attempt finish. A shorter time ends sooner and may lose a refresh token that the provider has just issued.',
   }),
   isFatal: callback({
-    default: (error: unknown) => refusalOf(error) !== undefined,
+    default: (error: unknown) => refusalOf(error)?.of === 'login',
     shown: "OAuth's final codes",
     cost: 'Too strict a function stops all instances until a person logs in. Too mild a function calls the provider without end.',
   }),

@@ -21,6 +21,7 @@ export type ReauthenticationState =
   | ReauthenticationAuthenticating
   | ReauthenticationBackingOff
   | ReauthenticationFailed
+  | ReauthenticationHalted
   | ReauthenticationClosed;
 
 /**
@@ -114,6 +115,29 @@ export interface ReauthenticationFailed {
   readonly name: string | undefined;
   /** OAuth's error code, such as `invalid_grant`, if there was one. */
   readonly oauthError: string | undefined;
+}
+
+/**
+ * This instance makes no attempts, because its last one failed by its own fault. Other instances go on. It ends when new credentials are saved.
+ *
+ * @public
+ */
+export interface ReauthenticationHalted {
+  /** Tells the states apart. */
+  readonly type: 'halted';
+  /**
+   * `client`: the provider refuses the client as which this instance asks, such as for a wrong client secret · `program`: `refresh` or `login`
+   * threw an error that only a mistake in the program causes, or returned something that cannot be stored.
+   */
+  readonly reason: 'client' | 'program';
+  /** The number of the failed attempt. */
+  readonly attempt: number;
+  /** OAuth's error code, such as `invalid_client`, if there was one. */
+  readonly oauthError: string | undefined;
+  /** The failure for people: the class of the error and the caller's own line. It quotes no data. */
+  readonly failure: string;
+  /** The instant of the next try, `maxBackOffMs` after the failure; `undefined` for `program`, because the same program would fail again. */
+  readonly nextAt: number | undefined;
 }
 
 /**

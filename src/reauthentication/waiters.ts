@@ -7,6 +7,8 @@ import { abortable, withDeadline } from '../time/timers.js';
 /** A caller that waits for valid credentials. */
 export interface Waiter<T> {
   readonly minValidityMs: number;
+  /** The monotonic instant at which the caller gives up. */
+  readonly deadlineAt: number;
   /** The digest of the stored bytes at the first state known to this waiter; `null` for none. */
   startedWith: string | null | undefined;
   /** Whether a reading after the call of this waiter found nothing stored. */
@@ -48,7 +50,7 @@ export class Waiters<T> {
     signal: AbortSignal | undefined,
     cause: () => Error | undefined,
   ): RegisteredWaiter<T> {
-    const { waiter, answer } = this.#register(minValidityMs);
+    const { waiter, answer } = this.#register(minValidityMs, timeoutMs);
     const late = (): Error => new TimeoutError('credentials(): no valid ones', timeoutMs, cause());
     const settled = abortable(withDeadline(this.#clock, answer, timeoutMs, late), signal);
     return {
@@ -62,7 +64,10 @@ export class Waiters<T> {
     };
   }
 
-  #register(minValidityMs: number): {
+  #register(
+    minValidityMs: number,
+    timeoutMs: number,
+  ): {
     readonly waiter: Waiter<T>;
     readonly answer: Promise<CredentialSnapshot<T>>;
   } {
@@ -70,6 +75,7 @@ export class Waiters<T> {
     const answer = new Promise<CredentialSnapshot<T>>((resolve, reject) => {
       waiter = {
         minValidityMs,
+        deadlineAt: this.#clock.monotonic() + timeoutMs,
         startedWith: undefined,
         isAbsenceConfirmed: false,
         // Removed before the promise settles, because a settled waiter is no reason to renew.

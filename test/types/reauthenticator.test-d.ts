@@ -197,7 +197,14 @@ describe('a reauthenticator', () => {
     // @ts-expect-error -- only of some
     expectTypeOf(state.attempt);
     expectTypeOf(state.type).toEqualTypeOf<
-      'idle' | 'absent' | 'waiting' | 'authenticating' | 'backing-off' | 'failed' | 'closed'
+      | 'idle'
+      | 'absent'
+      | 'waiting'
+      | 'authenticating'
+      | 'backing-off'
+      | 'failed'
+      | 'halted'
+      | 'closed'
     >();
   });
 });

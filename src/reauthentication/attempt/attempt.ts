@@ -1,14 +1,23 @@
 import { endAfter } from '../../time/server-time.js';
-import { SAME_END_MS, type AttemptRecord, type EndAttempt } from '../../backend/attempts.js';
+import {
+  LONGEST_PAUSE_MS,
+  SAME_END_MS,
+  type AttemptRecord,
+  type EndAttempt,
+} from '../../backend/attempts.js';
 import { abortInRootContext } from '../../time/async-context.js';
 import { pauseAfter } from '../../time/back-off.js';
+import { EncodeError, UnreadableError } from '../../errors.js';
 import { callSafely } from '../../util/callbacks.js';
 import { digestOf } from '../../credential/snapshot.js';
 import { digest } from '../../credential/encoding.js';
 import { minDefined } from '../../watching/entry/decode-observation.js';
 import { isThenable, withDeadline } from '../../time/timers.js';
 import { COMMIT_BACK_OFF, commit, type AfterCommit } from './commit.js';
+import { haltingFailure, unusableResult, type Halt } from '../halt.js';
+import { isAnswerLost } from '../judgment/lost-answer.js';
 import { refusalOf } from '../judgment/refusal.js';
+import { retryAfterMs } from '../judgment/retry-after.js';
 import { Lease } from './lease.js';
 import type { AttemptContext, Basis, RenewalReason } from './context.js';
 import type { AttemptRequest, DiscardReason } from '../options.js';
@@ -136,7 +145,7 @@ export class Attempt<T> {
     const call = new Promise<T>((resolve) => {
       resolve(basis.call(this.#request()));
     }).then((credentials) => {
-      if (credentials === undefined) throw new Error('refresh or login returned nothing');
+      if (credentials === undefined) throw new TypeError('refresh or login returned nothing');
       return credentials;
     });
     let credentials: T;
@@ -164,7 +173,7 @@ export class Attempt<T> {
     }
     const outcome = await this.#settle(credentials, basis);
     if (outcome === 'unchanged') await this.#end({ outcome, ...this.#failure() });
-    else if (outcome === 'unusable') await this.#end({ outcome: 'failed', ...this.#failure() });
+    else if (typeof outcome === 'object') await this.#unusable(outcome.unusable);
     else if (outcome !== 'committed') await this.#end({ outcome: 'discarded' });
   }
 
@@ -182,7 +191,7 @@ export class Attempt<T> {
       this.#afterCommit(hasEnded),
     );
     if (outcome === 'committed' || outcome === 'unchanged') counts[outcome] += 1;
-    else this.#discard(credentials, outcome);
+    else this.#discard(credentials, typeof outcome === 'object' ? 'unusable' : outcome);
     return outcome;
   }
 
@@ -198,13 +207,58 @@ export class Attempt<T> {
     const fatal = this.#isFatal(error);
     counts[fatal ? 'fatal' : 'failed'] += 1;
     this.#notify('onFailure', options.onFailure, [error, fatal]);
-    const outcome = fatal ? 'fatal' : 'failed';
+    const halting = fatal ? undefined : haltingFailure(error, this.#fn);
+    if (halting !== undefined) {
+      // The fault is of this instance: others may succeed, and need not wait.
+      await this.#end({ outcome: 'failed' });
+      this.#halt({ ...halting, cause: undefined });
+      return;
+    }
+    const answerless = isAnswerLost(error) ? 'unanswered' : 'failed';
+    const outcome = fatal ? 'fatal' : answerless;
+    const { failures, pauseMs } = this.#failure();
+    const asked = retryAfterMs(error, this.#context.internals.live.serverNow()) ?? 0;
     await this.#end({
       outcome,
       endsAt: end,
       oauthError: refusalOf(error)?.oauthError,
-      ...this.#failure(),
+      failures,
+      pauseMs: Math.max(pauseMs, Math.min(asked, LONGEST_PAUSE_MS)),
     });
+  }
+
+  /** A refresh token was spent for a result that cannot be stored: the next attempt is in doubt. */
+  async #unusable(cause: unknown): Promise<void> {
+    this.#context.counts.failed += 1;
+    if (isPassing(cause)) {
+      await this.#end({ outcome: 'unanswered', ...this.#failure() });
+      return;
+    }
+    await this.#end({ outcome: 'unanswered' });
+    const { failure, cause: known } = unusableResult(cause, this.#fn);
+    this.#halt({ reason: 'program', oauthError: undefined, failure, cause: known });
+  }
+
+  #halt(halt: Omit<Halt, 'attempt' | 'until'>): void {
+    const { internals, options } = this.#context;
+    const again = internals.backend.clock.monotonic() + options.backOff.maxMs;
+    const until = halt.reason === 'client' ? again : Infinity;
+    this.#warn(halt);
+    this.#context.halted({ ...halt, attempt: this.#record.number, until });
+  }
+
+  /** Somebody has to learn of a mistake, also where nobody waits and no `onFailure` is given. */
+  #warn({ reason, failure }: Pick<Halt, 'reason' | 'failure'>): void {
+    const { options, warned } = this.#context;
+    if (options.onFailure !== undefined || warned.has(reason)) return;
+    warned.add(reason);
+    process.emitWarning(`${failure}; this instance makes no attempts now`, 'CredstreamWarning');
+  }
+
+  /** The caller's function that this attempt calls. */
+  get #fn(): string {
+    const name = this.#reason.snapshot === undefined ? 'login' : 'refresh';
+    return `${name} of "${this.#context.internals.id}"`;
   }
 
   #isFatal(error: unknown): boolean {
@@ -276,4 +330,11 @@ export class Attempt<T> {
       this.#context.internals.options.onCallbackError(error, where);
     });
   }
+}
+
+/** Whether a codec did not answer in time: the same result may be stored another time. */
+function isPassing(error: unknown): boolean {
+  return (
+    (error instanceof EncodeError || error instanceof UnreadableError) && error.reason === 'timeout'
+  );
 }

@@ -17,6 +17,11 @@ type Prepared = Pick<CommitAttempt, 'bytes' | 'ttl'> & {
 /** The pause between a commit and the next attempt. */
 export type AfterCommit = Pick<CommitAttempt, 'failures' | 'pauseMs'>;
 
+/** A result that cannot be stored, or not be read back. */
+export interface Unusable {
+  readonly unusable: unknown;
+}
+
 /**
  * Stores the result of an attempt. Repeats the commit until Redis replies, because the result may hold the only valid refresh token.
  *
@@ -28,10 +33,15 @@ export async function commit<T>(
   { expected }: Basis<T>,
   credentials: T,
   after: (hasEnded: boolean) => AfterCommit,
-): Promise<Exclude<CommitOutcome, DiscardReason> | 'unchanged' | DiscardReason> {
+): Promise<
+  | Exclude<CommitOutcome, DiscardReason>
+  | 'unchanged'
+  | Exclude<DiscardReason, 'unusable'>
+  | Unusable
+> {
   const { backend, key, live } = internals;
-  const prepared = await prepare({ internals }, credentials).catch(() => undefined);
-  if (prepared === undefined) return 'unusable';
+  const prepared = await prepare({ internals }, credentials).catch((cause: unknown) => ({ cause }));
+  if ('cause' in prepared) return { unusable: prepared.cause };
   const { bytes, ttl, hasEnded } = prepared;
   try {
     if (expected !== 'absent' && digest(bytes) === expected.digest) return 'unchanged';
@@ -64,19 +74,16 @@ export async function commit<T>(
   }
 }
 
-/**
- * @returns `undefined` for credentials that could not be decoded again
- * @throws EncodeError, InvalidOptionError, ClosedError
- */
+/** @throws EncodeError, UnreadableError, InvalidOptionError, ClosedError */
 async function prepare<T>(
   { internals }: Pick<AttemptContext<T>, 'internals'>,
   credentials: T,
-): Promise<Prepared | undefined> {
+): Promise<Prepared> {
   const { encoding, live, options } = internals;
   const { bytes, logicalEnd } = await encoding.encode(credentials);
   // Unreadable bytes must not replace a good credential. The codec may keep the bytes that it is given, and these are wiped.
   const again = await encoding.decode({ type: 'bytes', bytes: Buffer.from(bytes) });
-  if (again.type === 'unreadable') return undefined;
+  if (again.type === 'unreadable') throw again.error;
   const now = live.serverNow();
   const ttl = effectiveTtl(credentials, undefined, logicalEnd, options, () => now);
   return { bytes, ttl, hasEnded: logicalEnd !== undefined && logicalEnd <= now };

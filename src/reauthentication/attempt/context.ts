@@ -3,6 +3,7 @@ import type { CredentialSnapshot } from '../../credential/snapshot.js';
 import type { StoreInternals } from '../../stores/internals.js';
 import type { Pauses } from '../../time/pauses.js';
 import type { Semaphore } from '../../util/semaphore.js';
+import type { Halt } from '../halt.js';
 import type { AttemptRequest, ResolvedReauthenticatorOptions } from '../options.js';
 import type { ReauthenticationCounts } from '../state.js';
 
@@ -43,4 +44,8 @@ export interface AttemptContext<T> {
   readonly pauses: Pauses;
   /** Receives the reason why Redis did not store the result of this attempt; the attempt tries again. */
   readonly commitFailed: (attempt: number, error: unknown) => void;
+  /** The kinds of failures that a warning has told of. */
+  readonly warned: Set<Halt['reason']>;
+  /** Receives the failure after which this instance makes no attempts. */
+  readonly halted: (halt: Halt) => void;
 }

@@ -70,7 +70,7 @@ const ways: [ReauthenticationState['type'], (instance: Instance) => Promise<void
 describe('a listener to the states', () => {
   it.each(ways)('may ask for credentials at %s, without a further read', async (type, bring) => {
     world = new World();
-    const instance = await world.instance({ timeoutMs: 5_000 });
+    const instance = await world.instance({ timeoutMs: 20_000 });
     const starts = countStarts();
     const asked: ReturnType<typeof watch>[] = [];
     await bring(instance);
