@@ -104,14 +104,16 @@ export class CredentialWriter<T> {
 
   save(credentials: T, options: SaveOptions<T>): Promise<SaveReceipt> {
     checkOptions(SAVE_OPTIONS, options);
-    const expected = options.onlyIf === 'absent' ? 'absent' : this.#expected(options.onlyIf);
+    const { onlyIf } = options;
+    const expected =
+      onlyIf === 'absent' ? onlyIf : this.#expected(options, onlyIf, "give 'absent'");
     return this.#write(credentials, options, expected);
   }
 
   clear(options: ClearOptions<T>): Promise<boolean> {
     checkOptions(CLEAR_OPTIONS, options);
     const { reason, signal } = options;
-    const expected = this.#expected(options.onlyIf);
+    const expected = this.#expected(options, options.onlyIf, 'do not call');
     const { key, backend } = this.#entry;
     const removal = this.#queue.run(
       // DEL does not say which type it removed, and unlike SET it cannot be made to refuse. The type is checked beforehand, because the
@@ -236,8 +238,20 @@ export class CredentialWriter<T> {
     return result;
   }
 
-  #expected(snapshot: CredentialSnapshot<T> | undefined): { readonly digest: string } | undefined {
-    if (snapshot === undefined) return undefined;
+  #expected(
+    options: object,
+    snapshot: CredentialSnapshot<T> | undefined,
+    otherwise: string,
+  ): { readonly digest: string } | undefined {
+    if (snapshot === undefined) {
+      // A reading that found nothing gives `undefined`: taken for no condition, it would overwrite what came since.
+      if (Object.hasOwn(options, 'onlyIf'))
+        throw new InvalidOptionError(
+          'onlyIf',
+          `is undefined: ${otherwise} where nothing was stored, or leave the option out`,
+        );
+      return undefined;
+    }
     const name = digestOf(snapshot);
     if (name === undefined || snapshot.id !== this.#entry.id) {
       throw new InvalidOptionError(

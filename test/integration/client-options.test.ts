@@ -195,8 +195,12 @@ describe('an unusable client', () => {
   };
 
   it.each<[string, unknown, string | RegExp]>([
-    ['nothing', undefined, 'must be a client of ioredis, not undefined'],
-    ['null', null, 'must be a client of ioredis, not null'],
+    [
+      'nothing',
+      undefined,
+      'must be a client of ioredis or a URL such as redis://127.0.0.1:6379, not undefined',
+    ],
+    ['null', null, 'must be a client of ioredis or a URL such as redis://127.0.0.1:6379, not null'],
     ['options', { host: '127.0.0.1', port: 1 }, /its options: new Redis\(options\)$/],
     ['the class', Redis, /its class: new Redis\(options\)$/],
     [

@@ -161,8 +161,8 @@ describe('errors of save show no part of the credential', () => {
     const seen = await store.read();
     await redis.config('SET', 'maxmemory', '1');
     world.track(redis, () => redis.config('SET', 'maxmemory', '0'));
-    for (const onlyIf of [undefined, 'absent', seen] as const) {
-      const error = await errorOf(() => store.save(token(canary), { onlyIf }));
+    for (const options of [{}, { onlyIf: 'absent' }, { onlyIf: seen! }] as const) {
+      const error = await errorOf(() => store.save(token(canary), options));
       expectSecretive(canary, error);
       expect(error).toMatchObject({ code: 'REFUSED', reply: 'OOM' });
     }
@@ -177,9 +177,9 @@ describe('errors of save show no part of the credential', () => {
     const store = world.store(client, { replyTimeoutMs: 300 });
     await store.save({ token: 'a' });
     const seen = await store.read();
-    for (const onlyIf of [undefined, 'absent', seen] as const) {
+    for (const options of [{}, { onlyIf: 'absent' }, { onlyIf: seen! }] as const) {
       link.pause('toClient');
-      const error = await errorOf(() => store.save(token(canary), { onlyIf }));
+      const error = await errorOf(() => store.save(token(canary), options));
       expectSecretive(canary, error);
       expect(error).toMatchObject({ code: 'OUTCOME_UNKNOWN' });
       await link.heal();

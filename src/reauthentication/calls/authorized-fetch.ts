@@ -50,14 +50,19 @@ function origins(cost: string): OptionalOption<undefined> {
     range: 'one origin, or several',
     cost,
     check: (value, name) => {
-      for (const one of [value].flat()) originOf(one, name);
+      const all = [value].flat();
+      if (all.length === 0) throw new InvalidOptionError(name, 'must not be empty');
+      for (const one of all) originOf(one, name);
     },
   });
 }
 
 function originOf(value: unknown, name: string): string {
   if (typeof value !== 'string' || !URL.canParse(value))
-    throw new InvalidOptionError(name, `must be an origin, not ${describeType(value)}`);
+    throw new InvalidOptionError(
+      name,
+      `must be an origin such as https://api.example.com, not ${typeof value === 'string' ? 'another text' : describeType(value)}`,
+    );
   const { origin, href } = new URL(value);
   if (href !== `${origin}/`)
     throw new InvalidOptionError(name, 'must be an origin, without a path');
@@ -85,7 +90,9 @@ export const AUTHORIZED_FETCH_OPTIONS: OptionsTable<AuthorizedFetchOptions<unkno
  * A `fetch` that sends valid credentials. A request that is answered with 401 is sent once more with the next credentials; its signal aborts when
  * the credentials are withdrawn. An answer with any other status is the caller's, and so is a second 401.
  *
- * A body that can be read only once, such as a stream, is never sent twice: its 401 goes to the caller, and the credentials are replaced for the
+ * The headers of the caller are kept, but for those that carry the credentials.
+ *
+ * A body that can be read only once, such as a stream or that of a `Request`, is never sent twice: its 401 goes to the caller, and the credentials are replaced for the
  * next request. The global `fetch` drops `authorization` when a redirect leaves the origin. It would send other headers on: with them no redirect
  * is followed, and the caller gets the answer with the status 3xx.
  *
@@ -124,11 +131,17 @@ export function authorizedFetch<T>(
       throw new InvalidOptionError('input', `leads to ${origin}, outside of the audience`);
     const own = init.signal ?? request?.signal;
     const body = init.body ?? request?.body;
-    const given = init.headers ?? request?.headers;
+    const callers = init.headers ?? request?.headers;
     const asked = init.redirect ?? request?.redirect ?? 'follow';
     const call = (credentials: T, { signal }: { readonly signal: AbortSignal }) => {
-      const headers = new Headers(given);
-      const carriers = Object.entries(headersFor(credentials));
+      const headers = new Headers(callers);
+      const given = headersFor(credentials) as unknown;
+      if (typeof given !== 'object' || given === null)
+        throw new InvalidOptionError(
+          'headers',
+          `must return an object, not ${describeType(given)}`,
+        );
+      const carriers = Object.entries(given as Readonly<Record<string, string>>);
       for (const [name, value] of carriers) headers.set(name, value);
       const isSafe = carriers.every(([name]) => isDroppedByFetch(name));
       return send(input, {

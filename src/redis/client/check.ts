@@ -49,5 +49,5 @@ function whatToGive(value: unknown): string {
     return 'is a client of another package; give one of ioredis, if only for the store';
   if ('host' in object || 'port' in object || 'url' in object)
     return 'must be a client of ioredis, not its options: new Redis(options)';
-  return `must be a client of ioredis, not ${describeType(value)}`;
+  return `must be a client of ioredis or a URL such as redis://127.0.0.1:6379, not ${describeType(value)}`;
 }

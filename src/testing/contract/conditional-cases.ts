@@ -54,6 +54,15 @@ export const conditionalCases: readonly Scene[] = [
     assert.deepEqual(await store.load(), { token: 'two' });
   }),
 
+  scene('onlyIf that is undefined is refused, and nothing is written', async (stage) => {
+    const store = stage.store();
+    const nothing = await store.read();
+    await stage.outside.set(stage.key, bytesOf('outside'));
+    await failure('INVALID_OPTION', () => store.save({ token: CANARY }, { onlyIf: nothing }));
+    await failure('INVALID_OPTION', () => store.clear({ onlyIf: nothing }));
+    assert.deepEqual(await store.load(), { token: 'outside' });
+  }),
+
   scene("onlyIf 'absent' saves once, and then is a conflict", async (stage) => {
     const store = stage.store();
     await store.save({ token: 'one' }, { onlyIf: 'absent', ttlSeconds: 3600 });

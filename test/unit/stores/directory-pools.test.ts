@@ -76,7 +76,11 @@ describe('a ReauthenticatorPool', () => {
       ),
     );
     await clock.advance(1_600);
-    expect(await Promise.all(settled)).toEqual(['TimeoutError', 'TimeoutError', 'good']);
+    expect(await Promise.all(settled)).toEqual([
+      'ReauthenticationError',
+      'ReauthenticationError',
+      'good',
+    ]);
     const closing = pool.close();
     await clock.advance(11_000);
     await closing;

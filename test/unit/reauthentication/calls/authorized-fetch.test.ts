@@ -238,6 +238,7 @@ describe('authorizedFetch', () => {
     ['audience', { audience: 'api.example.com' }],
     ['audience', { audience: 'https://api.example.com/path' }],
     ['audience', { audience: [5] }],
+    ['audience', { audience: [] }],
     ['fetch', { fetch: 'fetch' }],
     ['headers', { headers: {} }],
     ['token', { token: () => 'x' }],
