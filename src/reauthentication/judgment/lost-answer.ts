@@ -28,8 +28,8 @@ const LOST: ReadonlySet<unknown> = new Set([
   'TimeoutError',
 ]);
 
-/** Answers of a proxy that lost the provider's own, and of a provider that broke down in the middle of the call. */
-const LOST_STATUS: readonly unknown[] = [500, 502, 504];
+/** Answers of a proxy that lost the provider's own. */
+const LOST_STATUS: readonly unknown[] = [502, 504];
 
 /** Whether the provider may have acted on a request whose answer was lost: a refresh token that it carried may be spent. */
 export function isAnswerLost(error: unknown): boolean {
