@@ -204,7 +204,7 @@ export type ReauthenticationFailure =
   'absent' | 'fatal' | 'client' | 'program' | 'backing-off' | 'cleared' | 'short-lived';
 
 /**
- * What is known of a failed re-authentication, beside its reason.
+ * The parts of a {@link ReauthenticationError} beside its reason and its message.
  *
  * @public
  */

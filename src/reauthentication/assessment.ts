@@ -1,18 +1,10 @@
-import type { AttemptRecord } from '../backend/attempts.js';
 import { digestOf, withdrawalOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import { bytesGone, snapshotOf, type CredentialState } from '../credential/state.js';
-import {
-  ReauthenticationError,
-  withId,
-  type ReauthenticationFailure,
-  type ReauthenticationFailureDetails,
-} from '../errors.js';
 import type { StateEvent } from '../watching/event-source.js';
 import type { StoreInternals } from '../stores/internals.js';
-import type { Waiter } from './waiters.js';
+import { refuse, type Waiter } from './waiters.js';
 import type { RenewalReason } from './attempt/context.js';
-import type { Halt } from './halt.js';
-import type { ReauthenticationBackingOff } from './state.js';
+import { Stops } from './stops.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 
 /** Judges one credential by its state and its history: which waiters are settled, and whether the credential is to be renewed. */
@@ -24,8 +16,7 @@ export class CredentialAssessment<T> {
   #generation = 0;
   /** The digest of the last known bytes. */
   #digest: string | undefined;
-  /** The fatal attempt, or what halts this instance. */
-  #stop: AttemptRecord | Halt | undefined;
+  readonly stops: Stops;
   #rejected: { readonly digest: string; readonly reason: string | undefined } | undefined;
   /** The monotonic instant until which the answer that the credential was cleared holds. */
   #clearedUntil = -Infinity;
@@ -38,6 +29,7 @@ export class CredentialAssessment<T> {
     { whenCleared, login }: Pick<ResolvedReauthenticatorOptions<T>, 'whenCleared' | 'login'>,
   ) {
     this.#internals = internals;
+    this.stops = new Stops(internals.backend.clock, internals.id);
     this.#stays = whenCleared === 'stay';
     this.#hasLogin = login !== undefined;
   }
@@ -49,12 +41,6 @@ export class CredentialAssessment<T> {
   get present(): CredentialSnapshot<T> | undefined {
     const { state } = this;
     return state.type === 'present' ? state.snapshot : undefined;
-  }
-
-  /** Whether this instance makes no attempts: the last one was fatal for all, or halted this instance. */
-  get isStopped(): boolean {
-    if (this.#stop === undefined || 'id' in this.#stop) return this.#stop !== undefined;
-    return this.#internals.backend.clock.monotonic() < this.#stop.until;
   }
 
   /** Changes with new credentials; an answer about the previous credentials is useless from then on. */
@@ -77,10 +63,6 @@ export class CredentialAssessment<T> {
     else if (readAt < (this.storedAt ?? readAt)) this.storedAt = undefined;
   }
 
-  stop(by: AttemptRecord | Halt): void {
-    this.#stop = by;
-  }
-
   /**
    * Redis answered that the credential was cleared. A removal by other means may follow a later save, which this instance may miss both:
    * after a while Redis is asked again.
@@ -97,8 +79,7 @@ export class CredentialAssessment<T> {
     if (digest === undefined || digest === this.#digest || this.#isAbsent(state)) return undefined;
     this.#digest = digest;
     this.#generation += 1;
-    const ended = this.#stop !== undefined && 'id' in this.#stop ? this.#stop.id : undefined;
-    this.#stop = undefined;
+    const ended = this.stops.end();
     this.#rejected = undefined;
     this.#clearedUntil = -Infinity;
     return ended;
@@ -151,23 +132,23 @@ export class CredentialAssessment<T> {
     if (valid !== undefined) waiter.resolve(valid);
     else if (state.type === 'unreadable') waiter.reject(state.error);
     else if (this.#isNewer(waiter)) {
-      this.#refuse(waiter, 'short-lived', 'the new credentials end before minValidityMs');
-    } else if (this.isStopped) this.#refuseForGood(waiter);
+      refuse(
+        waiter,
+        this.#internals.id,
+        'short-lived',
+        'the new credentials end before minValidityMs',
+      );
+    } else if (this.stops.last) this.stops.refuse(waiter);
     else if (this.#isClearedForGood(state)) {
-      this.#refuse(waiter, 'cleared', 'the credentials were cleared');
+      refuse(waiter, this.#internals.id, 'cleared', 'the credentials were cleared');
     } else if (waiter.isAbsenceConfirmed && this.needsLogin) {
-      this.#refuse(waiter, 'absent', 'no credentials are stored, and there is no login');
+      refuse(
+        waiter,
+        this.#internals.id,
+        'absent',
+        'no credentials are stored, and there is no login',
+      );
     }
-  }
-
-  /** Settles a waiter that would give up before the next attempt. */
-  answerBackingOff(waiter: Waiter<T>, { failures, nextAt }: ReauthenticationBackingOff): void {
-    const { clock } = this.#internals.backend;
-    const leftMs = waiter.deadlineAt - clock.monotonic();
-    if (failures === 0 || nextAt - clock.now() <= leftMs) return;
-    const count = failures === 1 ? 'the last attempt' : `the last ${String(failures)} attempts`;
-    const message = `${count} failed; the next one is at ${new Date(nextAt).toISOString()}`;
-    this.#refuse(waiter, 'backing-off', message, { failures, nextAt });
   }
 
   /**
@@ -194,26 +175,6 @@ export class CredentialAssessment<T> {
     // A waiter without an answer, although the credentials are valid, needs them for longer.
     if (!hasWaiters && !isDue(snapshot)) return undefined;
     return { cause: 'expiring', snapshot, reason: undefined };
-  }
-
-  #refuseForGood(waiter: Waiter<T>): void {
-    const stop = this.#stop;
-    if (stop === undefined) return;
-    const { oauthError } = stop;
-    if ('id' in stop) {
-      const why = oauthError === undefined ? '' : ` (${oauthError})`;
-      this.#refuse(waiter, 'fatal', `re-authentication failed for good${why}`, { oauthError });
-    } else this.#refuse(waiter, stop.reason, stop.failure, { oauthError, cause: stop.cause });
-  }
-
-  #refuse(
-    waiter: Waiter<T>,
-    reason: ReauthenticationFailure,
-    message: string,
-    details?: ReauthenticationFailureDetails,
-  ): void {
-    const error = new ReauthenticationError(reason, message, details);
-    waiter.reject(withId(error, this.#internals.id));
   }
 
   /** Whether the credentials came after the waiter, which is then no reason to replace them. */

@@ -24,40 +24,18 @@ import {
   shown,
   type LeaseAnswer,
 } from './attempt/lease.js';
-import type { Halt } from './halt.js';
+import type { Asking, Queued, Running, Started, Work } from './attempt/work.js';
 import type { ResolvedReauthenticatorOptions } from './options.js';
 import { RenewalSchedule } from './schedule.js';
-import { absent, errorIn, idle, refusalIn, type ReauthenticationState } from './state.js';
+import {
+  absent,
+  errorIn,
+  haltedState,
+  idle,
+  refusalIn,
+  type ReauthenticationState,
+} from './state.js';
 import { noteStart, Waiters, type Waiter } from './waiters.js';
-
-/** Waits for a permit of the semaphore before it requests the lease. */
-interface Queued {
-  readonly type: 'queued';
-}
-
-/** The request for the lease has no reply yet. */
-interface Asking<T> {
-  readonly type: 'asking';
-  readonly reason: RenewalReason<T>;
-  /** The generation of the credential at the request. */
-  readonly generation: number;
-  /** The instant of the request by the monotonic clock. */
-  readonly requestedAt: number;
-  readonly done: Promise<void>;
-}
-
-type Started = Extract<AttemptStart, { type: 'started' }>;
-
-/** This instance holds the lease. */
-interface Running<T> {
-  readonly type: 'running';
-  readonly attempt: Attempt<T>;
-  readonly done: Promise<void>;
-}
-
-/** The step under way. Each step is an object of its own: an answer to another step than the present one came too late. */
-type Work<T> =
-  { readonly type: 'idle' } | Queued | Asking<T> | Running<T> | { readonly type: 'closed' };
 
 /**
  * Decides when this instance requests the lease, and acts on the answer. Every event (a state, a hint, a waiter, a timer) ends in `#evaluate`,
@@ -108,7 +86,10 @@ export class Coordinator<T> {
       },
       warned: new Set(),
       halted: (halt) => {
-        this.#halt(halt);
+        this.#assessment.stops.begin(halt);
+        const state = haltedState(halt, clock);
+        if (state.nextAt !== undefined) this.#cooldown.begin(state.nextAt - clock.now());
+        this.#show(state);
       },
     };
     this.#absence = new AbsenceCheck(this.#context, this.#assessment, evaluate);
@@ -183,7 +164,7 @@ export class Coordinator<T> {
     }
     if (event.type === 'state') this.#assessment.took(event);
     // The attempt that this instance waits for has ended.
-    if (event.type === 'attempt' && !this.#assessment.isStopped) this.#cooldown.end();
+    if (event.type === 'attempt' && !this.#assessment.stops.last) this.#cooldown.end();
     this.#evaluate();
     if (event.type !== 'state' || event.change === undefined) return;
     this.#absence.reset();
@@ -201,15 +182,14 @@ export class Coordinator<T> {
 
   #answer(waiters: Iterable<Waiter<T>>): void {
     const { state } = this.#assessment;
-    const shown = this.#cooldown.lasts ? this.state : idle;
-    const refusal = refusalIn(shown);
-    const backingOff = shown.type === 'backing-off' ? shown : undefined;
+    const pausing = this.#cooldown.lasts ? this.state : idle;
+    const refusal = refusalIn(pausing);
     for (const waiter of waiters) {
       noteStart(waiter, state);
       this.#assessment.answer(waiter);
       // Waiting mends no set-up. An answered waiter ignores this.
       if (refusal !== undefined) waiter.reject(withId(refusal, this.#context.internals.id));
-      if (backingOff !== undefined) this.#assessment.answerBackingOff(waiter, backingOff);
+      this.#assessment.stops.refuseBefore(pausing, waiter);
     }
   }
 
@@ -217,7 +197,7 @@ export class Coordinator<T> {
     const { needsLogin } = this.#assessment;
     // An attempt of this instance that is under way may replace what was lost.
     if (needsLogin && this.#work.type !== 'running') this.#absence.confirm(this.#waiters);
-    if (this.#work.type !== 'idle' || this.#assessment.isStopped) return;
+    if (this.#work.type !== 'idle' || this.#assessment.stops.last) return;
     const reason = this.#reasonToRenew();
     if (reason === undefined) {
       this.#cooldown.end();
@@ -301,7 +281,7 @@ export class Coordinator<T> {
         if (isOutdated) this.#settle(answer.record.id);
         else {
           const { instance, name, number: attempt, oauthError } = answer.record;
-          this.#assessment.stop(answer.record);
+          this.#assessment.stops.begin(answer.record);
           this.#show({ type: 'failed', attempt, instance, name, oauthError });
         }
         break;
@@ -339,16 +319,6 @@ export class Coordinator<T> {
     if (type === 'held') this.#show({ type: 'waiting', instance, name, attempt, until });
     else this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
     this.#answer(this.#waiters);
-  }
-
-  #halt(halt: Halt): void {
-    const { reason, attempt, oauthError, failure, until } = halt;
-    const { clock } = this.#context.internals.backend;
-    this.#assessment.stop(halt);
-    const forMs = until - clock.monotonic();
-    if (forMs < Infinity) this.#cooldown.begin(forMs);
-    const nextAt = forMs < Infinity ? clock.now() + forMs : undefined;
-    this.#show({ type: 'halted', reason, attempt, oauthError, failure, nextAt });
   }
 
   #backOff(cause: unknown): void {

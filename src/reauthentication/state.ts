@@ -1,4 +1,6 @@
 import { RefusedError, type OutcomeUnknownError, type UnavailableError } from '../errors.js';
+import type { Clock } from '../time/clock.js';
+import type { Halt } from './halt.js';
 
 /**
  * Why credentials are needed. `expiring`: their end is near · `expired`: their end has passed · `rejected`: the provider refused them ·
@@ -193,4 +195,13 @@ export function refusalIn(state: ReauthenticationState): RefusedError | undefine
   if (state.type !== 'backing-off') return undefined;
   const { error } = state;
   return error instanceof RefusedError && OF_SET_UP.includes(error.reply) ? error : undefined;
+}
+
+/** The state of an instance that makes no attempts. */
+export function haltedState(
+  { reason, attempt, oauthError, failure, until }: Halt,
+  clock: Clock,
+): ReauthenticationHalted {
+  const nextAt = until === Infinity ? undefined : clock.now() + until - clock.monotonic();
+  return { type: 'halted', reason, attempt, oauthError, failure, nextAt };
 }

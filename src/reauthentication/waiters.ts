@@ -1,7 +1,13 @@
 import type { Clock } from '../time/clock.js';
 import { digestOf, type CredentialSnapshot } from '../credential/snapshot.js';
 import type { CredentialState } from '../credential/state.js';
-import { TimeoutError } from '../errors.js';
+import {
+  ReauthenticationError,
+  TimeoutError,
+  withId,
+  type ReauthenticationFailure,
+  type ReauthenticationFailureDetails,
+} from '../errors.js';
 import { abortable, withDeadline } from '../time/timers.js';
 
 /** A caller that waits for valid credentials. */
@@ -100,4 +106,15 @@ export function noteStart<T>(waiter: Waiter<T>, state: CredentialState<T>): void
   if (state.type === 'unknown' || state.type === 'withheld') return;
   const snapshot = state.type === 'present' ? state.snapshot : undefined;
   waiter.startedWith = (snapshot && digestOf(snapshot)) ?? null;
+}
+
+/** Rejects a waiter. @param id - of the credential */
+export function refuse(
+  waiter: Pick<Waiter<never>, 'reject'>,
+  id: string,
+  reason: ReauthenticationFailure,
+  message: string,
+  details?: ReauthenticationFailureDetails,
+): void {
+  waiter.reject(withId(new ReauthenticationError(reason, message, details), id));
 }

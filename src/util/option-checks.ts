@@ -127,7 +127,7 @@ export function checkMs(
     const upTo = max === Infinity ? 'or more, or Infinity' : `to ${String(max)}`;
     throw new InvalidOptionError(
       option,
-      `must be a number of milliseconds from ${String(min)} ${upTo}, not ${typeof value === 'number' ? String(value) : describeType(value)}`,
+      `must be a number of milliseconds from ${String(min)} ${upTo}, not ${describeType(value)}`,
     );
   }
   return value;
