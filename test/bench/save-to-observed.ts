@@ -97,8 +97,8 @@ export async function commandsPerSave(
     const counted = await countCommands(redis, work);
     const calls = (name: string): number => counted.get(name) ?? 0;
     const inTransactions = calls('exec');
-    // What comes in a transaction shares its round trip; anything beside it has one of its own.
-    const alone = calls('set') + calls('publish') - 2 * inTransactions;
+    // A transaction has the end of an earlier clear, the write and its announcement, which share a round trip; anything beside it has one of its own.
+    const alone = calls('set') + calls('publish') - 3 * inTransactions;
     const reads = calls('evalsha_ro') + calls('eval_ro') + calls('evalsha') + calls('eval');
     return { writes: (inTransactions + alone) / count, reads: reads / count };
   } finally {
