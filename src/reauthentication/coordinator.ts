@@ -86,6 +86,7 @@ export class Coordinator<T> {
       },
       warned: new Set(),
       halted: (halt) => {
+        if (this.#work.type === 'closed') return;
         this.#assessment.stops.begin(halt);
         const state = haltedState(halt, clock);
         if (state.nextAt !== undefined) this.#cooldown.begin(state.nextAt - clock.now());
@@ -318,7 +319,6 @@ export class Coordinator<T> {
     const until = this.#context.internals.backend.clock.now() + leftMs;
     if (type === 'held') this.#show({ type: 'waiting', instance, name, attempt, until });
     else this.#show({ type: 'backing-off', attempt, failures, nextAt: until, error: undefined });
-    this.#answer(this.#waiters);
   }
 
   #backOff(cause: unknown): void {

@@ -119,7 +119,7 @@ export function authorizedFetch<T>(
   checkNames(AUTHORIZED_FETCH_OPTIONS, options);
   // Not bound to the context of this call: a request is the work of its own caller.
   const {
-    fetch: send = globalThis.fetch,
+    fetch: send,
     audience,
     headers: headersFor = bearer,
   } = resolvePart<AuthorizedFetchOptions<T>, Open>(AUTHORIZED_FETCH_OPTIONS, options);
@@ -141,10 +141,11 @@ export function authorizedFetch<T>(
           'headers',
           `must return an object, not ${describeType(given)}`,
         );
-      const carriers = Object.entries(given as Readonly<Record<string, string>>);
+      const carriers = carriersOf(given as Readonly<Record<string, string>>);
       for (const [name, value] of carriers) headers.set(name, value);
       const isSafe = carriers.every(([name]) => isDroppedByFetch(name));
-      return send(input, {
+      // Not the `fetch` of the set-up, which a test or an instrumentation may replace.
+      return (send ?? globalThis.fetch)(input, {
         ...init,
         headers,
         signal,
@@ -157,6 +158,15 @@ export function authorizedFetch<T>(
       repeat: isRepeatable(body),
     });
   };
+}
+
+function carriersOf(given: Readonly<Record<string, string>>): [string, string][] {
+  try {
+    return [...new Headers(given)];
+  } catch {
+    // The error quotes the value, which is the secret.
+    throw new InvalidOptionError('headers', 'gave a name or a value that no header can have');
+  }
 }
 
 /** Whether `fetch` itself drops a header when a redirect leaves the origin. */

@@ -147,6 +147,20 @@ describe('a client that the provider refuses', () => {
     expect(auth.state).toEqual({ type: 'idle' });
   });
 
+  it('leaves no timer behind when it is refused while its instance closes', async () => {
+    world = new World({ jitter: 0 });
+    await world.put('old', -1_000);
+    const { auth, store, states } = await world.instance();
+    const closing = auth.close();
+    await world.fail(1, wrongSecret);
+    await closing;
+    await store.close();
+    await world.person.close();
+    await world.clock.settle();
+    expect(states.map(({ type }) => type)).not.toContain('halted');
+    expect(world.clock.pendingTimers).toBe(0);
+  });
+
   it('is no longer fatal for the cluster', async () => {
     const { auth } = await ended(
       both(() => {

@@ -2,8 +2,9 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
+import { inspect } from 'node:util';
 
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 import {
   authorizedFetch,
@@ -232,6 +233,35 @@ describe('authorizedFetch', () => {
     );
     expect(error).toMatchObject({ code: 'INVALID_OPTION', option: 'headers' });
     expect(String(error)).not.toContain('CANARY');
+  });
+
+  it('does not quote a token that no header can have', async () => {
+    const source: CredentialLender<string> = {
+      use: async (fn) => fn('CANARY\nsecond line', { signal: new AbortController().signal }),
+    };
+    const error: unknown = await authorizedFetch(source)('http://api.test').catch(
+      (one: unknown) => one,
+    );
+    expect(error).toMatchObject({ code: 'INVALID_OPTION', option: 'headers' });
+    expect(inspect(error)).not.toContain('CANARY');
+  });
+
+  it('takes headers as an object of fetch too, and the global fetch of the moment', async () => {
+    const source: CredentialLender<string> = {
+      use: async (fn) => fn('text', { signal: new AbortController().signal }),
+    };
+    const call = authorizedFetch(source, {
+      headers: (token) => new Headers({ 'x-key': token }) as never,
+    });
+    const spy = vi
+      .spyOn(globalThis, 'fetch')
+      .mockImplementation(
+        async (_input, init) => new Response(new Headers(init?.headers).get('x-key')),
+      );
+    onTestFinished(() => {
+      spy.mockRestore();
+    });
+    expect(await (await call('http://api.test')).text()).toBe('text');
   });
 
   it.each<[string, object]>([
